@@ -1,0 +1,40 @@
+# Two commands for everyone: `make quickstart` and `make test`. The rest is for those who change Regard.
+PYTHON ?= python3
+BIN := .venv/bin
+EXTRAS := offline seg tune web hf export
+
+.PHONY: quickstart test check format bench lock clean
+
+quickstart: .venv/ready
+	$(BIN)/regard quickstart
+
+test: .venv/ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(MAKE) --no-print-directory test
+
+format: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/ready
+	$(BIN)/python benchmarks/saliency.py
+
+# One environment, from the lock file alone (hashes checked), valid for every Python from 3.11.
+.venv/ready: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+lock:
+	$(BIN)/uv pip compile pyproject.toml $(foreach extra,$(EXTRAS),--extra $(extra)) --group dev --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,70 @@
+"""Every error that Regard raises on purpose.
+
+RegardError (ValueError)     a user's mistake: one line with expected, found and remedy
+├── DataError                manifest, images, regions, splits
+├── ConfigError              configuration files, options, recipe and arm names
+├── ModelError               specs, weights, layers, outputs
+├── TargetError              what to explain
+├── RunError                 a run's or a study's folder
+└── MissingExtraError        an optional dependency is not installed
+NumericalError               training blew up; the last good checkpoint is kept
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RegardError(ValueError):
+    """A mistake that the user can mend: where, what was expected, what was found, what to do."""
+
+    def __init__(self, where: str, *, expected: str, found: str, remedy: str) -> None:
+        self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
+        line = f"{where}: expected {expected}, found {found}; {remedy}"
+        super().__init__(" ".join(line.split()))
+
+
+class DataError(RegardError):
+    """The manifest, an image, a region or a split is not as it should be."""
+
+
+class ConfigError(RegardError):
+    """A configuration file, an option or a name in it is not as it should be."""
+
+
+class ModelError(RegardError):
+    """A model's spec, its weights, a layer or its output is not as it should be."""
+
+
+class TargetError(RegardError):
+    """The target of an explanation does not fit the model or the batch."""
+
+
+class RunError(RegardError):
+    """A run's or a study's folder is not as it should be."""
+
+
+class MissingExtraError(RegardError):
+    """An optional dependency is needed and absent."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            what,
+            expected=f"the optional dependency group {extra!r}",
+            found="it is not installed",
+            remedy=f"run: pip install 'regard[{extra}]'",
+        )
+
+
+class NumericalError(ArithmeticError):
+    """A loss or gradient is not finite; names the batch's files and the last good checkpoint."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """A remedy for a misspelt name: the near ones, or all of them when there are few."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(close) + "?"
+    if len(names) <= 40:
+        return "choose one of: " + ", ".join(names)
+    return f"there are {len(names)} to choose from"
