@@ -1,0 +1,1 @@
+"""Manifests, splits, regions, decoding, transforms, loading and pre-flight checks."""

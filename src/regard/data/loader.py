@@ -1,0 +1,97 @@
+"""Orders of samples and the loader; the order depends on seed and epoch alone."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from regard.data.keys import keyed_generator
+from regard.data.samples import Batch, Draw, Samples
+
+
+def in_order(rows: int) -> list[Draw]:
+    """Every sample once, as it stands in the table."""
+    return [Draw(row) for row in range(rows)]
+
+
+def shuffled(rows: int, *, seed: int, epoch: int) -> list[Draw]:
+    """Every sample once, in an order keyed by seed and epoch."""
+    order = torch.randperm(rows, generator=keyed_generator(seed, "order", epoch))
+    return [Draw(row, epoch) for row in order.tolist()]
+
+
+def oversampled(labels: Sequence[int], *, seed: int, epoch: int) -> list[Draw]:
+    """As many draws a class as the largest class has samples, shuffled.
+
+    Every sample of a class is drawn equally often but for the remainder, which is drawn at
+    random; copies differ in their `occurrence`, and so in their augmentation.
+    """
+    generator = keyed_generator(seed, "oversample", epoch)
+    members: dict[int, list[int]] = {}
+    for row, label in enumerate(labels):
+        members.setdefault(label, []).append(row)
+    most = max(map(len, members.values()))
+    rows: list[int] = []
+    for _, own in sorted(members.items()):
+        times, rest = divmod(most, len(own))
+        extra = torch.randperm(len(own), generator=generator)[:rest].tolist()
+        rows += own * times + [own[i] for i in extra]
+    seen: Counter[int] = Counter()
+    draws = []
+    for i in torch.randperm(len(rows), generator=generator).tolist():
+        draws.append(Draw(rows[i], epoch, seen[rows[i]]))
+        seen[rows[i]] += 1
+    return draws
+
+
+class Order(Sampler[list[Draw]]):
+    """Batches of draws; `set` gives the next epoch's draws and where in them to start."""
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self.draws: list[Draw] = []
+        self.start = 0
+
+    def set(self, draws: list[Draw], start_batch: int = 0) -> None:
+        """Take these draws next, from batch `start_batch` on."""
+        self.draws, self.start = draws, start_batch
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for start in range(self.start * self.batch_size, len(self.draws), self.batch_size):
+            yield self.draws[start : start + self.batch_size]
+
+    def __len__(self) -> int:
+        return max(0, -(-len(self.draws) // self.batch_size) - self.start)
+
+
+class Loader:
+    """Batches of a data set by given draws, loaded here or in spawned processes.
+
+    The processes live as long as the loader. The caller's random state is left alone.
+    """
+
+    def __init__(self, data: Samples, batch_size: int, *, workers: int = 0) -> None:
+        self.data = data
+        self.order = Order(batch_size)
+        self._loader: DataLoader = DataLoader(
+            data,
+            batch_sampler=self.order,
+            num_workers=workers,
+            collate_fn=data.collate,
+            multiprocessing_context="spawn" if workers else None,
+            persistent_workers=workers > 0,
+            generator=torch.Generator().manual_seed(0),
+        )
+
+    def batches(self, draws: list[Draw] | None = None, start_batch: int = 0) -> Iterator[Batch]:
+        """The batches of these draws (default: every sample once, in order)."""
+        self.order.set(in_order(len(self.data)) if draws is None else draws, start_batch)
+        return iter(self._loader)
+
+    def close(self) -> None:
+        """Stop the loading processes."""
+        iterator = getattr(self._loader, "_iterator", None)
+        if iterator is not None:
+            iterator._shutdown_workers()
+            self._loader._iterator = None

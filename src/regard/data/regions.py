@@ -1,0 +1,179 @@
+"""Regions: where the evidence should be, as float masks in [0, 1]. Torch only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from regard.errors import DataError
+
+Size = tuple[int, int]
+# Batches of regions, or one; by class they have a class axis before the pixels.
+Masks = Float[Tensor, "*batch H W"]
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Where to look, where not to, and what not to count, for a batch of images.
+
+    Attributes:
+        attend: float (B, H, W) in [0, 1], or (B, K, H, W) for a region by class.
+        avoid: areas that must not be looked at (a stamp, a ruler), (B, H, W).
+        ignore: pixels that count neither as inside nor as outside, (B, H, W).
+        present: bool (B,), or (B, K) by class: whether the sample has a region at all.
+            Missing is not the same as empty. None: all have.
+    """
+
+    attend: Float[Tensor, "B *K H W"]
+    avoid: Float[Tensor, "B H W"] | None = None
+    ignore: Float[Tensor, "B H W"] | None = None
+    present: Bool[Tensor, "B *K"] | None = None
+
+    @property
+    def size(self) -> Size:
+        """(H, W)."""
+        return self.attend.shape[-2], self.attend.shape[-1]
+
+    def __len__(self) -> int:
+        return self.attend.shape[0]
+
+    def __getitem__(self, rows: slice | Tensor) -> "Regions":
+        return self._map(lambda part: part[rows])
+
+    def to(self, device: torch.device | str) -> "Regions":
+        """The same on another device."""
+        return self._map(lambda part: part.to(device))
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Regions":
+        rest = (self.avoid, self.ignore, self.present)
+        changed = (None if part is None else change(part) for part in rest)
+        return Regions(change(self.attend), *changed)
+
+    def of(self, targets: Tensor | None) -> "Evidence":
+        """The region of each image's target, with avoided and ignored areas worked in.
+
+        Args:
+            targets: ints (B,), needed when regions come by class.
+
+        Raises:
+            DataError: regions by class without targets.
+        """
+        attend, present = self.attend, self.present
+        if attend.ndim == 4:
+            if targets is None:
+                raise DataError(
+                    "regions",
+                    expected="targets to choose the class's region",
+                    found="regions (B, K, H, W) and no targets",
+                    remedy="pass targets, ints (B,)",
+                )
+            rows = torch.arange(len(attend), device=attend.device)
+            attend = attend[rows, targets]
+            if present is not None and present.ndim == 2:
+                present = present[rows, targets]
+        inside = attend.float()
+        if self.avoid is not None:
+            inside = inside * (1 - self.avoid)
+        counted = torch.ones_like(inside) if self.ignore is None else 1 - self.ignore.float()
+        if present is None:
+            present = torch.ones(len(attend), dtype=torch.bool, device=attend.device)
+        return Evidence(inside, counted, present)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One region an image, ready to be scored against.
+
+    Attributes:
+        inside: (B, H, W) in [0, 1], avoided areas taken out.
+        counted: (B, H, W) in [0, 1], 0 where pixels are ignored.
+        present: bool (B,).
+    """
+
+    inside: Float[Tensor, "B H W"]
+    counted: Float[Tensor, "B H W"]
+    present: Bool[Tensor, " B"]
+
+    @property
+    def area(self) -> Float[Tensor, " B"]:
+        """The share of the counted pixels that lie inside."""
+        counted = self.counted.sum((1, 2))
+        return (self.inside * self.counted).sum((1, 2)) / counted.clamp_min(1e-12)
+
+    @property
+    def partial(self) -> Bool[Tensor, " B"]:
+        """Whether the region is present, and neither empty nor the whole image."""
+        area = self.area
+        return self.present & (area > 0) & (area < 1)
+
+
+def as_regions(regions: Regions | Tensor) -> Regions:
+    """A tensor (B, H, W) or (B, K, H, W) means regions present for all."""
+    if isinstance(regions, Regions):
+        return regions
+    if regions.ndim not in (3, 4):
+        raise DataError(
+            "regions",
+            expected="a tensor (B, H, W) or (B, K, H, W)",
+            found=f"shape {tuple(regions.shape)}",
+            remedy="add or remove an axis",
+        )
+    return Regions(regions)
+
+
+def boxes_to_mask(boxes: Tensor, size: Size) -> Float[Tensor, "H W"]:
+    """The union of boxes as a mask; a pixel cut by an edge counts by the share covered.
+
+    Args:
+        boxes: (N, 4) of xmin, ymin, xmax, ymax in pixel edges: the first pixel is 0 to 1, so
+            an inclusive corner of other formats is one less than ours. Parts outside the image
+            are cut off; boxes without area cover nothing.
+        size: (H, W) of the mask.
+    """
+    height, width = size
+    mask = torch.zeros(height, width)
+    for xmin, ymin, xmax, ymax in boxes.tolist():
+        columns = _coverage(xmin, xmax, width)
+        rows = _coverage(ymin, ymax, height)
+        mask = torch.maximum(mask, rows[:, None] * columns[None, :])
+    return mask
+
+
+def _coverage(low: float, high: float, length: int) -> Tensor:
+    edges = torch.arange(length + 1, dtype=torch.float32)
+    return (edges[1:].clamp(max=high) - edges[:-1].clamp(min=low)).clamp(0, 1)
+
+
+def misplace(region: Float[Tensor, "H W"], generator: torch.Generator) -> Float[Tensor, "H W"]:
+    """The region moved elsewhere in its image: the control that guidance must beat.
+
+    The move is drawn from the tenth of all moves, by whole pixels and without leaving the
+    frame, that overlap the original least. A region too large to move clear of itself keeps
+    an overlap: measure it with `overlap` and report it. A region that spans the frame in both
+    directions cannot move and is wrapped around instead.
+    """
+    rows = (region > 0).any(1).nonzero().flatten()
+    columns = (region > 0).any(0).nonzero().flatten()
+    if len(rows) == 0:
+        return region.clone()
+    height, width = region.shape
+    # Overlap of the region with itself for every cyclic shift, by the correlation theorem.
+    spectrum = torch.fft.rfft2(region.float())
+    overlaps = torch.fft.irfft2(spectrum.conj() * spectrum, s=(height, width))
+    down = torch.arange(-int(rows[0]), height - int(rows[-1]))
+    right = torch.arange(-int(columns[0]), width - int(columns[-1]))
+    if len(down) * len(right) == 1:
+        down, right = torch.arange(height), torch.arange(width)
+    allowed = overlaps[down % height][:, right % width].flatten()
+    keep = max(1, len(allowed) // 10)
+    candidates = allowed.topk(keep, largest=False).indices
+    chosen = int(candidates[torch.randint(keep, (1,), generator=generator)])
+    shift = int(down[chosen // len(right)]), int(right[chosen % len(right)])
+    return region.roll(shift, (0, 1))
+
+
+def overlap(region: Masks, other: Masks) -> Tensor:
+    """The share of `region` that `other` covers, in [0, 1]; NaN for an empty region."""
+    return (region * other).sum((-2, -1)) / region.sum((-2, -1))

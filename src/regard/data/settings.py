@@ -1,0 +1,79 @@
+"""The `data` section of a run's config."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Settings(BaseModel):
+    """A section of a config: unknown keys are refused, values are checked and frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Augment(Settings):
+    """Random changes of training images, the same for all views and the region.
+
+    Attributes:
+        rotate: largest angle, degrees, either way.
+        flip: probability of a left-right flip.
+        flip_vertical: probability of an upside-down flip.
+        zoom: largest relative change of scale, either way: 0.1 draws from 0.9 to 1.1.
+        translate: largest shift as a share of the side, either way.
+        brightness: largest relative change, either way; and so on for
+        contrast, saturation;
+        hue: as a share of the colour circle, at most 0.5.
+    """
+
+    rotate: float = Field(0, ge=0, le=180)
+    flip: float = Field(0, ge=0, le=1)
+    flip_vertical: float = Field(0, ge=0, le=1)
+    zoom: float = Field(0, ge=0, lt=1)
+    translate: float = Field(0, ge=0, lt=1)
+    brightness: float = Field(0, ge=0, lt=1)
+    contrast: float = Field(0, ge=0, lt=1)
+    saturation: float = Field(0, ge=0, lt=1)
+    hue: float = Field(0, ge=0, le=0.5)
+
+
+class Data(Settings):
+    """Which samples, how they are split, and how an image becomes a tensor.
+
+    Attributes:
+        manifest: path of the manifest, relative to the config's folder.
+        views: the views that the model takes; the first is the one explained.
+        size: side of the square input, or (height, width), pixels. None: the backbone's own.
+        fit: `stretch` to the size, `pad` to keep the aspect, or `crop` the centre.
+        interpolation: None takes the backbone's own.
+        mean, std: normalisation of the three channels; None takes the backbone's own.
+        split: None takes the manifest's column, or 70/15/15 when it has none; else a scheme.
+        split_seed: seed of the split, the same for every arm of a study.
+        folds, fold: k-fold instead of a scheme: fold is test, the next one val.
+        val_from_train: share of train that becomes val, for sets with train and test alone.
+        workers: loader processes; 0 loads in the training process.
+        cache_mb: memory for decoded and resized images, for each loading process.
+        max_pixels: larger images are refused from their header.
+    """
+
+    manifest: str
+    views: tuple[str, ...] = ("image",)
+    size: int | tuple[int, int] | None = None
+    fit: Literal["stretch", "pad", "crop"] = "stretch"
+    interpolation: Literal["bilinear", "bicubic"] | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    augment: Augment = Augment()
+    split: str | None = None
+    split_seed: int = 42
+    folds: int | None = None
+    fold: int = 0
+    val_from_train: float | None = Field(None, gt=0, lt=1)
+    workers: int = Field(0, ge=0)
+    cache_mb: int = Field(1024, ge=0)
+    max_pixels: int = Field(400_000_000, gt=0)
+
+    @model_validator(mode="after")
+    def _one_way_to_split(self) -> "Data":
+        if self.folds is not None and self.split is not None:
+            raise ValueError("give either folds or split")
+        return self

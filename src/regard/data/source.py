@@ -1,0 +1,108 @@
+"""From the `data` section of a config to the samples of each split."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from regard.data.manifest import Manifest, read_manifest
+from regard.data.samples import Sample
+from regard.data.settings import Data
+from regard.data.splits import carve_val, folds, split
+from regard.errors import DataError, near
+
+
+def open_manifest(config: Data, folder: Path = Path()) -> Manifest:
+    """The manifest of a config, with its splits as the config wants them."""
+    manifest = read_manifest(folder / config.manifest)
+    if config.folds is not None:
+        manifest = folds(manifest, config.folds, config.fold, config.split_seed)
+    elif config.split is not None or "split" not in manifest.table.columns:
+        manifest = split(manifest, config.split or "70/15/15", config.split_seed)
+    if config.val_from_train is not None:
+        manifest = carve_val(manifest, config.val_from_train, config.split_seed)
+    return manifest
+
+
+def class_names(manifest: Manifest) -> tuple[str, ...]:
+    """The classes of the train split, in natural order.
+
+    Raises:
+        DataError: no labels, or fewer than two classes.
+    """
+    train = manifest.with_table(manifest.select("train").drop("index"))
+    if len(train.classes) < 2:
+        raise DataError(
+            str(manifest.path or "manifest"),
+            expected="a column 'label' with two classes or more in train",
+            found=", ".join(train.classes) or "no labels",
+            remedy="add labels (regard data describe shows what is there)",
+        )
+    return train.classes
+
+
+def samples_of(
+    manifest: Manifest, name: str, classes: Sequence[str], views: Sequence[str]
+) -> list[Sample]:
+    """The samples of one split.
+
+    Raises:
+        DataError: an empty split, a view that is missing, a sample without a label, or a
+            label that train never shows.
+    """
+    table = manifest.select(name)
+    where = str(manifest.path or "manifest")
+    for view in views:
+        if view not in manifest.views or table[view].null_count():
+            raise DataError(
+                where,
+                expected=f"a path in column {view!r} for every sample of {name!r}",
+                found="empty cells" if view in manifest.views else "no such column",
+                remedy="fill it, or take the view out of data.views",
+            )
+    indices = {label: number for number, label in enumerate(classes)}
+    return [_sample(row, manifest, indices, views, where) for row in table.iter_rows(named=True)]
+
+
+def _sample(
+    row: dict, manifest: Manifest, indices: dict[str, int], views: Sequence[str], where: str
+) -> Sample:
+    label = row.get("label")
+    if label not in indices:
+        raise DataError(
+            f"{where}, row {row['index'] + 1}, column 'label'",
+            expected="a class of the train split",
+            found=repr(label),
+            remedy=near(str(label), indices) if label else "label it, or take its split away",
+        )
+
+    def path(column: str) -> str | None:
+        value = row.get(column)
+        return manifest.resolve(value) if value else None
+
+    boxes = row.get("boxes")
+    return Sample(
+        index=row["index"],
+        views=tuple((view, manifest.resolve(row[view])) for view in views),
+        label=indices[label],
+        region=path("region"),
+        region_threshold=row.get("region_threshold"),
+        avoid=path("avoid"),
+        ignore=path("ignore"),
+        boxes=None if boxes is None else tuple(map(tuple, _own(boxes, row))),
+    )
+
+
+def _own(boxes: list, row: dict) -> list:
+    """The boxes of the sample's own class, where boxes carry classes; else all."""
+    labels = row.get("box_labels")
+    if not labels or row.get("label") not in labels:
+        return boxes
+    return [box for box, label in zip(boxes, labels, strict=True) if label == row["label"]]
+
+
+def splits_of(table: pl.DataFrame) -> list[str]:
+    """The splits in use, train, val and test first."""
+    known = ["train", "val", "test"]
+    found = set(table["split"].drop_nulls().to_list())
+    return [name for name in known if name in found] + sorted(found - set(known))
