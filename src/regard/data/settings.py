@@ -25,15 +25,15 @@ class Augment(Settings):
         hue: as a share of the colour circle, at most 0.5.
     """
 
-    rotate: float = Field(0, ge=0, le=180)
-    flip: float = Field(0, ge=0, le=1)
-    flip_vertical: float = Field(0, ge=0, le=1)
-    zoom: float = Field(0, ge=0, lt=1)
-    translate: float = Field(0, ge=0, lt=1)
-    brightness: float = Field(0, ge=0, lt=1)
-    contrast: float = Field(0, ge=0, lt=1)
-    saturation: float = Field(0, ge=0, lt=1)
-    hue: float = Field(0, ge=0, le=0.5)
+    rotate: float = Field(default=0, ge=0, le=180)
+    flip: float = Field(default=0, ge=0, le=1)
+    flip_vertical: float = Field(default=0, ge=0, le=1)
+    zoom: float = Field(default=0, ge=0, lt=1)
+    translate: float = Field(default=0, ge=0, lt=1)
+    brightness: float = Field(default=0, ge=0, lt=1)
+    contrast: float = Field(default=0, ge=0, lt=1)
+    saturation: float = Field(default=0, ge=0, lt=1)
+    hue: float = Field(default=0, ge=0, le=0.5)
 
 
 class Data(Settings):
@@ -67,10 +67,10 @@ class Data(Settings):
     split_seed: int = 42
     folds: int | None = None
     fold: int = 0
-    val_from_train: float | None = Field(None, gt=0, lt=1)
-    workers: int = Field(0, ge=0)
-    cache_mb: int = Field(1024, ge=0)
-    max_pixels: int = Field(400_000_000, gt=0)
+    val_from_train: float | None = Field(default=None, gt=0, lt=1)
+    workers: int = Field(default=0, ge=0)
+    cache_mb: int = Field(default=1024, ge=0)
+    max_pixels: int = Field(default=400_000_000, gt=0)
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> "Data":

@@ -45,7 +45,7 @@ class Transform:
         return self._fit(image, MODES[self.interpolation], fill)
 
     def fit_mask(self, mask: Tensor) -> Tensor:
-        """float (h, w) in [0, 1] to float (H, W); outside of a padded image is 0."""
+        """Float (h, w) in [0, 1] to float (H, W); outside of a padded image is 0."""
         fitted = self._fit(mask[None], InterpolationMode.BILINEAR, [0.0])
         return fitted[0].clamp(0, 1)
 
