@@ -1,0 +1,33 @@
+"""Work on many files at once; decoders and the disk leave the interpreter free meanwhile."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+Progress = Callable[[int, int], None]
+
+# So many items are handed out at a time, or a million of them would wait as a million futures.
+CHUNK = 1024
+
+
+def in_threads(
+    work: Callable[[A], B], items: Sequence[A], progress: Progress | None = None
+) -> Iterator[B]:
+    """What `work` makes of each item, in their order.
+
+    Args:
+        work: called in 2 to 4 threads.
+        items: its arguments.
+        progress: called with (items done, items in all) after each.
+    """
+    workers = min(4, max(2, os.cpu_count() or 2))
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(items), CHUNK):
+            part = items[start : start + CHUNK]
+            for done, answer in enumerate(pool.map(work, part), start=start + 1):
+                if progress is not None:
+                    progress(done, len(items))
+                yield answer

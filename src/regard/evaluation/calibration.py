@@ -1,0 +1,67 @@
+"""How well probabilities agree with what happens: proper scores and calibration error."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regard.evaluation.confusion import indicator
+
+Floats = NDArray[np.float64]
+
+
+def log_loss(labels: NDArray[np.int64], probabilities: Floats) -> Floats:
+    """Minus the log probability of the true class, (N,), in nats.
+
+    Probabilities are kept at or above float64's epsilon, so that one image which the model
+    held to be impossible costs 36 nats and not infinity (scikit-learn does the same).
+
+    Args:
+        labels: (N,) true classes in [0, K).
+        probabilities: (N, K).
+    """
+    true = probabilities[np.arange(len(labels)), labels]
+    eps = np.finfo(np.float64).eps
+    return -np.log(np.clip(true, eps, 1 - eps))
+
+
+def brier(labels: NDArray[np.int64], probabilities: Floats) -> Floats:
+    """Squared distance of the probabilities from the truth, (N,).
+
+    Sum over classes of (p_c - [c is true])^2, in [0, 2]; for two classes half of it, in
+    [0, 1], as Brier's score of one event (Brier 1950, Mon. Weather Rev. 78:1).
+
+    Args:
+        labels: (N,) true classes in [0, K).
+        probabilities: (N, K).
+    """
+    k = probabilities.shape[1]
+    total = ((probabilities - np.eye(k)[labels]) ** 2).sum(axis=1)
+    return total / 2 if k == 2 else total
+
+
+def confidence_bins(confidence: Floats, bins: int) -> NDArray[np.int64]:
+    """Bin of each confidence, (N,): equal widths on [0, 1], each with its upper end."""
+    edges = np.linspace(0, 1, bins + 1)[1:-1]
+    return np.digitize(confidence, edges, right=True)
+
+
+class CalibrationStatistics:
+    """Expected calibration error of resamples of images.
+
+    ECE = sum over bins of (n_b / N) |accuracy_b - mean confidence_b|, bins of equal width
+    in the top class's probability (Guo et al. 2017, eq. 3). It is biased upwards, the more
+    so the fewer the images and the better the calibration: a perfectly calibrated model
+    does not reach 0. Compare it between models on the same images only.
+
+    Args:
+        confidence: (N,) probability of the predicted class.
+        correct: (N,) whether it is the true one.
+        bins: number of bins.
+    """
+
+    def __init__(self, confidence: Floats, correct: NDArray[np.bool_], bins: int = 15) -> None:
+        gap = confidence - correct
+        self._gaps = indicator(confidence_bins(confidence, bins), bins, gap)
+
+    def __call__(self, counts: Floats) -> dict[str, Floats]:
+        """The statistic, (b,), of counts (N, b)."""
+        return {"ece": np.abs(self._gaps @ counts).sum(axis=0) / counts.sum(axis=0)}

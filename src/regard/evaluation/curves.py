@@ -1,0 +1,128 @@
+"""Curves for figures, as plain lists: ROC, precision-recall, reliability."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn import metrics as sk
+
+from regard.errors import ConfigError, near
+from regard.evaluation import table as tables
+from regard.evaluation.calibration import confidence_bins
+from regard.evaluation.intervals import wilson_interval
+
+Curve = dict[str, Any]
+_POINTS = 200
+
+
+def roc_curve(table: pl.DataFrame, positive: str) -> Curve:
+    """ROC curve of one class against the rest, thinned to 200 points or fewer.
+
+    Keys `false_positive_rate`, `true_positive_rate`, `threshold` (None at the start, where
+    nothing is predicted): equally long lists, empty, with a `reason`, when the class has
+    no images or all of them.
+
+    Raises:
+        ConfigError: no such class.
+    """
+    keys = ("false_positive_rate", "true_positive_rate", "threshold")
+    truth, scores = _one_against_rest(table, positive)
+    if truth.all() or not truth.any():
+        return _empty(keys)
+    fpr, tpr, threshold = sk.roc_curve(truth, scores)
+    return _curve(keys, fpr, tpr, threshold)
+
+
+def precision_recall_curve(table: pl.DataFrame, positive: str) -> Curve:
+    """Precision-recall curve of one class against the rest, thinned to 200 points or fewer.
+
+    Keys `recall` (falling from 1 to 0), `precision`, `threshold` (None at the end, where
+    nothing is predicted): equally long lists, empty, with a `reason`, when the class has
+    no images or all of them.
+
+    Raises:
+        ConfigError: no such class.
+    """
+    keys = ("recall", "precision", "threshold")
+    truth, scores = _one_against_rest(table, positive)
+    if truth.all() or not truth.any():
+        return _empty(keys)
+    precision, recall, threshold = sk.precision_recall_curve(truth, scores)
+    return _curve(keys, recall, precision, np.append(threshold, np.inf))
+
+
+def reliability_diagram(table: pl.DataFrame, bins: int = 15, level: float = 0.95) -> Curve:
+    """Accuracy against confidence, in bins of equal width of the top class's probability.
+
+    Keys `lower` and `upper` (the bin's edges), `confidence` and `accuracy` (means, None in
+    an empty bin), `low` and `high` (Wilson's interval of the accuracy) and `count`: lists
+    of one entry a bin.
+    """
+    guess, proba = tables.predicted(table), tables.probabilities(table)
+    confidence = proba[np.arange(len(guess)), guess]
+    bin_of = confidence_bins(confidence, bins)
+    count = np.bincount(bin_of, minlength=bins)
+    hits = np.bincount(bin_of, weights=table["correct"].to_numpy(), minlength=bins)
+    total = np.bincount(bin_of, weights=confidence, minlength=bins)
+    wilson = [
+        wilson_interval(h, c, level).as_dict()
+        for h, c in zip(hits.tolist(), count.tolist(), strict=True)
+    ]
+    edges = np.linspace(0, 1, bins + 1)
+    return {
+        "lower": edges[:-1].tolist(),
+        "upper": edges[1:].tolist(),
+        "confidence": [t / c if c else None for t, c in zip(total.tolist(), count, strict=True)],
+        "accuracy": [i["value"] for i in wilson],
+        "low": [i["low"] for i in wilson],
+        "high": [i["high"] for i in wilson],
+        "count": count.tolist(),
+    }
+
+
+def curves(table: pl.DataFrame) -> dict[str, Any]:
+    """All curves: `roc` and `precision_recall` by class, and `reliability`.
+
+    Raises:
+        DataError: the table is not valid.
+    """
+    names = tables.classes(tables.validate(table))
+    return {
+        "roc": {name: roc_curve(table, name) for name in names},
+        "precision_recall": {name: precision_recall_curve(table, name) for name in names},
+        "reliability": reliability_diagram(table),
+    }
+
+
+def _one_against_rest(
+    table: pl.DataFrame, positive: str
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    names = tables.classes(table)
+    if positive not in names:
+        raise ConfigError(
+            "curve", expected="a class", found=repr(positive), remedy=near(positive, names)
+        )
+    return (table["label"] == positive).to_numpy(), table[tables.PREFIX + positive].to_numpy()
+
+
+def _curve(keys: tuple[str, ...], x: NDArray, y: NDArray, threshold: NDArray) -> Curve:
+    kept = _thin(x, y)
+    ends = [float(t) if np.isfinite(t) else None for t in threshold[kept]]
+    return dict(zip(keys, (x[kept].tolist(), y[kept].tolist(), ends), strict=True)) | {
+        "reason": None
+    }
+
+
+def _thin(x: NDArray, y: NDArray) -> NDArray[np.int64]:
+    # Evenly along the curve, not along the points: a steep start keeps its shape.
+    if len(x) <= _POINTS:
+        return np.arange(len(x))
+    along = np.cumsum(np.abs(np.diff(x, prepend=x[0])) + np.abs(np.diff(y, prepend=y[0])))
+    kept = np.searchsorted(along, np.linspace(0, along[-1], _POINTS - 2))
+    return np.unique(np.r_[0, np.minimum(kept, len(x) - 1), len(x) - 1])
+
+
+def _empty(keys: tuple[str, ...]) -> Curve:
+    reason = "needs images of the class and images of another"
+    return {key: [] for key in keys} | {"reason": reason}

@@ -1,0 +1,204 @@
+"""Every number about the predictions of a classifier, each with its interval over images."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from regard.errors import ConfigError, near
+from regard.evaluation import resampling
+from regard.evaluation import table as tables
+from regard.evaluation.calibration import CalibrationStatistics, brier, log_loss
+from regard.evaluation.confusion import ConfusionStatistics, class_intervals
+from regard.evaluation.intervals import Interval, bootstrap_interval, check_options, missing
+from regard.evaluation.ranking import RankingStatistics
+
+_REASONS = {
+    "roc_auc": "needs images of a class and images of another",
+    "average_precision": "needs images of a class and images of another",
+}
+
+
+def evaluate(
+    table: pl.DataFrame,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+    positive: str | None = None,
+) -> dict[str, Any]:
+    """Metrics of a predictions table, ready for JSON.
+
+    Each metric is the dictionary of an `Interval`. The keys:
+
+    - `accuracy`, `balanced_accuracy`, `precision_macro`, `recall_macro`, `f1_macro`,
+      `roc_auc`, `average_precision`, `log_loss`, `brier`, `ece`; with two classes also
+      `precision`, `recall`, `f1` of the positive class, to which `roc_auc` and
+      `average_precision` then belong; with more they are means over one class against the
+      rest;
+    - `per_class`: `precision`, `recall`, `f1` and `support` (a count) by class;
+    - `confusion`: K x K counts, a row a true class; `classes` their order;
+    - `n`, `level`, `resamples`, `seed`, `positive` (None unless there are two classes), and
+      `absent`, the classes without an image.
+
+    Intervals, chosen by coverage at 100 images (nominal 95 %, simulated): proportions of
+    images (accuracy; precision, recall and F1 of a class) have Wilson's, 93 to 98 % where a
+    percentile bootstrap of accuracy falls to 83 % near one; means of per-image scores (log
+    loss, Brier) the studentised bootstrap; averages over classes, areas and the calibration
+    error BCa. Images are resampled plainly, not within classes. A resample where a metric
+    is undefined is left out and counted in `undefined_resamples`. What is undefined on the
+    table itself is None, with the reason. The time taken grows as N x K x resamples.
+
+    Args:
+        table: a valid predictions table (see `table.validate`).
+        resamples: bootstrap resamples.
+        seed: fixes the resamples.
+        level: confidence level, in (0, 1).
+        positive: the positive one of two classes; default the last.
+
+    Raises:
+        DataError: the table is not valid.
+        ConfigError: `positive` is no class, or an option is out of range.
+
+    Example:
+        >>> from regard.evaluation.table import predictions_table
+        >>> table = predictions_table([0, 1], ["a.jpg", "b.jpg"], [0, 1],
+        ...                           [[0.9, 0.1], [0.7, 0.3]], ["fern", "moss"])
+        >>> evaluate(table)["accuracy"]["value"]
+        0.5
+    """
+    check_options(level, resamples)
+    names = tables.classes(tables.validate(table))
+    chosen = _positive(names, positive)
+    true, proba = tables.labels(table), tables.probabilities(table)
+    options = {"resamples": resamples, "seed": seed, "level": level}
+    per_class, confusion = _by_class(table, level)
+    metrics = _means(table, true, proba, options) | _averages(table, chosen, **options)
+    if chosen is not None:
+        metrics |= per_class[names[chosen]]
+    return {
+        "n": table.height,
+        "classes": names,
+        "positive": None if chosen is None else names[chosen],
+        "absent": [name for name, row in zip(names, confusion, strict=True) if row.sum() == 0],
+        **options,
+        **{key: interval.as_dict() for key, interval in metrics.items()},
+        "per_class": {
+            name: {key: interval.as_dict() for key, interval in per_class[name].items()}
+            | {"support": int(row.sum())}
+            for name, row in zip(names, confusion, strict=True)
+        },
+        "confusion": confusion.tolist(),
+    }
+
+
+def _positive(names: list[str], positive: str | None) -> int | None:
+    if positive is not None and positive not in names:
+        raise ConfigError(
+            "positive class", expected="a class", found=repr(positive), remedy=near(positive, names)
+        )
+    if len(names) == 2:
+        return 1 if positive is None else names.index(positive)
+    if positive is not None:
+        raise ConfigError(
+            "positive class",
+            expected="two classes",
+            found=f"{len(names)}",
+            remedy="leave `positive` out; `per_class` has every class against the rest",
+        )
+    return None
+
+
+def _by_class(
+    table: pl.DataFrame, level: float
+) -> tuple[dict[str, dict[str, Interval]], NDArray[np.int64]]:
+    names, true, guess = tables.classes(table), tables.labels(table), tables.predicted(table)
+    k = len(names)
+    matrix = np.bincount(true * k + guess, minlength=k * k).reshape(k, k)
+    support, guesses, hits = matrix.sum(axis=1), matrix.sum(axis=0), matrix.diagonal()
+    intervals = {
+        name: class_intervals(int(support[c]), int(guesses[c]), int(hits[c]), level)
+        for c, name in enumerate(names)
+    }
+    return intervals, matrix
+
+
+def _means(
+    table: pl.DataFrame,
+    true: NDArray[np.int64],
+    proba: NDArray[np.float64],
+    options: Mapping[str, Any],
+) -> dict[str, Interval]:
+    correct = table["correct"].to_numpy()
+    return {
+        "accuracy": bootstrap_interval(correct, method="wilson", **options),
+        "log_loss": bootstrap_interval(log_loss(true, proba), **options),
+        "brier": bootstrap_interval(brier(true, proba), **options),
+    }
+
+
+def _averages(
+    table: pl.DataFrame, positive: int | None, *, resamples: int, seed: int, level: float
+) -> dict[str, Interval]:
+    names, true, guess = tables.classes(table), tables.labels(table), tables.predicted(table)
+    proba = tables.probabilities(table)
+    confidence = proba[np.arange(len(guess)), guess]
+    ranked = list(range(len(names))) if positive is None else [positive]
+    parts = [
+        ConfusionStatistics(true, guess, len(names)),
+        RankingStatistics(true, proba, ranked),
+        CalibrationStatistics(confidence, true == guess),
+    ]
+
+    def statistics(counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        return {name: x for part in parts for name, x in part(counts).items()}
+
+    return bca_intervals(statistics, table.height, resamples=resamples, seed=seed, level=level)
+
+
+def bca_intervals(
+    statistics: resampling.Statistics, n: int, *, resamples: int, seed: int, level: float
+) -> dict[str, Interval]:
+    """BCa intervals over n images of every statistic of their counts.
+
+    Args:
+        statistics: counts (n, b) to values (b,) by name; NaN where undefined.
+        n: images.
+        resamples: bootstrap resamples.
+        seed: fixes the resamples.
+        level: in (0, 1).
+    """
+    if n < 2:
+        values = {name: float(x[0]) for name, x in statistics(np.ones((n, 1))).items()}
+        reason = "needs two images or more" if n else "no images"
+        return {name: missing(level, n, "bca", reason, value=x) for name, x in values.items()}
+    values = statistics(np.ones((n, 1)))
+    replicates = resampling.collect(statistics, resampling.counts(n, resamples, seed))
+    jackknife = resampling.collect(statistics, resampling.jackknife_counts(n, seed))
+    return {
+        name: _bca(name, float(values[name][0]), replicates[name], jackknife[name], level, n)
+        for name in values
+    }
+
+
+def _bca(
+    name: str,
+    value: float,
+    replicates: NDArray[np.float64],
+    jackknife: NDArray[np.float64],
+    level: float,
+    n: int,
+) -> Interval:
+    if np.isnan(value):
+        return missing(level, n, "bca", _REASONS.get(name, "undefined on these images"))
+    kept = replicates[~np.isnan(replicates)]
+    lost = replicates.size - kept.size
+    if kept.size == 0:
+        return Interval(
+            value, np.nan, np.nan, level, n, "bca", 0, lost, "undefined in every resample"
+        )
+    low, high = resampling.bca_limits(value, kept, jackknife, level)
+    reason = "the same in every resample: too narrow" if np.ptp(kept) == 0 else None
+    return Interval(value, low, high, level, n, "bca", 0, lost, reason)

@@ -1,0 +1,261 @@
+"""Paired comparisons: two models over the same images, or over the same seeds."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binom, norm, t
+
+from regard.errors import DataError
+from regard.evaluation import table as tables
+from regard.evaluation.intervals import (
+    Interval,
+    bootstrap_interval,
+    check_options,
+    mean_replicates,
+    student_interval,
+)
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """The mean difference b - a with its interval, and the two-sided p-value (NaN: none)."""
+
+    difference: Interval
+    p_value: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Fields as JSON takes them."""
+        p = None if math.isnan(self.p_value) else self.p_value
+        return {"difference": self.difference.as_dict(), "p_value": p}
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """McNemar's test.
+
+    Attributes:
+        p_value: exact, two-sided.
+        mid_p: the less conservative variant.
+        lost: images that a has right and b wrong.
+        won: images that a has wrong and b right.
+        n: images.
+    """
+
+    p_value: float
+    mid_p: float
+    lost: int
+    won: int
+    n: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Fields as JSON takes them."""
+        return asdict(self)
+
+
+def paired_bootstrap(
+    a: ArrayLike, b: ArrayLike, *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+) -> PairedTest:
+    """Mean difference b - a of two scores of the same images, interval and p-value.
+
+    The studentised bootstrap of the differences; the p-value inverts it (twice the smaller
+    tail of t* beyond the observed t), so that it is under 1 - level where the interval
+    leaves out 0. Differences that are all -1, 0 or 1 (right against wrong) have the
+    interval of Bonett and Price instead (2012, J. Educ. Behav. Stat. 37:479): a
+    bootstrap of a few flips is too narrow, and of none has no width at all.
+
+    Args:
+        a: (N,) score of each image by the first model.
+        b: (N,) by the second, in the same order. An image with NaN in either is left out,
+            and counted.
+        resamples: bootstrap resamples.
+        seed: fixes the resamples.
+        level: in (0, 1).
+
+    Raises:
+        DataError: the lengths differ.
+
+    Example:
+        >>> paired_bootstrap([0, 1, 0, 1], [1, 1, 1, 1]).difference.value
+        0.5
+    """
+    check_options(level, resamples)
+    delta = _differences(a, b)
+    x = delta[~np.isnan(delta)]
+    undefined = delta.size - x.size
+    if x.size and bool(np.isin(x, (-1, 0, 1)).all()):
+        return _bonett_price(x, undefined, level)
+    interval = bootstrap_interval(delta, resamples=resamples, seed=seed, level=level)
+    if x.size < 2:
+        return PairedTest(interval, math.nan)
+    _, _, replicates, observed = mean_replicates(x, resamples, seed)
+    tail = min((replicates >= observed).sum(), (replicates <= observed).sum())
+    return PairedTest(interval, min(1.0, 2 * (float(tail) + 1) / (resamples + 1)))
+
+
+def _bonett_price(x: NDArray[np.float64], undefined: int, level: float) -> PairedTest:
+    won, lost, n = float((x == 1).sum()), float((x == -1).sum()), x.size
+    p, q = (won + 1) / (n + 2), (lost + 1) / (n + 2)
+    error = math.sqrt((p + q - (p - q) ** 2) / (n + 2))
+    half = float(norm.ppf((1 + level) / 2)) * error
+    low, high = max(-1.0, p - q - half), min(1.0, p - q + half)
+    interval = Interval((won - lost) / n, low, high, level, n, "bonett-price", undefined)
+    return PairedTest(interval, float(2 * norm.sf(abs(p - q) / error)))
+
+
+def paired_student(a_by_seed: ArrayLike, b_by_seed: ArrayLike, level: float = 0.95) -> PairedTest:
+    """Mean difference b - a over seeds, Student's interval and paired t-test.
+
+    Args:
+        a_by_seed: (n,) a number a seed, by the first arm.
+        b_by_seed: (n,) by the second, the same seeds in the same order. A seed with NaN in
+            either is left out, and counted.
+        level: in (0, 1).
+
+    Fewer than two seeds give NaN bounds and p-value. Differences that are all equal show no
+    spread to measure them by: p is 1 when they are 0, else NaN.
+
+    Raises:
+        DataError: the lengths differ.
+
+    Example:
+        >>> round(paired_student([1.0, 2.0, 3.0], [1.1, 2.3, 3.2]).p_value, 3)
+        0.074
+    """
+    delta = _differences(a_by_seed, b_by_seed)
+    interval = student_interval(delta, level)
+    x = delta[~np.isnan(delta)]
+    if x.size < 2:
+        return PairedTest(interval, math.nan)
+    if np.ptp(x) == 0:
+        return PairedTest(interval, 1.0 if x[0] == 0 else math.nan)
+    observed = abs(x.mean()) / (x.std(ddof=1) / math.sqrt(x.size))
+    return PairedTest(interval, float(2 * t.sf(observed, x.size - 1)))
+
+
+def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
+    """McNemar's exact test that two models are right equally often, on the same images.
+
+    Given the m images that one has right and the other wrong, the number won is
+    Binomial(m, 1/2): p = min(1, 2 P(X <= min(won, lost))). Its error rate is never above
+    the level, and below it with few flips. `mid_p` takes off the probability of the
+    outcome itself: more power, at an error rate that simulation puts at 5.5 % or less for
+    a level of 5 % (Fagerland et al. 2013, BMC Med. Res. Methodol. 13:91).
+
+    Args:
+        correct_a: (N,) whether the first model is right.
+        correct_b: (N,) whether the second is, in the same order.
+
+    No flips at all give 1. Raises DataError if the lengths differ.
+
+    Example:
+        >>> mcnemar_exact([1, 1, 1, 0, 0], [0, 0, 0, 1, 0]).p_value
+        0.625
+    """
+    a, b = _pair(np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool))
+    lost, won = int((a & ~b).sum()), int((~a & b).sum())
+    fewer, m = min(lost, won), lost + won
+    tail = 2 * float(binom.cdf(fewer, m, 0.5))
+    # With won == lost the two tails share that outcome; it is then counted once, not twice.
+    mid_p = tail - float(binom.pmf(fewer, m, 0.5))
+    return McNemar(min(1.0, tail), min(1.0, mid_p), lost, won, a.size)
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """p-values adjusted for their number by Holm's step-down procedure.
+
+    In rising order, adjusted_i = max over j <= i of min(1, (m - j + 1) p_j) (Holm 1979,
+    Scand. J. Stat. 6:65). Below the level, at most that part of families has a false claim.
+
+    Args:
+        p_values: (m,) in [0, 1]. NaN (no test) stays NaN and does not count in m.
+
+    Raises:
+        DataError: a number outside [0, 1].
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
+        [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64).reshape(-1)
+    if ((p < 0) | (p > 1)).any():
+        raise DataError(
+            "p-values", expected="numbers in [0, 1]", found=str(p), remedy="pass p-values"
+        )
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    steps = np.minimum(1, np.arange(order.size, 0, -1) * p[order])
+    adjusted = np.full_like(p, np.nan)
+    adjusted[order] = np.maximum.accumulate(steps)
+    return adjusted
+
+
+def same_images(table_a: pl.DataFrame, table_b: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both tables in the order of `index`.
+
+    Raises:
+        DataError: they do not hold the same images with the same labels.
+    """
+    a, b = (tables.validate(t).sort("index") for t in (table_a, table_b))
+    for column in ("index", "image", "label"):
+        x, y = a[column].to_list(), b[column].to_list()
+        if x != y:
+            other = len(set(x) ^ set(y)) or sum(i != j for i, j in zip(x, y, strict=True))
+            raise DataError(
+                f"paired comparison, column {column!r}",
+                expected="two predictions tables of the same images",
+                found=f"{len(x)} and {len(y)} rows that differ in {other} entries",
+                remedy="evaluate both models on the same split of the same manifest",
+            )
+    return a, b
+
+
+def flips(table_a: pl.DataFrame, table_b: pl.DataFrame) -> dict[str, list[int]]:
+    """Images by what happened to them from a to b, as rows of the manifest, rising.
+
+    Keys `lost` (right, then wrong), `won` (wrong, then right), `both_wrong`, `both_right`.
+
+    Raises:
+        DataError: the tables are of other images.
+    """
+    a, b = same_images(table_a, table_b)
+    index, x, y = (s.to_numpy() for s in (a["index"], a["correct"], b["correct"]))
+    kinds = {"lost": x & ~y, "won": ~x & y, "both_wrong": ~x & ~y, "both_right": x & y}
+    return {name: index[rows].tolist() for name, rows in kinds.items()}
+
+
+def compare_accuracy(
+    table_a: pl.DataFrame, table_b: pl.DataFrame, level: float = 0.95
+) -> dict[str, Any]:
+    """Accuracy of b less that of a, ready for JSON: `difference`, `mcnemar` and `flips`.
+
+    Raises:
+        DataError: the tables are of other images.
+    """
+    a, b = same_images(table_a, table_b)
+    x, y = a["correct"].to_numpy(), b["correct"].to_numpy()
+    return {
+        "difference": paired_bootstrap(x, y, level=level).difference.as_dict(),
+        "mcnemar": mcnemar_exact(x, y).as_dict(),
+        "flips": flips(a, b),
+    }
+
+
+def _differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    x, y = _pair(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
+    return y - x
+
+
+def _pair(a: NDArray, b: NDArray) -> Sequence[NDArray]:
+    if a.shape != b.shape or a.ndim != 1:
+        raise DataError(
+            "paired comparison",
+            expected="two vectors of one length",
+            found=f"shapes {a.shape} and {b.shape}",
+            remedy="give both models' values for the same images or seeds",
+        )
+    return a, b

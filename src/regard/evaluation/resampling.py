@@ -1,0 +1,122 @@
+"""Resampling images: draws, jackknife, and the limits that are read from them."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+Floats = NDArray[np.float64]
+Statistics = Callable[[Floats], Mapping[str, Floats]]
+"""Counts of each image in b resamples, (N, b), to each statistic's values, (b,)."""
+
+_CHUNK = 1 << 20  # elements of a block of draws: 8 MiB, whatever the number of images
+_GROUPS = 200
+
+
+def draws(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Draw images with replacement: blocks (b, n) of row numbers, `resamples` rows in all.
+
+    The numbers depend on `seed`, `n` and `resamples` alone.
+    """
+    rng = np.random.default_rng(seed)
+    block = max(1, _CHUNK // max(n, 1))
+    for start in range(0, resamples, block):
+        yield rng.integers(n, size=(min(block, resamples - start), n))
+
+
+def counts(n: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each image occurs in each resample of `draws`: blocks (n, b)."""
+    for rows in draws(n, resamples, seed):
+        b = len(rows)
+        cells = rows * b + np.arange(b)[:, None]
+        yield np.bincount(cells.ravel(), minlength=n * b).reshape(n, b).astype(np.float64)
+
+
+def jackknife_groups(n: int, seed: int) -> NDArray[np.int64]:
+    """Group of each image, (n,), for a jackknife that leaves out a group at a time.
+
+    Up to 200 images each is its own group. Beyond, 200 random groups of almost equal size
+    give the acceleration of BCa just as well: cubes and squares of sums over m images grow
+    alike, so the group size cancels (Efron & Tibshirani 1993, ch. 11 and 14).
+    """
+    order = np.random.default_rng(seed).permutation(n)
+    return order % min(n, _GROUPS)
+
+
+def jackknife_counts(n: int, seed: int) -> Iterator[Floats]:
+    """Counts with one group of `jackknife_groups` left out: blocks (n, g)."""
+    group = jackknife_groups(n, seed)
+    block = max(1, _CHUNK // n)
+    for start in range(0, min(n, _GROUPS), block):
+        left_out = np.arange(start, min(start + block, n, _GROUPS))
+        yield (group[:, None] != left_out).astype(np.float64)
+
+
+def collect(statistics: Statistics, blocks: Iterator[Floats]) -> dict[str, Floats]:
+    """Values of every statistic over all blocks of counts."""
+    parts = [statistics(block) for block in blocks]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def percentile_limits(replicates: Floats, level: float) -> tuple[float, float]:
+    """Quantiles (1 - level) / 2 and (1 + level) / 2 of the replicates; NaN are left out."""
+    low, high = np.nanquantile(replicates, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def acceleration(jackknife: Floats) -> float:
+    """Acceleration of BCa: sum d^3 / (6 (sum d^2)^1.5), d = mean - value; 0 if all equal."""
+    kept = jackknife[~np.isnan(jackknife)]
+    if kept.size == 0:
+        return 0.0
+    d = kept.mean() - kept
+    spread = float((d**2).sum()) ** 1.5
+    return float((d**3).sum()) / (6 * spread) if spread > 0 else 0.0
+
+
+def bca_limits(
+    value: float, replicates: Floats, jackknife: Floats, level: float
+) -> tuple[float, float]:
+    """Limits of the bias-corrected and accelerated bootstrap.
+
+    Quantiles Phi(z0 + (z0 + z) / (1 - a (z0 + z))) of the replicates, z = Phi^-1 of
+    (1 -+ level) / 2, z0 = Phi^-1 of the part of replicates below the value (half of those
+    equal to it), a the `acceleration` (Efron 1987, J. Am. Stat. Assoc. 82:171).
+
+    Args:
+        value: the statistic on the images themselves.
+        replicates: (B,) the statistic on resamples; NaN are left out.
+        jackknife: (G,) the statistic with a group left out; NaN are left out.
+        level: in (0, 1).
+    """
+    kept = replicates[~np.isnan(replicates)]
+    below = ((kept < value).sum() + (kept <= value).sum()) / 2
+    z0 = norm.ppf(np.clip(below, 0.5, kept.size - 0.5) / kept.size)  # finite at either end
+    z = z0 + norm.ppf([(1 - level) / 2, (1 + level) / 2])
+    shrink = np.maximum(1 - acceleration(jackknife) * z, 1e-3)
+    low, high = np.quantile(kept, norm.cdf(z0 + z / shrink))
+    return float(low), float(high)
+
+
+def studentised(value: float, error: float, shifts: Floats, errors: Floats) -> tuple[Floats, float]:
+    """Studentised replicates t* = (mean* - mean) / error*, (B,), and t = mean / error.
+
+    Where a resample has no spread, t* is infinite with the sign of its difference, and 0
+    when there is none: such resamples then count as the extremes that they are.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(shifts == 0, 0.0, shifts / errors)
+        return t, float(np.divide(value, error))
+
+
+def studentised_limits(value: float, error: float, t: Floats, level: float) -> tuple[float, float]:
+    """Limits of the bootstrap-t: value - t*_high error, value - t*_low error.
+
+    Second-order correct for means (Hall 1988, Ann. Stat. 16:927). Order statistics, not
+    interpolated, so that infinite replicates stay infinite and never turn into NaN.
+    """
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    t_low = np.quantile(t, ends[0], method="lower")
+    t_high = np.quantile(t, ends[1], method="higher")
+    return float(value - t_high * error), float(value - t_low * error)

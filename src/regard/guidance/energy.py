@@ -1,0 +1,42 @@
+"""The energy term."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from regard.data.regions import Evidence
+from regard.guidance.base import TERMS, Term
+
+
+@TERMS.register("energy")
+@dataclass(frozen=True)
+class Energy(Term):
+    """Energy loss: the share of the map's sum that lies outside of the region.
+
+    1 - sum(L M) / sum(L)
+
+    Says nothing about where inside the region the map should be, so it tolerates loose boxes
+    and leaves the net free to look at a part. A zero map counts as a uniform one.
+
+    Reference: Rao et al., Studying How to Efficiently and Effectively Guide Models with
+    Explanations, ICCV 2023, arXiv:2303.11932, section 3.3.
+
+    Example:
+        >>> inside = torch.zeros(1, 2, 2); inside[:, 0] = 1
+        >>> from regard.data.regions import Regions
+        >>> Energy().loss(torch.ones(1, 2, 2), Regions(inside).of(None))
+        tensor([0.5000])
+    """
+
+    kind: ClassVar[str] = "energy"
+
+    def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:
+        """Losses (B,) in [0, 1]."""
+        counted = maps * evidence.counted
+        total = counted.sum((1, 2))
+        alive = total > 0
+        # The safe divisor keeps the gradient of the branch not taken finite.
+        share = (counted * evidence.inside).sum((1, 2)) / torch.where(alive, total, 1)
+        return 1 - torch.where(alive, share, evidence.area)

@@ -1,0 +1,13 @@
+"""One importer a format: each turns what lies on the disk into a manifest.
+
+>>> from pathlib import Path
+>>> IMPORTERS["folder"](Path("photos"), root=Path("."))  # doctest: +SKIP
+"""
+
+from regard.importers import csv as csv
+from regard.importers import folder as folder
+from regard.importers import pairs as pairs
+from regard.importers import voc as voc
+from regard.importers.registry import IMPORTERS, Importer
+
+__all__ = ["IMPORTERS", "Importer"]

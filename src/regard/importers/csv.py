@@ -1,0 +1,147 @@
+"""Any CSV: one row a sample, or one row a box."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from regard.data.manifest import PATHS, Manifest, manifest_from_rows
+from regard.errors import DataError
+from regard.importers.boxes import Corners
+from regard.importers.files import entry, split_name
+from regard.importers.gather import gather
+from regard.importers.registry import IMPORTERS
+from regard.importers.template import Template
+
+Row = dict[str, Any]
+
+
+@IMPORTERS.register("csv")
+def import_csv(
+    src: Path,
+    *,
+    root: Path,
+    image: str = "image",
+    images: str = ".",
+    label: str | None = None,
+    split: str | None = None,
+    group: str | None = None,
+    segmented: str | None = None,
+    mask: str | None = None,
+    region: str | None = None,
+    region_threshold: int | None = None,
+    avoid: str | None = None,
+    ignore: str | None = None,
+    boxes: str | None = None,
+    inclusive: bool = False,
+    one_based: bool = False,
+    box_label: str | None = None,
+) -> Manifest:
+    """Import a CSV, whatever its columns are called.
+
+    Where an option names a column, a template does as well: text with columns in braces,
+    as in `{split}/{wnid}/{image}`, and `{stem}`, the image's file name without its suffix.
+    An option that is not given takes the column of its own name, if the CSV has one.
+
+    Rows of one image become one sample: boxes are gathered, differing labels go to `labels`.
+
+    Args:
+        src: the CSV.
+        root: the folder in which the manifest will be written.
+        image: the image's path, from `images` on.
+        images: the folder that image paths start from, itself from the CSV's folder on.
+        label, split, group: columns or templates.
+        segmented, mask, region, avoid, ignore: paths from the CSV's folder on.
+        region_threshold: the region is where its image is brighter than this, 0 to 255;
+            None takes the grey level as a weight.
+        boxes: four columns, `xmin,ymin,xmax,ymax`, in pixels of the upright image.
+        inclusive: xmax and ymax are the last pixel inside, not the edge behind it.
+        one_based: the first pixel is called 1, not 0.
+        box_label: the class of the row's box.
+
+    Raises:
+        DataError: no such file, not a CSV, no such column, a box that is not four numbers,
+            rows of one image that contradict each other, no image where the paths say.
+
+    Example:
+        `import_csv(Path("skin/labels.csv"), root=Path("skin"), images="images",
+        label="diagnosis", region="masks/{stem}.png", region_threshold=127)`
+    """
+    src, root = Path(src), Path(root)
+    table = _read(src)
+    paths = {"segmented": segmented, "mask": mask, "region": region}
+    paths |= {"avoid": avoid, "ignore": ignore}
+    given = {"image": image, "label": label, "split": split, "group": group} | paths
+    columns = _templates(given, table, str(src))
+    rows = _rows(table, columns, src, src.parent / images)
+    _refuse_absent(rows, src)
+    if boxes is not None:
+        corners = Corners.parse(boxes, inclusive, one_based, table.columns, str(src))
+        named = Template(box_label, table.columns, str(src)) if box_label else None
+        for number, cells in enumerate(table.iter_rows(named=True)):
+            rows[number]["box"] = corners.box(cells, f"{src}, row {number + 1}")
+            rows[number]["box_label"] = named.fill(cells) if named else None
+    samples = gather(rows, str(src))
+    for sample in samples:
+        if region_threshold is not None and sample.get("region"):
+            sample["region_threshold"] = region_threshold
+        sample |= {key: entry(sample[key], root) for key in PATHS if sample.get(key)}
+    return manifest_from_rows(samples, root)
+
+
+def _read(src: Path) -> pl.DataFrame:
+    try:
+        table = pl.read_csv(src, infer_schema=False)
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            str(src),
+            expected="a CSV file with a line of column names",
+            found=str(error).splitlines()[0][:160] if src.is_file() else "no such file",
+            remedy="correct the path or the file",
+        ) from error
+    if table.is_empty():
+        raise DataError(str(src), expected="one row or more", found="none", remedy="add samples")
+    return table
+
+
+def _templates(
+    given: Mapping[str, str | None], table: pl.DataFrame, where: str
+) -> dict[str, Template]:
+    """A template for each option that was given, or whose name is a column."""
+    named = {key: text or (key if key in table.columns else None) for key, text in given.items()}
+    return {key: Template(text, table.columns, where) for key, text in named.items() if text}
+
+
+def _rows(
+    table: pl.DataFrame, columns: Mapping[str, Template], src: Path, images: Path
+) -> list[Row]:
+    rows = []
+    for number, cells in enumerate(table.iter_rows(named=True), start=1):
+        name = columns["image"].fill(cells)
+        if name is None:
+            raise DataError(
+                f"{src}, row {number}",
+                expected="an image's path",
+                found="an empty cell",
+                remedy="fill or remove the row",
+            )
+        row: Row = {key: column.fill(cells, Path(name).stem) for key, column in columns.items()}
+        row |= {key: src.parent / row[key] for key in PATHS if row.get(key)}
+        row["image"] = images / name
+        if row.get("split"):
+            row["split"] = split_name(row["split"])
+        rows.append(row)
+    return rows
+
+
+def _refuse_absent(rows: Iterable[Row], src: Path) -> None:
+    """Single files that are missing are for the checks; none at all is a wrong option."""
+    paths = [row["image"] for row in rows]
+    if not any(path.exists() for path in paths):
+        raise DataError(
+            str(src),
+            expected="images where the paths say",
+            found=f"none of {len(paths)}, the first being {paths[0]}",
+            remedy="set `images` to the folder that they start from, or `image` to a template",
+        )

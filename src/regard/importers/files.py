@@ -1,0 +1,85 @@
+"""Finding images on the disk, and naming them in a manifest."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from regard.data.manifest import natural
+from regard.errors import DataError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+# What the splits are called elsewhere, and here.
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def split_name(name: str) -> str:
+    """Our name of a split, whatever its case; other names stay as they are."""
+    return SPLITS.get(name.lower(), name)
+
+
+def folder_at(path: Path) -> Path:
+    """The path, if it is a folder.
+
+    Raises:
+        DataError: it is missing, or a file.
+    """
+    if not path.is_dir():
+        raise DataError(
+            str(path),
+            expected="a folder",
+            found="a file" if path.exists() else "nothing there",
+            remedy="correct the path",
+        )
+    return path
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The visible folders directly inside, in natural order."""
+    inside = (path for path in folder.iterdir() if path.is_dir() and _visible(path.name))
+    return sorted(inside, key=lambda path: natural(path.name))
+
+
+def images_under(folder: Path) -> list[Path]:
+    """The images in a folder and in its folders, by suffix; hidden files are left out."""
+    return sorted(_walk(folder))
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images directly inside a folder."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and _is_image(path.name))
+
+
+def entry(path: str | Path, root: Path) -> str:
+    """The path as a manifest in `root` has it: relative if it lies below, with slashes."""
+    absolute = Path(os.path.abspath(path))
+    below = Path(os.path.abspath(root))
+    if absolute.is_relative_to(below):
+        return absolute.relative_to(below).as_posix()
+    return absolute.as_posix()
+
+
+def some(names: Iterable[object]) -> str:
+    """The number of names and the first few of them, for an error line."""
+    listed = [str(name) for name in names]
+    return f"{len(listed)}: " + ", ".join(listed[:3]) + (", ..." if len(listed) > 3 else "")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    seen: set[str] = set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        # Folders of classes are often links; a link to a folder above would never end.
+        real = os.path.realpath(here)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = filter(_visible, folders)
+        yield from (Path(here, name) for name in files if _is_image(name))
+
+
+def _visible(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def _is_image(name: str) -> bool:
+    return _visible(name) and os.path.splitext(name)[1].lower() in SUFFIXES

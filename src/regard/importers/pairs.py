@@ -1,0 +1,99 @@
+"""Photos beside their segmented copies, where everything but the subject is black."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from regard.data.manifest import Manifest, manifest_from_rows
+from regard.errors import DataError
+from regard.importers.csv import import_csv
+from regard.importers.files import entry, folder_at, images_under, some
+from regard.importers.registry import IMPORTERS
+
+
+@IMPORTERS.register("pairs")
+def import_pairs(
+    src: Path,
+    *,
+    root: Path,
+    raw: str = "images",
+    segmented: str = "segmented",
+    labels: str | None = None,
+    image: str = "image",
+    label: str = "label",
+    region_threshold: int = 10,
+) -> Manifest:
+    """Import photos and their segmented copies, matched by name without the suffix.
+
+    The region is where the segmented copy is brighter than `region_threshold`: black is
+    background, and 10 leaves out what JPEG compression makes of black.
+
+    Args:
+        src: the folder that holds both folders.
+        root: the folder in which the manifest will be written.
+        raw, segmented: the folders of photos and of segmented copies, from `src` on.
+        labels: a CSV of labels, from `src` on; None takes the folders inside `raw` as
+            classes, if there are any.
+        image, label: its columns, or templates (see the importer `csv`).
+        region_threshold: grey level, 0 to 255.
+
+    Raises:
+        DataError: a folder is missing or empty, two files share a name, a photo has no
+            segmented copy or the reverse, or photos and labels differ.
+    """
+    src = Path(src)
+    photos, copies = _by_name(src / raw), _by_name(src / segmented)
+    _refuse_unmatched(photos.keys(), copies.keys(), f"{src}, {raw} and {segmented}")
+    classes = _from_folders(photos) if labels is None else _from_csv(src, raw, labels, image, label)
+    if labels is not None:
+        _refuse_unmatched(photos.keys(), classes.keys(), f"{src}, {raw} and {labels}")
+    rows: list[dict[str, Any]] = []
+    for name, photo in photos.items():
+        copy = entry(copies[name], root)
+        row = {"image": entry(photo, root), "segmented": copy, "label": classes[name]}
+        rows.append(row | {"region": copy, "region_threshold": region_threshold})
+    return manifest_from_rows(rows, Path(root))
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    """The images of a folder by their path inside, without the suffix."""
+    found: dict[str, Path] = {}
+    for path in images_under(folder_at(folder)):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise DataError(
+                str(folder),
+                expected="one image a name",
+                found=f"{found[name].name} and {path.name}",
+                remedy="remove one of them",
+            )
+        found[name] = path
+    if not found:
+        raise DataError(str(folder), expected="images", found="none", remedy="add images")
+    return found
+
+
+def _from_folders(photos: dict[str, Path]) -> dict[str, str | None]:
+    return {name: name.split("/")[0] if "/" in name else None for name in photos}
+
+
+def _from_csv(src: Path, raw: str, labels: str, image: str, label: str) -> dict[str, str | None]:
+    table = import_csv(src / labels, root=src / raw, images=raw, image=image, label=label).table
+    pairs = zip(table["image"].to_list(), table["label"].to_list(), strict=True)
+    return {Path(path).with_suffix("").as_posix(): name for path, name in pairs}
+
+
+def _refuse_unmatched(first: Iterable[str], second: Iterable[str], where: str) -> None:
+    first, second = set(first), set(second)
+    if first != second:
+        one_sided = [
+            f"only in {which}, " + some(sorted(names))
+            for which, names in (("the first", first - second), ("the second", second - first))
+            if names
+        ]
+        raise DataError(
+            where,
+            expected="the same names in both",
+            found="; ".join(one_sided),
+            remedy="add or remove those",
+        )

@@ -1,0 +1,7 @@
+"""Models from a spec, their heads, weights and anatomy."""
+
+from regard.models.build import build_model
+from regard.models.families import FAMILIES, input_spec
+from regard.models.inputs import InputSpec
+
+__all__ = ["FAMILIES", "InputSpec", "build_model", "input_spec"]

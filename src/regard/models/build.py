@@ -1,0 +1,102 @@
+"""Build a model from a spec."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from regard.errors import ModelError, RegardError
+from regard.models.families import FAMILIES
+from regard.models.heads import put_mlp
+from regard.models.weights import bundled_weights, load_weights, read_weights
+
+
+def build_model(
+    spec: str,
+    classes: int,
+    weights: str | Path | None = None,
+    *,
+    head: Literal["linear", "mlp"] = "linear",
+    head_width: int = 256,
+    head_dropout: float = 0.0,
+    **options: Any,
+) -> nn.Module:
+    """Build a net with a new classifier.
+
+    Args:
+        spec: `family:name`, such as `timm:resnet18` or `regard:cnn2`.
+        classes: number of classes, at least 2.
+        weights: None for random ones; `"pretrained"` from the hub; `"bundled"` (lite0, extra
+            `offline`); or a path of a .safetensors or .pt state dict under the net's names. A
+            classifier in it is used where its shape fits.
+        head: `linear`, or `mlp`: linear, ReLU, dropout, linear.
+        head_width: hidden units of the mlp.
+        head_dropout: dropout of the mlp.
+        options: passed to the backbone's constructor.
+
+    Raises:
+        ModelError: an unknown spec or option, too few classes, weights that do not fit, or no
+            network for `pretrained`.
+
+    Example:
+        >>> net = build_model("regard:cnn2", classes=3)
+        >>> net(torch.zeros(1, 3, 96, 96)).shape
+        torch.Size([1, 3])
+    """
+    family, _, name = spec.partition(":")
+    if not name:
+        raise ModelError(
+            f"model {spec}",
+            expected="family:name",
+            found="no family",
+            remedy=f"write timm:{spec}, or one of {', '.join(FAMILIES)} before the colon",
+        )
+    if classes < 2:
+        raise ModelError(
+            f"model {spec}", expected="2 classes or more", found=str(classes), remedy="add labels"
+        )
+    net = _construct(spec, family, name, classes, weights, options)
+    if weights == "bundled":
+        load_weights(net, bundled_weights(spec), "bundled")
+    elif weights not in (None, "pretrained"):
+        load_weights(net, read_weights(Path(weights)), str(weights))
+    if head == "mlp":
+        put_mlp(net, classes, width=head_width, dropout=head_dropout)
+    return net
+
+
+def _construct(
+    spec: str, family: str, name: str, classes: int, weights: str | Path | None, options: dict
+) -> nn.Module:
+    build = FAMILIES[family]
+    try:
+        return build(name, classes, pretrained=weights == "pretrained", **options)
+    except RegardError:
+        raise
+    except (TypeError, AssertionError) as error:
+        raise ModelError(
+            f"model {spec}",
+            expected="options that its constructor takes",
+            found=str(error)[:160],
+            remedy="correct model.options",
+        ) from error
+    except Exception as error:  # the hub's client raises errors of several libraries
+        if weights != "pretrained":
+            raise
+        raise ModelError(
+            f"model {spec}, weights pretrained",
+            expected="weights from the hub or its local cache",
+            found=f"{type(error).__name__}: {error}"[:160],
+            remedy="go online, or give weights: bundled or a file of the same names",
+        ) from error
+
+
+def parameters_of(net: nn.Module) -> int:
+    """The number of parameters."""
+    return sum(p.numel() for p in net.parameters())
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch's global generators, from which layers draw their first weights."""
+    torch.manual_seed(seed)

@@ -1,0 +1,70 @@
+"""Families of backbones, by the prefix of a spec, and what input each net wants."""
+
+from collections.abc import Callable
+from typing import Any
+
+import timm
+from torch import nn
+
+from regard.errors import ModelError, near
+from regard.models.hub import offline_when_unreachable
+from regard.models.inputs import InputSpec
+from regard.models.small_cnn import SmallCNN
+from regard.registry import Registry
+
+FAMILIES: Registry[Callable[..., nn.Module]] = Registry("model family")
+SMALL = {"cnn1": False, "cnn2": True}
+
+
+def input_spec(net: nn.Module) -> InputSpec:
+    """What the net wants, from its own `input_spec` or timm's configuration; else ImageNet's."""
+    own = getattr(net, "input_spec", None)
+    if isinstance(own, InputSpec):
+        return own
+    cfg: dict[str, Any] = getattr(net, "pretrained_cfg", None) or {}
+    if not cfg:
+        return InputSpec()
+    height, width = cfg["input_size"][-2:]
+    mode = cfg.get("interpolation", "bilinear")
+    return InputSpec(
+        (height, width),
+        tuple(cfg["mean"]),
+        tuple(cfg["std"]),
+        mode if mode in ("bilinear", "bicubic") else "bilinear",
+    )
+
+
+@FAMILIES.register("timm")
+def build_timm(name: str, classes: int, *, pretrained: bool = False, **options: Any) -> nn.Module:
+    """A timm model by name, `resnet18` or `resnet18.a1_in1k`."""
+    if not timm.is_model(name):
+        raise ModelError(
+            f"model timm:{name}",
+            expected="a model that timm knows",
+            found=repr(name),
+            remedy=near(name.split(".")[0], timm.list_models()),
+        )
+    if not pretrained:
+        return timm.create_model(name, num_classes=classes, **options)
+    with offline_when_unreachable():
+        return timm.create_model(name, pretrained=True, num_classes=classes, **options)
+
+
+@FAMILIES.register("regard")
+def build_own(name: str, classes: int, *, pretrained: bool = False, **options: Any) -> nn.Module:
+    """One of our own small nets, `cnn1` or `cnn2`; they have no pretrained weights."""
+    if name not in SMALL:
+        raise ModelError(
+            f"model regard:{name}",
+            expected="one of our nets",
+            found=repr(name),
+            remedy=near(name, SMALL),
+        )
+    if pretrained:
+        raise ModelError(
+            f"model regard:{name}",
+            expected="weights: none or a file",
+            found="pretrained",
+            remedy="this net has no published weights; leave model.weights out",
+        )
+    return SmallCNN(classes, norm=SMALL[name], **options)

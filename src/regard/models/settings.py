@@ -1,0 +1,47 @@
+"""The `model` section of a run's config."""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from regard.data.settings import Settings
+
+
+class Head(Settings):
+    """The classifier on top of the backbone.
+
+    Attributes:
+        kind: `linear`; `mlp` is linear, ReLU, dropout, linear.
+        width: units of the mlp's hidden layer.
+        dropout: of the mlp, before its last layer.
+    """
+
+    kind: Literal["linear", "mlp"] = "linear"
+    width: int = Field(default=256, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Model(Settings):
+    """Which net, from which weights, and what of it is trained.
+
+    Attributes:
+        spec: `timm:NAME`, `regard:cnn1`, `regard:cnn2`.
+        weights: None for random ones, `pretrained` from the hub, `bundled` (extra `offline`),
+            or the path of a .safetensors or .pt file, relative to the config's folder.
+        head: of the classifier.
+        freeze: `none`, `backbone`, or the number of first epochs in which the backbone rests.
+        options: passed to the backbone's constructor.
+    """
+
+    spec: str
+    weights: str | None = None
+    head: Head = Head()
+    freeze: Literal["none", "backbone"] | int = "none"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("freeze")
+    @classmethod
+    def _epochs(cls, value: str | int) -> str | int:
+        if isinstance(value, int) and value < 0:
+            raise ValueError("a number of epochs is not negative")
+        return value

@@ -1,0 +1,94 @@
+"""What a method is, and what it is given: one forward pass, seen at a layer."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from regard.registry import Registry
+from regard.saliency.capture import Images
+from regard.saliency.layers import linear_head
+from regard.saliency.targets import PixelTarget, value
+
+METHODS: Registry[type["Method"]] = Registry("method")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One forward pass and what was watched of it.
+
+    Attributes:
+        net: the net.
+        images: what it was given.
+        logits: (B, K), or (B, K, H, W) of a segmenter.
+        target: class indices (B,), or a pixel target.
+        activations: (B, C, h, w) of the layer.
+        create_graph: whether maps have to be differentiable.
+    """
+
+    net: nn.Module
+    images: Images
+    logits: Tensor
+    target: Tensor | PixelTarget
+    activations: Tensor
+    create_graph: bool = False
+
+    @cached_property
+    def value(self) -> Tensor:
+        """The number (B,) that is explained."""
+        with torch.enable_grad():
+            return value(self.logits, self.target)
+
+    @cached_property
+    def gradient(self) -> Tensor:
+        """Its gradient with respect to the activations, (B, C, h, w).
+
+        Images of a batch do not mix in evaluation mode, so the gradient of the sum holds each
+        image's own. The graph goes from the layer to the logits only.
+        """
+        (gradient,) = torch.autograd.grad(
+            self.value.sum(), self.activations, create_graph=self.create_graph, retain_graph=True
+        )
+        return gradient
+
+    @cached_property
+    def class_weights(self) -> Tensor | None:
+        """The target's row (B, C) of a head that is average pooling and linear, else None."""
+        weight = linear_head(self.net, self.activations, self.logits)
+        return (
+            None if weight is None or isinstance(self.target, PixelTarget) else weight[self.target]
+        )
+
+
+class Method(ABC):
+    """Makes saliency maps from what was seen of a forward pass.
+
+    Attributes:
+        name: in the registry.
+        signed: whether maps may be negative.
+        differentiable: whether maps can be part of a loss.
+        passes: cost, in words.
+        blind_to: what it cannot see, in words.
+        reference: paper and equation.
+    """
+
+    name: ClassVar[str]
+    signed: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = True
+    passes: ClassVar[str]
+    blind_to: ClassVar[str]
+    reference: ClassVar[str]
+
+    @abstractmethod
+    def maps(self, seen: Seen) -> Tensor:
+        """Maps (B, h, w) at the layer's resolution."""
+
+
+def weighted_sum(weights: Tensor, activations: Tensor) -> Tensor:
+    """relu(sum_k w_k A_k): weights (B, C) and activations (B, C, h, w) to maps (B, h, w)."""
+    batch, channels, height, width = activations.shape
+    flat = activations.reshape(batch, channels, height * width)
+    return torch.bmm(weights[:, None], flat).view(batch, height, width).relu()

@@ -1,0 +1,106 @@
+"""The only place with hooks: watching layers during a forward pass, and leaving no trace."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from regard.models.anatomy import Visit
+
+Images = Tensor | Mapping[str, Tensor]
+
+
+@contextmanager
+def undisturbed(net: nn.Module) -> Iterator[None]:
+    """Leave the net's buffers and the random state as they were, whatever happens inside.
+
+    Buffers that a module in training mode would change (batch norm statistics) are swapped for
+    copies, so that a graph built inside stays valid afterwards.
+    """
+    devices = {p.device for p in net.parameters() if p.device.type == "cuda"}
+    own = [
+        (module, name, buffer)
+        for module in net.modules()
+        if module.training
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    with torch.random.fork_rng(devices=sorted(d.index or 0 for d in devices)):
+        try:
+            for module, name, buffer in own:
+                module._buffers[name] = buffer.clone()
+            yield
+        finally:
+            for module, name, buffer in own:
+                module._buffers[name] = buffer
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; every module's own mode afterwards."""
+    modes = [(module, module.training) for module in net.modules()]
+    try:
+        net.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
+def watch(layers: Mapping[str, nn.Module], *, cut: bool) -> Iterator[dict[str, Tensor]]:
+    """Yield a dict that a forward pass inside fills with the output of each layer.
+
+    The net goes on with a copy, so that a layer that works in place does not change what was
+    seen. A layer called several times in a pass is seen at its last call.
+
+    Args:
+        layers: the layers by a name of the caller's.
+        cut: start the graph at the layers. The pass up to them then costs no memory for a
+            backward pass; gradients reach no parameter below them.
+    """
+    seen: dict[str, Tensor] = {}
+
+    def see(key: str, output: object) -> object:
+        if not isinstance(output, Tensor):
+            return output
+        if cut:
+            # Runs inside the caller's no_grad: from here on the graph is recorded.
+            torch.set_grad_enabled(True)
+            output = output.detach().requires_grad_()
+        seen[key] = output
+        return output.clone()
+
+    with ExitStack() as hooks:
+        for key, module in layers.items():
+            hook = module.register_forward_hook(
+                lambda _module, _inputs, output, key=key: see(key, output)
+            )
+            hooks.callback(hook.remove)
+        yield seen
+
+
+def trace(net: nn.Module, images: Images) -> list[Visit]:
+    """The modules that a pass of the first image visits, in order of completion.
+
+    The pass is in evaluation mode and without gradients; the net is left as it was.
+    """
+    first = {k: v[:1] for k, v in images.items()} if isinstance(images, Mapping) else images[:1]
+    visits: list[Visit] = []
+
+    def note(name: str, module: nn.Module, output: object) -> None:
+        if isinstance(output, Tensor):
+            visits.append(Visit(name, module, tuple(output.shape)))
+
+    with ExitStack() as stack:
+        stack.enter_context(undisturbed(net))
+        stack.enter_context(evaluating(net))
+        stack.enter_context(torch.no_grad())
+        for name, module in net.named_modules():
+            hook = module.register_forward_hook(
+                lambda module, _inputs, output, name=name: note(name, module, output)
+            )
+            stack.callback(hook.remove)
+        net(first)
+    return visits

@@ -1,0 +1,109 @@
+"""What to explain: a class for each image, or for a segmenter a class over some pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from regard.errors import ModelError, TargetError
+
+
+@dataclass(frozen=True)
+class PixelTarget:
+    """A segmenter's target: the sum of a class's logits over a set of pixels.
+
+    Vinogradova et al., Seg-Grad-CAM, arXiv:2002.11434. An empty set gives a zero map.
+
+    Attributes:
+        class_index: the class.
+        where: `predicted` for the pixels where the class wins, a mask (B, H, W), or one
+            pixel (row, column).
+    """
+
+    class_index: int
+    where: Literal["predicted"] | Tensor | tuple[int, int] = "predicted"
+
+
+Targets = Tensor | Sequence[int] | int | PixelTarget | None
+
+
+def resolve(targets: Targets, logits: Tensor) -> Tensor | PixelTarget:
+    """Class indices (B,), or a pixel target, checked against the logits.
+
+    Raises:
+        TargetError: another number of targets than images, a class out of range, a segmenter
+            without pixel target or a classifier with one.
+        ModelError: logits of another shape than (B, K) or (B, K, H, W).
+    """
+    if logits.ndim not in (2, 4):
+        raise ModelError(
+            "net",
+            expected="logits (B, K) or (B, K, H, W)",
+            found=f"shape {tuple(logits.shape)}",
+            remedy="wrap the net so that it returns logits",
+        )
+    if logits.ndim == 4 or isinstance(targets, PixelTarget):
+        return _pixels(targets, logits)
+    if targets is None:
+        return logits.argmax(1)
+    if isinstance(targets, int):
+        targets = [targets] * len(logits)
+    indices = torch.as_tensor(targets, device=logits.device)
+    if indices.shape != (len(logits),) or indices.is_floating_point():
+        raise TargetError(
+            "targets",
+            expected=f"{len(logits)} class indices, one an image",
+            found=f"{indices.dtype} of shape {tuple(indices.shape)}",
+            remedy="pass ints (B,), or None for the predicted class",
+        )
+    outside = (indices < 0) | (indices >= logits.shape[1])
+    if bool(outside.any()):
+        raise TargetError(
+            "targets",
+            expected=f"classes 0 to {logits.shape[1] - 1}",
+            found=str(int(indices[outside][0])),
+            remedy="check the labels against the net's classes",
+        )
+    return indices.long()
+
+
+def _pixels(targets: Targets, logits: Tensor) -> PixelTarget:
+    if logits.ndim == 2 or not isinstance(targets, PixelTarget):
+        raise TargetError(
+            "targets",
+            expected="PixelTarget for a segmenter, classes for a classifier",
+            found=f"{type(targets).__name__} with logits {tuple(logits.shape)}",
+            remedy="pass regard.saliency.PixelTarget(class_index) for a segmenter",
+        )
+    if not 0 <= targets.class_index < logits.shape[1]:
+        raise TargetError(
+            "targets",
+            expected=f"classes 0 to {logits.shape[1] - 1}",
+            found=str(targets.class_index),
+            remedy="check the class table",
+        )
+    return targets
+
+
+def value(logits: Tensor, target: Tensor | PixelTarget) -> Tensor:
+    """The number (B,) that is explained: a logit, or the sum of a class's logits."""
+    if isinstance(target, Tensor):
+        return logits.gather(1, target[:, None])[:, 0]
+    chosen = logits[:, target.class_index]
+    if isinstance(target.where, str):
+        mask = (logits.argmax(1) == target.class_index).to(logits.dtype)
+    elif isinstance(target.where, Tensor):
+        mask = target.where.to(logits)
+    else:
+        row, column = target.where
+        return chosen[:, row, column]
+    if mask.shape != chosen.shape:
+        raise TargetError(
+            "targets",
+            expected=f"a mask of shape {tuple(chosen.shape)}",
+            found=f"{tuple(mask.shape)}",
+            remedy="resize the mask to the logits",
+        )
+    return (chosen * mask).sum((1, 2))

@@ -1,0 +1,96 @@
+"""Scores of how much of a map lies in the region."""
+
+import torch
+from torch import Tensor
+
+from regard.data.regions import Evidence
+from regard.scores.base import SCORES, Score, mean_over, peak_normalised
+
+
+def energy(maps: Tensor, evidence: Evidence) -> Tensor:
+    """Energy-based pointing game: the share of the map's sum that lies in the region.
+
+    sum(L R) / sum(L). A uniform map gets the region's area: see `energy_gain`.
+
+    Reference: Wang et al., Score-CAM, arXiv:1910.01279, section 4.3.
+    """
+    return mean_over(evidence.inside, maps * evidence.counted)
+
+
+def energy_gain(maps: Tensor, evidence: Evidence) -> Tensor:
+    """Energy over the region's area: how many times better than a uniform map."""
+    return energy(maps, evidence) / evidence.area
+
+
+def iou(maps: Tensor, evidence: Evidence, *, quantile: float = 0.8) -> Tensor:
+    """Intersection over union of the map above its own quantile with the region above 0.5.
+
+    With a region of area a and the share s = 1 - quantile of the map chosen, no map gets more
+    than min(a / s, s / a).
+
+    Args:
+        maps: (B, H, W).
+        evidence: the regions.
+        quantile: of the map's counted values, linear between neighbours; chosen is what is
+            strictly above.
+    """
+    values = []
+    for row, inside, counted in zip(maps, evidence.inside, evidence.counted, strict=True):
+        kept = counted > 0.5
+        ordered = row[kept].sort().values
+        place = quantile * (len(ordered) - 1)
+        low = int(place)
+        high = min(low + 1, len(ordered) - 1)
+        cut = ordered[low] + (place - low) * (ordered[high] - ordered[low])
+        chosen, true = (row > cut) & kept, (inside > 0.5) & kept
+        values.append((chosen & true).sum() / (chosen | true).sum())
+    return torch.stack(values)
+
+
+def hagtr(maps: Tensor, evidence: Evidence) -> Tensor:
+    """Highest activation in the region, of the map over its maximum."""
+    inside = (evidence.inside * evidence.counted) > 0.5
+    return (peak_normalised(maps * evidence.counted) * inside).flatten(1).amax(1)
+
+
+def magtr(maps: Tensor, evidence: Evidence) -> Tensor:
+    """Mean activation in the region, of the map over its maximum."""
+    normal = peak_normalised(maps * evidence.counted)
+    return mean_over(normal, evidence.inside * evidence.counted)
+
+
+def mangtr(maps: Tensor, evidence: Evidence) -> Tensor:
+    """Mean activation outside of the region, of the map over its maximum; lower is better."""
+    normal = peak_normalised(maps * evidence.counted)
+    return mean_over(normal, (1 - evidence.inside) * evidence.counted)
+
+
+def _area(evidence: Evidence) -> Tensor:
+    return evidence.area
+
+
+def _ones(evidence: Evidence) -> Tensor:
+    return torch.ones_like(evidence.area)
+
+
+def _zeros(evidence: Evidence) -> Tensor:
+    return torch.zeros_like(evidence.area)
+
+
+def _iou_by_chance(evidence: Evidence, share: float = 0.2) -> Tensor:
+    area = evidence.area
+    return share * area / (share + area - share * area)
+
+
+def _iou_at_best(evidence: Evidence, share: float = 0.2) -> Tensor:
+    return torch.minimum(evidence.area / share, share / evidence.area)
+
+
+SCORES.register("energy")(Score(energy, "higher", uniform=_area, best=_ones))
+SCORES.register("energy_gain")(
+    Score(energy_gain, "higher", uniform=_ones, best=lambda evidence: 1 / evidence.area)
+)
+SCORES.register("iou")(Score(iou, "higher", uniform=_iou_by_chance, best=_iou_at_best, whole=True))
+SCORES.register("hagtr")(Score(hagtr, "higher", uniform=_ones, best=_ones))
+SCORES.register("magtr")(Score(magtr, "higher", uniform=_ones, best=_ones, whole=True))
+SCORES.register("mangtr")(Score(mangtr, "lower", uniform=_ones, best=_zeros))
