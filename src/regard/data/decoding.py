@@ -2,20 +2,24 @@
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import simplejpeg
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from regard.errors import DataError
 
-# Pixels are counted from the header before anything is decoded; this replaces Pillow's own guard.
-Image.MAX_IMAGE_PIXELS = None
 MAX_PIXELS = 400_000_000
+# What Pillow decodes by itself: for some of the other formats it starts another program.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 ORIENTATION = 0x0112
+TURNED = (5, 6, 7, 8)
 Size = tuple[int, int]
 
 
@@ -29,7 +33,8 @@ def decode(
 
     JPEGs are decoded at the smallest of the scales 1, 1/2, 1/4, 1/8 that still gives `need`,
     so the answer may be smaller than the image. The EXIF orientation is applied. Grey,
-    palette, CMYK and 16-bit images become RGB; transparency is laid on white.
+    palette, CMYK and 16-bit images become RGB; floats up to 1 count as shares of white;
+    transparency is laid on white. Of several frames, the first is taken.
 
     Args:
         source: a path, the bytes of a file, or a PIL image.
@@ -45,13 +50,10 @@ def decode(
     name = source if isinstance(source, str | Path) else "image"
     try:
         if isinstance(source, Image.Image):
-            return _rgb(ImageOps.exif_transpose(source))
+            return _decoded(source, None, str(name), need, max_pixels)
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
-        with Image.open(io.BytesIO(data)) as header:
-            _bound(header, str(name), max_pixels)
-            if header.format == "JPEG" and header.mode in ("RGB", "L"):
-                return _jpeg(data, header, need)
-            return _rgb(ImageOps.exif_transpose(header))
+        with _header(io.BytesIO(data)) as header:
+            return _decoded(header, data, str(name), need, max_pixels)
     except DataError:
         raise
     except Exception as error:  # decoders raise whatever they like on broken input
@@ -65,31 +67,58 @@ def decode_grey(source: str | Path, *, max_pixels: int = MAX_PIXELS) -> Tensor:
         DataError: unreadable, truncated or too many pixels.
     """
     try:
-        with Image.open(source) as image:
+        with _header(source) as image:
             _bound(image, str(source), max_pixels)
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode not in ("L", "P", "1", "I", "I;16", "F"):
-                upright = upright.convert("L")
-            values = np.array(upright, dtype=np.float32)
+            values = torch.from_numpy(_grey(image))
+            return _upright(values[None], _orientation(image))[0].contiguous()
     except DataError:
         raise
     except Exception as error:
         raise _unreadable(str(source), error) from error
-    if upright.mode == "1":
-        values *= 255
-    elif upright.mode in ("I", "I;16") and values.max(initial=0) > 255:
-        values /= 257
-    return torch.from_numpy(values)
 
 
 def image_size(source: str | Path) -> Size:
     """(height, width) of the upright image, from the header alone."""
     try:
-        with Image.open(source) as header:
+        with _header(source) as header:
             width, height = header.size
-            return (width, height) if _turned(header) else (height, width)
+            return (width, height) if _orientation(header) in TURNED else (height, width)
     except Exception as error:
         raise _unreadable(str(source), error) from error
+
+
+class _Unguarded:
+    """Pillow's own bound on pixels, a global, is off while a header is read, and then back.
+
+    Ours takes its place: it is set by the caller, and checked before anything is decoded.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._readers = Lock(), 0
+        self._guard: int | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._readers == 0:
+                self._guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._readers += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if self._readers == 0:
+                Image.MAX_IMAGE_PIXELS = self._guard
+
+
+_unguarded = _Unguarded()
+
+
+@contextmanager
+def _header(source: str | Path | io.BytesIO) -> Iterator[Image.Image]:
+    with _unguarded:
+        image = Image.open(source, formats=FORMATS)
+    with image:
+        yield image
 
 
 def _bound(header: Image.Image, name: str, max_pixels: int) -> None:
@@ -103,50 +132,92 @@ def _bound(header: Image.Image, name: str, max_pixels: int) -> None:
         )
 
 
-def _turned(header: Image.Image) -> bool:
-    return header.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+def _orientation(header: Image.Image) -> int:
+    try:
+        return header.getexif().get(ORIENTATION, 1)
+    except Exception:  # a damaged EXIF block says nothing; the pixels may be sound
+        return 1
 
 
-def _jpeg(data: bytes, header: Image.Image, need: Size | None) -> Tensor:
-    orientation = header.getexif().get(ORIENTATION, 1)
-    height, width = need or (0, 0)
-    if _turned(header):
-        height, width = width, height
-    # simplejpeg takes 0 as "no scaling"; a need above the image's size means the same.
-    array = simplejpeg.decode_jpeg(
-        data,
-        "RGB",
-        min_height=min(height, header.height),
-        min_width=min(width, header.width),
-        strict=True,
-    )
-    tensor = torch.from_numpy(array).permute(2, 0, 1)
-    return _upright(tensor, orientation).contiguous()
+def _decoded(
+    header: Image.Image, data: bytes | None, name: str, need: Size | None, max_pixels: int
+) -> Tensor:
+    _bound(header, name, max_pixels)
+    orientation = _orientation(header)
+    if data is not None and header.format in ("JPEG", "MPO") and header.mode in ("RGB", "L"):
+        wanted = (need[1], need[0]) if need and orientation in TURNED else need
+        array = _jpeg(data, (header.height, header.width), wanted)
+    else:
+        array = _rgb(header)
+    return _upright(torch.from_numpy(array).permute(2, 0, 1), orientation).contiguous()
+
+
+def _jpeg(data: bytes, size: Size, need: Size | None) -> np.ndarray:
+    """RGB (H, W, 3), scaled by a power of two: other eighths cost more than the full size."""
+
+    def scaled(divisor: int) -> Size:
+        return -(-size[0] // divisor), -(-size[1] // divisor)
+
+    def enough(divisor: int) -> bool:
+        return need is not None and all(
+            got >= side for got, side in zip(scaled(divisor), need, strict=True)
+        )
+
+    height, width = scaled(next(filter(enough, (8, 4, 2)), 1))
+    return simplejpeg.decode_jpeg(data, "RGB", min_height=height, min_width=width, strict=True)
 
 
 def _upright(tensor: Tensor, orientation: int) -> Tensor:
-    """Undo the EXIF orientation of a (3, H, W) tensor."""
-    if orientation in (5, 6, 7, 8):
+    """Undo the EXIF orientation of a (C, H, W) tensor."""
+    if orientation in TURNED:
         tensor = tensor.transpose(1, 2)
     flips = {2: [2], 3: [1, 2], 4: [1], 6: [2], 7: [1, 2], 8: [1]}.get(orientation)
     return tensor.flip(flips) if flips else tensor
 
 
-def _rgb(image: Image.Image) -> Tensor:
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.nan_to_num(np.array(image, dtype=np.float32), posinf=0, neginf=0)
-        scale = 257.0 if values.max(initial=0) > 255 else 1.0
-        grey = np.clip(values / scale, 0, 255).astype(np.uint8)
-        return torch.from_numpy(grey).expand(3, -1, -1).contiguous()
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+def _rgb(image: Image.Image) -> np.ndarray:
+    """RGB (H, W, 3) of any mode, not yet upright."""
+    if image.mode.startswith("I;16"):
+        return _three(np.array(image, dtype=np.float32) / 257)
+    if image.mode in ("I", "F"):
+        return _three(_deep(image))
+    if image.mode == "La":
+        image = image.convert("LA")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         colour = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
-    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
+    return np.array(image.convert("RGB"))
+
+
+def _grey(image: Image.Image) -> np.ndarray:
+    """Float32 (H, W) in 0..255 of any mode, not yet upright."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _deep(image)
+    if image.mode not in ("L", "P"):
+        image = image.convert("L")
+    return np.array(image, dtype=np.float32)
+
+
+def _deep(image: Image.Image) -> np.ndarray:
+    """More than 8 bits as float32 in 0..255: the largest value tells 1, 255 or 65535 as white."""
+    values = np.nan_to_num(np.array(image, dtype=np.float32), posinf=0, neginf=0)
+    high = values.max(initial=0)
+    if image.mode == "F" and high <= 1:
+        values *= 255
+    elif high > 255:
+        values /= 257
+    return values.clip(0, 255)
+
+
+def _three(grey: np.ndarray) -> np.ndarray:
+    return np.repeat(grey.round().astype(np.uint8)[..., None], 3, axis=2)
 
 
 def _unreadable(name: str, error: Exception) -> DataError:
-    if isinstance(error, FileNotFoundError | IsADirectoryError):
+    if isinstance(error, FileNotFoundError):
         found = "no such file"
+    elif isinstance(error, IsADirectoryError):
+        found = "a folder"
     elif isinstance(error, PermissionError):
         found = "no permission to read it"
     else:

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from regard.data.keys import keyed_generator
 from regard.data.samples import Batch, Draw, Samples
+from regard.errors import DataError
 
 
 def in_order(rows: int) -> list[Draw]:
@@ -58,11 +60,35 @@ class Order(Sampler[list[Draw]]):
         self.draws, self.start = draws, start_batch
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        for start in range(self.start * self.batch_size, len(self.draws), self.batch_size):
-            yield self.draws[start : start + self.batch_size]
+        # Cut now, not when asked for: the next `set` is for the next iterator.
+        starts = range(self.start * self.batch_size, len(self.draws), self.batch_size)
+        return iter([self.draws[start : start + self.batch_size] for start in starts])
 
     def __len__(self) -> int:
         return max(0, -(-len(self.draws) // self.batch_size) - self.start)
+
+
+class _Whole(Dataset[Batch | dict[str, str]]):
+    """Whole batches; a mistake in the data is handed over, as a process would lose its type."""
+
+    def __init__(self, data: Samples) -> None:
+        self.data = data
+
+    def __getitem__(self, draws: list[Draw]) -> Batch | dict[str, str]:
+        try:
+            return self.data.collate([self.data[draw] for draw in draws])
+        except DataError as error:
+            return vars(error)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _or_raise(batch: Batch | dict[str, str]) -> Batch:
+    if isinstance(batch, dict):
+        raise DataError(**batch)
+    return batch
 
 
 class Loader:
@@ -75,19 +101,24 @@ class Loader:
         self.data = data
         self.order = Order(batch_size)
         self._loader: DataLoader = DataLoader(
-            data,
-            batch_sampler=self.order,
+            _Whole(data),
+            batch_size=None,
+            sampler=self.order,
             num_workers=workers,
-            collate_fn=data.collate,
+            collate_fn=_as_it_is,
             multiprocessing_context="spawn" if workers else None,
             persistent_workers=workers > 0,
             generator=torch.Generator().manual_seed(0),
         )
 
     def batches(self, draws: list[Draw] | None = None, start_batch: int = 0) -> Iterator[Batch]:
-        """The batches of these draws (default: every sample once, in order)."""
+        """The batches of these draws (default: every sample once, in order).
+
+        Raises:
+            DataError: an image or region cannot be read; from a loading process too.
+        """
         self.order.set(in_order(len(self.data)) if draws is None else draws, start_batch)
-        return iter(self._loader)
+        return map(_or_raise, iter(self._loader))
 
     def close(self) -> None:
         """Stop the loading processes."""

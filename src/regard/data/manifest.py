@@ -1,6 +1,7 @@
 """The manifest: one table, one row a sample, read from parquet or CSV and checked on reading."""
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from regard.errors import DataError, near
 
 STRINGS = pl.List(pl.String)
 BOXES = pl.List(pl.List(pl.Float64))
+POLARS_ERROR = pl.exceptions.PolarsError
 
 # One row of meaning a column. Paths are relative to the manifest's folder, or absolute.
 COLUMNS: dict[str, tuple[pl.DataType | type[pl.DataType], str]] = {
@@ -90,7 +92,9 @@ class Manifest:
                 found="columns " + ", ".join(self.table.columns),
                 remedy="set data.split in the config, or import with --split",
             )
-        rows = self.table.with_row_index("index").filter(pl.col("split") == split)
+        # A column of that name in the user's own table gives way to the row number.
+        table = self.table.drop("index", strict=False).with_row_index("index")
+        rows = table.filter(pl.col("split") == split)
         if rows.is_empty():
             known = self.table["split"].drop_nulls().unique().to_list()
             raise DataError(
@@ -102,16 +106,40 @@ class Manifest:
         return rows
 
     def write(self, path: Path) -> Path:
-        """Write parquet or CSV (lists as JSON) in one atomic step; returns the path."""
+        """Write parquet or CSV (lists as JSON) in one atomic step; returns the path.
+
+        In another folder than `root`, relative paths are rewritten to lead to the same files.
+        """
         path = Path(path)
+        _known_suffix(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        table = self._seen_from(path.parent)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        if path.suffix == ".csv":
-            _lists_to_json(self.table).write_csv(partial)
-        else:
-            self.table.write_parquet(partial)
-        os.replace(partial, path)
+        try:
+            if path.suffix == ".csv":
+                _lists_to_json(table).write_csv(partial)
+            else:
+                table.write_parquet(partial)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
         return path
+
+    def _seen_from(self, folder: Path) -> pl.DataFrame:
+        here, there = os.path.abspath(self.root), os.path.abspath(folder)
+        if os.path.realpath(here) == os.path.realpath(there):
+            return self.table
+
+        def moved(path: str | None) -> str | None:
+            if path is None or os.path.isabs(path):
+                return path
+            return os.path.relpath(os.path.join(here, path), there)
+
+        columns = [name for name in PATHS if name in self.table.columns]
+        return self.table.with_columns(
+            pl.Series(name, map(moved, self.table[name].to_list()), dtype=pl.String)
+            for name in columns
+        )
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -131,17 +159,16 @@ def read_manifest(path: str | Path) -> Manifest:
             found="a folder" if path.is_dir() else "no such file",
             remedy="make one with: regard data import {folder,csv,pairs,voc} SRC --out M.parquet",
         )
-    if path.suffix not in (".parquet", ".csv"):
-        raise DataError(
-            str(path),
-            expected="a .parquet or .csv file",
-            found=f"suffix {path.suffix!r}",
-            remedy="convert it, or use: regard data import",
-        )
+    _known_suffix(path)
     try:
         csv = path.suffix == ".csv"
-        table = pl.read_csv(path, infer_schema=False) if csv else pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+        # Brackets and stars in a file's name are its name, not a pattern.
+        table = (
+            pl.read_csv(path, infer_schema=False, glob=False)
+            if csv
+            else pl.read_parquet(path, glob=False)
+        )
+    except (POLARS_ERROR, OSError, UnicodeDecodeError) as error:
         raise DataError(
             str(path),
             expected=f"a readable {path.suffix[1:]} table",
@@ -149,6 +176,16 @@ def read_manifest(path: str | Path) -> Manifest:
             remedy="write the file again",
         ) from error
     return Manifest(checked(table, str(path)), path.parent.resolve(), path)
+
+
+def _known_suffix(path: Path) -> None:
+    if path.suffix not in (".parquet", ".csv"):
+        raise DataError(
+            str(path),
+            expected="a .parquet or .csv file",
+            found=f"suffix {path.suffix!r}",
+            remedy="convert it, or use: regard data import",
+        )
 
 
 def manifest_from_rows(rows: Iterable[Mapping[str, Any]], root: Path) -> Manifest:
@@ -183,28 +220,27 @@ def checked(table: pl.DataFrame, where: str) -> pl.DataFrame:
 def natural(text: str) -> tuple[int, float, str]:
     """A sort key: numbers by value and before words."""
     try:
-        return (0, float(text), text)
+        number = float(text)
     except ValueError:
         return (1, 0.0, text)
+    # "nan" and "inf" are words: the first would make the order depend on where it stood.
+    return (0, number, text) if math.isfinite(number) else (1, 0.0, text)
 
 
 def _cast(column: pl.Series, name: str, where: str) -> pl.Series:
     dtype = COLUMNS[name][0]
+    if column.dtype == pl.String:
+        column = column.replace({"": None})
     if column.dtype == dtype:
         return column
     if column.dtype == pl.String and isinstance(dtype, pl.List):
         return _from_json(column, name, dtype, where)
     if column.dtype == pl.String and dtype == pl.Boolean:
-        column = column.str.to_lowercase().replace_strict(
-            {"true": True, "false": False, "1": True, "0": False, "": None},
-            default=None,
-            return_dtype=pl.Boolean,
-        )
-        return column
+        return _from_words(column, name, where)
     try:
         # A CSV is read as text, so a label of digits stays the label it is.
         return column.cast(cast(Any, dtype))
-    except pl.exceptions.PolarsError as error:
+    except POLARS_ERROR as error:
         bad = next((i for i, v in enumerate(column.to_list()) if not _fits(v, dtype)), 0)
         raise _wrong(where, bad, name, f"{dtype}", repr(column[bad])) from error
 
@@ -212,38 +248,59 @@ def _cast(column: pl.Series, name: str, where: str) -> pl.Series:
 def _fits(value: Any, dtype: Any) -> bool:
     try:
         pl.Series([value]).cast(dtype)
-    except (pl.exceptions.PolarsError, TypeError):
+    except (POLARS_ERROR, TypeError):
         return False
     return True
 
 
-def _from_json(column: pl.Series, name: str, dtype: pl.DataType, where: str) -> pl.Series:
+def _from_words(column: pl.Series, name: str, where: str) -> pl.Series:
+    words = {"true": True, "false": False, "1": True, "0": False}
+    read = column.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
+    lost = read.is_null() & column.is_not_null()
+    if lost.any():
+        row = int(lost.arg_true()[0])
+        raise _wrong(where, row, name, "true or false", repr(column[row]))
+    return read
+
+
+def _from_json(column: pl.Series, name: str, dtype: Any, where: str) -> pl.Series:
     values: list[Any] = []
+    shape = "[[10, 20, 30, 40]]" if dtype == BOXES else '["a", "b"]'
     for row, text in enumerate(column.to_list()):
         try:
             value = json.loads(text) if text else None
+            if isinstance(value, str):  # which polars would take for a list of its letters
+                raise TypeError(value)
             pl.Series([value], dtype=dtype, strict=True)
-        except (json.JSONDecodeError, TypeError, pl.exceptions.PolarsError) as error:
-            raise _wrong(where, row, name, "a JSON list", repr(text)) from error
+        except (ValueError, TypeError, ArithmeticError, RecursionError, POLARS_ERROR) as error:
+            raise _wrong(where, row, name, f"a JSON list like {shape}", repr(text)) from error
         values.append(value)
     return pl.Series(name, values, dtype=dtype)
 
 
 def _check_values(table: pl.DataFrame, where: str) -> None:
-    missing = table["image"].is_null() | (table["image"] == "")
+    missing = table["image"].is_null()
     if missing.any():
         raise _wrong(where, int(missing.arg_true()[0]), "image", "a path", "an empty cell")
     if "boxes" in table.columns:
-        bad = table["boxes"].list.eval(pl.element().list.len() != 4).list.any().fill_null(False)
+        bad = ~_four_numbers(table["boxes"])
         if bad.any():
             row = int(bad.arg_true()[0])
             found = str(table["boxes"][row].to_list())
-            raise _wrong(where, row, "boxes", "boxes of 4 numbers", found)
+            raise _wrong(where, row, "boxes", "boxes of 4 finite numbers", found)
     if {"boxes", "box_labels"} <= set(table.columns):
         differ = (table["boxes"].list.len() != table["box_labels"].list.len()).fill_null(False)
         if differ.any():
             row = int(differ.arg_true()[0])
             raise _wrong(where, row, "box_labels", "a label a box", "another number of labels")
+
+
+def _four_numbers(boxes: pl.Series) -> pl.Series:
+    """Whether every box of a row, if it has any, is four finite numbers."""
+    box = pl.element()
+    finite = box.list.eval(pl.element().is_finite().fill_null(False)).list.all()
+    whole = (box.list.len() == 4) & finite
+    return boxes.list.eval(whole.fill_null(False)).list.all().fill_null(True)
 
 
 def _wrong(where: str, row: int, column: str, expected: str, found: str) -> DataError:
@@ -256,9 +313,10 @@ def _wrong(where: str, row: int, column: str, expected: str, found: str) -> Data
 
 
 def _lists_to_json(table: pl.DataFrame) -> pl.DataFrame:
-    lists = [name for name, dtype in table.schema.items() if isinstance(dtype, pl.List)]
-    encode = [
-        pl.Series(name, [None if v is None else json.dumps(v) for v in table[name].to_list()])
-        for name in lists
-    ]
-    return table.with_columns(encode)
+    def encoded(value: Any) -> str | None:
+        return None if value is None else json.dumps(value, default=str)
+
+    nested = [name for name, dtype in table.schema.items() if dtype.is_nested()]
+    return table.with_columns(
+        pl.Series(name, map(encoded, table[name].to_list()), dtype=pl.String) for name in nested
+    )

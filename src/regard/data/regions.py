@@ -1,5 +1,6 @@
 """Regions: where the evidence should be, as float masks in [0, 1]. Torch only."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,10 +27,10 @@ class Regions:
             Missing is not the same as empty. None: all have.
     """
 
-    attend: Float[Tensor, "B *K H W"]
+    attend: Float[Tensor, "B H W"] | Float[Tensor, "B K H W"]
     avoid: Float[Tensor, "B H W"] | None = None
     ignore: Float[Tensor, "B H W"] | None = None
-    present: Bool[Tensor, "B *K"] | None = None
+    present: Bool[Tensor, " B"] | Bool[Tensor, "B K"] | None = None
 
     @property
     def size(self) -> Size:
@@ -75,7 +76,7 @@ class Regions:
                 present = present[rows, targets]
         inside = attend.float()
         if self.avoid is not None:
-            inside = inside * (1 - self.avoid)
+            inside = inside * (1 - self.avoid.float())
         counted = torch.ones_like(inside) if self.ignore is None else 1 - self.ignore.float()
         if present is None:
             present = torch.ones(len(attend), dtype=torch.bool, device=attend.device)
@@ -110,7 +111,7 @@ class Evidence:
 
 
 def as_regions(regions: Regions | Tensor) -> Regions:
-    """A tensor (B, H, W) or (B, K, H, W) means regions present for all."""
+    """A tensor (B, H, W) or (B, K, H, W), also of booleans, means regions present for all."""
     if isinstance(regions, Regions):
         return regions
     if regions.ndim not in (3, 4):
@@ -120,7 +121,7 @@ def as_regions(regions: Regions | Tensor) -> Regions:
             found=f"shape {tuple(regions.shape)}",
             remedy="add or remove an axis",
         )
-    return Regions(regions)
+    return Regions(regions if regions.is_floating_point() else regions.float())
 
 
 def boxes_to_mask(boxes: Tensor, size: Size) -> Float[Tensor, "H W"]:
@@ -135,24 +136,30 @@ def boxes_to_mask(boxes: Tensor, size: Size) -> Float[Tensor, "H W"]:
     height, width = size
     mask = torch.zeros(height, width)
     for xmin, ymin, xmax, ymax in boxes.tolist():
-        columns = _coverage(xmin, xmax, width)
-        rows = _coverage(ymin, ymax, height)
-        mask = torch.maximum(mask, rows[:, None] * columns[None, :])
+        columns, across = _coverage(xmin, xmax, width)
+        rows, down = _coverage(ymin, ymax, height)
+        inside = mask[rows, columns]
+        torch.maximum(inside, down[:, None] * across[None, :], out=inside)
     return mask
 
 
-def _coverage(low: float, high: float, length: int) -> Tensor:
-    edges = torch.arange(length + 1, dtype=torch.float32)
-    return (edges[1:].clamp(max=high) - edges[:-1].clamp(min=low)).clamp(0, 1)
+def _coverage(low: float, high: float, length: int) -> tuple[slice, Tensor]:
+    """The pixels that low..high touches along one side, and the share it covers of each."""
+    low, high = max(low, 0.0), min(high, float(length))
+    if low >= high:
+        return slice(0, 0), torch.zeros(0)
+    first, last = math.floor(low), math.ceil(high)
+    edges = torch.arange(first, last + 1, dtype=torch.float32)
+    return slice(first, last), edges[1:].clamp(max=high) - edges[:-1].clamp(min=low)
 
 
 def misplace(region: Float[Tensor, "H W"], generator: torch.Generator) -> Float[Tensor, "H W"]:
     """The region moved elsewhere in its image: the control that guidance must beat.
 
     The move is drawn from the tenth of all moves, by whole pixels and without leaving the
-    frame, that overlap the original least. A region too large to move clear of itself keeps
-    an overlap: measure it with `overlap` and report it. A region that spans the frame in both
-    directions cannot move and is wrapped around instead.
+    frame, that overlap the original least, and from what ties with them. A region too large to
+    move clear of itself keeps an overlap: measure it with `overlap` and report it. A region that
+    spans the frame in both directions cannot move and is wrapped around instead.
     """
     rows = (region > 0).any(1).nonzero().flatten()
     columns = (region > 0).any(0).nonzero().flatten()
@@ -167,9 +174,11 @@ def misplace(region: Float[Tensor, "H W"], generator: torch.Generator) -> Float[
     if len(down) * len(right) == 1:
         down, right = torch.arange(height), torch.arange(width)
     allowed = overlaps[down % height][:, right % width].flatten()
-    keep = max(1, len(allowed) // 10)
-    candidates = allowed.topk(keep, largest=False).indices
-    chosen = int(candidates[torch.randint(keep, (1,), generator=generator)])
+    tenth = allowed.kthvalue(max(1, len(allowed) // 10)).values
+    # Rounding differs by machine; within it, overlaps are equal.
+    rounding = 1e-5 * overlaps[0, 0]
+    candidates = (allowed <= tenth + rounding).nonzero().flatten()
+    chosen = int(candidates[torch.randint(len(candidates), (1,), generator=generator)])
     shift = int(down[chosen // len(right)]), int(right[chosen % len(right)])
     return region.roll(shift, (0, 1))
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from regard.data.decoding import MAX_PIXELS, decode, decode_grey, image_size
+from regard.data.decoding import Size, decode_grey, image_size
 from regard.data.keys import keyed_generator
 from regard.data.regions import Regions, boxes_to_mask, misplace
 from regard.data.settings import Augment
@@ -77,6 +77,9 @@ class Cache:
         self.limit, self.used = limit, 0
         self._held: dict[int, Any] = {}
 
+    def __reduce__(self) -> tuple[type["Cache"], tuple[int]]:
+        return Cache, (self.limit,)  # a loading process starts with an empty one
+
     def get(self, row: int) -> Any:
         """What is held for the row, or None."""
         return self._held.get(row)
@@ -99,7 +102,6 @@ class Samples(torch.utils.data.Dataset):
         regions: `own`; `misplaced`, moved away from the true place, the same for every epoch;
             or `none`, which leaves them out.
         cache_mb: bound of the cache of fitted samples, for each process.
-        max_pixels: larger images are refused.
     """
 
     def __init__(
@@ -111,10 +113,9 @@ class Samples(torch.utils.data.Dataset):
         seed: int = 0,
         regions: str = "own",
         cache_mb: int = 0,
-        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.samples, self.transform, self.augmentation = tuple(samples), transform, augmentation
-        self.seed, self.regions, self.max_pixels = seed, regions, max_pixels
+        self.seed, self.regions = seed, regions
         self.cache = Cache(cache_mb * 2**20)
         self.has_regions = regions != "none" and any(_says_where(s) for s in self.samples)
         self.has_avoid = self.has_regions and any(s.avoid for s in self.samples)
@@ -141,11 +142,7 @@ class Samples(torch.utils.data.Dataset):
         return held
 
     def _views(self, sample: Sample) -> dict[str, Tensor]:
-        return {name: self._view(path) for name, path in sample.views}
-
-    def _view(self, path: str) -> Tensor:
-        need = self.transform.need(image_size(path) if self.transform.fit == "crop" else None)
-        return self.transform.fit_image(decode(path, need=need, max_pixels=self.max_pixels))
+        return {name: self.transform.load(path) for name, path in sample.views}
 
     def _masks(self, sample: Sample) -> dict[str, Tensor]:
         if not self.has_regions:
@@ -154,19 +151,24 @@ class Samples(torch.utils.data.Dataset):
         attend = self.region(sample)
         if attend is not None:
             masks["attend"] = attend
-        for name, path in (("avoid", sample.avoid), ("ignore", sample.ignore)):
-            if path is not None:
-                masks[name] = self.transform.fit_mask(self._grey(path) / 255)
-        if "avoid" in masks and "attend" not in masks:
-            masks["attend"] = 1 - masks["avoid"]
+        if sample.avoid is not None:
+            avoid = self.transform.fit_mask(self._grey(sample.avoid) / 255)
+            masks["avoid"] = self._placed(avoid, sample, "misplaced avoid")
+            # Everything else may be looked at; `Regions.of` takes the avoided part out.
+            masks.setdefault("attend", torch.ones_like(avoid))
+        if sample.ignore is not None:
+            masks["ignore"] = self.transform.fit_mask(self._grey(sample.ignore) / 255)
         return masks
 
     def region(self, sample: Sample) -> Tensor | None:
         """The sample's region at the input size, (H, W), misplaced if that was asked for."""
         region = self._own_region(sample)
-        if region is not None and self.regions == "misplaced":
-            region = misplace(region, keyed_generator(self.seed, "misplaced", sample.index))
-        return region
+        return None if region is None else self._placed(region, sample, "misplaced")
+
+    def _placed(self, region: Tensor, sample: Sample, what: str) -> Tensor:
+        if self.regions != "misplaced":
+            return region
+        return misplace(region, keyed_generator(self.seed, what, sample.index))
 
     def _own_region(self, sample: Sample) -> Tensor | None:
         if sample.region is not None:
@@ -176,10 +178,11 @@ class Samples(torch.utils.data.Dataset):
         if sample.boxes is None:
             return None
         size = image_size(sample.views[0][1])
-        return self.transform.fit_mask(boxes_to_mask(torch.tensor(sample.boxes).view(-1, 4), size))
+        boxes = torch.tensor(sample.boxes, dtype=torch.float64).view(-1, 4)
+        return self.transform.fit_mask(_drawn(boxes, size, self.transform.size))
 
     def _grey(self, path: str) -> Tensor:
-        return decode_grey(path, max_pixels=self.max_pixels)
+        return decode_grey(path, max_pixels=self.transform.max_pixels)
 
     def collate(self, items: list[tuple[dict[str, Tensor], dict[str, Tensor], Sample]]) -> Batch:
         """A batch of what `__getitem__` gave."""
@@ -203,6 +206,15 @@ class Samples(torch.utils.data.Dataset):
             ignore=stack("ignore") if self.has_ignore else None,
             present=torch.tensor(["attend" in mask for mask in masks]),
         )
+
+
+def _drawn(boxes: Tensor, size: Size, wanted: Size) -> Tensor:
+    """The boxes as a mask of the image's shape, no finer than twice what is wanted needs."""
+    height, width = size
+    shrink = max(1, min(height // (2 * wanted[0]), width // (2 * wanted[1])))
+    rows, columns = -(-height // shrink), -(-width // shrink)
+    scale = torch.tensor([columns / width, rows / height] * 2, dtype=boxes.dtype)
+    return boxes_to_mask(boxes * scale, (rows, columns))
 
 
 def _says_where(sample: Sample) -> bool:

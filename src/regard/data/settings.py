@@ -2,7 +2,14 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 
 class Settings(BaseModel):
@@ -56,12 +63,12 @@ class Data(Settings):
     """
 
     manifest: str
-    views: tuple[str, ...] = ("image",)
-    size: int | tuple[int, int] | None = None
+    views: tuple[str, ...] = Field(default=("image",), min_length=1)
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     fit: Literal["stretch", "pad", "crop"] = "stretch"
     interpolation: Literal["bilinear", "bicubic"] | None = None
     mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     augment: Augment = Augment()
     split: str | None = None
     split_seed: int = 42

@@ -23,7 +23,9 @@ def parse_scheme(scheme: str) -> dict[str, float]:
         shares = [float(part) for part in scheme.split("/")]
     except ValueError:
         shares = []
-    if len(shares) not in NAMES or min(shares, default=0) <= 0 or abs(sum(shares) - 100) > 1e-6:
+    # Written so that nan fails too.
+    right = all(share > 0 for share in shares) and abs(sum(shares) - 100) < 1e-6
+    if len(shares) not in NAMES or not right:
         raise ConfigError(
             "split scheme",
             expected="percentages of train/val/test or train/test that sum to 100",
@@ -34,9 +36,16 @@ def parse_scheme(scheme: str) -> dict[str, float]:
 
 
 def split(manifest: Manifest, scheme: str = "70/15/15", seed: int = 42) -> Manifest:
-    """The manifest with a column `split`, stratified by label and whole by group."""
+    """The manifest with a column `split`, stratified by label and whole by group.
+
+    Samples without a group are dealt by their row: the same table in another order is split
+    otherwise. Synthetic samples go to train, but for those whose group is elsewhere: they are
+    left out, with no split, as are those in `folds` and `carve_val`. A set that is synthetic
+    throughout is dealt like any other.
+    """
     shares = parse_scheme(scheme)
-    return _assign(manifest, list(shares), list(shares.values()), seed)
+    parts = _deal(manifest, list(shares), list(shares.values()), seed)
+    return manifest.with_table(_with_synthetic(manifest.table, parts))
 
 
 def folds(manifest: Manifest, k: int, fold: int, seed: int = 42) -> Manifest:
@@ -48,48 +57,52 @@ def folds(manifest: Manifest, k: int, fold: int, seed: int = 42) -> Manifest:
             found=f"folds={k}, fold={fold}",
             remedy="correct data.folds and data.fold",
         )
-    parts = _assign(manifest, [str(i) for i in range(k)], [1 / k] * k, seed)
-    names = {str(i): "train" for i in range(k)}
+    parts = _deal(manifest, [str(i) for i in range(k)], [1 / k] * k, seed)
+    names = {None: None} | {str(i): "train" for i in range(k)}
     names |= {str((fold + 1) % k): "val", str(fold): "test"}
-    return parts.with_table(parts.table.with_columns(pl.col("split").replace_strict(names)))
+    return manifest.with_table(_with_synthetic(manifest.table, [names[part] for part in parts]))
 
 
 def carve_val(manifest: Manifest, share: float, seed: int = 42) -> Manifest:
     """Move a stratified share of train to val; refused where val exists already."""
-    table = manifest.table.with_row_index("index")
-    if "val" in table["split"].unique():
+    train = manifest.select("train")
+    if "val" in manifest.table["split"]:
         raise ConfigError(
             "data.val_from_train",
             expected="a manifest without a val split",
             found="samples in val",
             remedy="remove val_from_train",
         )
-    train = table.filter(pl.col("split") == "train")
-    part = _assign(
-        manifest.with_table(train.drop("index")), ["train", "val"], [1 - share, share], seed
-    )
-    chosen = train["index"].filter(part.table["split"] == "val")
-    moved = pl.when(pl.col("index").is_in(chosen.implode())).then(pl.lit("val"))
-    table = table.with_columns(moved.otherwise(pl.col("split")).alias("split"))
-    return manifest.with_table(table.drop("index"))
+    part = manifest.with_table(train.drop("index"))
+    parts = _deal(part, ["train", "val"], [1 - share, share], seed)
+    names = manifest.table["split"].to_list()
+    for row, name in zip(train["index"], _with_synthetic(part.table, parts)["split"], strict=True):
+        names[row] = name
+    return manifest.with_table(manifest.table.with_columns(pl.Series("split", names, pl.String)))
 
 
-def _assign(
+def _deal(
     manifest: Manifest, names: Sequence[str], shares: Sequence[float], seed: int
-) -> Manifest:
-    """Deal whole groups, class by class in a keyed order, to the part that lacks them most."""
+) -> list[str | None]:
+    """Deal whole groups, class by class in a keyed order, to the part that lacks them most.
+
+    Returns:
+        the part of each row; None for synthetic ones among others.
+    """
     table = manifest.table
     labels = _strata(table)
     groups = table["group"].to_list() if "group" in table.columns else [None] * table.height
     members: dict[str, list[int]] = defaultdict(list)
+    photographed = _photographed(table)
     for row, group in enumerate(groups):
-        members[f"row {row}" if group is None else f"group {group}"].append(row)
+        if photographed[row]:
+            members[f"row {row}" if group is None else f"group {group}"].append(row)
     stratum = {unit: _main_label(rows, labels) for unit, rows in members.items()}
     order = sorted(members, key=lambda unit: (-len(members[unit]), key(seed, "split", unit)))
     wanted = np.asarray(shares)
     got: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(names)))
     overall = np.zeros(len(names))
-    parts = [""] * table.height
+    parts: list[str | None] = [None] * table.height
     for unit in order:
         have = got[stratum[unit]]
         size = len(members[unit])
@@ -102,7 +115,25 @@ def _assign(
         for row in members[unit]:
             parts[row] = names[part]
     _refuse_empty(parts, names, manifest)
-    return manifest.with_table(table.with_columns(pl.Series("split", parts)))
+    return parts
+
+
+def _photographed(table: pl.DataFrame) -> list[bool]:
+    if "synthetic" not in table.columns or table["synthetic"].fill_null(False).all():
+        return [True] * table.height
+    return (~table["synthetic"].fill_null(False)).to_list()
+
+
+def _with_synthetic(table: pl.DataFrame, parts: Sequence[str | None]) -> pl.DataFrame:
+    """The column `split` from the parts, with synthetic samples beside their group's train."""
+    groups = table["group"].to_list() if "group" in table.columns else [None] * table.height
+    homes = {group: part for group, part in zip(groups, parts, strict=True) if part is not None}
+    homes[None] = "train"
+    names = [
+        ("train" if homes.get(group, "train") == "train" else None) if part is None else part
+        for group, part in zip(groups, parts, strict=True)
+    ]
+    return table.with_columns(pl.Series("split", names, dtype=pl.String))
 
 
 def _strata(table: pl.DataFrame) -> list[str]:
@@ -118,12 +149,13 @@ def _main_label(rows: list[int], labels: list[str]) -> str:
     return max(seen, key=seen.count)
 
 
-def _refuse_empty(parts: list[str], names: Sequence[str], manifest: Manifest) -> None:
+def _refuse_empty(parts: Sequence[str | None], names: Sequence[str], manifest: Manifest) -> None:
     empty = [name for name in names if name not in parts]
     if empty:
+        dealt = sum(part is not None for part in parts)
         raise DataError(
             str(manifest.path or "manifest"),
             expected="samples enough for every split",
-            found=f"{len(parts)} samples and an empty split {empty[0]!r}",
+            found=f"{dealt} samples and an empty split {empty[0]!r}",
             remedy="add samples, or choose fewer or larger parts",
         )

@@ -1,15 +1,21 @@
 """From a decoded image to the model's input; image, views and region always move together."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 import torch
+from PIL import Image
 from torch import Tensor
-from torchvision import tv_tensors
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from regard.data.decoding import Size
+from regard.data.decoding import MAX_PIXELS, Size, decode, image_size
 from regard.data.settings import Augment
+
+Source = str | Path | bytes | Image.Image | Tensor
 
 MODES = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 
@@ -23,6 +29,7 @@ class Transform:
         mean, std: of the channels, for pixels in 0..1.
         fit: `stretch`, `pad` (mean colour around) or `crop` (the centre).
         interpolation: `bilinear` or `bicubic`, always with antialiasing.
+        max_pixels: larger images are refused from their header.
     """
 
     size: Size
@@ -30,6 +37,26 @@ class Transform:
     std: tuple[float, float, float]
     fit: str = "stretch"
     interpolation: str = "bilinear"
+    max_pixels: int = MAX_PIXELS
+
+    def __call__(self, images: Sequence[Source] | Source) -> Tensor:
+        """Decode, fit and normalise: what a net takes, (B, 3, H, W), also for one image."""
+        many = images if isinstance(images, list | tuple) else [images]
+        return self.normalise(torch.stack([self.load(cast(Source, image)) for image in many]))
+
+    def load(self, image: Source) -> Tensor:
+        """Decode as small as will do and fit: uint8 (3, H, W).
+
+        Args:
+            image: a path, the bytes of a file, a PIL image, or a uint8 tensor (3, h, w).
+        """
+        if isinstance(image, Tensor):
+            return self.fit_image(image)
+        original = None
+        if self.fit == "crop" and isinstance(image, str | Path):
+            original = image_size(image)
+        need = self.need(original) if self.fit != "crop" or original else None
+        return self.fit_image(decode(image, need=need, max_pixels=self.max_pixels))
 
     def need(self, original: Size | None = None) -> Size:
         """The least size to decode at; a crop needs the longer side of the image larger."""
@@ -81,25 +108,21 @@ def augment(
     """Change the views (uint8 (3, H, W)) and masks (float (H, W)) of one sample together.
 
     Every draw is made whether it is used or not, so that switching one change off leaves the
-    others as they were. Corners that a rotation uncovers repeat the nearest view's mean
-    colour; masks are 0 there.
+    others as they were. What a move uncovers takes the view's mean colour; masks are 0
+    there.
     """
     unit = torch.rand(10, generator=generator).tolist()
-    views = {name: tv_tensors.Image(image) for name, image in images.items()}
-    covers = {name: tv_tensors.Mask(mask[None]) for name, mask in masks.items()}
-    changes = _geometry(how, unit[:6])
-    views = {name: _move(view, changes, mean_colour(view)) for name, view in views.items()}
-    covers = {name: _move(cover, changes, [0.0]) for name, cover in covers.items()}
-    views = {name: _recolour(view, how, unit[6:]) for name, view in views.items()}
-    return (
-        {name: view.as_subclass(Tensor) for name, view in views.items()},
-        {name: cover.as_subclass(Tensor)[0] for name, cover in covers.items()},
-    )
+    change = _geometry(how, unit[:6])
+    images = {name: _flipped(image, change) for name, image in images.items()}
+    masks = {name: _flipped(mask, change) for name, mask in masks.items()}
+    if change.moves:
+        images, masks = _moved(images, masks, change)
+    return {name: _recolour(image, how, unit[6:]) for name, image in images.items()}, masks
 
 
-def mean_colour(image: Tensor) -> list[float]:
-    """The mean of each channel of (3, H, W)."""
-    return image.float().mean((1, 2)).tolist()
+def mean_colour(image: Tensor) -> Tensor:
+    """The mean of each channel of uint8 (3, H, W), float32 (3,); exact, whoever sums it."""
+    return image.sum((1, 2)).float() / (image.shape[1] * image.shape[2])
 
 
 @dataclass(frozen=True)
@@ -109,6 +132,14 @@ class _Geometry:
     angle: float
     scale: float
     shift: tuple[float, float]
+
+    def inverse(self, height: int, width: int) -> Tensor:
+        """Where a pixel of the outcome comes from: (2, 3), sides from -1 to 1."""
+        cos = math.cos(math.radians(self.angle)) / self.scale
+        sin = math.sin(math.radians(self.angle)) / self.scale
+        right, down = 2 * self.shift[0], 2 * self.shift[1]
+        rows = [[cos, sin * height / width], [-sin * width / height, cos]]
+        return torch.tensor([[x, y, -x * right - y * down] for x, y in rows])
 
     @property
     def moves(self) -> bool:
@@ -128,20 +159,28 @@ def _geometry(how: Augment, unit: list[float]) -> _Geometry:
     )
 
 
-def _move(image: Tensor, change: _Geometry, fill: list[float]) -> Tensor:
-    if change.flip:
-        image = F.horizontal_flip(image)
-    if change.flip_vertical:
-        image = F.vertical_flip(image)
-    if change.moves:
-        height, width = image.shape[-2:]
-        shift = [change.shift[0] * width, change.shift[1] * height]
-        # Masks are soft, so they too are interpolated rather than taken from the nearest pixel.
-        plain = image.as_subclass(Tensor)
-        image = F.affine(
-            plain, change.angle, shift, change.scale, [0.0, 0.0], InterpolationMode.BILINEAR, fill
-        )
-    return image
+def _flipped(image: Tensor, change: _Geometry) -> Tensor:
+    sides = [-1] * change.flip + [-2] * change.flip_vertical
+    return image.flip(sides) if sides else image
+
+
+def _moved(
+    images: dict[str, Tensor], masks: dict[str, Tensor], change: _Geometry
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """All views and masks through one sampling grid; masks are soft, so bilinear too."""
+    fills = [mean_colour(image) for image in images.values()] + [torch.zeros(len(masks))]
+    fill = torch.cat(fills)[:, None, None]
+    layers = [image.float() for image in images.values()] + [m[None] for m in masks.values()]
+    stack = torch.cat(layers)
+    height, width = stack.shape[1:]
+    theta = change.inverse(height, width)[None]
+    grid = torch.nn.functional.affine_grid(theta, [1, 1, height, width], align_corners=False)
+    # Sampled as the difference to the fill, so that zeros from outside of the frame mean the fill.
+    sampled = torch.nn.functional.grid_sample((stack - fill)[None], grid, align_corners=False)[0]
+    stack = sampled + fill
+    colours = stack[: 3 * len(images)].round().clamp(0, 255).to(torch.uint8).split(3)
+    covers = stack[3 * len(images) :].clamp(0, 1)
+    return dict(zip(images, colours, strict=True)), dict(zip(masks, covers, strict=True))
 
 
 def _recolour(image: Tensor, how: Augment, unit: list[float]) -> Tensor:
@@ -149,9 +188,16 @@ def _recolour(image: Tensor, how: Augment, unit: list[float]) -> Tensor:
     if how.brightness:
         image = F.adjust_brightness(image, 1 + brightness * how.brightness)
     if how.contrast:
-        image = F.adjust_contrast(image, 1 + contrast * how.contrast)
+        image = _contrasted(image, 1 + contrast * how.contrast)
     if how.saturation:
         image = F.adjust_saturation(image, 1 + saturation * how.saturation)
     if how.hue:
         image = F.adjust_hue(image, hue * how.hue)
     return image
+
+
+def _contrasted(image: Tensor, factor: float) -> Tensor:
+    """Away from the mean grey or towards it; the mean is exact, whoever sums it."""
+    grey = F.rgb_to_grayscale(image)
+    mean = grey.sum().float() / grey.numel()
+    return (mean + (image - mean) * factor).round().clamp(0, 255).to(torch.uint8)

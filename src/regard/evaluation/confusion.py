@@ -16,13 +16,12 @@ def indicator(classes: NDArray[np.int64], k: int, weights: Floats | None = None)
     return csr_array((data, (classes, np.arange(n))), shape=(k, n))
 
 
-class ConfusionStatistics:
-    """Balanced accuracy and macro precision, recall and F1 of resamples of images.
+class MacroF1:
+    """Macro F1 of resamples of images.
 
-    The averages are scikit-learn's: over the classes that occur among labels or
-    predictions, a quotient 0 / 0 counting as 0; balanced accuracy over the classes that
-    occur among labels. A class that has images but none in a resample is left out of that
-    resample's average, as it says nothing there; NaN only if no class is left.
+    As scikit-learn's: the mean over the classes that occur among labels or predictions. A
+    class that has images but none in a resample is left out of that resample's mean, as it
+    says nothing there; NaN only if no class is left.
 
     Args:
         labels: (N,) true classes in [0, K).
@@ -34,31 +33,51 @@ class ConfusionStatistics:
         hits = indicator(labels, k, (labels == predicted).astype(np.float64))
         self._sums = vstack([indicator(labels, k), indicator(predicted, k), hits], format="csr")
         self._k = k
-        support, guesses, _ = self.tally(np.ones((len(labels), 1)))
-        self._only_guessed = int(((support == 0) & (guesses > 0)).sum())
-
-    def tally(self, counts: Floats) -> tuple[Floats, Floats, Floats]:
-        """Images of each class, predictions of it and hits, each (K, b), from counts (N, b)."""
-        sums = self._sums @ counts
-        k = self._k
-        return sums[:k], sums[k : 2 * k], sums[2 * k :]
+        self._only_guessed = len(np.setdiff1d(predicted, labels))
 
     def __call__(self, counts: Floats) -> dict[str, Floats]:
-        """Each statistic, (b,), of counts (N, b)."""
-        support, guesses, hits = self.tally(counts)
-        present = (support > 0).sum(axis=0)
-        seen = present + self._only_guessed
-        recall = _ratio(hits, support).sum(axis=0)
-        return {
-            "balanced_accuracy": _ratio(recall, present, empty=np.nan),
-            "precision_macro": _ratio(_ratio(hits, guesses).sum(axis=0), seen, empty=np.nan),
-            "recall_macro": _ratio(recall, seen, empty=np.nan),
-            "f1_macro": _ratio(_ratio(2 * hits, support + guesses).sum(axis=0), seen, np.nan),
-        }
+        """The statistic, (b,), of counts (N, b)."""
+        sums, k = self._sums @ counts, self._k
+        support, guesses, hits = sums[:k], sums[k : 2 * k], sums[2 * k :]
+        seen = (support > 0).sum(axis=0) + self._only_guessed
+        whole = support + guesses
+        f1 = np.divide(2 * hits, whole, out=np.zeros_like(whole), where=whole > 0)
+        nan = np.full(seen.shape, np.nan)
+        return {"f1_macro": np.divide(f1.sum(axis=0), seen, out=nan, where=seen > 0)}
 
 
-def _ratio(part: NDArray, whole: NDArray, empty: float = 0.0) -> Floats:
-    return np.divide(part, whole, out=np.full(np.shape(part), empty), where=whole > 0)
+def mean_proportion(
+    hits: NDArray[np.int64], trials: NDArray[np.int64], level: float, classes: int | None = None
+) -> Interval:
+    """Mean over classes of hits / trials: balanced accuracy, macro recall, macro precision.
+
+    Wilson's interval at the effective number of images m (1 - m) / variance of the mean m,
+    as for proportions of weighted samples (Korn & Graubard 1998, Surv. Methodol. 24:193).
+    Each class's rate is drawn towards the pooled one by four images for this, else a class
+    of few images, all right, would claim to have no variance. Covers 94 to 95 % at 100 to
+    200 images in simulation, where a class has but 10 of them (BCa: 91 %) or the rates are
+    at 0.99.
+
+    Args:
+        hits: (K,) images right.
+        trials: (K,) images of (or predicted as) the class; those without any are left out.
+        level: in (0, 1).
+        classes: how many to divide by, classes without trials counting 0; default: those
+            with trials.
+    """
+    used = trials > 0
+    k, n = classes or int(used.sum()), int(trials.sum())
+    if n == 0:
+        return missing(level, 0, "wilson", "no images")
+    x, d = hits[used].astype(np.float64), trials[used].astype(np.float64)
+    rates = (x + 4 * (x.sum() + 2) / (n + 4)) / (d + 4)
+    share = len(d) / k
+    pooled = rates.mean()
+    effective = pooled * (1 - pooled) * len(d) ** 2 / (rates * (1 - rates) / d).sum()
+    value = float((x / d).mean())
+    inner = wilson_interval(value * effective, effective, level)
+    low, high = share * inner.low, share * inner.high
+    return Interval(share * value, low, high, level, n, "wilson")
 
 
 def class_intervals(support: int, guesses: int, hits: int, level: float) -> dict[str, Interval]:

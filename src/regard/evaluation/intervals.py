@@ -14,6 +14,8 @@ from regard.evaluation import resampling
 
 Method = Literal["auto", "studentised", "bca", "percentile", "wilson"]
 
+_TRUSTED = 10.0  # standard errors from the mean to a studentised bound; 2 to 3 is usual
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -98,7 +100,7 @@ def student_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, level, x.size, "student", undefined, 0, reason)
 
 
-def wilson_interval(hits: float, n: int, level: float = 0.95) -> Interval:
+def wilson_interval(hits: float, n: float, level: float = 0.95) -> Interval:
     """A proportion with Wilson's score interval.
 
     Bounds (p + z^2/2n -+ z sqrt(p (1-p) / n + z^2/4n^2)) / (1 + z^2/n), p = hits / n
@@ -109,7 +111,7 @@ def wilson_interval(hits: float, n: int, level: float = 0.95) -> Interval:
 
     Args:
         hits: in [0, n].
-        n: trials; none gives NaN.
+        n: trials, or the effective number of them; none gives NaN.
         level: in (0, 1).
     """
     check_options(level)
@@ -119,7 +121,7 @@ def wilson_interval(hits: float, n: int, level: float = 0.95) -> Interval:
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
     low, high = max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
-    return Interval(p, low, high, level, n, "wilson")
+    return Interval(p, low, high, level, round(n), "wilson")
 
 
 def bootstrap_interval(
@@ -130,13 +132,14 @@ def bootstrap_interval(
     seed: int = 0,
     level: float = 0.95,
     method: Method = "auto",
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Interval:
     """A statistic of per-image values with an interval over images.
 
     `auto` takes what covered best in simulation over 100 images: `wilson` for the mean of
     values that are all 0 or 1; `studentised` (bootstrap-t) for other means, which holds
     94 to 95 % for skewed scores where `percentile` gives 92 to 94 %; `bca` otherwise, and
-    where so few values differ that the bootstrap-t has no finite bound.
+    where so few values differ that the bootstrap-t runs away.
 
     Args:
         values: (N,) one number an image. NaN are left out and counted in `undefined`.
@@ -145,6 +148,7 @@ def bootstrap_interval(
         seed: fixes the resamples.
         level: in (0, 1).
         method: `auto`, `studentised` and `wilson` (means only), `bca`, `percentile`.
+        within: the statistic's range; bounds beyond it are cut to it.
 
     Raises:
         ConfigError: unknown method, or one that does not fit the statistic.
@@ -168,10 +172,13 @@ def bootstrap_interval(
     low = high = math.inf
     if chosen == "studentised":
         low, high = resampling.studentised_limits(*mean_replicates(x, resamples, seed)[:3], level)
-        chosen = "studentised" if math.isfinite(high - low) else "bca"
+        # So few values differ that resamples lose their spread: t* runs away, up to infinity.
+        reach = _TRUSTED * float(x.std()) / math.sqrt(x.size)
+        chosen = "studentised" if max(value - low, high - value) <= reach else "bca"
     if chosen != "studentised":
         low, high = _limits(x, statistic, chosen, resamples, seed, level)
     reason = "all values are equal" if np.ptp(x) == 0 else None
+    low, high = max(low, within[0]), min(high, within[1])
     return Interval(value, low, high, level, x.size, chosen, undefined, 0, reason)
 
 

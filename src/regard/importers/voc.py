@@ -56,7 +56,7 @@ def import_voc(
 
 
 def _first(src: Path, names: tuple[str, ...]) -> Path:
-    return next((src / name for name in names if (src / name).is_dir()), folder_at(src) / names[0])
+    return folder_at(next((src / name for name in names if (src / name).is_dir()), src / names[0]))
 
 
 def _parse(path: Path) -> ET.Element:

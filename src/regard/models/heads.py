@@ -1,5 +1,7 @@
 """The classifier on top of a backbone: finding, replacing and freezing around it."""
 
+from typing import cast
+
 from torch import nn
 
 from regard.errors import ModelError
@@ -32,7 +34,7 @@ def put_mlp(net: nn.Module, classes: int, *, width: int, dropout: float) -> None
             found="another ending" if found is None else type(found[1]).__name__,
             remedy="use head.kind: linear",
         )
-    name, old = found
+    name, old = found[0], cast(nn.Linear, found[1])
     mlp = nn.Sequential(
         nn.Linear(old.weight.shape[1], width),
         nn.ReLU(),

@@ -49,9 +49,11 @@ class Seen:
         Images of a batch do not mix in evaluation mode, so the gradient of the sum holds each
         image's own. The graph goes from the layer to the logits only.
         """
-        (gradient,) = torch.autograd.grad(
-            self.value.sum(), self.activations, create_graph=self.create_graph, retain_graph=True
-        )
+        with torch.enable_grad():
+            total = self.value.sum()
+            (gradient,) = torch.autograd.grad(
+                total, self.activations, create_graph=self.create_graph, retain_graph=True
+            )
         return gradient
 
     @cached_property

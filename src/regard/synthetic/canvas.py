@@ -1,7 +1,7 @@
 """A transparent layer on which shapes are drawn larger than they are, then reduced."""
 
 import colorsys
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,12 +74,12 @@ class Canvas:
             self._draw.rectangle(corners, fill=colour)
 
     def text(
-        self, x: float, y: float, words: str, size: float, colour: Colour, anchor: str = "lm"
+        self, x: float, y: float, words: str, size: float, colour: Colour, *, centred: bool = False
     ) -> None:
-        """Write `words` at a height of `size`; `anchor` as Pillow names it."""
-        place = (x * OVERSAMPLING, y * OVERSAMPLING)
-        font = _font(max(4, round(size * OVERSAMPLING)))
-        self._draw.text(place, words, fill=colour, font=font, anchor=anchor)
+        """Write `words`, `size` high, in the middle of the height `y`, from `x` on or about it."""
+        word, rise = _written(words, max(4, round(size * OVERSAMPLING)))
+        left = x * OVERSAMPLING - (word.width / 2 if centred else 0)
+        self.image.paste(colour, (round(left), round(y * OVERSAMPLING) + rise), word)
 
     def finished(self, turn: float = 0.0) -> Image.Image:
         """The layer at its size, turned by `turn` degrees and grown to hold its corners."""
@@ -109,6 +109,16 @@ def shaded(colour: Colour, factor: float) -> Colour:
 def mixed(first: Colour, second: Colour, share: float) -> Colour:
     """The colour `share` of the way, in [0, 1], from the first to the second."""
     return tuple(round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
+
+
+@lru_cache(1024)
+def _written(words: str, size: int) -> tuple[Image.Image, int]:
+    """The words as a mask, and how far its top is from the middle of the line."""
+    font = _font(size)
+    left, top, right, bottom = map(round, font.getbbox(words, anchor="lm"))
+    word = Image.new("L", (max(1, right - left), max(1, bottom - top)))
+    ImageDraw.Draw(word).text((-left, -top), words, fill=255, font=font, anchor="lm")
+    return word, top
 
 
 @cache

@@ -59,7 +59,7 @@ def draw_sheet(
     """
     unit = min(size)
     growth = placed(rng, grow(rng), size)
-    left, top, right, bottom = frame(growth, size, margin=0.07 * max(1.0, thorn) * unit)
+    left, top, right, bottom = frame(growth, size, margin=0.085 * max(1.0, thorn) * unit)
     growth, frame_size = growth.placed(1.0, np.array([-left, -top])), (bottom - top, right - left)
     pressed = press(rng, growth, frame_size, unit, thorny=thorny, thorn=thorn)
     occupied = Occupied(size)
@@ -87,7 +87,7 @@ def _stamped(
 
 
 def _mask(opacity: Image.Image, place: tuple[int, int], size: tuple[int, int]) -> NDArray[np.bool_]:
-    whole = Image.new("L", size[::-1])
+    whole = Image.new("L", (size[1], size[0]))
     whole.paste(opacity, place)
     return np.asarray(whole) >= COVERED
 

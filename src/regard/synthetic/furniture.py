@@ -36,7 +36,7 @@ def label(rng: np.random.Generator, unit: float) -> Image.Image:
     canvas = Canvas(height, width)
     canvas.box(0, 0, width, height, CARD if style[0] < 0.8 else (236, 226, 200, 255))
     canvas.box(0, 0, width, height, INK if style[1] < 0.5 else EDGE, ring=0.5)
-    canvas.text(width / 2, height * 0.14, head, height * 0.12, INK, "mm")
+    canvas.text(width / 2, height * 0.14, head, height * 0.12, INK, centred=True)
     canvas.box(width * 0.08, height * 0.24, width * 0.84, 0.4, FAINT)
     for rank, line in enumerate(lines):
         y = height * (0.36 + 0.128 * rank)
@@ -57,7 +57,7 @@ def barcode(rng: np.random.Generator, unit: float) -> Image.Image:
         canvas.box(
             width * 0.07 + rank * step, height * 0.12, step * (0.25 + 0.55 * bar), height * 0.5, INK
         )
-    canvas.text(width / 2, height * 0.8, f"HR {number}", height * 0.26, INK, "mm")
+    canvas.text(width / 2, height * 0.8, f"HR {number}", height * 0.26, INK, centred=True)
     return canvas.finished(rng.normal(0, 1.0))
 
 

@@ -151,7 +151,7 @@ def _leaves(rng: np.random.Generator, nodes: Array, compound: bool) -> tuple[Arr
 def _sites(rng: np.random.Generator, stems: tuple[Stem, ...]) -> tuple[Array, Array, Array]:
     """Scatter the sites over the stems by length, the lower and barer parts preferred."""
     lengths = np.array([np.hypot(*(stem.points[1] - stem.points[0])) for stem in stems])
-    count = int(rng.integers(16, 27))
+    count = int(rng.integers(20, 31))
     chosen = rng.choice(len(stems), count, p=lengths / lengths.sum())
     seats = 0.03 + 0.87 * rng.beta(1.0, 1.7, count)
     at, between = np.divmod(seats * (NODES - 1), 1.0)

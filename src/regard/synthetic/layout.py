@@ -9,7 +9,7 @@ SPREAD = (0.39, 0.49)
 """The side of a square as large as the plant's box, as a share of the sheet's."""
 LONGEST = 0.56
 """The longest side of the plant's box, as a share of the sheet's."""
-EDGE_LOVE = (0.22, 0.3)
+EDGE_LOVE = (0.22, 0.35)
 """The beta distribution's parameters across and down; below 1 prefers the edges. They make
 the mean region as flat as plants that lie wholly on the sheet allow."""
 

@@ -19,7 +19,7 @@ def paper(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     spots = _foxing(rng, coarse, int(rng.integers(0, 14)))
     stain = spots[..., None] * np.array([26, 40, 62], np.float32)
     smooth = Image.fromarray((tone + field - stain).clip(0, 255).astype(np.uint8))
-    return smooth.resize(size[::-1], Image.Resampling.BICUBIC)
+    return smooth.resize((size[1], size[0]), Image.Resampling.BICUBIC)
 
 
 def photographed(
@@ -42,13 +42,14 @@ def _light(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
     columns = np.linspace(-1, 1, size[1], dtype=np.float32)[None, :]
     angle, slope, corner = rng.uniform(-np.pi, np.pi), rng.uniform(0, 0.05), rng.uniform(0, 0.035)
     down = 1 - slope / 2 * (rows * float(np.sin(angle)) + 1) - corner * rows**2
-    return down - (slope / 2 * float(np.cos(angle)) * columns + corner * columns**2)
+    across = slope / 2 * float(np.cos(angle)) * columns + corner * columns**2
+    return (down - across).astype(np.float32)
 
 
 def cloud(rng: np.random.Generator, size: tuple[int, int], cells: int) -> Floats:
     """A smooth random field of `size` with mean 0, about `cells` waves to a side."""
     coarse = Image.fromarray(rng.standard_normal((cells, cells), np.float32))
-    return np.asarray(coarse.resize(size[::-1], Image.Resampling.BICUBIC))
+    return np.asarray(coarse.resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
 def _foxing(rng: np.random.Generator, size: tuple[int, int], count: int) -> Floats:

@@ -130,7 +130,7 @@ def _mounted(
     strips = Canvas(canvas.height, canvas.width)
     spread = rng.uniform(0.03, 0.045) * unit
     thick = rng.uniform(0.009, 0.013) * unit
-    seats = rng.uniform(0.1, 0.8, 3)
+    seats = rng.uniform((0.02, 0.35, 0.25), (0.2, 0.75, 0.75))
     for stem, seat in zip((stems[0], stems[0], stems[1]), seats, strict=True):
         at = int(seat * (len(stem.points) - 1))
         along = np.array([np.cos(stem.heading[at]), np.sin(stem.heading[at])])

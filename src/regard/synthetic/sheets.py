@@ -22,7 +22,7 @@ COUNTS: Mapping[str, int] = MappingProxyType(
 )
 LABELS = ("smooth", "thorny")
 INKS: tuple[Ink, Ink] = ("blue", "red")
-FOLDERS = {"image": "jpg", "segmented": "jpg", "region": "png", "avoid": "png"}
+SUFFIXES = {"image": "jpg", "segmented": "jpg", "region": "png", "avoid": "png"}
 PLACES = {"image": "images", "segmented": "segmented", "region": "masks", "avoid": "stamps"}
 SMALLEST, THORNIEST = 96, 2.0
 
@@ -102,11 +102,14 @@ def _save(out: Path, number: int, sheet: Sheet) -> dict[str, str]:
         "region": sheet.region * np.uint8(255),
         "avoid": sheet.avoid * np.uint8(255),
     }
-    paths = {name: f"{PLACES[name]}/{number:05d}.{FOLDERS[name]}" for name in pictures}
+    paths = {name: f"{PLACES[name]}/{number:05d}.{SUFFIXES[name]}" for name in pictures}
     for name, pixels in pictures.items():
-        # Full chroma resolution: a thorn is thinner than the 2 x 2 pixels JPEG would merge.
-        options = {"quality": 92, "subsampling": 0} if FOLDERS[name] == "jpg" else {}
-        Image.fromarray(pixels).save(out / paths[name], **options)
+        picture = Image.fromarray(pixels)
+        if SUFFIXES[name] == "jpg":
+            # Full chroma resolution: a thorn is thinner than the 2 x 2 pixels JPEG would merge.
+            picture.save(out / paths[name], quality=92, subsampling=0)
+        else:
+            picture.save(out / paths[name], compress_level=3)
     return paths
 
 

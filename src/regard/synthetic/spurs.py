@@ -1,4 +1,4 @@
-"""What grows on the stem: spines on a thorny plant, stubs on a smooth one, twigs on both.
+"""What grows on the stem: stubs and twigs on every plant, spines on the stubs of a thorny one.
 
 This is the only place where the class of a plant changes how it is drawn.
 """
@@ -11,16 +11,16 @@ from regard.synthetic.canvas import Canvas, Colour, Points, mixed, shaded
 from regard.synthetic.growth import Array, Growth
 
 TWIG_SHARE = 0.3
-SPINE_LENGTH = (0.036, 0.056)
-SPINE_BASE = 0.0125
+SPINE_LENGTH = (0.045, 0.07)
+SPINE_BASE = 0.0145
 STUB_LENGTH = (0.008, 0.017)
-TWIG_LENGTH = (0.028, 0.048)
+TWIG_LENGTH = (0.03, 0.052)
 FADED: Colour = (226, 214, 188, 255)
 
 
 @dataclass(frozen=True)
 class Spurs:
-    """What stands at each site, drawn alike for both classes.
+    """What stands at each site, decided alike for both classes.
 
     Args:
         roots: shape (S, 2), on the stem's middle.
@@ -58,14 +58,13 @@ def scattered(rng: np.random.Generator, growth: Growth, half_width: Array, unit:
 
 
 def draw_spurs(canvas: Canvas, spurs: Spurs, stem: Colour, *, thorny: bool, thorn: float) -> None:
-    """Draw every spur; the last `TWIG_SHARE` of the sites carry twigs in both classes."""
+    """Draw every spur: twigs on the last `TWIG_SHARE` of the sites, stubs on the others."""
     own = round(len(spurs.roots) * (1 - TWIG_SHARE))
     tones = [shaded(stem, factor) for factor in (0.8 + 0.3 * spurs.luck[:, 3]).tolist()]
     _twigs(canvas, spurs, slice(own, None), tones[own:])
-    if thorny:
+    _stubs(canvas, spurs, slice(own), tones[:own])
+    if thorny and thorn > 0:
         _spines(canvas, spurs, slice(own), tones[:own], thorn)
-    else:
-        _stubs(canvas, spurs, slice(own), tones[:own])
 
 
 def _spines(canvas: Canvas, spurs: Spurs, own: slice, tones: list[Colour], thorn: float) -> None:

@@ -39,7 +39,7 @@ def stamp(rng: np.random.Generator, unit: float, ink: Ink) -> Stamp:
     canvas.ellipse(x, y, rx, ry, colour, ring=height * 0.055)
     canvas.ellipse(x, y, rx * 0.58, ry * 0.58, colour, ring=height * 0.03)
     _legend(canvas, letters, colour)
-    canvas.text(x, y, words, height * (0.3 if len(words) == 2 else 0.22), colour, "mm")
+    canvas.text(x, y, words, height * (0.3 if len(words) == 2 else 0.22), colour, centred=True)
     if bars:
         for row in (-0.2, 0.17):
             canvas.box(x - rx * 0.32, y + ry * 2 * row, rx * 0.64, height * 0.03, colour)

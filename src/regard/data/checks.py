@@ -1,0 +1,73 @@
+"""Pre-flight checks: everything that would stop or spoil a training, found before it."""
+
+import csv
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from regard.data.decoding import MAX_PIXELS
+from regard.data.file_checks import file_problems
+from regard.data.manifest import PATHS, Manifest
+from regard.data.problems import Problem
+from regard.data.table_checks import table_problems
+from regard.data.threads import Progress, in_threads
+
+COLUMNS = ("row", "column", "file", "kind", "detail")
+
+
+def check(
+    manifest: Manifest, *, max_pixels: int = MAX_PIXELS, progress: Progress | None = None
+) -> list[Problem]:
+    """Everything that is wrong with a manifest and its files, by row.
+
+    Every file is decoded in full with the decoder that trains. Errors stop a training or make
+    its numbers wrong; warnings deserve a look:
+
+    - files: `missing`, `empty file`, `unreadable`, `truncated`, `too many pixels`;
+    - regions: `other size` than the image (an error if the shape differs too), `empty region`,
+      `tiny region`, `full region`, `faint region`;
+    - boxes: `degenerate box`, `box outside`;
+    - the table: `no label`, `no split`, `listed twice`, `rare class`, `empty split`,
+      `class not in train`, `class not in split`.
+
+    Args:
+        manifest: to be checked.
+        max_pixels: larger images are a problem; they are told from their header.
+        progress: called with (samples done, samples in all).
+    """
+    rows = list(manifest.table.iter_rows(named=True))
+
+    def one(row: int) -> list[Problem]:
+        return file_problems(row + 1, _absolute(rows[row], manifest), rows[row], max_pixels)
+
+    found = table_problems(manifest)
+    for problems in in_threads(one, range(len(rows)), progress):
+        found += problems
+    return sorted(found, key=lambda problem: problem.row or 0)
+
+
+def write_bad_files(problems: Iterable[Problem], path: str | Path) -> Path:
+    """Write `bad_files.csv` in one atomic step; returns the path.
+
+    Cells that a spreadsheet would take for a formula are written with an apostrophe before.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for problem in problems:
+            writer.writerow([_harmless(getattr(problem, name)) for name in COLUMNS])
+    os.replace(partial, path)
+    return path
+
+
+def _absolute(cells: dict[str, Any], manifest: Manifest) -> dict[str, str]:
+    return {name: manifest.resolve(cells[name]) for name in PATHS if cells.get(name)}
+
+
+def _harmless(value: object) -> str:
+    text = "" if value is None else str(value)
+    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -1,0 +1,118 @@
+"""Samples of all classes on one sheet, with their regions and boxes."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
+from torchvision.transforms.v2 import functional as F
+
+from regard.data.decoding import decode, decode_grey, image_size
+from regard.data.describe import Description
+from regard.data.keys import key
+from regard.data.manifest import Manifest, natural
+from regard.data.plotting import AVOID, BOX, GRID, INK, MUTED, REGION, figure, save, shortened
+from regard.errors import DataError
+
+COLUMNS = 6
+SIDE = 320
+CASING = [Stroke(linewidth=2.6, foreground="#00000090"), Normal()]
+KINDS = {"region": REGION, "boxes": BOX, "avoid": AVOID}
+
+
+def contact_sheet(
+    manifest: Manifest, description: Description, path: Path, count: int = 24
+) -> Path:
+    """Draw up to `count` samples, every class in turn, with region, boxes and label."""
+    rows = chosen(manifest, description, count)
+    lines = -(-len(rows) // COLUMNS)
+    drawn = figure(1.9 * COLUMNS, 2.05 * lines + 0.5)
+    cells = drawn.subplots(max(lines, 1), COLUMNS, squeeze=False).flatten()
+    shown: set[str] = set()
+    for axes in cells:
+        axes.set_axis_off()
+    for axes, row in zip(cells, rows, strict=False):
+        shown |= _tile(axes, manifest, manifest.table.row(row, named=True))
+    if shown:
+        handles = [Line2D([], [], color=KINDS[k], lw=2.5, label=k) for k in KINDS if k in shown]
+        drawn.legend(handles=handles, loc="outside lower center", ncols=3)
+    return save(drawn, path)
+
+
+def chosen(manifest: Manifest, description: Description, count: int) -> list[int]:
+    """Rows of readable images: of each class in turn, by class; the same at every call."""
+    readable = description.measures["width"].is_not_null()
+    labels = [_label(row) for row in manifest.table.iter_rows(named=True)]
+    by_label: dict[str, list[int]] = defaultdict(list)
+    for row in readable.arg_true().to_list():
+        by_label[labels[row]].append(row)
+    for own in by_label.values():
+        own.sort(key=lambda row: key("contact sheet", row))
+    names = sorted(by_label, key=lambda name: key("contact sheet", name))
+    turns = chain.from_iterable(zip_longest(*(by_label[name] for name in names)))
+    rows = [row for row in turns if row is not None][:count]
+    return sorted(rows, key=lambda row: (natural(labels[row]), row))
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    return row.get("label") or ", ".join(row.get("labels") or [])
+
+
+def _tile(axes: Axes, manifest: Manifest, row: Mapping[str, Any]) -> set[str]:
+    """Draw one sample; the kinds of marks that it has."""
+    axes.set_title(shortened(_label(row), 24), loc="center", fontsize=8, fontweight="normal",
+                   color=INK, pad=4)  # fmt: skip
+    try:
+        path = manifest.resolve(row["image"])
+        height, width = image_size(path)
+        scale = SIDE / max(height, width)
+        size = [max(1, round(height * scale)), max(1, round(width * scale))]
+        image = F.resize(decode(path, need=(size[0], size[1])), size, antialias=True)
+    except DataError:
+        axes.add_patch(Rectangle((0, 0), 1, 1, color=GRID))
+        axes.text(0.5, 0.5, "cannot be read", ha="center", va="center", fontsize=8, color=MUTED)
+        return set()
+    axes.imshow(image.permute(1, 2, 0).numpy(), aspect="equal", interpolation="bilinear")
+    marks = set()
+    for kind in ("region", "avoid"):
+        if row.get(kind) and _outline(axes, manifest, row, kind, size):
+            marks.add(kind)
+    for box in row.get("boxes") or ():
+        _box(axes, box, size[1] / width, size[0] / height)
+        marks.add("boxes")
+    axes.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))
+    return marks
+
+
+def _outline(
+    axes: Axes, manifest: Manifest, row: Mapping[str, Any], kind: str, size: list[int]
+) -> bool:
+    try:
+        grey = decode_grey(manifest.resolve(row[kind]))
+    except DataError:
+        return False
+    cut = row.get("region_threshold") if kind == "region" else None
+    inside = grey / 255 if cut is None else (grey > cut).float()
+    # A frame of nothing closes outlines that run along the image's edge.
+    mask = F.pad(F.resize(inside[None], size, antialias=True), [1])[0]
+    if mask.max() <= 0.5 or mask.min() >= 0.5:
+        return False
+    x, y = range(-1, size[1] + 1), range(-1, size[0] + 1)
+    lines = axes.contour(x, y, mask.numpy(), [0.5], colors=KINDS[kind], linewidths=1.3)
+    lines.set_path_effects(CASING)
+    return True
+
+
+def _box(axes: Axes, box: list[float], x_scale: float, y_scale: float) -> None:
+    xmin, ymin, xmax, ymax = box
+    corner = (xmin * x_scale - 0.5, ymin * y_scale - 0.5)
+    frame = Rectangle(
+        corner, (xmax - xmin) * x_scale, (ymax - ymin) * y_scale,
+        fill=False, edgecolor=BOX, linewidth=1.1, path_effects=CASING,
+    )  # fmt: skip
+    axes.add_patch(frame)

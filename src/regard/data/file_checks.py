@@ -1,0 +1,139 @@
+"""Checks of one sample's files, regions and boxes."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from regard.data.coverage import box_coverage, grey_coverage
+from regard.data.decoding import Size, decode, decode_grey, image_size
+from regard.data.manifest import VIEWS
+from regard.data.problems import Problem, Severity
+from regard.errors import DataError
+
+# Below this share of the image a region is likelier a slip of segmentation than a subject.
+TINY = 0.005
+Cells = Mapping[str, Any]
+
+
+def file_problems(
+    row: int, paths: Mapping[str, str], cells: Cells, max_pixels: int
+) -> list[Problem]:
+    """What is wrong with the files, the regions and the boxes of one sample.
+
+    Args:
+        row: counted from 1.
+        paths: the absolute path for each path column that is filled.
+        cells: the row of the manifest.
+        max_pixels: larger images are not decoded.
+    """
+    found: list[Problem] = []
+    decoded: dict[str, Tensor] = {}
+    for column, path in paths.items():
+        answer = _decode(path, column, max_pixels)
+        if isinstance(answer, Tensor):
+            decoded[column] = answer
+        else:
+            found.append(Problem(row, column, cells[column], *answer))
+    if "image" in decoded:
+        size: Size = (decoded["image"].shape[-2], decoded["image"].shape[-1])
+        found += _sizes(row, cells, decoded, size)
+        found += _boxes(row, cells, size)
+        if cells.get("boxes") and not cells.get("region"):
+            found += _extent(row, "boxes", cells["image"], box_coverage(cells, size))
+    if "region" in decoded:
+        found += _region(row, cells, decoded["region"])
+    return found
+
+
+def _decode(path: str, column: str, max_pixels: int) -> Tensor | tuple[str, str]:
+    """The image, or the kind and detail of the problem."""
+    if not os.path.isfile(path):
+        return ("missing", "it is a folder" if os.path.isdir(path) else "no such file")
+    try:
+        if os.path.getsize(path) == 0:
+            return ("empty file", "0 bytes")
+        height, width = image_size(path)
+        if height * width > max_pixels:
+            return ("too many pixels", f"{width} x {height}, at most {max_pixels:,} are allowed")
+        if column in VIEWS:
+            return decode(path, max_pixels=max_pixels)
+        return decode_grey(path, max_pixels=max_pixels)
+    except DataError as error:
+        return (_kind(error.found), error.found)
+    except OSError as error:
+        return ("unreadable", error.strerror or str(error))
+
+
+def _kind(found: str) -> str:
+    text = found.lower()
+    if any(
+        word in text for word in ("truncat", "premature", "broken data stream", "not processed")
+    ):
+        return "truncated"
+    return "unreadable"
+
+
+def _sizes(row: int, cells: Cells, decoded: Mapping[str, Tensor], size: Size) -> Iterator[Problem]:
+    """Maps are stretched to the image's size, which is right if they have its shape."""
+    for column, image in decoded.items():
+        height, width = image.shape[-2:]
+        if (height, width) == size:
+            continue
+        same_shape = abs(height * size[1] - width * size[0]) <= max(height, width, *size)
+        detail = f"{width} x {height}, the upright image has {size[1]} x {size[0]}"
+        severity: Severity = "warning" if same_shape else "error"
+        yield Problem(row, column, cells[column], "other size", detail, severity)
+
+
+def _region(row: int, cells: Cells, grey: Tensor) -> Iterator[Problem]:
+    threshold = cells.get("region_threshold")
+    brightest, share = float(grey.max()), grey_coverage(grey, threshold)
+    file = cells["region"]
+    if threshold is None and 0 < brightest < 128:
+        detail = f"its brightest grey level is {brightest:.0f} of 255; set region_threshold"
+        yield Problem(row, "region", file, "faint region", detail, "warning")
+    elif share == 0 and brightest > 0:
+        detail = f"nothing is above region_threshold {threshold}, the brightest is {brightest:.0f}"
+        yield Problem(row, "region", file, "empty region", detail, "warning")
+    else:
+        yield from _extent(row, "region", file, share)
+
+
+def _extent(row: int, column: str, file: str, share: float) -> Iterator[Problem]:
+    if share == 0:
+        kind, detail = "empty region", "nothing is inside: scores are undefined"
+    elif share >= 1 - 1e-6:
+        kind, detail = "full region", "everything is inside: scores are undefined"
+    elif share < TINY:
+        kind, detail = "tiny region", f"covers {share:.2%} of the image"
+    else:
+        return
+    yield Problem(row, column, file, kind, detail, "warning")
+
+
+def _boxes(row: int, cells: Cells, size: Size) -> Iterator[Problem]:
+    boxes: Sequence[Sequence[float]] = cells.get("boxes") or ()
+    for number, box in enumerate(boxes, start=1):
+        problem = _box(box, size)
+        if problem is not None:
+            kind, what, severity = problem
+            where = ", ".join(f"{value:g}" for value in box)
+            detail = f"box {number} [{where}] {what} (image {size[1]} x {size[0]})"
+            yield Problem(row, "boxes", cells["image"], kind, detail, severity)
+
+
+def _box(box: Sequence[float], size: Size) -> tuple[str, str, Severity] | None:
+    xmin, ymin, xmax, ymax = box
+    height, width = size
+    # Turned around, so that a box with a NaN is degenerate too.
+    if not (xmax > xmin and ymax > ymin):
+        return ("degenerate box", "has no area", "error")
+    if xmin >= width or ymin >= height or xmax <= 0 or ymax <= 0:
+        return ("box outside", "lies outside the image", "error")
+    if xmin < 0 or ymin < 0 or xmax > width or ymax > height:
+        return ("box outside", "reaches beyond the image", "warning")
+    if min(xmax - xmin, ymax - ymin) <= 1:
+        return ("degenerate box", "is one pixel wide or high", "warning")
+    return None

@@ -1,0 +1,103 @@
+"""Checks of the table alone: labels, splits and repeated rows."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from regard.data.manifest import Manifest
+from regard.data.problems import Problem, Severity
+from regard.data.source import splits_of
+
+
+def table_problems(manifest: Manifest) -> list[Problem]:
+    """What is wrong with labels and splits, and which images are listed twice."""
+    table = manifest.table.with_row_index("row", offset=1)
+    found = [*_listed_twice(table), *_labels(table)]
+    if "split" in table.columns:
+        found += _splits(table)
+    classes = class_rows(table)
+    if not classes.is_empty():
+        found += [*_classes_by_split(classes), *_rare(classes)]
+    return found
+
+
+def class_rows(table: pl.DataFrame) -> pl.DataFrame:
+    """One row a sample and class of it: `row`, `split`, `label`.
+
+    Samples of several classes count for each; where a table has `labels`, they are its classes.
+    """
+    name = "labels" if "labels" in table.columns else "label"
+    if name not in table.columns:
+        return pl.DataFrame(schema={"row": pl.UInt32, "split": pl.String, "label": pl.String})
+    split = pl.col("split") if "split" in table.columns else pl.lit(None, pl.String).alias("split")
+    rows = table.select("row", split, pl.col(name).alias("label"))
+    return (rows.explode("label") if name == "labels" else rows).drop_nulls("label")
+
+
+def _listed_twice(table: pl.DataFrame) -> Iterator[Problem]:
+    keys = [name for name in ("image", "split") if name in table.columns]
+    shared = table.filter(table["image"].is_duplicated()).select("row", *keys)
+    for (image,), rows in shared.group_by("image", maintain_order=True):
+        numbers = rows["row"].to_list()
+        split = rows["split"].n_unique() > 1 if "split" in rows.columns else False
+        detail = "in rows " + ", ".join(map(str, numbers[:5]))
+        detail += " of different splits" if split else ""
+        severity: Severity = "error" if split else "warning"
+        yield Problem(numbers[1], "image", str(image), "listed twice", detail, severity)
+
+
+def _labels(table: pl.DataFrame) -> Iterator[Problem]:
+    present = [name for name in ("label", "labels", "mask") if name in table.columns]
+    if not present:
+        detail = "no column label, labels or mask: there is nothing to train on"
+        yield Problem(None, "label", None, "no label", detail)
+        return
+    bare = pl.all_horizontal((pl.col(name).is_null() | _blank(name, table)) for name in present)
+    if "split" in table.columns:
+        # A sample outside of all splits is never used.
+        bare &= pl.col("split").is_not_null()
+    for row, image in table.filter(bare).select("row", "image").iter_rows():
+        yield Problem(row, present[0], image, "no label", "label it, or take its split away")
+
+
+def _blank(name: str, table: pl.DataFrame) -> pl.Expr:
+    if isinstance(table.schema[name], pl.List):
+        return pl.col(name).list.len() == 0
+    return pl.col(name).str.strip_chars() == ""
+
+
+def _splits(table: pl.DataFrame) -> Iterator[Problem]:
+    without = table["split"].null_count()
+    if without:
+        detail = f"{without} of {table.height} samples are in no split and will not be used"
+        yield Problem(None, "split", None, "no split", detail, "warning")
+    used = splits_of(table)
+    for name in ("train", "val", "test"):
+        if name not in used:
+            severity: Severity = "error" if name == "train" else "warning"
+            detail = f"no samples in {name}; there are: " + (", ".join(used) or "none")
+            yield Problem(None, "split", None, "empty split", detail, severity)
+
+
+def _classes_by_split(classes: pl.DataFrame) -> Iterator[Problem]:
+    shown = {
+        split: set(classes.filter(pl.col("split") == split)["label"].to_list())
+        for split in splits_of(classes)
+    }
+    train = shown.pop("train", set())
+    if not train:
+        return
+    for split, labels in shown.items():
+        for label in sorted(labels - train):
+            detail = f"class {label!r} of {split} never occurs in train"
+            yield Problem(None, "label", None, "class not in train", detail)
+        for label in sorted(train - labels):
+            detail = f"class {label!r} never occurs in {split}"
+            yield Problem(None, "label", None, "class not in split", detail, "warning")
+
+
+def _rare(classes: pl.DataFrame) -> Iterator[Problem]:
+    alone = classes.filter(pl.len().over("label") == 1).sort("label")
+    for row, label in alone.select("row", "label").iter_rows():
+        detail = f"class {label!r} has one sample: it is trained on or tested, not both"
+        yield Problem(row, "label", None, "rare class", detail, "warning")

@@ -1,0 +1,149 @@
+"""One pass over a loader: logits, and where asked the maps' scores."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from regard.data.regions import Evidence
+from regard.data.samples import Batch
+from regard.data.transforms import Transform
+from regard.evaluation.settings import Gaze
+from regard.guidance.base import Term
+from regard.saliency.capture import evaluating
+from regard.saliency.explain import build_method, logits_of, look, resize
+from regard.scores.base import one_sign, score
+
+Layer = str | nn.Module | None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a pass gave, in the order of the loader.
+
+    Attributes:
+        index: (N,) rows in the manifest.
+        labels: (N,) class indices.
+        logits: (N, K) float32.
+        gaze: by score (N,), NaN where undefined; empty when no gaze was asked for.
+        area: (N,) of the regions, NaN where missing.
+        dead: (N,) bool, whether the map was zero everywhere.
+        terms: by guidance term (N,), its loss, NaN where it is not valid.
+    """
+
+    index: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    gaze: Mapping[str, np.ndarray]
+    area: np.ndarray
+    dead: np.ndarray
+    terms: Mapping[str, np.ndarray]
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the logits, (N, K), float64."""
+        return torch.from_numpy(self.logits).double().softmax(1).numpy()
+
+
+def model_input(batch: Batch, transform: Transform, device: torch.device) -> Tensor | dict:
+    """The normalised batch as the net takes it: a tensor, or a dict of several views."""
+    views = {k: transform.normalise(v.to(device)) for k, v in batch.images.items()}
+    return next(iter(views.values())) if len(views) == 1 else views
+
+
+def predict(
+    net: nn.Module,
+    batches: Iterable[Batch],
+    transform: Transform,
+    *,
+    gaze: Gaze | None = None,
+    terms: Sequence[Term] = (),
+    device: torch.device | str = "cpu",
+    bf16: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Predictions:
+    """Run the net over the batches, in evaluation mode, and score the labels' maps.
+
+    Args:
+        net: left in its own mode afterwards.
+        batches: of a loader.
+        transform: normalises them.
+        gaze: how maps are made and scored; None, or batches without regions: not at all.
+        terms: guidance terms to compute as well, where maps are made.
+        device: where the net is.
+        bf16: run the net under autocast in bfloat16.
+        progress: called with the number of images after each batch.
+    """
+    device = torch.device(device)
+    rows: list[dict[str, Tensor]] = []
+    with evaluating(net):
+        for batch in batches:
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                images = model_input(batch, transform, device)
+                rows.append(_row(net, batch, images, gaze, terms, device))
+            if progress is not None:
+                progress(len(batch))
+    return _gather(rows, gaze, terms)
+
+
+def _row(
+    net: nn.Module,
+    batch: Batch,
+    images: Tensor | dict,
+    gaze: Gaze | None,
+    terms: Sequence[Term],
+    device: torch.device,
+) -> dict[str, Tensor]:
+    row = {"index": batch.index, "labels": batch.labels}
+    if gaze is None or batch.regions is None:
+        with torch.no_grad():
+            return row | {"logits": logits_of(net(images)).float().cpu()}
+    labels, regions = batch.labels.to(device), batch.regions.to(device)
+    evidence = regions.of(labels)
+    logits, maps = _maps(net, images, labels, gaze.method, gaze.layer)
+    with torch.no_grad():
+        row |= {name: score(maps, regions, name, targets=labels) for name in gaze.scores}
+        row["area"] = torch.where(evidence.present, evidence.area, torch.nan)
+        row["dead"] = maps.flatten(1).amax(1) <= 0
+    for term in terms:
+        if (term.method, term.layer) != (gaze.method, gaze.layer):
+            _, maps = _maps(net, images, labels, term.method, term.layer)
+        row[f"loss.{term.title}"] = term_losses(term, maps, evidence)
+    return {name: value.cpu() for name, value in row.items()} | {"logits": logits.float().cpu()}
+
+
+def _maps(
+    net: nn.Module, images: Tensor | dict, labels: Tensor, method: str, layer: Layer
+) -> tuple[Tensor, Tensor]:
+    seen = look(net, images, labels, layer, create_graph=False)
+    with torch.no_grad():
+        return seen.logits.detach(), build_method(method).maps(seen).float()
+
+
+@torch.no_grad()
+def term_losses(term: Term, maps: Tensor, evidence: Evidence) -> Tensor:
+    """A term's losses (B,) on maps, NaN where it is not valid."""
+    height, width = evidence.inside.shape[1:]
+    losses = term.loss(resize(one_sign(maps, "positive"), (height, width)), evidence)
+    return torch.where(term.valid(evidence), losses, torch.nan)
+
+
+def _gather(
+    rows: Sequence[dict[str, Tensor]], gaze: Gaze | None, terms: Sequence[Term]
+) -> Predictions:
+    def joined(name: str) -> np.ndarray:
+        return torch.cat([row[name] for row in rows]).numpy()
+
+    scored = gaze is not None and "area" in rows[0]
+    count = sum(len(row["labels"]) for row in rows)
+    return Predictions(
+        index=joined("index"),
+        labels=joined("labels"),
+        logits=joined("logits"),
+        gaze={name: joined(name) for name in gaze.scores} if scored and gaze else {},
+        area=joined("area") if scored else np.full(count, np.nan),
+        dead=joined("dead") if scored else np.zeros(count, dtype=bool),
+        terms={term.title: joined(f"loss.{term.title}") for term in terms} if scored else {},
+    )

@@ -1,0 +1,39 @@
+"""The `gaze` section of a run's config: how it is measured where the net looks."""
+
+from pydantic import Field, field_validator
+
+from regard.data.settings import Settings
+from regard.errors import near
+from regard.saliency.base import METHODS
+from regard.scores.base import SCORES
+
+
+class Gaze(Settings):
+    """Which maps are scored against the regions after every epoch, and how.
+
+    Attributes:
+        method: makes the maps, of the label's class.
+        layer: None (found) or a dotted name.
+        scores: names of `regard.scores.scores()`.
+        train_sample: at most this many train images are scored after each epoch.
+    """
+
+    method: str = "gradcam"
+    layer: str | None = None
+    scores: tuple[str, ...] = ("energy", "energy_gain", "iou", "magtr", "mangtr", "pointing")
+    train_sample: int = Field(default=256, ge=0)
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, value: str) -> str:
+        if value not in METHODS:
+            raise ValueError(f"unknown method {value!r}; {near(value, METHODS)}")
+        return value
+
+    @field_validator("scores")
+    @classmethod
+    def _known_scores(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in SCORES:
+                raise ValueError(f"unknown score {name!r}; {near(name, SCORES)}")
+        return value

@@ -1,0 +1,1 @@
+"""A run's folder: config, log, checkpoints, predictions, scores and metrics."""

@@ -1,0 +1,203 @@
+"""Checkpoints: whole or not there, checked on reading, without pickle."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from regard.errors import RunError
+from regard.runs.files import read_json, sync, write_json
+
+FILES = ("model.safetensors", "optimiser.safetensors", "state.json")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was saved at a step.
+
+    Attributes:
+        path: its folder.
+        model: the net's tensors.
+        optimiser: the optimiser's tensors.
+        state: everything else, as JSON.
+        damaged: newer checkpoints that had to be passed over, and why.
+    """
+
+    path: Path
+    model: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+    state: dict[str, Any]
+    damaged: tuple[str, ...] = ()
+
+
+def save(
+    folder: Path,
+    step: int,
+    model: Mapping[str, Tensor],
+    optimiser: Mapping[str, Tensor],
+    state: Mapping[str, Any],
+) -> Path:
+    """Write `step-N` under a temporary name, flush, rename, and point `last.json` at it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    final, partial = folder / f"step-{step}", folder / f".step-{step}.{os.getpid()}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    own, aliases = _once(model)
+    save_file(own, partial / FILES[0])
+    save_file({k: v.contiguous() for k, v in optimiser.items()}, partial / FILES[1])
+    write_json(partial / FILES[2], {**state, "step": step, "aliases": aliases})
+    write_json(partial / "checksums.json", {name: _digest(partial / name) for name in FILES})
+    for name in FILES[:2]:
+        sync(partial / name)
+    sync(partial)
+    if final.exists():
+        # From a run that was killed after the rename: this one replaces it.
+        final.rename(folder / f".step-{step}.{os.getpid()}.replaced")
+    partial.rename(final)
+    sync(folder)
+    point(folder, "last", final.name)
+    return final
+
+
+def point(folder: Path, which: str, name: str) -> None:
+    """Let `last.json` or `best.json` name a checkpoint."""
+    write_json(folder / f"{which}.json", {"checkpoint": name})
+
+
+def pointed(folder: Path, which: str) -> str | None:
+    """The name of the checkpoint that `last.json` or `best.json` names."""
+    try:
+        return read_json(folder / f"{which}.json")["checkpoint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def prune(folder: Path, keep: int = 2) -> None:
+    """Remove all but the newest, the best, and leftovers of killed runs."""
+    steps = checkpoints(folder)
+    kept = {path.name for path in steps[:keep]} | {pointed(folder, "best")}
+    stale = [path for path in steps if path.name not in kept]
+    for path in [*stale, *folder.glob(".step-*.partial"), *folder.glob(".step-*.replaced")]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in the folder, newest first."""
+    found = [p for p in folder.glob("step-*") if p.is_dir() and p.name[5:].isdigit()]
+    return sorted(found, key=lambda p: -int(p.name[5:]))
+
+
+def load(folder: Path, which: str = "last") -> Checkpoint:
+    """Read a checkpoint, `last`, `best` or `step-N`, and check its sums.
+
+    A damaged last one falls back to the newest whole one before it, named in `damaged`; any
+    other one is wanted for itself and has no substitute.
+
+    Raises:
+        RunError: no such checkpoint, or none that is whole.
+    """
+    if which == "last":
+        return _newest(folder)
+    name = pointed(folder, which) if which == "best" else which
+    path = folder / (name or "none")
+    try:
+        return _read(path)
+    except _DamageError as error:
+        raise RunError(
+            str(path if name else folder / which),
+            expected="a whole checkpoint",
+            found=str(error),
+            remedy="train again with --resume, or choose another checkpoint",
+        ) from error
+
+
+def _newest(folder: Path) -> Checkpoint:
+    damaged: list[str] = []
+    for path in checkpoints(folder):
+        try:
+            found = _read(path)
+        except _DamageError as error:
+            damaged.append(f"{path.name}: {error}")
+            continue
+        return Checkpoint(path, found.model, found.optimiser, found.state, tuple(damaged))
+    raise RunError(
+        str(folder),
+        expected="a whole checkpoint",
+        found="; ".join(damaged) or "none",
+        remedy="train without --resume into a new folder",
+    )
+
+
+class _DamageError(Exception):
+    """Why a checkpoint cannot be read."""
+
+
+def _read(path: Path) -> Checkpoint:
+    try:
+        sums = read_json(path / "checksums.json")
+        for name in FILES:
+            if _digest(path / name) != sums[name]:
+                raise _DamageError(f"{name} is not what was written")
+        state = read_json(path / FILES[2])
+        model = load_file(path / FILES[0])
+        for name, source in state["aliases"].items():
+            model[name] = model[source]
+        return Checkpoint(path, model, load_file(path / FILES[1]), state)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        reason = "no such checkpoint" if not path.is_dir() else str(error) or type(error).__name__
+        raise _DamageError(reason) from error
+
+
+def _once(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Each tensor once, contiguous; names that share memory point at the first of them."""
+    own: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
+    seen: dict[tuple, str] = {}
+    for name, tensor in tensors.items():
+        place = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
+        if tensor.numel() and place in seen:
+            aliases[name] = seen[place]
+            continue
+        seen[place] = name
+        whole = tensor.detach().cpu().contiguous()
+        if whole.untyped_storage().nbytes() != whole.nbytes:
+            whole = whole.clone()  # a part of a larger storage
+        own[name] = whole
+    return own, aliases
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flatten_optimiser(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimiser's state as tensors by `parameter.name` and the rest as JSON."""
+    tensors: dict[str, Tensor] = {}
+    rest: dict[str, Any] = {}
+    for number, values in state["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"{number}.{name}"] = value
+            else:
+                rest[f"{number}.{name}"] = value
+    return tensors, {"values": rest, "groups": state["param_groups"]}
+
+
+def unflatten_optimiser(tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `flatten_optimiser`."""
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in {**rest["values"], **tensors}.items():
+        number, name = key.split(".", 1)
+        state.setdefault(int(number), {})[name] = value
+    groups = [
+        {k: tuple(v) if k == "betas" else v for k, v in group.items()} for group in rest["groups"]
+    ]
+    return {"state": state, "param_groups": groups}

@@ -1,0 +1,99 @@
+"""What is where in a run's folder, and the lock that keeps a second training out."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from regard.errors import RunError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths in a run's folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, machine, and what the manifest was."""
+        return self.path / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        """One line a step and an epoch."""
+        return self.path / "log.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The checkpoints' folder."""
+        return self.path / "checkpoints"
+
+    def predictions(self, split: str) -> Path:
+        """One row an image."""
+        return self.path / "predictions" / f"{split}.parquet"
+
+    def scores(self, split: str) -> Path:
+        """One row an image and method."""
+        return self.path / "scores" / f"{split}.parquet"
+
+    def metrics(self, split: str) -> Path:
+        """Metrics with intervals."""
+        return self.path / "metrics" / f"{split}.json"
+
+    @property
+    def readings(self) -> Path:
+        """A line for each time that a split was evaluated."""
+        return self.path / "metrics" / "readings.jsonl"
+
+    def read_config(self) -> dict[str, Any]:
+        """The resolved config as a mapping.
+
+        Raises:
+            RunError: this is no run's folder.
+        """
+        try:
+            values = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise self._not_a_run("no config.yaml that can be read") from error
+        if not isinstance(values, dict) or "model" not in values:
+            raise self._not_a_run("a config.yaml without a model")
+        return values
+
+    def _not_a_run(self, found: str) -> RunError:
+        return RunError(
+            str(self.path),
+            expected="a run's folder",
+            found=found if self.path.is_dir() else "no such folder",
+            remedy="give a folder that regard train wrote",
+        )
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; a killed one lets go by itself.
+
+    Raises:
+        RunError: another process trains into the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(
+                str(folder),
+                expected="a folder that no other process trains into",
+                found="one that is locked",
+                remedy="wait for it, or choose another --out",
+            ) from error
+        yield

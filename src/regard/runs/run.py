@@ -1,0 +1,128 @@
+"""A finished or running training, loaded to be used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from regard.data.manifest import Manifest
+from regard.data.settings import Data
+from regard.data.source import open_manifest
+from regard.data.transforms import Source, Transform
+from regard.errors import RunError
+from regard.models.build import build_model
+from regard.models.settings import Model
+from regard.runs.checkpoints import load
+from regard.runs.folder import RunFolder
+from regard.saliency.capture import evaluating
+from regard.saliency.explain import logits_of
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained net with what is needed to use it.
+
+    Attributes:
+        folder: where it lies.
+        net: in evaluation mode, on the CPU.
+        config: the resolved config, as a mapping.
+        classes: names, in the order of the logits.
+        transform: images to what `net` takes.
+        checkpoint: name of the checkpoint that the weights come from.
+    """
+
+    folder: Path
+    net: nn.Module
+    config: dict[str, Any]
+    classes: tuple[str, ...]
+    transform: Transform
+    checkpoint: str
+
+    @property
+    def files(self) -> RunFolder:
+        """What is where in the folder."""
+        return RunFolder(self.folder)
+
+    @property
+    def data(self) -> Data:
+        """The `data` section of the config."""
+        return Data.model_validate(self.config["data"])
+
+    def manifest(self) -> Manifest:
+        """The manifest that the run was trained on, with the run's splits."""
+        return open_manifest(self.data, self.folder)
+
+    def predict(self, images: Source | Sequence[Source], *, batch_size: int = 32) -> Tensor:
+        """Probabilities (N, K) of images: paths, PIL images or uint8 tensors (3, H, W).
+
+        Raises:
+            DataError: an image cannot be read, or the model takes several views.
+        """
+        many = cast(list[Source], [*images] if isinstance(images, list | tuple) else [images])
+        device = next(self.net.parameters()).device
+        found = []
+        with evaluating(self.net), torch.no_grad():
+            for start in range(0, len(many), batch_size):
+                batch = self.transform(many[start : start + batch_size]).to(device)
+                found.append(logits_of(self.net(batch)).float().softmax(1).cpu())
+        return torch.cat(found) if found else torch.zeros(0, len(self.classes))
+
+
+def load_run(folder: str | Path, checkpoint: str = "best") -> Run:
+    """Load a run's net from its best checkpoint (or `last`, or `step-N`).
+
+    Raises:
+        RunError: no run, or no such whole checkpoint.
+        ModelError: the model cannot be built here.
+    """
+    files = RunFolder(Path(folder))
+    config = files.read_config()
+    classes, model = tuple(config["classes"]), Model.model_validate(config["model"])
+    saved = load(files.checkpoints, checkpoint)
+    # The checkpoint has every weight, so none is fetched.
+    net = net_of(model.model_copy(update={"weights": None}), len(classes), Path(folder))
+    try:
+        net.load_state_dict(saved.model)
+    except RuntimeError as error:
+        raise RunError(
+            str(saved.path),
+            expected=f"the weights of {model.spec}",
+            found=str(error).splitlines()[0],
+            remedy="restore the run's config.yaml",
+        ) from error
+    return Run(
+        Path(folder), net.eval(), config, classes, transform_of(config["data"]), saved.path.name
+    )
+
+
+def net_of(model: Model, classes: int, folder: Path) -> nn.Module:
+    """The net of a config's `model` section; a weights file's path starts from the folder."""
+    weights = model.weights
+    if weights not in (None, "pretrained", "bundled"):
+        weights = str(folder / str(weights))
+    return build_model(
+        model.spec,
+        classes,
+        weights,
+        head=model.head.kind,
+        head_width=model.head.width,
+        head_dropout=model.head.dropout,
+        **model.options,
+    )
+
+
+def transform_of(data: dict[str, Any]) -> Transform:
+    """The transform of a resolved `data` section."""
+    size = data["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    return Transform(
+        (height, width),
+        tuple(data["mean"]),
+        tuple(data["std"]),
+        data["fit"],
+        data["interpolation"],
+        data["max_pixels"],
+    )

@@ -1,0 +1,1 @@
+"""Training: one loop, exact resume, guidance terms beside the cross-entropy."""

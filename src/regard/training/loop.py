@@ -1,0 +1,227 @@
+"""The training loop: epochs of steps, a measurement after each, checkpoints all along."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from regard.data.loader import oversampled, shuffled
+from regard.data.samples import Draw
+from regard.evaluation.predict import Predictions, predict
+from regard.models.heads import freeze_backbone, train_mode
+from regard.runs.checkpoints import (
+    Checkpoint,
+    flatten_optimiser,
+    point,
+    prune,
+    save,
+    unflatten_optimiser,
+)
+from regard.runs.log import Log
+from regard.training.losses import class_weights
+from regard.training.measure import measure
+from regard.training.optimisers import LearningRate, build_optimiser
+from regard.training.prepare import Prepared
+from regard.training.progress import Progress, lower_is_better
+from regard.training.step import Stepper
+
+
+class Watcher(Protocol):
+    """Who wants to see how training goes."""
+
+    def step(self, progress: Progress, steps: int, loss: float) -> None:
+        """After each step; `steps` is the epoch's number of them."""
+        ...
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """After each epoch, with what was logged."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something happened that a reader of the log should know."""
+        ...
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; a checkpoint of the last step is written."""
+
+
+class Trainer:
+    """Trains, logs and saves; a killed run goes on from its last checkpoint, bit for bit.
+
+    Args:
+        prepared: of `prepare`.
+        folder: of the checkpoints.
+        log: to append to.
+        watcher: told of steps and epochs.
+    """
+
+    def __init__(self, prepared: Prepared, folder: Path, log: Log, watcher: Watcher) -> None:
+        self.prepared, self.folder, self.log, self.watcher = prepared, folder, log, watcher
+        self.how = prepared.config.training
+        self.lower = lower_is_better(self.how.best)
+        self.labels = [sample.label for sample in prepared.train.data.samples]
+        self.progress = Progress(micro=self.how.batch_size)
+        self.optimiser = build_optimiser(prepared.net, self.how.optimiser)
+        self.rate = LearningRate(
+            self.optimiser,
+            self.how.schedule,
+            steps_per_epoch=self.steps,
+            epochs=self.how.epochs,
+            lower_is_better=self.lower,
+        )
+        classes = len(prepared.config.classes or ())
+        weights = class_weights(self.labels, classes, self.how.imbalance)
+        self.stepper = Stepper(prepared, self.optimiser, self.rate, weights, self.note)
+        self.stepper.weights = None if weights is None else weights.to(self.stepper.device)
+        self._stop = False
+        self._saved_at = time.monotonic()
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in an epoch."""
+        draws = len(self.draws(0))
+        return -(-draws // (self.how.batch_size * self.how.accumulate))
+
+    def draws(self, epoch: int) -> list[Draw]:
+        """The epoch's order of samples; it depends on seed and epoch alone."""
+        if self.how.imbalance in ("oversample", "both"):
+            return oversampled(self.labels, seed=self.how.seed, epoch=epoch)
+        return shuffled(len(self.labels), seed=self.how.seed, epoch=epoch)
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Go back to what a checkpoint holds."""
+        self.prepared.net.load_state_dict(saved.model)
+        rest = saved.state["optimiser"]
+        self.optimiser.load_state_dict(unflatten_optimiser(saved.optimiser, rest))
+        self.rate.restore(saved.state["rate"])
+        self.progress = Progress.restored(saved.state["progress"])
+        if self.progress.best_step is not None:
+            # A kill may have come between the best checkpoint and its pointer.
+            point(self.folder, "best", f"step-{self.progress.best_step}")
+
+    def fit(self) -> Progress:
+        """Train to the end.
+
+        Raises:
+            Interrupted: SIGINT or SIGTERM came; the checkpoint is written.
+            NumericalError: loss or gradient are not finite.
+        """
+        with self._signals():
+            while self.progress.epoch < self.how.epochs and not self._stale():
+                self._epoch()
+        return self.progress
+
+    def _stale(self) -> bool:
+        return self.how.patience is not None and self.progress.stale >= self.how.patience
+
+    def _frozen(self) -> bool:
+        freeze = self.prepared.config.model.freeze
+        return freeze == "backbone" or (freeze != "none" and self.progress.epoch < freeze)
+
+    def _epoch(self) -> None:
+        frozen, epoch = self._frozen(), self.progress.epoch
+        freeze_backbone(self.prepared.net, frozen)
+        train_mode(self.prepared.net, frozen=frozen)
+        started = time.monotonic()
+        for batch in self.prepared.train.batches(self.draws(epoch), self.progress.batch):
+            self._step(batch)
+            self.progress.seconds += time.monotonic() - started
+            started = time.monotonic()
+            if self._due():
+                self.save()
+            if self._stop:
+                self.save()
+                raise Interrupted(f"stopped after step {self.progress.step}")
+        self._end_epoch(started)
+
+    def _step(self, batch: Any) -> None:
+        progress = self.progress
+        correct, parts, progress.micro = self.stepper.step(batch, progress.step, progress.micro)
+        progress.add(len(batch), correct, parts)
+        self.log.write("step", step=progress.step, epoch=progress.epoch, lr=self.rate.now, **parts)
+        self.watcher.step(progress, self.steps, parts["loss"])
+
+    def _end_epoch(self, started: float) -> None:
+        progress, lr = self.progress, self.rate.now
+        record: dict[str, Any] = {"train": progress.means() | self._gaze()}
+        if self.prepared.val is not None:
+            record["val"] = self._measure(self._pass(self.prepared.val))
+        split, _, name = self.how.best.partition(".")
+        metric = record[split][name]
+        better = progress.end_epoch(metric, lower=self.lower)
+        self.rate.after_epoch(metric)
+        progress.seconds += time.monotonic() - started
+        record = {"epoch": progress.epoch, "step": progress.step, "lr": lr, **record}
+        self.log.write("epoch", **record, best=better, seconds=round(progress.seconds, 3))
+        path = self.save(best=better)
+        self.watcher.epoch({**record, "best": better, "checkpoint": path.name})
+
+    def _gaze(self) -> dict[str, float]:
+        if self.prepared.train_gaze is None:
+            return {}
+        values = self._measure(self._pass(self.prepared.train_gaze))
+        return {name: values[name] for name in self.prepared.config.gaze.scores if name in values}
+
+    def _pass(self, loader: Any) -> Predictions:
+        return predict(
+            self.prepared.net,
+            loader.batches(),
+            self.prepared.transform,
+            gaze=self.prepared.config.gaze,
+            terms=self.prepared.terms,
+            device=self.stepper.device,
+            bf16=self.how.bf16,
+        )
+
+    def _measure(self, found: Predictions) -> dict[str, float]:
+        return measure(found, {term.title: term.weight for term in self.prepared.terms})
+
+    def _due(self) -> bool:
+        steps = self.how.checkpoint_steps
+        by_steps = steps is not None and self.progress.step % steps == 0
+        return by_steps or time.monotonic() - self._saved_at > 60 * self.how.checkpoint_minutes
+
+    def save(self, *, best: bool = False) -> Path:
+        """Write a checkpoint of this very moment."""
+        tensors, rest = flatten_optimiser(self.optimiser.state_dict())
+        state = {
+            "progress": self.progress.state(),
+            "optimiser": rest,
+            "rate": self.rate.state(),
+            "log_bytes": self.log.sync(),
+        }
+        model = self.prepared.net.state_dict()
+        path = save(self.folder, self.progress.step, model, tensors, state)
+        if best:
+            point(self.folder, "best", path.name)
+        prune(self.folder)
+        self._saved_at = time.monotonic()
+        return path
+
+    def note(self, text: str) -> None:
+        """Log something that a reader should know."""
+        self.log.write("note", step=self.progress.step, text=text)
+        self.watcher.note(text)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Finish the running step on SIGINT or SIGTERM; outside the main thread do nothing."""
+        before = {}
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before[number] = signal.signal(number, self._ask_to_stop)
+        except ValueError:
+            pass
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask_to_stop(self, *_: Any) -> None:
+        if self._stop:
+            raise KeyboardInterrupt
+        self._stop = True

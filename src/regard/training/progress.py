@@ -1,0 +1,87 @@
+"""What a run has reached: counters, running means, the best epoch; all of it as JSON."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from regard.runs.files import number
+from regard.scores.base import SCORES
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether less is better: a loss (`val.loss`, `val.loss.energy`), or a score that says so."""
+    name = metric.partition(".")[2]
+    if name in SCORES:
+        return SCORES[name].better == "lower"
+    return name.startswith("loss") or name == "cross_entropy"
+
+
+@dataclass
+class Progress:
+    """Where training stands; a checkpoint keeps it whole.
+
+    Attributes:
+        step: optimiser steps done.
+        epoch: epochs done.
+        batch: effective batches done in the running epoch.
+        images: of the running epoch.
+        sums: of the running epoch, each loss times its images.
+        correct: right answers of the running epoch.
+        best, best_epoch, best_step: the best metric so far and where it was.
+        stale: epochs since then.
+        micro: images a forward pass; halved when memory runs out.
+        seconds: training time over all interruptions.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    images: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    correct: int = 0
+    best: float | None = None
+    best_epoch: int | None = None
+    best_step: int | None = None
+    stale: int = 0
+    micro: int = 0
+    seconds: float = 0.0
+
+    def add(self, images: int, correct: int, parts: dict[str, float]) -> None:
+        """Count a step's batch."""
+        self.step += 1
+        self.batch += 1
+        self.images += images
+        self.correct += correct
+        for name, value in parts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * images
+
+    def means(self) -> dict[str, float]:
+        """Means of the running epoch."""
+        means = {name: value / self.images for name, value in self.sums.items()}
+        return {**means, "accuracy": self.correct / self.images}
+
+    def end_epoch(self, metric: float, *, lower: bool) -> bool:
+        """Count an epoch; whether its metric is the best so far. NaN never is."""
+        self.epoch += 1
+        self.batch = self.images = self.correct = 0
+        self.sums = {}
+        better = metric == metric and (
+            self.best is None or (metric < self.best if lower else metric > self.best)
+        )
+        if better:
+            self.best, self.best_epoch, self.best_step = metric, self.epoch, self.step
+            self.stale = 0
+        else:
+            self.stale += 1
+        return better
+
+    def state(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> "Progress":
+        """The inverse of `state`."""
+        known = dict(state)
+        known["sums"] = {name: number(value) for name, value in state["sums"].items()}
+        known["best"] = None if state["best"] is None else number(state["best"])
+        return cls(**known)

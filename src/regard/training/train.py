@@ -1,0 +1,139 @@
+"""Train a run into a folder, or go on with one that was stopped."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from regard.errors import RunError
+from regard.runs.checkpoints import Checkpoint, checkpoints, load
+from regard.runs.files import read_json, write_json, write_yaml
+from regard.runs.folder import RunFolder, locked
+from regard.runs.log import Log
+from regard.training.config import Config, parse_config
+from regard.training.loop import Trainer, Watcher
+from regard.training.prepare import Prepared, environment, prepare
+from regard.training.progress import Progress
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def step(self, progress: Progress, steps: int, loss: float) -> None:
+        """Show nothing."""
+
+    def epoch(self, record: dict) -> None:
+        """Show nothing."""
+
+    def note(self, text: str) -> None:
+        """Show nothing."""
+
+
+def train(
+    config: Config, out: Path, *, folder: Path = Path(), watcher: Watcher | None = None
+) -> Progress:
+    """Train into a new folder.
+
+    Args:
+        config: of the run.
+        out: the run's folder; it must not hold a run already.
+        folder: that paths in the config start from.
+        watcher: told of steps and epochs.
+
+    Raises:
+        RunError: the folder holds a run.
+        RegardError: the config, the data or the model is wrong; nothing is written then.
+    """
+    files = RunFolder(out)
+    if files.config.exists() or files.log.exists():
+        raise RunError(
+            str(out),
+            expected="a new folder",
+            found="a run",
+            remedy="choose another --out, or go on with it: --resume",
+        )
+    _threads(config)
+    prepared = prepare(config, folder)
+    try:
+        with locked(out):
+            _write_config(files, prepared, folder)
+            return _fit(files, prepared, Log(files.log, 0), watcher, None)
+    finally:
+        prepared.close()
+
+
+def resume(out: Path, *, watcher: Watcher | None = None) -> Progress:
+    """Go on with a run from its last whole checkpoint; a finished one stays as it is.
+
+    Raises:
+        RunError: no run, no whole checkpoint, or the manifest has changed since.
+    """
+    files = RunFolder(out)
+    config = parse_config(files.read_config(), str(files.config))
+    _threads(config, read_json(files.environment)["threads"])
+    with locked(out):
+        # A run that was killed before its first checkpoint begins again.
+        saved = load(files.checkpoints) if checkpoints(files.checkpoints) else None
+        prepared = prepare(_without_weights(config) if saved else config, out)
+        try:
+            _same_samples(files, prepared)
+            log = Log(files.log, saved.state["log_bytes"] if saved else 0)
+            return _fit(files, prepared, log, watcher, saved)
+        finally:
+            prepared.close()
+
+
+def _fit(
+    files: RunFolder,
+    prepared: Prepared,
+    log: Log,
+    watcher: Watcher | None,
+    saved: Checkpoint | None,
+) -> Progress:
+    trainer = Trainer(prepared, files.checkpoints, log, watcher or Silent())
+    if saved is None:
+        log.write("start", **environment())
+        trainer.save()
+        return trainer.fit()
+    trainer.restore(saved)
+    for text in saved.damaged:
+        trainer.note(f"checkpoint {text}; going on from {saved.path.name}")
+    return trainer.fit()
+
+
+def _without_weights(config: Config) -> Config:
+    """Every weight comes from the checkpoint; none is fetched again."""
+    return config.model_copy(update={"model": config.model.model_copy(update={"weights": None})})
+
+
+def _threads(config: Config, threads: int | None = None) -> None:
+    """Fix the number of threads, on which float sums depend."""
+    wanted = config.training.threads or threads
+    if wanted is not None:
+        torch.set_num_threads(wanted)
+
+
+def _write_config(files: RunFolder, prepared: Prepared, folder: Path) -> None:
+    """The resolved config, its paths now from the run's own folder."""
+    values = prepared.config.model_dump(mode="json")
+    values["data"]["manifest"] = _moved(values["data"]["manifest"], folder, files.path)
+    if values["model"]["weights"] not in (None, "pretrained", "bundled"):
+        values["model"]["weights"] = _moved(values["model"]["weights"], folder, files.path)
+    write_json(files.environment, environment() | {"samples": prepared.digest})
+    write_yaml(files.config, values)
+
+
+def _moved(path: str, old: Path, new: Path) -> str:
+    if os.path.isabs(path):
+        return path
+    return Path(os.path.relpath(old / path, new)).as_posix()
+
+
+def _same_samples(files: RunFolder, prepared: Prepared) -> None:
+    if read_json(files.environment)["samples"] != prepared.digest:
+        raise RunError(
+            str(files.path),
+            expected="the manifest that the run began with",
+            found="other samples, labels, regions or splits",
+            remedy="restore the manifest, or train anew into another --out",
+        )

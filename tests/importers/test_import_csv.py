@@ -1,0 +1,131 @@
+import pytest
+
+from regard.errors import DataError
+from regard.importers.csv import import_csv
+
+BOXES = "xmin,ymin,xmax,ymax"
+
+
+@pytest.fixture
+def table(tmp_path, picture):
+    """Writes a CSV beside images a.png, b.png."""
+
+    def write(text: str):
+        for name in ("a.png", "b.png", "images/a.png"):
+            picture(tmp_path / name)
+        path = tmp_path / "t.csv"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_columns_of_our_names_need_no_option(table, tmp_path):
+    src = table("image,label,split,group,note\na.png,7,valid,p1,x\nb.png,007,Train,p2,y\n")
+    rows = import_csv(src, root=tmp_path).table.to_dicts()
+    assert rows == [
+        {"image": "a.png", "label": "7", "split": "val", "group": "p1"},
+        {"image": "b.png", "label": "007", "split": "train", "group": "p2"},
+    ]
+
+
+def test_other_names_and_templates(table, tmp_path):
+    src = table("id,kind,sub\na,cat,x\nb,dog,y\n")
+    rows = import_csv(
+        src,
+        root=tmp_path.parent,
+        image="{id}.png",
+        label="{kind}/{sub}",
+        region="masks/{stem}_m.png",
+        region_threshold=127,
+        segmented="seg/{stem}.jpg",
+    ).table.to_dicts()
+    base = tmp_path.name
+    assert rows[0] == {
+        "image": f"{base}/a.png",
+        "segmented": f"{base}/seg/a.jpg",
+        "label": "cat/x",
+        "region": f"{base}/masks/a_m.png",
+        "region_threshold": 127,
+    }
+
+
+def test_images_may_start_from_another_folder(table, tmp_path):
+    src = table("image,label\na.png,x\n")
+    assert import_csv(src, root=tmp_path, images="images").table["image"][0] == "images/a.png"
+
+
+@pytest.mark.parametrize(
+    ("inclusive", "one_based", "box"),
+    [
+        (False, False, [1, 2, 4, 5]),
+        (True, False, [1, 2, 5, 6]),
+        (True, True, [0, 1, 4, 5]),
+        (False, True, [0, 1, 3, 4]),
+    ],
+)
+def test_boxes_become_pixel_edges(table, tmp_path, inclusive, one_based, box):
+    src = table(f"image,label,{BOXES}\na.png,x,1,2,4,5\n")
+    made = import_csv(src, root=tmp_path, boxes=BOXES, inclusive=inclusive, one_based=one_based)
+    assert made.table["boxes"].to_list() == [[box]]
+
+
+def test_rows_of_one_image_are_gathered(table, tmp_path):
+    src = table(
+        f"image,label,split,{BOXES}\n"
+        "a.png,RBC,train,1,2,4,5\nb.png,WBC,val,0,0,2,2\na.png,WBC,train,3,3,6,6\na.png,RBC,train,,,,\n"
+    )
+    rows = import_csv(src, root=tmp_path, boxes=BOXES, box_label="label").table.to_dicts()
+    assert rows[0] == {
+        "image": "a.png",
+        "label": None,
+        "labels": ["RBC", "WBC"],
+        "boxes": [[1, 2, 4, 5], [3, 3, 6, 6]],
+        "box_labels": ["RBC", "WBC"],
+        "split": "train",
+    }
+    assert rows[1]["label"] == "WBC"
+    assert rows[1]["labels"] == ["WBC"]
+
+
+def test_an_image_without_a_box_has_none_rather_than_an_empty_list(table, tmp_path):
+    src = table(f"image,label,{BOXES}\na.png,x,1,2,4,5\nb.png,y,,,,\n")
+    assert import_csv(src, root=tmp_path, boxes=BOXES).table["boxes"].to_list() == [
+        [[1, 2, 4, 5]],
+        None,
+    ]
+
+
+def test_templates_reach_no_further_than_the_columns(table, tmp_path):
+    src = table("image,label\na.png,x\n")
+    with pytest.raises(DataError, match=r"label\.__class__"):
+        import_csv(src, root=tmp_path, label="{label.__class__}")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "expected"),
+    [
+        ("image,label\na.png,x\n", {"label": "lable"}, "did you mean label"),
+        ("file,label\na.png,x\n", {}, "expected a column 'image'"),
+        ("image,label\n,x\n", {}, "row 1: expected an image's path"),
+        ("image,label\n", {}, "expected one row or more"),
+        ("", {}, "expected a CSV file"),
+        ("image,label\nzz.png,x\n", {}, "none of 1, the first being"),
+        ("image,split\na.png,train\na.png,test\n", {}, "'train' and 'test'"),
+        (f"image,{BOXES}\na.png,1,2,three,4\n", {"boxes": BOXES}, "row 1: expected a box of four"),
+        (f"image,{BOXES}\na.png,1,2,nan,4\n", {"boxes": BOXES}, "row 1: expected a box of four"),
+        (f"image,{BOXES}\na.png,1,2,,4\n", {"boxes": BOXES}, "row 1: expected a box of four"),
+        ("image,x,y\na.png,1,2\n", {"boxes": "x,y"}, "expected four columns"),
+        ("image,xmin,b,c,d\na.png,1,2,3,4\n", {"boxes": "xmim,b,c,d"}, "did you mean xmin"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(table, tmp_path, text, options, expected):
+    with pytest.raises(DataError) as caught:
+        import_csv(table(text), root=tmp_path, **options)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        import_csv(tmp_path / "absent.csv", root=tmp_path)
