@@ -273,7 +273,7 @@ def test_macro_f1_interval_covers():
     for r in range(2000):
         cell = rng.choice(9, p=p.ravel(), size=120)
         f = MacroF1(cell // 3, cell % 3, 3)
-        options = {"resamples": 250, "seed": r, "level": 0.95}
+        options = {"resamples": 400, "seed": r, "level": 0.95}
         intervals.append(bca_intervals(f, 120, **options)["f1_macro"])
     assert 0.93 <= covers(intervals, truth) <= 0.97
 

@@ -13,15 +13,15 @@ from matplotlib.patheffects import Normal, Stroke
 from torchvision.transforms.v2 import functional as F
 
 from regard.data.decoding import decode, decode_grey, image_size
-from regard.data.describe import Description
+from regard.data.describe import Description, quantiles
 from regard.data.keys import key
 from regard.data.manifest import Manifest, natural
 from regard.data.plotting import AVOID, BOX, GRID, INK, MUTED, REGION, figure, save, shortened
 from regard.errors import DataError
 
 COLUMNS = 6
-SIDE = 320
-CASING = [Stroke(linewidth=2.6, foreground="#00000090"), Normal()]
+SIDE = 420
+CASING = [Stroke(linewidth=1.7, foreground="#00000080"), Normal()]
 KINDS = {"region": REGION, "boxes": BOX, "avoid": AVOID}
 
 
@@ -31,7 +31,7 @@ def contact_sheet(
     """Draw up to `count` samples, every class in turn, with region, boxes and label."""
     rows = chosen(manifest, description, count)
     lines = -(-len(rows) // COLUMNS)
-    drawn = figure(1.9 * COLUMNS, 2.05 * lines + 0.5)
+    drawn = figure(2 * COLUMNS, (1.8 * _shape(description, rows) + 0.35) * lines + 0.5)
     cells = drawn.subplots(max(lines, 1), COLUMNS, squeeze=False).flatten()
     shown: set[str] = set()
     for axes in cells:
@@ -42,6 +42,12 @@ def contact_sheet(
         handles = [Line2D([], [], color=KINDS[k], lw=2.5, label=k) for k in KINDS if k in shown]
         drawn.legend(handles=handles, loc="outside lower center", ncols=3)
     return save(drawn, path)
+
+
+def _shape(description: Description, rows: list[int]) -> float:
+    """Height by width of a tile: the images' own, within reason."""
+    known = description.measures[rows]
+    return min(1.5, max(0.5, quantiles(known["height"] / known["width"]).get("median", 1.0)))
 
 
 def chosen(manifest: Manifest, description: Description, count: int) -> list[int]:
@@ -85,6 +91,7 @@ def _tile(axes: Axes, manifest: Manifest, row: Mapping[str, Any]) -> set[str]:
     for box in row.get("boxes") or ():
         _box(axes, box, size[1] / width, size[0] / height)
         marks.add("boxes")
+    axes.add_patch(Rectangle((-0.5, -0.5), size[1], size[0], fill=False, color=GRID, linewidth=1))
     axes.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))
     return marks
 
@@ -103,7 +110,7 @@ def _outline(
     if mask.max() <= 0.5 or mask.min() >= 0.5:
         return False
     x, y = range(-1, size[1] + 1), range(-1, size[0] + 1)
-    lines = axes.contour(x, y, mask.numpy(), [0.5], colors=KINDS[kind], linewidths=1.3)
+    lines = axes.contour(x, y, mask.numpy(), [0.5], colors=KINDS[kind], linewidths=0.9)
     lines.set_path_effects(CASING)
     return True
 
@@ -113,6 +120,6 @@ def _box(axes: Axes, box: list[float], x_scale: float, y_scale: float) -> None:
     corner = (xmin * x_scale - 0.5, ymin * y_scale - 0.5)
     frame = Rectangle(
         corner, (xmax - xmin) * x_scale, (ymax - ymin) * y_scale,
-        fill=False, edgecolor=BOX, linewidth=1.1, path_effects=CASING,
+        fill=False, edgecolor=BOX, linewidth=0.8, path_effects=CASING,
     )  # fmt: skip
     axes.add_patch(frame)

@@ -69,6 +69,7 @@ def decode_grey(source: str | Path, *, max_pixels: int = MAX_PIXELS) -> Tensor:
     try:
         with _header(source) as image:
             _bound(image, str(source), max_pixels)
+            _load(image)
             values = torch.from_numpy(_grey(image))
             return _upright(values[None], _orientation(image))[0].contiguous()
     except DataError:
@@ -82,7 +83,9 @@ def image_size(source: str | Path) -> Size:
     try:
         with _header(source) as header:
             width, height = header.size
-            return (width, height) if _orientation(header) in TURNED else (height, width)
+            # Of a TIFF, Pillow gives the upright size before it has turned the image.
+            turned = header.format != "TIFF" and _orientation(header) in TURNED
+            return (width, height) if turned else (height, width)
     except Exception as error:
         raise _unreadable(str(source), error) from error
 
@@ -143,13 +146,21 @@ def _decoded(
     header: Image.Image, data: bytes | None, name: str, need: Size | None, max_pixels: int
 ) -> Tensor:
     _bound(header, name, max_pixels)
-    orientation = _orientation(header)
     if data is not None and header.format in ("JPEG", "MPO") and header.mode in ("RGB", "L"):
+        orientation = _orientation(header)
         wanted = (need[1], need[0]) if need and orientation in TURNED else need
         array = _jpeg(data, (header.height, header.width), wanted)
     else:
+        _load(header)
+        orientation = _orientation(header)
         array = _rgb(header)
     return _upright(torch.from_numpy(array).permute(2, 0, 1), orientation).contiguous()
+
+
+def _load(header: Image.Image) -> None:
+    """Decode. Pillow turns a TIFF upright here, and says so by taking the orientation away."""
+    with _unguarded:
+        header.load()
 
 
 def _jpeg(data: bytes, size: Size, need: Size | None) -> np.ndarray:

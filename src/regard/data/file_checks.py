@@ -127,8 +127,7 @@ def _boxes(row: int, cells: Cells, size: Size) -> Iterator[Problem]:
 def _box(box: Sequence[float], size: Size) -> tuple[str, str, Severity] | None:
     xmin, ymin, xmax, ymax = box
     height, width = size
-    # Turned around, so that a box with a NaN is degenerate too.
-    if not (xmax > xmin and ymax > ymin):
+    if xmax <= xmin or ymax <= ymin:
         return ("degenerate box", "has no area", "error")
     if xmin >= width or ymin >= height or xmax <= 0 or ymax <= 0:
         return ("box outside", "lies outside the image", "error")

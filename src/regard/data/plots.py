@@ -30,14 +30,14 @@ WIDTH = 7.2
 def draw(manifest: Manifest, description: Description, folder: str | Path) -> list[Path]:
     """Draw `classes.svg`, `sizes.svg`, `coverage.svg` and `samples.png`; returns their paths.
 
-    Those of which the manifest has nothing to show are left out.
+    Those of which there is nothing to show are left out: one size needs no picture.
     """
     folder = Path(folder)
     with style():
         paths = []
         if description.classes:
             paths.append(class_counts(description, folder / "classes.svg"))
-        if description.sizes["width"]:
+        if description.measures.drop_nulls("width").n_unique(["width", "height"]) > 1:
             paths.append(image_sizes(description, folder / "sizes.svg"))
         if description.coverage:
             paths.append(region_coverage(description, folder / "coverage.svg"))
@@ -107,10 +107,12 @@ def image_sizes(description: Description, path: Path) -> Path:
     widest, highest = (description.sizes[side]["max"] for side in ("width", "height"))
     axes.set(xlim=(0, widest * 1.12), ylim=(0, highest * 1.12))
     axes.plot([0, 2 * widest], [0, 2 * widest], color=MUTED, lw=0.8, ls=(0, (4, 4)), zorder=0)
+    near = 0.5 * min(widest, highest)
+    axes.annotate("square", (near, near), (-8, 8), textcoords="offset points", ha="right",
+                  fontsize=8, color=MUTED)  # fmt: skip
     axes.set(xlabel="width, pixels", ylabel="height, pixels")
-    sizes = f"{counts.height} sizes" if counts.height > 1 else "one size"
     share = f"{most:,} of {counts['len'].sum():,} images are {width} × {height}"
-    axes.set_title(f"Image sizes: {sizes}; {share}")
+    axes.set_title(f"{counts.height:,} image sizes; {share}")
     axes.grid()
     return save(drawn, path)
 
@@ -120,16 +122,17 @@ def region_coverage(description: Description, path: Path) -> Path:
     known = description.measures.drop_nulls("coverage")
     splits = ordered_splits(known)
     values = [known.filter(pl.col("split") == split)["coverage"].to_list() for split in splits]
-    median = quantiles(known["coverage"])["median"]
+    shares = quantiles(known["coverage"])
+    median, end = shares["median"], min(1.0, (int(shares["max"] * 10) + 1) / 10)
     drawn = figure(WIDTH, 3.4)
     axes = drawn.add_subplot()
     axes.hist(
-        values, bins=25, range=(0, 1), stacked=True, rwidth=0.9,
+        values, bins=25, range=(0, end), stacked=True, rwidth=0.9,
         color=[colour(split) for split in splits], label=splits,
     )  # fmt: skip
     axes.axvline(median, color=INK, lw=1, ls=(0, (4, 3)))
     axes.set_title(f"Share of the image inside the region; median {median:.1%}")
-    axes.set(xlim=(0, 1), ylabel="samples")
+    axes.set(xlim=(0, end), ylabel="samples")
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     grid(axes, "y")

@@ -49,6 +49,8 @@ RC: dict[Any, Any] = {
     "legend.fontsize": 9,
     "svg.hashsalt": "regard",
     "figure.dpi": 100,
+    "figure.constrained_layout.w_pad": 0.1,
+    "figure.constrained_layout.h_pad": 0.1,
     "savefig.dpi": 160,
 }
 

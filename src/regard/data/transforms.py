@@ -77,9 +77,14 @@ class Transform:
         return fitted[0].clamp(0, 1)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 (..., 3, H, W) to float32 with the backbone's mean and standard deviation."""
+        """uint8 (..., 3, H, W) to float32 with the backbone's mean and standard deviation.
+
+        A batch comes in channels-last order in memory, in which convolutions run fastest.
+        """
         mean = torch.tensor(self.mean, device=images.device).view(3, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(3, 1, 1)
+        if images.ndim == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
         return (images.float() / 255 - mean) / std
 
     def denormalise(self, images: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def mean_proportion(
     Wilson's interval at the effective number of images m (1 - m) / variance of the mean m,
     as for proportions of weighted samples (Korn & Graubard 1998, Surv. Methodol. 24:193).
     Each class's rate is drawn towards the pooled one by four images for this, else a class
-    of few images, all right, would claim to have no variance. Covers 94 to 95 % at 100 to
+    of few images, all right, would claim to have no variance. Covers 93 to 95 % at 100 to
     200 images in simulation, where a class has but 10 of them (BCa: 91 %) or the rates are
     at 0.99.
 

@@ -1,5 +1,6 @@
 """Resampling images: draws, jackknife, and the limits that are read from them."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -114,9 +115,9 @@ def studentised_limits(value: float, error: float, t: Floats, level: float) -> t
     """Limits of the bootstrap-t: value - t*_high error, value - t*_low error.
 
     Second-order correct for means (Hall 1988, Ann. Stat. 16:927). Order statistics, not
-    interpolated, so that infinite replicates stay infinite and never turn into NaN.
+    interpolated: infinite replicates stay infinite, and 0 is left out exactly where the
+    p-value 2 (tail + 1) / (B + 1) is below 1 - level.
     """
-    ends = [(1 - level) / 2, (1 + level) / 2]
-    t_low = np.quantile(t, ends[0], method="lower")
-    t_high = np.quantile(t, ends[1], method="higher")
-    return float(value - t_high * error), float(value - t_low * error)
+    rank = math.ceil(round((t.size + 1) * (1 - level) / 2, 9)) - 1
+    ordered, k = np.sort(t), max(rank, 1)
+    return float(value - ordered[-k] * error), float(value - ordered[k - 1] * error)

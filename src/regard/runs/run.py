@@ -103,7 +103,7 @@ def net_of(model: Model, classes: int, folder: Path) -> nn.Module:
     weights = model.weights
     if weights not in (None, "pretrained", "bundled"):
         weights = str(folder / str(weights))
-    return build_model(
+    net = build_model(
         model.spec,
         classes,
         weights,
@@ -112,6 +112,8 @@ def net_of(model: Model, classes: int, folder: Path) -> nn.Module:
         head_dropout=model.head.dropout,
         **model.options,
     )
+    # The order in memory of the batches that `Transform.normalise` gives.
+    return net.to(memory_format=torch.channels_last)
 
 
 def transform_of(data: dict[str, Any]) -> Transform:

@@ -1,0 +1,336 @@
+import csv
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from regard.data.checks import check, write_bad_files
+from regard.data.manifest import manifest_from_rows
+from regard.data.problems import Problem
+from regard.errors import DataError
+from regard.importers import IMPORTERS
+
+DATA = Path(
+    os.environ.get("REGARD_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data")
+)
+
+
+@pytest.fixture
+def shared():
+    def find(name):
+        if not (DATA / name).is_dir():
+            pytest.skip(f"data set {name!r} is absent")
+        return DATA / name
+
+    return find
+
+
+def noise(height=30, width=40, channels=3, seed=0):
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+    return Image.fromarray(values[..., 0] if channels == 1 else values)
+
+
+def grey(path, values):
+    Image.fromarray(np.asarray(values, dtype=np.uint8)).save(path)
+
+
+def found(rows, root, **options):
+    problems = check(manifest_from_rows(rows, root), **options)
+    return [(p.row, p.column, p.kind, p.severity) for p in problems]
+
+
+def of_files(rows, root, **options):
+    """Problems of files, where the table itself has no label."""
+    rows = [
+        {"label": f"c{i % 2}", **row} for i, row in enumerate(rows * (2 if len(rows) < 2 else 1))
+    ]
+    return [p for p in found(rows, root, **options) if p[2] not in ("listed twice", "rare class")]
+
+
+# Sound images ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.bmp", "a.gif", "a.webp"])
+def test_sound_files_of_every_format_have_no_problem(tmp_path, name):
+    noise().save(tmp_path / name)
+    noise().save(tmp_path / ("b" + name))
+    rows = [{"image": name, "label": "x"}, {"image": "b" + name, "label": "x"}]
+    assert found(rows, tmp_path) == []
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "L", "P", "RGBA", "LA", "1"])
+def test_unusual_modes_have_no_problem(tmp_path, mode):
+    name = "a.jpg" if mode in ("CMYK", "L") else "a.png"
+    noise().convert(mode).save(tmp_path / name)
+    assert of_files([{"image": name}], tmp_path) == []
+
+
+# Broken files ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.bmp"])
+def test_truncated_files(tmp_path, name):
+    noise(200, 300).save(tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: len(data) // 2])
+    noise().save(tmp_path / "sound.png")
+    rows = [{"image": "sound.png", "label": "x"}, {"image": name, "label": "x"}]
+    assert found(rows, tmp_path) == [(2, "image", "truncated", "error")]
+
+
+def test_missing_empty_text_and_folder(tmp_path):
+    (tmp_path / "zero.jpg").touch()
+    (tmp_path / "text.jpg").write_text("this is not an image")
+    (tmp_path / "folder.jpg").mkdir()
+    names = ["gone.jpg", "zero.jpg", "text.jpg", "folder.jpg"]
+    rows = [{"image": name, "label": "x"} for name in names]
+    assert found(rows, tmp_path) == [
+        (1, "image", "missing", "error"),
+        (2, "image", "empty file", "error"),
+        (3, "image", "unreadable", "error"),
+        (4, "image", "missing", "error"),
+    ]
+
+
+def test_every_path_column_is_opened(tmp_path):
+    noise().save(tmp_path / "a.png")
+    columns = ("segmented", "mask", "region", "avoid", "ignore")
+    row = {"image": "a.png"} | {name: f"{name}.png" for name in columns}
+    assert of_files([row], tmp_path)[:5] == [(1, name, "missing", "error") for name in columns]
+
+
+def test_too_many_pixels_are_told_from_the_header(tmp_path):
+    # A header alone: decoding it would say that the file is truncated.
+    noise(300, 400).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[:60])
+    rows = [{"image": "a.png"}]
+    assert {p[2] for p in of_files(rows, tmp_path, max_pixels=119_999)} == {"too many pixels"}
+    assert {p[2] for p in of_files(rows, tmp_path, max_pixels=120_000)} == {"truncated"}
+
+
+# Regions -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("levels", "threshold", "kind"),
+    [
+        ((0, 255), None, None),
+        ((0, 200), 127, None),
+        ((0, 0), None, "empty region"),
+        ((0, 100), 127, "empty region"),
+        ((255, 255), None, "full region"),
+        ((20, 30), 10, "full region"),
+        ((0, 1), None, "faint region"),
+        ((0, 1), 0, None),
+    ],
+)
+def test_what_a_region_covers(tmp_path, levels, threshold, kind):
+    noise().save(tmp_path / "a.png")
+    values = np.full((30, 40), levels[0])
+    values[:10] = levels[1]
+    grey(tmp_path / "r.png", values)
+    rows = [{"image": "a.png", "region": "r.png", "region_threshold": threshold}]
+    expected = [] if kind is None else [(1, "region", kind, "warning")]
+    assert of_files(rows, tmp_path)[:1] == expected
+
+
+def test_a_region_of_next_to_nothing(tmp_path):
+    noise(100, 100).save(tmp_path / "a.png")
+    for name, pixels in (("tiny.png", 49), ("small.png", 51)):
+        values = np.zeros((100, 100))
+        values.flat[:pixels] = 255
+        grey(tmp_path / name, values)
+    rows = [{"image": "a.png", "region": name} for name in ("tiny.png", "small.png")]
+    assert of_files(rows, tmp_path) == [(1, "region", "tiny region", "warning")]
+
+
+@pytest.mark.parametrize("column", ["segmented", "mask", "region", "avoid", "ignore"])
+@pytest.mark.parametrize(
+    ("size", "severity"), [((30, 40), None), ((15, 20), "warning"), ((40, 30), "error")]
+)
+def test_maps_of_another_size(tmp_path, column, size, severity):
+    noise(30, 40).save(tmp_path / "a.png")
+    values = np.zeros(size)
+    values[:10] = 255
+    grey(tmp_path / "m.png", values)
+    expected = [] if severity is None else [(1, column, "other size", severity)]
+    assert of_files([{"image": "a.png", column: "m.png"}], tmp_path)[:1] == expected
+
+
+# Boxes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ([0, 0, 40, 30], ("full region", "warning")),
+        ([5, 5, 25, 25], None),
+        ([5, 5, 5, 25], ("degenerate box", "error")),
+        ([25, 5, 5, 25], ("degenerate box", "error")),
+        ([5, 5, 6, 25], ("degenerate box", "warning")),
+        ([40, 0, 50, 10], ("box outside", "error")),
+        ([-9, 0, 0, 10], ("box outside", "error")),
+        ([30, 0, 41, 10], ("box outside", "warning")),
+        ([5, -1, 20, 10], ("box outside", "warning")),
+    ],
+)
+def test_boxes_against_the_image(tmp_path, box, expected):
+    noise(30, 40).save(tmp_path / "a.png")
+    first = of_files([{"image": "a.png", "boxes": [box]}], tmp_path)[:1]
+    assert first == ([] if expected is None else [(1, "boxes", *expected)])
+
+
+def test_boxes_count_in_the_upright_image(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise(30, 40).save(tmp_path / "turned.jpg", exif=exif)
+    rows = [
+        {"image": "turned.jpg", "boxes": [[5, 30, 25, 40]]},
+        {"image": "turned.jpg", "boxes": [[30, 5, 40, 25]]},
+    ]
+    problems = of_files(rows, tmp_path)
+    assert (2, "boxes", "box outside", "error") in problems
+    assert not [p for p in problems if p[0] == 1]
+
+
+# The table ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def images(tmp_path):
+    for i in range(6):
+        noise(seed=i).save(tmp_path / f"{i}.png")
+    return tmp_path
+
+
+def rows_of(labels, splits):
+    return [
+        {"image": f"{i}.png", "label": label, "split": split}
+        for i, (label, split) in enumerate(zip(labels, splits, strict=True))
+    ]
+
+
+def test_labels_and_splits_that_are_sound(images):
+    assert found(rows_of("ababab", ["train"] * 2 + ["val"] * 2 + ["test"] * 2), images) == []
+
+
+def test_missing_labels_count_only_in_splits(images):
+    rows = rows_of(["a", "b", None, " ", "a", None], ["train", "train", "val", "val", "test", None])
+    assert [p for p in found(rows, images) if p[2] == "no label"] == [
+        (3, "label", "no label", "error"),
+        (4, "label", "no label", "error"),
+    ]
+    assert (None, "split", "no split", "warning") in found(rows, images)
+
+
+def test_no_labels_at_all(images):
+    assert found([{"image": "0.png"}], images) == [(None, "label", "no label", "error")]
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [
+        (["val", "test"], ("empty split", "error")),
+        (["train", "test"], ("empty split", "warning")),
+    ],
+)
+def test_an_empty_split(images, splits, expected):
+    problems = found(rows_of("aaaaaa", splits * 3), images)
+    assert problems == [(None, "split", *expected)]
+
+
+def test_classes_absent_from_splits(images):
+    rows = rows_of("aabbac", ["train", "train", "train", "val", "test", "test"])
+    problems = check(manifest_from_rows(rows, images))
+    details = {(p.kind, p.severity): p.detail for p in problems}
+    assert details["class not in train", "error"] == "class 'c' of test never occurs in train"
+    assert Counter(p.kind for p in problems)["class not in split"] == 2
+    assert [(p.row, p.severity) for p in problems if p.kind == "rare class"] == [(6, "warning")]
+
+
+def test_samples_of_several_classes_count_for_each(images):
+    rows = [
+        {"image": f"{i}.png", "labels": labels, "split": split, "label": label}
+        for i, (labels, split, label) in enumerate(
+            [(["a", "b"], "train", None), (["b"], "val", "b"), (["a", "b"], "test", None)]
+        )
+    ]
+    assert found(rows, images) == [(None, "label", "class not in split", "warning")]
+
+
+def test_an_image_listed_twice_is_an_error_across_splits(images):
+    rows = rows_of("aaaa", ["train", "train", "val", "test"])
+    rows[1]["image"] = rows[0]["image"]
+    assert found(rows, images) == [(2, "image", "listed twice", "warning")]
+    rows[2]["image"] = rows[0]["image"]
+    assert found(rows, images) == [(2, "image", "listed twice", "error")]
+
+
+# The report --------------------------------------------------------------------------------
+
+
+def test_progress_counts_every_sample_and_rows_come_in_order(images):
+    seen = []
+    rows = [{"image": f"gone{i}.png", "label": "x"} for i in range(50)]
+    problems = check(manifest_from_rows(rows, images), progress=lambda *steps: seen.append(steps))
+    assert seen == [(i, 50) for i in range(1, 51)]
+    assert [p.row for p in problems] == list(range(1, 51))
+
+
+def test_bad_files_are_harmless_to_spreadsheets(tmp_path):
+    problems = [
+        Problem(3, "image", "=HYPERLINK(1)", "missing", '@x, "y"\nz'),
+        Problem(None, "label", None, "no label", "-1+2", "warning"),
+        Problem(4, "image", "a,b.png", "missing", "+x"),
+    ]
+    path = write_bad_files(problems, tmp_path / "new" / "bad_files.csv")
+    with path.open(newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["row", "column", "file", "kind", "detail"],
+            ["3", "image", "'=HYPERLINK(1)", "missing", '\'@x, "y"\nz'],
+            ["", "label", "", "no label", "'-1+2"],
+            ["4", "image", "a,b.png", "missing", "'+x"],
+        ]
+    assert os.listdir(path.parent) == ["bad_files.csv"]
+
+
+# Real data ---------------------------------------------------------------------------------
+
+
+def test_cells_have_two_boxes_of_one_pixel(shared):
+    src = shared("cells")
+    problems = check(IMPORTERS["voc"](src, root=src))
+    assert [(p.kind, Path(str(p.file)).stem[-3:]) for p in problems] == [
+        ("degenerate box", "338"),
+        ("degenerate box", "343"),
+    ]
+
+
+def test_herbarium_has_five_poor_masks(shared):
+    src = shared("herbarium")
+    manifest = IMPORTERS["pairs"](src, root=src, labels="labels.csv", label="species")
+    assert Counter(p.kind for p in check(manifest)) == {"tiny region": 5}
+
+
+def test_imagenet14_has_seven_degenerate_boxes(shared):
+    src = shared("imagenet14")
+    manifest = IMPORTERS["csv"](
+        src / "boxes.csv", root=src, image="{split}/{wnid}/{image}", label="wnid",
+        boxes="xmin,ymin,xmax,ymax", inclusive=True,
+    )  # fmt: skip
+    kinds = Counter(p.kind for p in check(manifest))
+    assert kinds["degenerate box"] == 7
+    assert kinds["full region"] == 86
+
+
+def test_errors_of_the_decoder_are_one_line(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
+    problems = check(manifest_from_rows([{"image": "a.jpg", "label": "x"}], tmp_path))
+    assert {p.kind for p in problems if p.severity == "error"} == {"unreadable"}
+    assert not any("\n" in p.detail for p in problems)
+    with pytest.raises(DataError):
+        manifest_from_rows([], tmp_path)

@@ -1,0 +1,174 @@
+import json
+import xml.etree.ElementTree as ET
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from regard.data.contact_sheet import chosen
+from regard.data.describe import describe
+from regard.data.manifest import manifest_from_rows
+from regard.data.measures import file_format
+from regard.data.plots import draw
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(12):
+        name = f"{i}.{'jpg' if i % 3 else 'png'}"
+        size = (20, 30) if i < 8 else (40, 40)
+        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(tmp_path / name)
+        rows.append({"image": name, "label": "$a_b$<c>" if i % 2 else "d", "group": f"g{i // 4}"})
+        rows[-1]["split"] = ["train", "val", None][i // 4]
+    grey = np.zeros((20, 30), np.uint8)
+    grey[:5] = 200
+    Image.fromarray(grey).save(tmp_path / "r.png")
+    rows[0] |= {"region": "r.png", "region_threshold": 127}
+    rows[1] |= {"boxes": [[0, 0, 15, 20]]}
+    rows[2] |= {"boxes": [[0, 0, 15, 10], [0, 0, 15, 20]]}
+    rows[3] |= {"avoid": "r.png"}
+    return manifest_from_rows(rows, tmp_path)
+
+
+def test_counts(manifest):
+    found = describe(manifest)
+    assert found.samples == 12
+    assert found.splits == {"train": 4, "val": 4, "no split": 4}
+    assert found.classes["d"] == {"train": 2, "val": 2, "no split": 2}
+    assert list(found.classes) == ["$a_b$<c>", "d"]
+    assert found.formats == {"JPEG": 8, "PNG": 4}
+    assert found.groups == {"groups": 3, "largest": 4}
+    assert found.regions == {"none": 8, "boxes": 2, "avoid": 1, "image": 1}
+    assert found.boxes["min"] == 1
+    assert found.boxes["max"] == 2
+    assert (found.sizes["width"]["median"], found.sizes["height"]["max"]) == (30, 40)
+    assert found.unreadable == 0
+
+
+def test_coverage_of_each_kind_of_region(manifest):
+    found = describe(manifest)
+    expected = [0.25, 0.5, 0.5, 1 - 0.25 * 200 / 255]
+    assert found.measures["coverage"][:4].to_list() == pytest.approx(expected, abs=1e-6)
+    assert found.coverage.keys() == {"train"}
+    assert found.coverage["train"]["median"] == pytest.approx(0.5)
+
+
+def test_boxes_of_other_classes_do_not_count(manifest):
+    table = manifest.table.clone()
+    rows = table.to_dicts()
+    rows[2]["box_labels"] = ["d", "other"]
+    found = describe(manifest_from_rows(rows, manifest.root))
+    assert found.measures["coverage"][2] == pytest.approx(0.25)
+
+
+def test_it_is_ready_for_json(manifest):
+    found = describe(manifest)
+    back = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert back["classes"] == found.classes
+    assert "measures" not in back
+
+
+def test_several_classes_a_sample_count_for_each(manifest):
+    rows = manifest.table.drop("label").to_dicts()
+    for row in rows:
+        row["labels"] = ["x", "y"] if row["split"] == "train" else ["10"]
+    assert describe(manifest_from_rows(rows, manifest.root)).classes == {
+        "10": {"train": 0, "val": 4, "no split": 4},
+        "x": {"train": 4, "val": 0, "no split": 0},
+        "y": {"train": 4, "val": 0, "no split": 0},
+    }
+
+
+def test_unreadable_images_are_counted_and_drawn_around(manifest, tmp_path):
+    (tmp_path / "0.png").write_bytes(b"text")
+    (tmp_path / "r.png").unlink()
+    data = (tmp_path / "1.jpg").read_bytes()
+    (tmp_path / "1.jpg").write_bytes(data[:-200])
+    found = describe(manifest)
+    assert found.unreadable == 1
+    assert found.measures["coverage"].null_count() == 10
+    assert 0 not in chosen(manifest, found, 24)
+    assert draw(manifest, found, tmp_path / "out")[-1].name == "samples.png"
+
+
+def test_nothing_but_paths_can_be_described_and_drawn(tmp_path):
+    manifest = manifest_from_rows([{"image": "gone.png"}], tmp_path)
+    found = describe(manifest)
+    assert (found.unreadable, found.classes, found.sizes["width"]) == (1, {}, {})
+    assert [path.name for path in draw(manifest, found, tmp_path / "out")] == ["samples.png"]
+
+
+def test_drawings_are_whole_and_labels_stay_text(manifest, tmp_path):
+    before = dict(matplotlib.rcParams)
+    paths = draw(manifest, describe(manifest), tmp_path / "out")
+    names = ["classes.svg", "sizes.svg", "coverage.svg", "samples.png"]
+    assert [path.name for path in paths] == names
+    for path in paths[:3]:
+        tree = ET.parse(path).getroot()
+        assert tree.tag == SVG + "svg"
+        assert len(tree.findall(f".//{SVG}path")) > 10
+    # Drawn as it is, and neither as a formula nor as markup: as a comment beside its glyphs.
+    assert "$a_b$&lt;c&gt;" in paths[0].read_text() or "$a_b$<c>" in paths[0].read_text()
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_drawings_are_the_same_every_time(manifest, tmp_path):
+    found = describe(manifest)
+    first = draw(manifest, found, tmp_path / "one")
+    second = draw(manifest, found, tmp_path / "two")
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_region_and_boxes_are_drawn_where_they_are(tmp_path):
+    def coloured(rows):
+        manifest = manifest_from_rows(rows, tmp_path)
+        path = draw(manifest, describe(manifest), tmp_path / "out")[-1]
+        pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+        red, green, blue = np.moveaxis(pixels, 2, 0)
+        pink = (red > 200) & (green < 150) & (blue < 200) & (blue > 90)
+        yellow = (red > 200) & (green > 160) & (blue < 120)
+        return pink.sum(), yellow.sum()
+
+    Image.new("RGB", (60, 60), "gray").save(tmp_path / "a.png")
+    grey = np.zeros((60, 60), np.uint8)
+    grey[20:40, 20:40] = 255
+    Image.fromarray(grey).save(tmp_path / "r.png")
+    assert coloured([{"image": "a.png"}]) == (0, 0)
+    pink, none = coloured([{"image": "a.png", "region": "r.png"}])
+    assert (pink > 100, none) == (True, 0)
+    none, yellow = coloured([{"image": "a.png", "boxes": [[10, 10, 50, 50]]}])
+    assert (none, yellow > 100) == (0, True)
+
+
+def test_hundreds_of_classes_and_any_script(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    rows = [{"image": "a.png", "label": f"種{i}", "split": "fold"} for i in range(70)]
+    manifest = manifest_from_rows(rows, tmp_path)
+    found = describe(manifest)
+    names = [path.name for path in draw(manifest, found, tmp_path / "out")]
+    assert names == ["classes.svg", "samples.png"]
+    assert len(chosen(manifest, found, 24)) == 24
+
+
+def test_the_sheet_takes_classes_in_turn(manifest):
+    rows = chosen(manifest, describe(manifest), 4)
+    labels = [manifest.table["label"][row] for row in rows]
+    assert labels == ["$a_b$<c>", "$a_b$<c>", "d", "d"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a.gif", "GIF"), ("a.bmp", "BMP"), ("a.tif", "TIFF"), ("a.webp", "WEBP")],
+)
+def test_formats_by_content(tmp_path, name, expected):
+    Image.new("RGB", (8, 8)).save(tmp_path / name)
+    (tmp_path / name).rename(tmp_path / "a.jpg")
+    assert file_format(str(tmp_path / "a.jpg")) == expected
+    (tmp_path / "a.jpg").write_text("text")
+    assert file_format(str(tmp_path / "a.jpg")) == "other"
