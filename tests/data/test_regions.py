@@ -212,6 +212,8 @@ def test_a_region_of_all_counted_pixels_is_everything():
     evidence = Regions(1 - ignore, ignore=ignore).of(None)
     assert evidence.area.item() == 1
     assert not evidence.partial.item()
+    resized = torch.nn.functional.interpolate(torch.ones(1, 1, 50, 200), (31, 77), mode="bilinear")
+    assert not Regions(resized[0] - 1e-7).of(None).partial.item()
     everything = Regions(torch.ones(1, 7, 11), ignore=torch.ones(1, 7, 11)).of(None)
     assert everything.area.item() == 0
 

@@ -107,7 +107,8 @@ class Evidence:
     def partial(self) -> Bool[Tensor, " B"]:
         """Whether the region is present, and neither empty nor the whole image."""
         area = self.area
-        return self.present & (area > 0) & (area < 1)
+        # A region of everything is 1 but for rounding once it has been resized.
+        return self.present & (area > 0) & (area < 1 - 1e-6)
 
 
 def as_regions(regions: Regions | Tensor) -> Regions:

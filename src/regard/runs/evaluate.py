@@ -1,0 +1,134 @@
+"""Evaluate a run on a split: predictions, metrics with intervals, gaze scores, as files."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from regard.data.loader import Loader
+from regard.data.samples import Samples
+from regard.data.source import samples_of
+from regard.evaluation.intervals import bootstrap_interval
+from regard.evaluation.metrics import evaluate
+from regard.evaluation.predict import Predictions, predict
+from regard.evaluation.settings import Gaze
+from regard.evaluation.table import predictions_table
+from regard.runs.files import dump_json, write_atomically, write_json
+from regard.runs.run import Run
+
+Step = Callable[[int], None]
+
+
+def evaluate_run(
+    run: Run, split: str, *, gaze: Sequence[Gaze] = (), progress: Step | None = None
+) -> dict[str, Any]:
+    """Write `predictions/SPLIT.parquet`, `metrics/SPLIT.json` and with gaze `scores/SPLIT.parquet`.
+
+    Every reading of a split is noted in `metrics/readings.jsonl`, so that a report can say how
+    often the test set was looked at.
+
+    Args:
+        run: loaded, on its device.
+        split: of the run's manifest.
+        gaze: methods and scores; none leaves the scores out.
+        progress: called with the number of images after each batch.
+
+    Returns:
+        What was written to `metrics/SPLIT.json`.
+
+    Raises:
+        DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
+    """
+    images = image_paths(run, split)
+    passes = [predict_split(run, split, how, progress) for how in (gaze or [None])]
+    table = predictions_of(run, passes[0], images)
+    values = {
+        "split": split,
+        "checkpoint": run.checkpoint,
+        "classes": list(run.classes),
+        "images": len(table),
+        "metrics": evaluate(table),
+    }
+    scores = [_scores_of(p, how, table) for p, how in zip(passes, gaze, strict=False) if p.gaze]
+    if scores:
+        values["gaze"] = {
+            how.method: gaze_summary(table) for how, table in zip(gaze, scores, strict=False)
+        }
+        write_table(run.files.scores(split), pl.concat(scores))
+    write_table(run.files.predictions(split), table)
+    write_json(run.files.metrics(split), values)
+    _note_reading(run, split)
+    return values
+
+
+def image_paths(run: Run, split: str) -> dict[int, str]:
+    """Row in the manifest to path as it stands there."""
+    rows = run.manifest().select(split)
+    return dict(zip(rows["index"].to_list(), rows["image"].to_list(), strict=True))
+
+
+def predict_split(run: Run, split: str, gaze: Gaze | None, progress: Step | None) -> Predictions:
+    """One pass of the run's net over a split."""
+    samples = samples_of(run.manifest(), split, run.classes, run.data.views)
+    regions = "none" if gaze is None else "own"
+    loader = Loader(
+        Samples(samples, run.transform, regions=regions), 32, workers=run.data.workers
+    )
+    try:
+        device = next(run.net.parameters()).device
+        batches = loader.batches()
+        return predict(
+            run.net, batches, run.transform, gaze=gaze, device=device, progress=progress
+        )
+    finally:
+        loader.close()
+
+
+def predictions_of(run: Run, found: Predictions, images: dict[int, str]) -> pl.DataFrame:
+    """The predictions table."""
+    names = [images[i] for i in found.index.tolist()]
+    return predictions_table(
+        found.index, names, found.labels, found.probabilities, list(run.classes)
+    )
+
+
+def _scores_of(found: Predictions, gaze: Gaze, table: pl.DataFrame) -> pl.DataFrame:
+    """One row an image: its scores, its region's area, and whether the map was dead."""
+    values = {name: scores.astype(np.float64) for name, scores in found.gaze.items()}
+    columns = {"area": found.area.astype(np.float64), "dead": found.dead, **values}
+    own = table.select("index", "image", "label", "predicted", "correct")
+    own = own.with_columns(pl.lit(gaze.method).alias("method"))
+    return own.with_columns(**{name: pl.Series(value) for name, value in columns.items()})
+
+
+def gaze_summary(scores: pl.DataFrame) -> dict[str, Any]:
+    """Means with intervals over images, the share of dead maps and of missing regions."""
+    fixed = {"index", "image", "label", "predicted", "correct", "method", "area", "dead"}
+    names = [name for name in scores.columns if name not in fixed]
+    summary: dict[str, Any] = {
+        name: bootstrap_interval(scores[name].to_numpy()).as_dict() for name in names
+    }
+    regions = scores.filter(pl.col("area").is_not_nan())
+    return {
+        "scores": summary,
+        "images": len(scores),
+        "with_region": len(regions),
+        "mean_area": float(regions["area"].mean() or 0) if len(regions) else None,  # type: ignore[arg-type]
+        "dead_maps": float(scores["dead"].mean() or 0),  # type: ignore[arg-type]
+    }
+
+
+def write_table(path: Path, table: pl.DataFrame) -> Path:
+    """Write parquet in one atomic step."""
+    return write_atomically(path, table.write_parquet)
+
+
+def _note_reading(run: Run, split: str) -> None:
+    run.files.readings.parent.mkdir(parents=True, exist_ok=True)
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    line = dump_json({"split": split, "checkpoint": run.checkpoint, "time": when})
+    with run.files.readings.open("a") as file:
+        file.write(line + "\n")

@@ -1,0 +1,215 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from regard.data.decoding import decode_grey
+from regard.data.regions import boxes_to_mask, overlap
+from regard.data.samples import Cache, Draw, Sample, Samples
+from regard.data.settings import Augment
+from regard.data.transforms import Transform
+from regard.errors import DataError
+
+STRETCH = Transform((48, 64), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+ORIENTATION = 0x0112
+
+
+def spot(row, column, size=(96, 128), width=6.0):
+    y, x = np.mgrid[: size[0], : size[1]] + 0.5
+    return (255 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * width**2))).astype(np.uint8)
+
+
+def save(path, array, orientation=1):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    options = {"quality": 95} if path.suffix == ".jpg" else {}
+    Image.fromarray(array).save(path, exif=exif, **options)
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save(tmp_path / "photo.png", spot(30, 90))
+    save(tmp_path / "cut.png", spot(30, 90)[::-1].copy())
+    save(tmp_path / "region.png", spot(30, 90))
+    save(tmp_path / "stamp.png", spot(70, 30))
+    return tmp_path
+
+
+def sample(folder, index=0, **rest):
+    return Sample(index, (("image", str(folder / "photo.png")),), label=1, **rest)
+
+
+def one(sample, transform=STRETCH, **options):
+    data = Samples([sample], transform, **options)
+    return data.collate([data[Draw(0)]])
+
+
+def centre(weights):
+    weights = weights.double() * (weights > 0.3 * weights.max())
+    y, x = torch.meshgrid(*(torch.arange(side) + 0.5 for side in weights.shape), indexing="ij")
+    return torch.stack([(weights * y).sum(), (weights * x).sum()]) / weights.sum()
+
+
+def test_a_batch_holds_views_labels_rows_and_regions(folder):
+    views = (("image", str(folder / "photo.png")), ("segmented", str(folder / "cut.png")))
+    region = str(folder / "region.png")
+    data = Samples([Sample(7, views, 2, region), Sample(9, views, 0)], STRETCH)
+    batch = data.collate([data[Draw(1)], data[Draw(0)]])
+    assert list(batch.images) == ["image", "segmented"]
+    assert batch.images["image"].dtype == torch.uint8
+    assert batch.images["image"].shape == (2, 3, 48, 64)
+    assert batch.labels.tolist() == [0, 2]
+    assert batch.index.tolist() == [9, 7]
+    assert batch.regions.present.tolist() == [False, True]
+    assert batch.regions.attend[0].sum() == 0
+    assert (centre(batch.images["image"][1, 0]) - centre(batch.regions.attend[1])).norm() < 0.2
+    assert torch.equal(batch.images["segmented"], batch.images["image"].flip(2))
+    assert batch[1:].index.tolist() == [7]
+    assert batch[1:].regions.present.tolist() == [True]
+
+
+def test_without_any_region_there_are_none(folder):
+    assert one(sample(folder)).regions is None
+    assert one(sample(folder, boxes=((0, 0, 9, 9),)), regions="none").regions is None
+
+
+def test_a_sample_with_no_boxes_is_present_and_empty(folder):
+    regions = one(sample(folder, boxes=())).regions
+    assert regions.present.tolist() == [True]
+    assert regions.attend.sum() == 0
+
+
+def test_a_threshold_makes_the_region_hard(folder):
+    soft = one(sample(folder, region=str(folder / "region.png"))).regions.attend
+    hard = one(sample(folder, region=str(folder / "region.png"), region_threshold=100))
+    above = (decode_grey(folder / "region.png") > 100).float().mean()
+    assert hard.regions.attend.mean() == pytest.approx(above.item(), rel=0.01)
+    assert hard.regions.attend.max() == 1
+    assert (soft - 0.5).abs().min() < 0.1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_boxes_of_the_upright_image_lie_on_what_they_mark(tmp_path, orientation, fit, suffix):
+    size = (517, 389) if orientation > 4 else (389, 517)
+    row, column = 0.45 * size[0], 0.55 * size[1]
+    upright = torch.from_numpy(spot(row, column, size, width=20.0))
+    array = as_stored(upright, orientation).numpy()
+    path = save(tmp_path / f"photo.{suffix}", array, orientation)
+    box = (column - 20, row - 20, column + 20, row + 20)
+    transform = Transform((48, 64), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), fit)
+    batch = one(Sample(0, (("image", path),), 0, boxes=(box,)), transform)
+    marked = centre(batch.images["image"][0, 0])
+    assert (marked - centre(batch.regions.attend[0])).norm() < 1
+
+
+def as_stored(upright, orientation):
+    """The array that the orientation turns upright."""
+    upright = {1: upright, 2: upright.flip(1), 3: upright.flip(0, 1), 4: upright.flip(0)}.get(
+        orientation, upright
+    )
+    turned = {5: upright.T, 6: upright.T.flip(0), 7: upright.T.flip(0, 1), 8: upright.T.flip(1)}
+    return turned.get(orientation, upright).contiguous()
+
+
+def test_boxes_on_a_large_image_are_drawn_as_the_full_mask_would_be(tmp_path):
+    path = save(tmp_path / "sheet.png", np.zeros((1501, 1003), np.uint8))
+    boxes = ((100.0, 50.5, 700.25, 900.0), (300.0, 1000.0, 2000.0, 1400.0))
+    drawn = one(Sample(0, (("image", path),), 0, boxes=boxes)).regions.attend[0]
+    full = STRETCH.fit_mask(boxes_to_mask(torch.tensor(boxes), (1501, 1003)))
+    assert (drawn - full).abs().max() < 0.05
+    assert drawn.mean() == pytest.approx(full.mean().item(), rel=1e-3)
+
+
+def test_what_is_avoided_without_a_region_leaves_the_rest_to_look_at(folder):
+    regions = one(sample(folder, avoid=str(folder / "stamp.png"))).regions
+    assert regions.present.tolist() == [True]
+    inside = regions.of(None).inside
+    torch.testing.assert_close(inside, 1 - regions.avoid)
+    assert inside.min() < 0.05
+
+
+def test_avoided_and_ignored_areas_come_beside_the_region(folder):
+    stamp, region = str(folder / "stamp.png"), str(folder / "region.png")
+    regions = one(sample(folder, region=region, avoid=stamp, ignore=stamp)).regions
+    torch.testing.assert_close(regions.avoid, regions.ignore)
+    assert (centre(regions.avoid[0]) - torch.tensor([35.0, 15.0])).norm() < 0.2
+    assert (centre(regions.attend[0]) - torch.tensor([15.0, 45.0])).norm() < 0.2
+
+
+@pytest.mark.parametrize("what", ["region", "avoid"])
+def test_the_control_moves_what_is_to_be_looked_at_and_what_is_not(folder, what):
+    name = "attend" if what == "region" else "avoid"
+    marked = sample(folder, index=3, **{what: str(folder / "region.png")}, region_threshold=60)
+    own = getattr(one(marked).regions, name)[0] > 0.25
+    moved = getattr(one(marked, regions="misplaced").regions, name)[0] > 0.25
+    assert moved.sum() == own.sum() > 0
+    assert overlap(own.float(), moved.float()) < 0.05
+
+
+def test_a_misplaced_region_stays_where_it_is_over_epochs_and_differs_by_seed(folder):
+    samples = [sample(folder, i, region=str(folder / "region.png")) for i in range(2)]
+
+    def moved(draw, seed=0):
+        return Samples(samples, STRETCH, regions="misplaced", seed=seed)[draw][1]["attend"]
+
+    first = moved(Draw(0, 0))
+    assert torch.equal(moved(Draw(0, 5, 2)), first)
+    assert not torch.equal(moved(Draw(1)), first)
+    assert not torch.equal(moved(Draw(0), seed=1), first)
+
+
+def test_augmentation_is_keyed_by_seed_epoch_row_and_occurrence_alone(folder):
+    how = Augment(rotate=30, translate=0.1)
+    region = str(folder / "region.png")
+
+    def draw(draw, seed=0, rows=(4, 5)):
+        data = Samples([sample(folder, i, region=region) for i in rows], STRETCH, seed=seed,
+                       augmentation=how)  # fmt: skip
+        images, masks, _ = data[draw]
+        return torch.cat([images["image"].float(), masks["attend"][None]])
+
+    first = draw(Draw(0, 1, 0))
+    torch.manual_seed(123)
+    assert torch.equal(draw(Draw(0, 1, 0)), first)
+    assert torch.equal(draw(Draw(1, 1, 0), rows=(9, 4)), first)
+    others = [draw(Draw(0, 1, 1)), draw(Draw(0, 2, 0)), draw(Draw(1, 1, 0)), draw(Draw(0, 1), 1)]
+    assert not any(torch.equal(other, first) for other in others)
+
+
+def test_the_cache_gives_the_same_samples_and_reads_each_file_once(folder, monkeypatch):
+    how = Augment(rotate=30, brightness=0.2)
+    samples = [sample(folder, i, region=str(folder / "region.png")) for i in range(2)]
+    plain = Samples(samples, STRETCH, augmentation=how)
+    cached = Samples(samples, STRETCH, augmentation=how, cache_mb=1)
+    reads = []
+    load = Transform.load
+    monkeypatch.setattr(Transform, "load", lambda *args: (reads.append(args), load(*args))[1])
+    for epoch in range(3):
+        assert torch.equal(cached[Draw(1, epoch)][0]["image"], plain[Draw(1, epoch)][0]["image"])
+        assert torch.equal(cached[Draw(1, epoch)][1]["attend"], plain[Draw(1, epoch)][1]["attend"])
+    assert len(reads) == 1 + 3
+
+
+def test_the_cache_stops_at_its_bound_and_starts_empty_in_another_process():
+    cache = Cache(100)
+    cache.put(0, "a", 60)
+    cache.put(1, "b", 60)
+    cache.put(2, "c", 40)
+    assert [cache.get(row) for row in range(3)] == ["a", None, "c"]
+    assert cache.used == 100
+    other = pickle.loads(pickle.dumps(cache))
+    assert (other.limit, other.used, other.get(0)) == (100, 0, None)
+
+
+def test_a_file_that_cannot_be_read_is_named(folder):
+    (folder / "photo.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"photo\.png: expected a readable image"):
+        one(sample(folder))
+    save(folder / "photo.png", spot(1, 1))
+    with pytest.raises(DataError, match=r"gone\.png: .*no such file"):
+        one(sample(folder, region=str(folder / "gone.png")))
