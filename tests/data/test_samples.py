@@ -190,8 +190,10 @@ def test_the_cache_gives_the_same_samples_and_reads_each_file_once(folder, monke
     load = Transform.load
     monkeypatch.setattr(Transform, "load", lambda *args: (reads.append(args), load(*args))[1])
     for epoch in range(3):
-        assert torch.equal(cached[Draw(1, epoch)][0]["image"], plain[Draw(1, epoch)][0]["image"])
-        assert torch.equal(cached[Draw(1, epoch)][1]["attend"], plain[Draw(1, epoch)][1]["attend"])
+        images, masks, _ = cached[Draw(1, epoch)]
+        expected = plain[Draw(1, epoch)]
+        assert torch.equal(images["image"], expected[0]["image"])
+        assert torch.equal(masks["attend"], expected[1]["attend"])
     assert len(reads) == 1 + 3
 
 

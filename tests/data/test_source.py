@@ -64,11 +64,11 @@ def test_boxes_without_classes_are_all_taken():
 
 def test_a_view_must_be_there_for_every_sample_of_the_split(manifest):
     with pytest.raises(
-        DataError, match="column 'segmented' for every sample of 'val'.*empty cells"
+        DataError, match=r"column 'segmented' for every sample of 'val'.*empty cells"
     ):
         samples_of(manifest, "val", ["9", "10"], ["image", "segmented"])
     assert len(samples_of(manifest, "test", ["9", "10"], ["image", "segmented"])) == 1
-    with pytest.raises(DataError, match="column 'depth' .* found no such column"):
+    with pytest.raises(DataError, match=r"column 'depth' .* found no such column"):
         samples_of(manifest, "test", ["9", "10"], ["depth"])
 
 
@@ -79,7 +79,7 @@ def test_a_label_that_train_never_shows_is_named_with_its_row(manifest):
 
 def test_a_sample_without_a_label_is_named_with_its_row():
     data = manifest_from_rows(rows(image="ab", label=["x", None], split=["train"] * 2), "/")
-    with pytest.raises(DataError, match="row 2, column 'label': .* found None; label it"):
+    with pytest.raises(DataError, match=r"row 2, column 'label': .* found None; label it"):
         samples_of(data, "train", ["x"], ["image"])
 
 

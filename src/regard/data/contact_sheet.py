@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
@@ -21,6 +22,8 @@ from regard.errors import DataError
 
 COLUMNS = 6
 SIDE = 420
+# Inches: a tile's width, what lies between tiles, the lines of text above a tile and below all.
+TILE, GAP, CAPTION, LEGEND = 1.9, 0.12, 0.32, 0.4
 CASING = [Stroke(linewidth=1.7, foreground="#00000080"), Normal()]
 KINDS = {"region": REGION, "boxes": BOX, "avoid": AVOID}
 
@@ -30,18 +33,35 @@ def contact_sheet(
 ) -> Path:
     """Draw up to `count` samples, every class in turn, with region, boxes and label."""
     rows = chosen(manifest, description, count)
-    lines = -(-len(rows) // COLUMNS)
-    drawn = figure(2 * COLUMNS, (1.8 * _shape(description, rows) + 0.35) * lines + 0.5)
-    cells = drawn.subplots(max(lines, 1), COLUMNS, squeeze=False).flatten()
     shown: set[str] = set()
-    for axes in cells:
+    drawn, cells = _cells(len(rows), _shape(description, rows))
+    for axes, row in zip(cells, rows, strict=True):
         axes.set_axis_off()
-    for axes, row in zip(cells, rows, strict=False):
         shown |= _tile(axes, manifest, manifest.table.row(row, named=True))
     if shown:
         handles = [Line2D([], [], color=KINDS[k], lw=2.5, label=k) for k in KINDS if k in shown]
-        drawn.legend(handles=handles, loc="outside lower center", ncols=3)
+        drawn.legend(handles=handles, loc="lower center", ncols=3)
     return save(drawn, path)
+
+
+def _cells(count: int, shape: float) -> tuple[Figure, list[Axes]]:
+    """A figure and its tiles, set by hand: fitting two dozen by the engine takes seconds."""
+    columns = min(COLUMNS, max(count, 1))
+    lines = max(1, -(-count // columns))
+    step = TILE * shape + CAPTION
+    width, height = (TILE + GAP) * columns + GAP, step * lines + LEGEND
+    drawn = figure(width, height, layout=None)
+    places = [divmod(number, columns) for number in range(count)]
+    cells = [
+        drawn.add_axes((
+            (GAP + (TILE + GAP) * column) / width,
+            (height - step * (line + 1)) / height,
+            TILE / width,
+            TILE * shape / height,
+        ))
+        for line, column in places
+    ]  # fmt: skip
+    return drawn, cells
 
 
 def _shape(description: Description, rows: list[int]) -> float:

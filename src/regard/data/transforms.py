@@ -9,15 +9,14 @@ from typing import cast
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as F
 
 from regard.data.decoding import MAX_PIXELS, Size, decode, image_size
 from regard.data.settings import Augment
 
 Source = str | Path | bytes | Image.Image | Tensor
 
-MODES = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
+# The shares of red, green and blue in a grey, as torchvision has them.
+GREY = (0.2989, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -68,12 +67,12 @@ class Transform:
 
     def fit_image(self, image: Tensor) -> Tensor:
         """uint8 (3, h, w) to uint8 (3, H, W)."""
-        fill = [round(255 * value) for value in self.mean]
-        return self._fit(image, MODES[self.interpolation], fill)
+        fill = torch.tensor([round(255 * value) for value in self.mean], dtype=torch.uint8)
+        return self._fit(image, self.interpolation, fill)
 
     def fit_mask(self, mask: Tensor) -> Tensor:
         """Float (h, w) in [0, 1] to float (H, W); outside of a padded image is 0."""
-        fitted = self._fit(mask[None], InterpolationMode.BILINEAR, [0.0])
+        fitted = self._fit(mask[None], "bilinear", torch.zeros(1))
         return fitted[0].clamp(0, 1)
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -93,18 +92,30 @@ class Transform:
         std = torch.tensor(self.std, device=images.device).view(3, 1, 1)
         return ((images.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
 
-    def _fit(self, image: Tensor, mode: InterpolationMode, fill: list) -> Tensor:
+    def _fit(self, image: Tensor, mode: str, fill: Tensor) -> Tensor:
         height, width = self.size
         if self.fit == "stretch":
-            return F.resize(image, [height, width], mode, antialias=True)
+            return resized(image, self.size, mode)
         rows, columns = height / image.shape[-2], width / image.shape[-1]
         scale = min(rows, columns) if self.fit == "pad" else max(rows, columns)
         h, w = (max(1, round(side * scale)) for side in image.shape[-2:])
-        image = F.resize(image, [h, w], mode, antialias=True)
+        image = resized(image, (h, w), mode)
         if self.fit == "crop":
-            return F.center_crop(image, [height, width])
-        left, top = (width - w) // 2, (height - h) // 2
-        return F.pad(image, [left, top, width - w - left, height - h - top], fill=fill)
+            top, left = (h - height) // 2, (w - width) // 2
+            return image[:, top : top + height, left : left + width].contiguous()
+        top, left = (height - h) // 2, (width - w) // 2
+        canvas = fill.to(image.dtype)[:, None, None].repeat(1, height, width)
+        canvas[:, top : top + h, left : left + w] = image
+        return canvas
+
+
+def resized(image: Tensor, size: Size, mode: str = "bilinear") -> Tensor:
+    """(C, h, w) to (C, H, W), uint8 or float, with antialiasing."""
+    if image.shape[-2:] == size:
+        return image
+    return torch.nn.functional.interpolate(
+        image[None], size, mode=mode, align_corners=False, antialias=True
+    )[0]
 
 
 def augment(
@@ -183,7 +194,7 @@ def _moved(
     # Sampled as the difference to the fill, so that zeros from outside of the frame mean the fill.
     sampled = torch.nn.functional.grid_sample((stack - fill)[None], grid, align_corners=False)[0]
     stack = sampled + fill
-    colours = stack[: 3 * len(images)].round().clamp(0, 255).to(torch.uint8).split(3)
+    colours = _levels(stack[: 3 * len(images)]).split(3)
     covers = stack[3 * len(images) :].clamp(0, 1)
     return dict(zip(images, colours, strict=True)), dict(zip(masks, covers, strict=True))
 
@@ -191,18 +202,26 @@ def _moved(
 def _recolour(image: Tensor, how: Augment, unit: list[float]) -> Tensor:
     brightness, contrast, saturation, hue = (2 * value - 1 for value in unit)
     if how.brightness:
-        image = F.adjust_brightness(image, 1 + brightness * how.brightness)
+        image = _levels(image * (1 + brightness * how.brightness))
     if how.contrast:
-        image = _contrasted(image, 1 + contrast * how.contrast)
+        # The mean is of whole levels, so that it is exact, however many threads sum it.
+        mean = _levels(_grey(image)).sum().float() / image[0].numel()
+        image = _levels(mean + (image - mean) * (1 + contrast * how.contrast))
     if how.saturation:
-        image = F.adjust_saturation(image, 1 + saturation * how.saturation)
+        grey = _grey(image)
+        image = _levels(grey + (image - grey) * (1 + saturation * how.saturation))
     if how.hue:
-        image = F.adjust_hue(image, hue * how.hue)
+        # Late, as it takes longer to import than all else, and loading processes wait for it.
+        from torchvision.transforms.v2.functional import adjust_hue
+
+        image = adjust_hue(image, hue * how.hue)
     return image
 
 
-def _contrasted(image: Tensor, factor: float) -> Tensor:
-    """Away from the mean grey or towards it; the mean is exact, whoever sums it."""
-    grey = F.rgb_to_grayscale(image)
-    mean = grey.sum().float() / grey.numel()
-    return (mean + (image - mean) * factor).round().clamp(0, 255).to(torch.uint8)
+def _grey(image: Tensor) -> Tensor:
+    red, green, blue = (share * channel for share, channel in zip(GREY, image, strict=True))
+    return red + green + blue
+
+
+def _levels(image: Tensor) -> Tensor:
+    return image.round().clamp(0, 255).to(torch.uint8)

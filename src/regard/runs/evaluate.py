@@ -74,15 +74,11 @@ def predict_split(run: Run, split: str, gaze: Gaze | None, progress: Step | None
     """One pass of the run's net over a split."""
     samples = samples_of(run.manifest(), split, run.classes, run.data.views)
     regions = "none" if gaze is None else "own"
-    loader = Loader(
-        Samples(samples, run.transform, regions=regions), 32, workers=run.data.workers
-    )
+    loader = Loader(Samples(samples, run.transform, regions=regions), 32, workers=run.data.workers)
     try:
         device = next(run.net.parameters()).device
         batches = loader.batches()
-        return predict(
-            run.net, batches, run.transform, gaze=gaze, device=device, progress=progress
-        )
+        return predict(run.net, batches, run.transform, gaze=gaze, device=device, progress=progress)
     finally:
         loader.close()
 

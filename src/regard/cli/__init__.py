@@ -1,0 +1,1 @@
+"""The command line: parse, call, print. Every heavy import waits until its command runs."""

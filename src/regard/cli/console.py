@@ -1,0 +1,80 @@
+"""Progress bars and tables in the terminal."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+console = Console()
+errors = Console(stderr=True)
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar; yields what is to be called with (done, total)."""
+    with progress() as shown:
+        task = shown.add_task(title, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+@contextmanager
+def counter(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar; yields what is to be called with the number of things just done."""
+    with progress() as shown:
+        task = shown.add_task(title, total=total)
+        yield lambda more: shown.update(task, advance=more)
+
+
+def progress() -> Progress:
+    """Bars with counts, rates and the time that is left, on standard error."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TaskProgressColumn(show_speed=True),
+        TimeRemainingColumn(),
+        console=errors,
+        transient=True,
+    )
+
+
+def table(title: str, columns: list[str], rows: list[list[Any]], *, left: int = 1) -> None:
+    """Print a table; the first `left` columns are text, the rest numbers."""
+    shown = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    for number, name in enumerate(columns):
+        shown.add_column(Text(name), justify="left" if number < left else "right")
+    for row in rows:
+        shown.add_row(*(Text(str(cell)) for cell in row))
+    console.print(shown)
+
+
+def say(text: str) -> None:
+    """Print a line as it stands."""
+    console.print(Text(text), soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON, for a machine to read."""
+    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+
+
+def with_interval(value: dict[str, Any] | None, digits: int = 3) -> str:
+    """A number with its interval: `0.812 [0.790, 0.834]`."""
+    if value is None or value.get("value") is None:
+        return "–"
+    text = f"{value['value']:.{digits}f}"
+    if value.get("low") is None or value.get("high") is None:
+        return text
+    return f"{text} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"

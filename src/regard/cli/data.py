@@ -1,0 +1,122 @@
+"""`regard data`: import, check, describe, sheets."""
+
+from pathlib import Path
+
+import typer
+
+app = typer.Typer(help="Manifests: make one, check it, see what is in it.", no_args_is_help=True)
+
+EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command("import", context_settings=EXTRA)
+def import_(
+    context: typer.Context,
+    format: str = typer.Argument(help="folder, csv, pairs or voc (see: regard list importers)."),
+    src: Path = typer.Argument(help="What to import."),
+    out: Path = typer.Option(..., help="The manifest to write, .parquet or .csv."),
+    split: str | None = typer.Option(
+        None,
+        help="Shares such as 70/15/15 or 80/20. Default: the source's own splits, or 70/15/15.",
+    ),
+    seed: int = typer.Option(42, help="Of the split."),
+    force: bool = typer.Option(False, help="Replace an existing manifest."),
+) -> None:
+    """Import images with their labels and regions.
+
+    Options of the format follow as --name value, for example:
+    regard data import csv labels.csv --out m.parquet --label species --region 'masks/{stem}.png'
+    """
+    from regard.cli.console import say
+    from regard.cli.options import importer_options
+    from regard.data.splits import split as assign
+    from regard.errors import DataError
+    from regard.importers import IMPORTERS
+
+    if out.exists() and not force:
+        raise DataError(
+            str(out), expected="a new file", found="one that exists", remedy="add --force"
+        )
+    importer = IMPORTERS[format]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    options = importer_options(importer, format, context.args)
+    manifest = importer(src, root=out.parent.resolve(), **options)
+    if split is not None or "split" not in manifest.table.columns:
+        manifest = assign(manifest, split or "70/15/15", seed)
+    manifest.write(out)
+    counts = manifest.table["split"].value_counts(sort=True).rows()
+    say(
+        f"{out}: {len(manifest)} samples, {len(manifest.classes)} classes; "
+        + ", ".join(f"{name} {count}" for name, count in counts)
+    )
+    say(f"Next: regard data check {out}; regard data describe {out}")
+
+
+@app.command()
+def check(
+    manifest: Path = typer.Argument(help="A manifest."),
+    out: Path | None = typer.Option(None, help="Default: bad_files.csv beside the manifest."),
+    near: bool = typer.Option(True, help="Look for exact and near duplicates, too."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Find what would stop a training or spoil its numbers; exit 1 if there are errors."""
+    from regard.cli.console import bar
+    from regard.cli.show_data import show_check
+    from regard.data.checks import check as run_checks
+    from regard.data.checks import write_bad_files
+    from regard.data.duplicates import duplicates
+    from regard.data.manifest import read_manifest
+
+    table = read_manifest(manifest)
+    with bar("checking files") as shown:
+        problems = run_checks(table, progress=shown)
+    same = []
+    if near:
+        with bar("looking for duplicates") as shown:
+            same = duplicates(table, progress=shown)
+    path = write_bad_files(problems, out or manifest.parent / "bad_files.csv")
+    show_check(problems, same, path, as_json=as_json)
+    if any(problem.severity == "error" for problem in problems):
+        raise typer.Exit(1)
+
+
+@app.command()
+def describe(
+    manifest: Path = typer.Argument(help="A manifest."),
+    out: Path | None = typer.Option(None, help="Folder for plots. Default: beside the manifest."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Count classes, sizes and regions, and draw them with a sheet of samples."""
+    from regard.cli.console import bar
+    from regard.cli.show_data import show_description
+    from regard.data.describe import describe as measure
+    from regard.data.manifest import read_manifest
+    from regard.data.plots import draw
+
+    table = read_manifest(manifest)
+    with bar("measuring") as shown:
+        found = measure(table, progress=shown)
+    folder = out or manifest.parent / f"{manifest.stem}-described"
+    show_description(found, draw(table, found, folder), as_json=as_json)
+
+
+@app.command()
+def sheets(
+    out: Path = typer.Argument(help="A new folder."),
+    train: int = typer.Option(600, help="Sheets to train on."),
+    val: int = typer.Option(150, help="Sheets to choose on."),
+    test: int = typer.Option(300, help="Sheets in each of test and test_shifted."),
+    shortcut: float = typer.Option(0.95, help="How often the stamp's colour tells the class."),
+    thorn: float = typer.Option(1.0, help="How clear the thorns are, 0 to 2."),
+    seed: int = typer.Option(42, help="Of the drawing."),
+) -> None:
+    """Draw synthetic herbarium sheets: thorny or smooth plants, and a stamp that misleads."""
+    from regard.cli.console import bar, say
+    from regard.synthetic.sheets import write_sheets
+
+    counts = {"train": train, "val": val, "test": test, "test_shifted": test}
+    with bar("drawing sheets") as shown:
+        path = write_sheets(
+            out, counts=counts, shortcut=shortcut, thorn=thorn, seed=seed, progress=shown
+        )
+    say(f"{path}: {sum(counts.values())} sheets")

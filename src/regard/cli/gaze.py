@@ -1,0 +1,67 @@
+"""`regard explain` and `regard score`."""
+
+from pathlib import Path
+
+import typer
+
+METHODS = typer.Option([], "--method", help="May be repeated. Default: the run's own.")
+
+
+def add(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(explain)
+    app.command()(score)
+
+
+def explain(
+    run: Path = typer.Argument(help="A run's folder."),
+    method: list[str] = METHODS,
+    split: str | None = typer.Option(None, help="Explain a split. Default: test."),
+    images: list[Path] = typer.Option([], help="Explain these images instead. May be repeated."),
+    target: str | None = typer.Option(None, help="A class. Default: the predicted one."),
+    limit: int = typer.Option(200, help="At most this many images of a split."),
+    out: Path | None = typer.Option(None, help="A folder. Default: RUN/explanations."),
+    as_json: bool = typer.Option(False, "--json", help="Print what was written."),
+) -> None:
+    """Draw where the net looks: an overlay an image and method, and the maps themselves."""
+    from regard.cli.console import counter, print_json, say
+    from regard.runs.explain import explain_images, images_of
+    from regard.runs.run import load_run
+
+    loaded = load_run(run)
+    paths = [str(p) for p in images] or images_of(loaded, split or "test")[:limit]
+    methods = method or [loaded.config["gaze"]["method"]]
+    folder = out or run / "explanations"
+    with counter("explaining", len(paths)) as shown:
+        rows = explain_images(loaded, paths, methods, folder, target=target, progress=shown)
+    if as_json:
+        print_json(rows)
+    else:
+        say(f"{folder}: {len(rows)} overlays of {len(paths)} images, maps in maps.safetensors")
+
+
+def score(
+    run: Path = typer.Argument(help="A run's folder."),
+    method: list[str] = METHODS,
+    split: str = typer.Option("test", help="Of the run's manifest."),
+    checkpoint: str = typer.Option("best", help="best, last or step-N."),
+    as_json: bool = typer.Option(False, "--json", help="Print the means with intervals."),
+) -> None:
+    """Score the maps against the regions: one row an image and method, and the means."""
+    from regard.cli.console import counter, print_json, say
+    from regard.cli.show_run import show_gaze
+    from regard.evaluation.settings import Gaze
+    from regard.runs.evaluate import evaluate_run, image_paths
+    from regard.runs.run import load_run
+
+    loaded = load_run(run, checkpoint)
+    own = Gaze.model_validate(loaded.config["gaze"])
+    gaze = [Gaze.model_validate(own.model_dump() | {"method": m}) for m in method] or [own]
+    total = len(image_paths(loaded, split)) * len(gaze)
+    with counter(f"scoring {split}", total) as shown:
+        values = evaluate_run(loaded, split, gaze=gaze, progress=shown)
+    if as_json:
+        print_json(values["gaze"])
+    else:
+        show_gaze(values["gaze"], split)
+        say(str(loaded.files.scores(split)))

@@ -1,0 +1,55 @@
+"""`regard`: the commands, and what a mistake looks like."""
+
+import sys
+
+import typer
+
+from regard.cli import data, gaze, listing, quickstart, report, study, train
+from regard.errors import NumericalError, RegardError
+
+app = typer.Typer(
+    help="Train image models to look at the right thing, and prove that they do.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+quickstart.add(app)
+app.add_typer(data.app, name="data")
+train.add(app)
+gaze.add(app)
+study.add(app)
+report.add(app)
+app.add_typer(listing.app, name="list")
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    """Train image models to look at the right thing, and prove that they do."""
+    if version:
+        from regard import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run a command; a user's mistake is one line and exit code 2."""
+    try:
+        app()
+    except RegardError as error:
+        _stop(str(error), 2)
+    except NumericalError as error:
+        _stop(str(error), 1)
+    except KeyboardInterrupt as stopped:
+        _stop(str(stopped) or "stopped", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _stop(text: str, code: int) -> None:
+    print(f"regard: {text}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,29 @@
+"""`regard quickstart`."""
+
+from pathlib import Path
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(quickstart)
+
+
+def quickstart(
+    out: Path = typer.Option(Path("quickstart"), help="The folder for everything."),
+    scale: str | None = typer.Option(None, help="smoke: in seconds, shows nothing."),
+    as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
+) -> None:
+    """The main job on embedded data: sheets, three arms, a table, a report (five minutes)."""
+    from regard.cli.console import say
+    from regard.cli.show_study import run_and_show
+    from regard.studies.settings import read_study
+
+    run_and_show(read_study("quickstart", scale), out, as_json=as_json)
+    if not as_json:
+        say("")
+        say("Now with your own images, in a folder a class:")
+        say("  regard data import folder PHOTOS --out my.parquet")
+        say("  regard data check my.parquet; regard data describe my.parquet")
+        say("  regard train my.yaml    (the README shows a config)")

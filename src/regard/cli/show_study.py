@@ -1,0 +1,98 @@
+"""What a study shows while it runs and when it is done."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from regard.cli.console import console, print_json, say, table, with_interval
+from regard.cli.console import progress as bars
+from regard.reports import study_report
+from regard.studies.runner import run_study
+from regard.studies.settings import Study
+
+
+class StudyView:
+    """A bar over the epochs of all runs, and a line a finished run."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._bars = bars()
+        self._task = self._bars.add_task(study.name, total=None)
+
+    def __enter__(self) -> "StudyView":
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def sheets(self, done: int, total: int) -> None:
+        """Move the bar while sheets are drawn."""
+        self._bars.update(self._task, description="drawing sheets", completed=done, total=total)
+
+    def epochs(self, done: dict[str, int], total: int) -> None:
+        """Move the bar over epochs."""
+        self._bars.update(
+            self._task,
+            description=f"training {len(done)} runs, epochs",
+            completed=sum(done.values()),
+            total=total * len(done),
+        )
+
+    def finished(self, row: dict[str, Any]) -> None:
+        """Print a run's accuracy on each split."""
+        if row["status"] != "done":
+            self._bars.console.print(f"{row['run']}: {row['error']}", style="red", markup=False)
+            return
+        shown = [f"{split} {row[f'{split}.accuracy']:.3f}" for split in self._study.splits]
+        text = f"{row['run']}: accuracy " + ", ".join(shown) + f" ({row['seconds']:.0f} s)"
+        self._bars.console.print(text, markup=False, highlight=False)
+
+
+def run_and_show(
+    study: Study, out: Path, *, workers: int | None = None, as_json: bool = False
+) -> None:
+    """Run a study, print its tables and write its report."""
+    with StudyView(study) as view:
+        summary = run_study(study, out, view, workers=workers)
+    if as_json:
+        print_json(summary)
+    else:
+        show_summary(study, summary)
+    path = study_report(out)
+    if not as_json:
+        say(f"Report: {path}")
+
+
+def show_summary(study: Study, summary: dict[str, Any]) -> None:
+    """The arms with intervals over seeds, the comparisons, and the controls."""
+    names = [f"{split}.{metric}" for split in study.splits for metric in study.metrics]
+    rows = [
+        [arm, *(with_interval(found.get(name)) for name in names)]
+        for arm, found in summary["arms"].items()
+    ]
+    seeds = len(study.seeds)
+    table(f"Arms, mean over {seeds} seeds with 95% interval", ["arm", *names], rows)
+    rows = [
+        [
+            f"{row['arm']} – {row['against']}",
+            row["metric"],
+            with_interval(row["seeds"]["difference"]) if row["seeds"] else "–",
+            "–" if row["p_holm"] is None else f"{row['p_holm']:.3g}",
+            with_interval(row["images"]["difference"]) if row["images"] else "–",
+            row["verdict"],
+        ]
+        for row in summary["comparisons"]
+    ]
+    columns = ["difference", "metric", "over seeds", "p (Holm)", "over images", "verdict"]
+    table("Differences, paired, with 95% interval", columns, rows, left=2)
+    for arm, found in summary["controls"].items():
+        console.print(
+            f"{arm}: the misplaced regions cover {found['overlap']:.1%} of the true ones",
+            highlight=False,
+        )

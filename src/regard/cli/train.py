@@ -1,0 +1,69 @@
+"""`regard train` and `regard evaluate`."""
+
+from pathlib import Path
+
+import typer
+
+CHANGES = typer.Option([], "--set", help="Change a value of the config: a.b=c. May be repeated.")
+
+
+def add(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(train)
+    app.command()(evaluate)
+
+
+def train(
+    config: Path = typer.Argument(help="A config in YAML; with --resume the run's folder will do."),
+    changes: list[str] = CHANGES,
+    out: Path | None = typer.Option(None, help="The run's folder. Default: runs/NAME-OF-CONFIG."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with a run that was stopped."),
+) -> None:
+    """Train a model into a new folder, or go on with one that was stopped."""
+    from regard.cli.show_run import TrainingView, next_steps
+    from regard.errors import ConfigError
+    from regard.training.config import read_config
+    from regard.training.loop import Interrupted
+    from regard.training.train import resume as go_on
+    from regard.training.train import train as start
+
+    folder = out or (config if config.is_dir() else Path("runs") / config.stem)
+    if resume and changes:
+        raise ConfigError(
+            "regard train --resume",
+            expected="the config that the run began with",
+            found="--set " + changes[0],
+            remedy="train anew into another --out",
+        )
+    with TrainingView() as view:
+        try:
+            if resume:
+                go_on(folder, watcher=view)
+            else:
+                start(read_config(config, changes), folder, folder=config.parent, watcher=view)
+        except Interrupted as stopped:
+            raise KeyboardInterrupt(
+                f"{stopped}; go on with: regard train {folder} --resume"
+            ) from stopped
+    next_steps(folder)
+
+
+def evaluate(
+    run: Path = typer.Argument(help="A run's folder."),
+    split: str = typer.Option("test", help="Of the run's manifest."),
+    checkpoint: str = typer.Option("best", help="best, last or step-N."),
+    as_json: bool = typer.Option(False, "--json", help="Print metrics/SPLIT.json."),
+) -> None:
+    """Predict a split, and write predictions and metrics with 95% intervals."""
+    from regard.cli.console import counter, print_json
+    from regard.cli.show_run import show_metrics
+    from regard.runs.evaluate import evaluate_run, image_paths
+    from regard.runs.run import load_run
+
+    loaded = load_run(run, checkpoint)
+    with counter(f"predicting {split}", len(image_paths(loaded, split))) as shown:
+        values = evaluate_run(loaded, split, progress=shown)
+    if as_json:
+        print_json(values)
+    else:
+        show_metrics(values, loaded.files)

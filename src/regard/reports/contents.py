@@ -1,0 +1,160 @@
+"""What a run's folder holds, read for a report: a missing file is said, and no reason to stop."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+
+from regard.evaluation.table import validate
+from regard.runs.files import load_json, read_json
+from regard.runs.folder import RunFolder
+from regard.runs.log import read_log
+
+T = TypeVar("T")
+_ORDER = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class SplitContents:
+    """What was written about a split.
+
+    Attributes:
+        name: of the split.
+        metrics: of `metrics/SPLIT.json`.
+        predictions: of `predictions/SPLIT.parquet`.
+        scores: of `scores/SPLIT.parquet`, of the method that the config names.
+        missing: what is not there, in words.
+    """
+
+    name: str
+    metrics: Mapping[str, Any] | None
+    predictions: pl.DataFrame | None
+    scores: pl.DataFrame | None
+    missing: tuple[str, ...]
+
+    @property
+    def numbers(self) -> Mapping[str, Any]:
+        """The metrics alone; empty when there are none."""
+        return (self.metrics or {}).get("metrics", {})
+
+
+@dataclass(frozen=True)
+class RunContents:
+    """A run's files.
+
+    Attributes:
+        folder: where it lies.
+        config: the resolved config.
+        environment: versions and machine.
+        epochs: the log's lines of epochs.
+        notes: what the log says to a reader.
+        readings: a line for each time that a split was evaluated.
+        splits: evaluated ones, train, val and test first.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    epochs: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
+    readings: tuple[dict[str, Any], ...]
+    splits: tuple[SplitContents, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return tuple(self.config.get("classes") or ())
+
+    @property
+    def method(self) -> str:
+        """The method of the maps that were scored."""
+        return self.config.get("gaze", {}).get("method", "gradcam")
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose checkpoint is the best one."""
+        best = [record["epoch"] for record in self.epochs if record.get("best")]
+        return best[-1] if best else None
+
+    def split(self, name: str) -> SplitContents | None:
+        """The split of that name, if it was evaluated."""
+        return next((split for split in self.splits if split.name == name), None)
+
+    def read(self, split: str) -> int:
+        """How often the split was evaluated."""
+        return sum(reading.get("split") == split for reading in self.readings)
+
+
+def read_run(folder: Path) -> RunContents:
+    """Read a run's folder.
+
+    Raises:
+        RunError: it has no config.
+    """
+    files = RunFolder(folder)
+    config = files.read_config()
+    method = (config.get("gaze") or {}).get("method")
+    kinds = {"metrics": ".json", "predictions": ".parquet", "scores": ".parquet"}
+    found = {
+        path.stem for kind, suffix in kinds.items() for path in (folder / kind).glob(f"*{suffix}")
+    }
+    names = sorted(found, key=_rank)
+    return RunContents(
+        folder=folder,
+        config=config,
+        environment=_attempt(lambda: read_json(files.environment), {}),
+        epochs=tuple(_attempt(lambda: list(read_log(files.log, "epoch")), [])),
+        notes=tuple(_attempt(lambda: [r["text"] for r in read_log(files.log, "note")], [])),
+        readings=tuple(_attempt(lambda: _lines(files.readings), [])),
+        splits=tuple(_read_split(files, name, method) for name in names),
+    )
+
+
+def _rank(split: str) -> tuple[int, str]:
+    return (_ORDER.index(split) if split in _ORDER else len(_ORDER)), split
+
+
+def _read_split(files: RunFolder, name: str, method: str | None) -> SplitContents:
+    metrics = _attempt(lambda: read_json(files.metrics(name)), None)
+    predictions = _attempt(lambda: validate(_table(files.predictions(name))), None)
+    scores = _attempt(lambda: _scores(files.scores(name), method), None)
+    values = {"metrics": metrics, "predictions": predictions, "scores": scores}
+    missing = [_missing(files, kind, name) for kind, value in values.items() if value is None]
+    return SplitContents(name, metrics, predictions, scores, tuple(missing))
+
+
+def _missing(files: RunFolder, kind: str, name: str) -> str:
+    path: Path = getattr(files, kind)(name)
+    state = "cannot be read" if path.exists() else "is not there"
+    what = {
+        "metrics": "metrics with their intervals are",
+        "predictions": "the confusion matrix, the curves and the errors are",
+        "scores": "where the model looks is",
+    }[kind]
+    return f"{kind}/{path.name} {state}, so {what} left out."
+
+
+def _scores(path: Path, method: str | None) -> pl.DataFrame:
+    """The rows of one method: the config's, else the first."""
+    table = _table(path)
+    methods = table["method"].unique(maintain_order=True).to_list()
+    chosen = method if method in methods else methods[0]
+    return table.filter(pl.col("method") == chosen)
+
+
+def _table(path: Path) -> pl.DataFrame:
+    return pl.read_parquet(path, glob=False)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [load_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _attempt(read: Callable[[], T], otherwise: T) -> T:
+    """What was read, or else a stand-in: a report is made of what there is."""
+    try:
+        return read()
+    except (OSError, ValueError, KeyError, IndexError, TypeError, pl.exceptions.PolarsError):
+        return otherwise

@@ -1,0 +1,84 @@
+"""Figures as SVG inside of the page: its colours, its type, text as text, no address in it."""
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from regard.data.plotting import COLOURS, GRID, GREY, INK, MUTED, figure, style
+
+PAPER = "#ffffff"
+# Each is a variable of the page's style sheet, so that figures change with light and dark.
+_VARIABLES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--line",
+    PAPER: "--paper",
+    **{colour: f"--c{tone}" for tone, colour in enumerate(COLOURS)},
+}
+_PIXEL = 1 / 96  # inches
+SMALL = (340, 230)
+
+
+@contextmanager
+def canvas(width: int = SMALL[0], height: int = SMALL[1]) -> Iterator[Figure]:
+    """An empty figure of this size in CSS pixels, to be drawn in and given to `inline`."""
+    with style(), matplotlib.rc_context({"svg.fonttype": "none", "path.simplify_threshold": 0.5}):
+        yield figure(width * _PIXEL, height * _PIXEL)
+
+
+def plot(drawn: Figure, x: str, y: str = "") -> Axes:
+    """The figure's only axes, with names and a light grid."""
+    axes = drawn.add_subplot()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(axis="y")
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    return axes
+
+
+def colour(tone: int) -> str:
+    """The series' colour; -1 is grey."""
+    return GREY if tone < 0 else COLOURS[tone % len(COLOURS)]
+
+
+def inline(drawn: Figure, alt: str) -> Markup:
+    """The figure as an `svg` element with a text alternative."""
+    file = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    drawn.savefig(file, format="svg", metadata=nothing, transparent=True)
+    text = file.getvalue()
+    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
+    # Labels cannot hold a bare < or >, so a tag's attributes are told from text by these.
+    text = re.sub(r"<[^>]*>", lambda tag: _themed(tag[0]), text)
+    name = "f" + hashlib.sha256(text.encode()).hexdigest()[:8]
+    text = re.sub(r"<[^>]*>", lambda tag: _own_names(tag[0], name), text)
+    text = re.sub(r"\s*\n\s*", "\n", text)
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1))
+
+
+def _themed(tag: str) -> str:
+    if tag.startswith("<svg"):
+        box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', tag)
+        assert box is not None
+        width, height = (round(float(side) * 96 / 72) for side in box.groups())
+        return f'<svg viewBox="{box[0][9:-1]}" width="{width}" height="{height}">'
+    for value, variable in _VARIABLES.items():
+        tag = tag.replace(value, f"var({variable})")
+    # Groups are named in the same way in every figure, and nothing refers to them.
+    tag = re.sub(r'^<g id="[^"]*"', "<g", tag)
+    return re.sub(r" xmlns(:\w+)?=\"[^\"]*\"", "", tag)
+
+
+def _own_names(tag: str, name: str) -> str:
+    """Names of clips and markers that no other figure of the page has."""
+    tag = re.sub(r' id="([^"]+)"', rf' id="{name}-\1"', tag)
+    return re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", tag)

@@ -1,0 +1,132 @@
+"""Numbers and lists as a reader wants them."""
+
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from regard.runs.files import NON_FINITE
+from regard.scores.base import SCORES
+
+NONE = "–"
+_NAMES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "precision_macro": "Macro precision",
+    "recall_macro": "Macro recall",
+    "f1_macro": "Macro F1",
+    "roc_auc": "ROC AUC",
+    "average_precision": "Average precision",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "log_loss": "Log loss",
+    "cross_entropy": "Cross-entropy",
+    "brier": "Brier score",
+    "ece": "Calibration error",
+    "loss": "Loss",
+    "iou": "IoU",
+    "hagtr": "HAGTR",
+    "magtr": "MAGTR",
+    "mangtr": "MANGTR",
+    "dead_maps": "Dead maps",
+}
+_ABOUT = {
+    "accuracy": "share of the images named rightly",
+    "balanced_accuracy": "mean over the classes of the share named rightly",
+    "precision_macro": "mean over the classes of precision",
+    "recall_macro": "mean over the classes of recall",
+    "f1_macro": "mean over the classes of F1",
+    "roc_auc": "chance that a right image ranks above a wrong one; 0.5 is guessing",
+    "average_precision": "area under the precision-recall curve",
+    "precision": "of those named so, the share that is",
+    "recall": "of those that are, the share named so",
+    "f1": "harmonic mean of precision and recall",
+    "log_loss": "minus the log probability of the label, in nats",
+    "brier": "squared distance of the probabilities from the truth",
+    "ece": "mean gap between confidence and accuracy",
+    "dead_maps": "share of the maps that are zero everywhere",
+}
+LOWER = frozenset({"log_loss", "brier", "ece", "dead_maps", "loss", "cross_entropy"})
+
+
+def real(value: Any) -> float:
+    """A number of a JSON file; NaN for none."""
+    if isinstance(value, str):
+        return NON_FINITE.get(value, math.nan)
+    return math.nan if value is None else float(value)
+
+
+def decimal(value: Any, digits: int = 3) -> str:
+    """With so many digits after the point, a true minus, and a dash for none."""
+    x = real(value)
+    if not math.isfinite(x):
+        return NONE if math.isnan(x) else "∞" if x > 0 else "−∞"
+    return f"{x:,.{digits}f}".replace("-", "−")
+
+
+def signed(value: Any, digits: int = 3) -> str:
+    """As `decimal`, always with a sign."""
+    text = decimal(value, digits)
+    return text if text == NONE or text.startswith("−") else f"+{text}"
+
+
+def percent(value: Any, digits: int = 1) -> str:
+    """A share as per cent."""
+    text = decimal(real(value) * 100, digits)
+    return text if text == NONE else f"{text} %"
+
+
+def count(value: int, one: str, many: str | None = None) -> str:
+    """`1 image`, `1,200 images`."""
+    return f"{value:,} {one if value == 1 else many or one + 's'}"
+
+
+def times(value: int) -> str:
+    """`once`, `twice`, `5 times`."""
+    return {0: "never", 1: "once", 2: "twice"}.get(value, f"{value} times")
+
+
+def between(interval: Mapping[str, Any], show: Any = decimal) -> str:
+    """`0.443 to 0.634`, or a dash where there is no interval."""
+    low, high = real(interval.get("low")), real(interval.get("high"))
+    if math.isnan(low) or math.isnan(high):
+        return NONE
+    return f"{show(low)} to {show(high)}".replace(" % to", " to")
+
+
+def p_value(value: Any) -> str:
+    """Three digits, and `< 0.001` below."""
+    p = real(value)
+    return "< 0.001" if p < 0.001 else decimal(p)
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """`a, b and c`; of many the first, and how many more."""
+    shown = list(names[:most])
+    if len(names) > most:
+        return ", ".join(shown) + f" and {len(names) - most:,} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def title(metric: str) -> str:
+    """A metric's or a score's name."""
+    if metric.startswith("loss."):
+        return f"Guidance: {metric[5:]}"
+    return _NAMES.get(metric) or metric.replace("_", " ").capitalize()
+
+
+def about(metric: str) -> str:
+    """One line on what a metric or a score is."""
+    if metric in SCORES:
+        text = inspect.getdoc(SCORES[metric].formula) or ""
+        line = text.split(".\n")[0].split("\n\n")[0].rstrip(".")
+        return " ".join(line.split())
+    return _ABOUT.get(metric, "")
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a smaller number is the better one."""
+    if metric in SCORES:
+        return SCORES[metric].better == "lower"
+    return metric in LOWER or metric.startswith("loss.")

@@ -1,0 +1,1 @@
+"""Studies: arms x seeds under one protocol, and the recipes that are shipped."""

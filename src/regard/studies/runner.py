@@ -1,0 +1,191 @@
+"""Run a study: every arm with every seed, in parallel processes, resumable."""
+
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+import yaml
+
+from regard.errors import RunError
+from regard.runs.evaluate import write_table
+from regard.runs.files import write_json, write_yaml
+from regard.runs.folder import locked
+from regard.runs.log import read_log
+from regard.studies.arm import run_arm
+from regard.studies.settings import Study, arm_config
+from regard.studies.summary import summarise
+from regard.synthetic.sheets import write_sheets
+from regard.training.config import Config
+
+# A process with torch, a small net and its data takes about this much.
+PROCESS_MB = 1200
+
+
+class StudyWatcher(Protocol):
+    """Who wants to see how a study goes."""
+
+    def sheets(self, done: int, total: int) -> None:
+        """While synthetic sheets are drawn."""
+        ...
+
+    def epochs(self, done: dict[str, int], total: int) -> None:
+        """Several times a second: epochs done by run, and a run's number of them."""
+        ...
+
+    def finished(self, row: dict[str, Any]) -> None:
+        """After each run, with its row of the results."""
+        ...
+
+
+def run_study(
+    study: Study, out: Path, watcher: StudyWatcher, *, workers: int | None = None
+) -> dict[str, Any]:
+    """Run what is not done yet, and write `results.parquet` and `summary.json`.
+
+    Args:
+        study: what to run.
+        out: the study's folder; one of this very study goes on where it was.
+        watcher: told of progress.
+        workers: processes; None: as many as cores and memory allow.
+
+    Returns:
+        The summary.
+
+    Raises:
+        RunError: the folder is of another study, or every run failed.
+        ConfigError: an arm's config is wrong; nothing is run then.
+    """
+    with locked(out):
+        jobs = len(study.arms) * len(study.seeds)
+        workers = workers or _workers(jobs)
+        manifest = None if study.data.sheets is None else "sheets/manifest.parquet"
+        threads = max(1, _cores() // workers)
+        configs = {
+            (arm, seed): arm_config(study, arm, seed, manifest, threads)
+            for seed in study.seeds
+            for arm in study.arms
+        }
+        _claim(study, out)
+        _make_data(study, out, watcher)
+        rows = list(_run_all(study, out, configs, workers, watcher))
+        return conclude(study, out, rows)
+
+
+def conclude(study: Study, out: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Write the table of runs and the summary."""
+    order = {arm: i for i, arm in enumerate(study.arms)}
+    rows = sorted(rows, key=lambda row: (order[row["arm"]], row["seed"]))
+    results = pl.DataFrame(rows, infer_schema_length=None)
+    write_table(out / "results.parquet", results)
+    failed = [row for row in rows if row["status"] != "done"]
+    if len(failed) == len(rows):
+        raise RunError(
+            str(out),
+            expected="at least one run that works",
+            found=f"{len(failed)} failed, the first with: {failed[0]['error']}",
+            remedy="mend that and start the same command again",
+        )
+    summary = summarise(study, results, out)
+    write_json(out / "summary.json", summary)
+    return summary
+
+
+def _run_all(
+    study: Study,
+    out: Path,
+    configs: dict[tuple[str, int], Config],
+    workers: int,
+    watcher: StudyWatcher,
+) -> Iterator[dict[str, Any]]:
+    context = multiprocessing.get_context("spawn")
+    epochs = max(config.training.epochs for config in configs.values())
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        names: dict[Future, tuple[str, int]] = {}
+        for (arm, seed), config in configs.items():
+            place = out / _folder(arm, seed)
+            names[pool.submit(run_arm, config, place, study.splits, out)] = (arm, seed)
+        try:
+            yield from _collect(names, out, epochs, watcher)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _collect(
+    names: dict[Future, tuple[str, int]], out: Path, epochs: int, watcher: StudyWatcher
+) -> Iterator[dict[str, Any]]:
+    waiting = set(names)
+    while waiting:
+        done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+        for future in done:
+            row = _row(future, *names[future])
+            watcher.finished(row)
+            yield row
+        watcher.epochs({_folder(*key): _epochs(out, *key) for key in names.values()}, epochs)
+
+
+def _row(future: Future, arm: str, seed: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"arm": arm, "seed": seed, "run": _folder(arm, seed)}
+    error = future.exception()
+    if error is not None:
+        return row | {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+    return row | {"status": "done", "error": None} | future.result()
+
+
+def _folder(arm: str, seed: int) -> str:
+    return f"runs/{arm}-seed{seed}"
+
+
+def _epochs(out: Path, arm: str, seed: int) -> int:
+    return sum(1 for _ in read_log(out / _folder(arm, seed) / "log.jsonl", "epoch"))
+
+
+def _claim(study: Study, out: Path) -> None:
+    """Write `study.yaml`, or check that the folder is of this study; more seeds may join."""
+    path, values = out / "study.yaml", study.model_dump(mode="json", exclude={"scales"})
+    if path.is_file():
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        other = [k for k in values if k != "seeds" and before.get(k) != values[k]]
+        if other:
+            raise RunError(
+                str(out),
+                expected="a new folder, or one of this study",
+                found=f"a study that differs in {', '.join(other)}",
+                remedy="choose another --out",
+            )
+    elif (out / "runs").exists():
+        raise RunError(
+            str(out), expected="a new folder", found="runs", remedy="choose another --out"
+        )
+    write_yaml(path, values)
+
+
+def _make_data(study: Study, out: Path, watcher: StudyWatcher) -> None:
+    """Draw the sheets, whole or not at all."""
+    how, final = study.data.sheets, out / "sheets"
+    if how is None or final.is_dir():
+        return
+    partial = out / ".sheets.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    write_sheets(partial, **how.model_dump(), progress=watcher.sheets)
+    partial.rename(final)
+
+
+def _workers(jobs: int) -> int:
+    return max(1, min(jobs, _cores(), _free_mb() // PROCESS_MB))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _free_mb() -> int:
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    except (ValueError, OSError):
+        return 4 * PROCESS_MB

@@ -1,0 +1,149 @@
+"""What a study is: a YAML file of arms, seeds and a base config."""
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from regard.data.settings import Settings
+from regard.errors import ConfigError, near
+from regard.training.config import Config, merged, parse, parse_config, read_mapping
+
+
+class Sheets(Settings):
+    """Synthetic herbarium sheets, made into the study's folder.
+
+    Attributes:
+        counts: sheets a split.
+        size: (height, width), pixels.
+        shortcut: probability that the stamp's colour agrees with the class.
+        thorn: how clear the thorns are.
+        seed: of the drawing.
+    """
+
+    counts: dict[str, int]
+    size: tuple[int, int] = (288, 216)
+    shortcut: float = Field(default=0.95, ge=0.5, le=1)
+    thorn: float = 1.0
+    seed: int = 42
+
+
+class Sources(Settings):
+    """Where the samples come from, when the study makes them.
+
+    Attributes:
+        sheets: synthetic herbarium sheets.
+    """
+
+    sheets: Sheets | None = None
+
+
+class Study(Settings):
+    """Arms x seeds, compared under one protocol.
+
+    Attributes:
+        name, title, about: for people.
+        data: what to make; None: `base.data.manifest` names a manifest.
+        base: the config that all arms share.
+        arms: name to what differs from the base.
+        baseline: arm that the others are compared with.
+        comparisons: pairs (arm, against); None: every arm against the baseline.
+        seeds: of the trainings, the same for every arm.
+        splits: that the trained nets are evaluated on.
+        metrics: that are compared, on each split.
+        scales: name to what differs at that scale.
+    """
+
+    name: str
+    title: str = ""
+    about: str = ""
+    data: Sources = Sources()
+    base: dict[str, Any]
+    arms: dict[str, dict[str, Any]] = Field(min_length=1)
+    baseline: str
+    comparisons: tuple[tuple[str, str], ...] | None = None
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    splits: tuple[str, ...] = ("test",)
+    metrics: tuple[str, ...] = ("accuracy", "energy", "energy_gain")
+    scales: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names(self) -> "Study":
+        named = [self.baseline, *(arm for pair in self.comparisons or () for arm in pair)]
+        for arm in named:
+            if arm not in self.arms:
+                raise ValueError(f"unknown arm {arm!r}; {near(arm, self.arms)}")
+        for arm in self.arms:
+            if not arm.replace("-", "").replace("_", "").isalnum():
+                raise ValueError(f"arm {arm!r}: letters, digits, - and _ only")
+        return self
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The comparisons, (arm, against)."""
+        if self.comparisons is not None:
+            return self.comparisons
+        return tuple((arm, self.baseline) for arm in self.arms if arm != self.baseline)
+
+
+def recipes() -> dict[str, Path]:
+    """The recipes that are shipped, name to file."""
+    folder = Path(str(resources.files("regard.studies") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_study(name: str | Path, scale: str | None = None, seeds: int | None = None) -> Study:
+    """A study from a YAML file or a recipe's name, at a scale and with so many seeds.
+
+    Raises:
+        ConfigError: no such file or recipe, an unknown scale, arm or key.
+    """
+    known = recipes()
+    path = known.get(str(name), Path(name))
+    if not path.is_file():
+        raise ConfigError(
+            f"study {name}",
+            expected="a YAML file or a recipe",
+            found="neither",
+            remedy=near(str(name), known),
+        )
+    values = read_mapping(path)
+    if scale is not None:
+        scales = values.get("scales") or {}
+        if scale not in scales:
+            raise ConfigError(
+                f"study {name}, scale",
+                expected="one of " + (", ".join(scales) or "none"),
+                found=repr(scale),
+                remedy="leave --scale out, or choose one of these",
+            )
+        values = merged(values, scales[scale] or {})
+    if seeds is not None:
+        values["seeds"] = list(range(seeds))
+    study = parse(Study, values, str(path))
+    return study.model_copy(update={"base": _from_here(study.base, path.parent)})
+
+
+def _from_here(base: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The base config with its paths, which start from the study's file, made absolute."""
+    base = merged(base, {})
+    for section, name in (("data", "manifest"), ("model", "weights")):
+        value = base.get(section, {}).get(name)
+        if isinstance(value, str) and value not in ("pretrained", "bundled"):
+            base[section][name] = str((folder / value).resolve())
+    return base
+
+
+def arm_config(study: Study, arm: str, seed: int, manifest: str | None, threads: int) -> Config:
+    """The config of one run.
+
+    Raises:
+        ConfigError: an arm overrides an unknown key, or a value is of the wrong kind.
+    """
+    own: Mapping[str, Any] = {"training": {"seed": seed, "threads": threads}}
+    if manifest is not None:
+        own = merged(own, {"data": {"manifest": manifest}})
+    values = merged(merged(study.base, study.arms[arm]), own)
+    return parse_config(values, f"study {study.name}, arm {arm}")

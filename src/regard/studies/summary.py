@@ -1,0 +1,142 @@
+"""From one row a run to what can be said of the arms."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from regard.data.regions import overlap
+from regard.data.samples import Samples
+from regard.data.source import samples_of
+from regard.evaluation.intervals import student_interval
+from regard.evaluation.paired import holm, paired_bootstrap, paired_student
+from regard.runs.run import load_run
+from regard.studies.settings import Study
+
+LEVEL = 0.05
+
+
+def summarise(study: Study, results: pl.DataFrame, folder: Path) -> dict[str, Any]:
+    """Arms with intervals over seeds, paired comparisons, and what the controls were.
+
+    Args:
+        study: the study.
+        results: one row a run.
+        folder: that the runs' paths start from.
+    """
+    done = results.filter(pl.col("status") == "done")
+    metrics = [name for name in results.columns if "." in name]
+    return {
+        "arms": {arm: _arm(done.filter(pl.col("arm") == arm), metrics) for arm in study.arms},
+        "comparisons": compare(study, done, folder),
+        "controls": controls(study, done, folder),
+    }
+
+
+def _arm(rows: pl.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
+    """Mean, standard deviation and Student's interval over seeds, by metric."""
+    found = {}
+    for name in metrics:
+        values = rows[name].cast(pl.Float64).to_numpy()
+        spread = float(np.nanstd(values, ddof=1)) if np.isfinite(values).sum() > 1 else None
+        found[name] = student_interval(values).as_dict() | {"sd": spread}
+    return found
+
+
+def compare(study: Study, done: pl.DataFrame, folder: Path) -> list[dict[str, Any]]:
+    """Every comparison on every metric: paired by seed, and by image over the seeds' means.
+
+    The p-values over seeds of one metric's comparisons are corrected together (Holm).
+    """
+    found = []
+    for split in study.splits:
+        for metric in study.metrics:
+            name = f"{split}.{metric}"
+            if name not in done.columns:
+                continue
+            rows = [_pair(done, *pair, split, metric, folder) for pair in study.pairs]
+            for row, p in zip(rows, _corrected(rows), strict=True):
+                row["p_holm"] = p
+                row["verdict"] = verdict(row)
+            found += rows
+    return found
+
+
+def _pair(
+    done: pl.DataFrame, arm: str, against: str, split: str, metric: str, folder: Path
+) -> dict[str, Any]:
+    name = f"{split}.{metric}"
+    columns = ["seed", "run", pl.col(name).cast(pl.Float64)]
+    own = done.filter(pl.col("arm") == arm).select(columns)
+    both = own.join(
+        done.filter(pl.col("arm") == against).select(columns), on="seed", suffix="_against"
+    ).sort("seed")
+    first, second = both[f"{name}_against"].to_numpy(), both[name].to_numpy()
+    by_image = None
+    if len(both):
+        a = _by_image(both["run_against"].to_list(), split, metric, folder)
+        b = _by_image(both["run"].to_list(), split, metric, folder)
+        if a is not None and b is not None:
+            by_image = paired_bootstrap(a, b).as_dict()
+    return {
+        "arm": arm,
+        "against": against,
+        "metric": name,
+        "seeds": paired_student(first, second).as_dict() if len(both) else None,
+        "images": by_image,
+    }
+
+
+def _by_image(runs: Sequence[str], split: str, metric: str, folder: Path) -> np.ndarray | None:
+    """An image's mean over the seeds, for what is measured image by image; else None."""
+    kind, column = ("predictions", "correct") if metric == "accuracy" else ("scores", metric)
+    found = []
+    for run in runs:
+        path = folder / run / kind / f"{split}.parquet"
+        if not path.is_file() or column not in pl.read_parquet_schema(path):
+            return None
+        table = pl.read_parquet(path, columns=["index", column]).sort("index")
+        found.append(table[column].cast(pl.Float64).to_numpy())
+    return np.mean(found, axis=0)
+
+
+def _corrected(rows: Sequence[dict[str, Any]]) -> list[float | None]:
+    raw = [row["seeds"]["p_value"] if row["seeds"] else None for row in rows]
+    known = [p for p in raw if p is not None]
+    adjusted = iter(holm(known).tolist() if known else [])
+    return [None if p is None else next(adjusted) for p in raw]
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """`higher`, `lower`, or `no difference shown`: over seeds, corrected, at 5 %."""
+    p = row["p_holm"]
+    if p is None or p >= LEVEL:
+        return "no difference shown"
+    return "higher" if row["seeds"]["difference"]["value"] > 0 else "lower"
+
+
+def controls(study: Study, done: pl.DataFrame, folder: Path) -> dict[str, Any]:
+    """For arms with misplaced regions, how much of the own region the misplaced one covers."""
+    found = {}
+    for arm in study.arms:
+        runs = done.filter(pl.col("arm") == arm)["run"].to_list()
+        if not runs:
+            continue
+        run = load_run(folder / runs[0])
+        if run.config["guidance"]["regions"] != "misplaced":
+            continue
+        samples = samples_of(run.manifest(), "train", run.classes, run.data.views)
+        seed = run.config["training"]["seed"]
+        own, moved = (
+            Samples(samples, run.transform, regions=kind, seed=seed)
+            for kind in ("own", "misplaced")
+        )
+        shares = [
+            float(overlap(a, b))
+            for a, b in ((own.region(s), moved.region(s)) for s in samples)
+            if a is not None and b is not None
+        ]
+        found[arm] = {"overlap": float(np.nanmean(shares)) if shares else None}
+    return found
