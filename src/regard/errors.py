@@ -12,6 +12,7 @@ NumericalError               training blew up; the last good checkpoint is kept
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class RegardError(ValueError):
@@ -21,6 +22,19 @@ class RegardError(ValueError):
         self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
         line = f"{where}: expected {expected}, found {found}; {remedy}"
         super().__init__(" ".join(line.split()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors of worker processes reach the user through pickle.
+        fields = (self.where, self.expected, self.found, self.remedy)
+        return _again, (type(self), *fields)
+
+
+def _again(
+    kind: type[RegardError], where: str, expected: str, found: str, remedy: str
+) -> RegardError:
+    error = kind.__new__(kind)
+    RegardError.__init__(error, where, expected=expected, found=found, remedy=remedy)
+    return error
 
 
 class DataError(RegardError):

@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -171,7 +172,7 @@ def test_a_file_name_is_no_pattern(tmp_path, name):
 def test_classes_stand_in_natural_order_without_missing_ones():
     labels = ["b", "10", None, "9", "-1", "2.5", "a", "10"]
     table = pl.DataFrame({"image": list("abcdefgh"), "label": labels})
-    assert Manifest(table, None).classes == ("-1", "2.5", "9", "10", "a", "b")
+    assert Manifest(table, Path()).classes == ("-1", "2.5", "9", "10", "a", "b")
 
 
 def test_classes_named_nan_or_inf_are_words_and_leave_the_order_alone():
@@ -242,8 +243,8 @@ def test_an_unknown_split_lists_the_near_ones(tmp_path):
 
 
 def test_regions_are_there_if_any_sample_has_one():
-    assert not manifest_from_rows([{"image": "a"}], None).has_regions
+    assert not manifest_from_rows([{"image": "a"}], Path()).has_regions
     table = pl.DataFrame({"image": ["a", "b"], "region": [None, None]})
-    assert not Manifest(checked(table, "m"), None).has_regions
-    assert manifest_from_rows([{"image": "a"}, {"image": "b", "boxes": []}], None).has_regions
-    assert manifest_from_rows([{"image": "a", "avoid": "s.png"}], None).has_regions
+    assert not Manifest(checked(table, "m"), Path()).has_regions
+    assert manifest_from_rows([{"image": "a"}, {"image": "b", "boxes": []}], Path()).has_regions
+    assert manifest_from_rows([{"image": "a", "avoid": "s.png"}], Path()).has_regions

@@ -23,7 +23,8 @@ def slow_mask(boxes, height, width):
                 for x in range(width)
             ]
             for y in range(height)
-        ]
+        ],
+        dtype=torch.float32,
     )
 
 

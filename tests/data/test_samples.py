@@ -73,7 +73,7 @@ def test_a_batch_holds_views_labels_rows_and_regions(folder):
 
 def test_without_any_region_there_are_none(folder):
     assert one(sample(folder)).regions is None
-    assert one(sample(folder, boxes=((0, 0, 9, 9),)), regions="none").regions is None
+    assert one(sample(folder, boxes=((0.0, 0.0, 9.0, 9.0),)), regions="none").regions is None
 
 
 def test_a_sample_with_no_boxes_is_present_and_empty(folder):

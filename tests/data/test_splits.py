@@ -1,4 +1,5 @@
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -14,7 +15,7 @@ def manifest(labels, groups=None, **columns):
     table = {"image": [f"{i}.jpg" for i in range(len(labels))], "label": labels, **columns}
     if groups is not None:
         table["group"] = groups
-    return Manifest(checked(pl.DataFrame(table), "m"), None)
+    return Manifest(checked(pl.DataFrame(table), "m"), Path())
 
 
 def counts(parts, label):
@@ -131,7 +132,7 @@ def test_samples_without_a_group_are_dealt_singly():
 def test_samples_of_several_labels_are_stratified_by_their_set():
     several = [["a"], ["a", "b"]] * 50
     table = pl.DataFrame({"image": [str(i) for i in range(100)], "labels": several})
-    parts = split(Manifest(checked(table, "m"), None), "80/20").table
+    parts = split(Manifest(checked(table, "m"), Path()), "80/20").table
     test = parts.filter(pl.col("split") == "test")["labels"].to_list()
     assert (len(test), test.count(["a"])) == (20, 10)
 

@@ -15,14 +15,13 @@ def import_(
     format: str = typer.Argument(help="folder, csv, pairs or voc (see: regard list importers)."),
     src: Path = typer.Argument(help="What to import."),
     out: Path = typer.Option(..., help="The manifest to write, .parquet or .csv."),
-    split: str | None = typer.Option(
-        None,
-        help="Shares such as 70/15/15 or 80/20. Default: the source's own splits, or 70/15/15.",
+    shares: str | None = typer.Option(
+        None, help="Split anew: 70/15/15, 80/20 ... Default: the source's splits, or 70/15/15."
     ),
     seed: int = typer.Option(42, help="Of the split."),
     force: bool = typer.Option(False, help="Replace an existing manifest."),
 ) -> None:
-    """Import images with their labels and regions.
+    """Make a manifest from images.
 
     Options of the format follow as --name value, for example:
     regard data import csv labels.csv --out m.parquet --label species --region 'masks/{stem}.png'
@@ -41,8 +40,8 @@ def import_(
     out.parent.mkdir(parents=True, exist_ok=True)
     options = importer_options(importer, format, context.args)
     manifest = importer(src, root=out.parent.resolve(), **options)
-    if split is not None or "split" not in manifest.table.columns:
-        manifest = assign(manifest, split or "70/15/15", seed)
+    if shares is not None or "split" not in manifest.table.columns:
+        manifest = assign(manifest, shares or "70/15/15", seed)
     manifest.write(out)
     counts = manifest.table["split"].value_counts(sort=True).rows()
     say(
@@ -59,7 +58,11 @@ def check(
     near: bool = typer.Option(True, help="Look for exact and near duplicates, too."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Find what would stop a training or spoil its numbers; exit 1 if there are errors."""
+    """Find what is wrong with a manifest.
+
+    Decodes every file, looks for duplicates across splits, and writes bad_files.csv. Exit
+    code 1 if there are errors.
+    """
     from regard.cli.console import bar
     from regard.cli.show_data import show_check
     from regard.data.checks import check as run_checks
@@ -86,7 +89,10 @@ def describe(
     out: Path | None = typer.Option(None, help="Folder for plots. Default: beside the manifest."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Count classes, sizes and regions, and draw them with a sheet of samples."""
+    """Show what is in a manifest.
+
+    Counts classes, sizes and regions, and draws them with a sheet of samples.
+    """
     from regard.cli.console import bar
     from regard.cli.show_data import show_description
     from regard.data.describe import describe as measure
@@ -110,7 +116,10 @@ def sheets(
     thorn: float = typer.Option(1.0, help="How clear the thorns are, 0 to 2."),
     seed: int = typer.Option(42, help="Of the drawing."),
 ) -> None:
-    """Draw synthetic herbarium sheets: thorny or smooth plants, and a stamp that misleads."""
+    """Draw synthetic herbarium sheets.
+
+    Thorny or smooth plants, and a stamp whose colour tells the class too often.
+    """
     from regard.cli.console import bar, say
     from regard.synthetic.sheets import write_sheets
 

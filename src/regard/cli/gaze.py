@@ -23,7 +23,10 @@ def explain(
     out: Path | None = typer.Option(None, help="A folder. Default: RUN/explanations."),
     as_json: bool = typer.Option(False, "--json", help="Print what was written."),
 ) -> None:
-    """Draw where the net looks: an overlay an image and method, and the maps themselves."""
+    """Draw where a net looks.
+
+    Writes an overlay for each image and method, and the maps themselves.
+    """
     from regard.cli.console import counter, print_json, say
     from regard.runs.explain import explain_images, images_of
     from regard.runs.run import load_run
@@ -47,7 +50,10 @@ def score(
     checkpoint: str = typer.Option("best", help="best, last or step-N."),
     as_json: bool = typer.Option(False, "--json", help="Print the means with intervals."),
 ) -> None:
-    """Score the maps against the regions: one row an image and method, and the means."""
+    """Score maps against regions.
+
+    Writes scores/SPLIT.parquet, one row an image and method, and prints the means.
+    """
     from regard.cli.console import counter, print_json, say
     from regard.cli.show_run import show_gaze
     from regard.evaluation.settings import Gaze

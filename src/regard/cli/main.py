@@ -12,6 +12,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help comes in a third of the time
 )
 quickstart.add(app)
 app.add_typer(data.app, name="data")

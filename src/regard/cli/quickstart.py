@@ -15,7 +15,11 @@ def quickstart(
     scale: str | None = typer.Option(None, help="smoke: in seconds, shows nothing."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
 ) -> None:
-    """The main job on embedded data: sheets, three arms, a table, a report (five minutes)."""
+    """Run the main job on embedded data.
+
+    Draws herbarium sheets, trains three arms over several seeds, and prints a table and the
+    path of a report. Takes about five minutes on two cores.
+    """
     from regard.cli.console import say
     from regard.cli.show_study import run_and_show
     from regard.studies.settings import read_study

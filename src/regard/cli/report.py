@@ -14,7 +14,10 @@ def report(
     folder: Path = typer.Argument(help="A run's or a study's folder."),
     out: Path | None = typer.Option(None, help="Default: report.html in the folder."),
 ) -> None:
-    """Write one HTML file that opens offline, from the folder's files alone."""
+    """Write an HTML report.
+
+    One file that opens offline, made from the folder's files alone.
+    """
     from regard.cli.console import say
     from regard.reports import report as write
 

@@ -28,7 +28,7 @@ def show_check(
         for (severity, kind), count in sorted(counts.items())
     ]
     if rows:
-        table("Problems", ["severity", "kind", "count", "first"], rows, left=2)
+        table("Problems", ["severity", "kind", "count", "first"], rows, left=4)
     _show_duplicates(same)
     errors = sum(p.severity == "error" for p in problems)
     say(f"{errors} errors, {len(problems) - errors} warnings; all of them in {path}")
@@ -36,7 +36,8 @@ def show_check(
 
 def _where(problem: Problem) -> str:
     place = f"row {problem.row}, " if problem.row is not None else ""
-    return f"{place}{problem.file or ''} {problem.detail}".strip()
+    name = Path(problem.file).name if problem.file else ""
+    return f"{place}{name} {problem.detail}".strip()
 
 
 def _show_duplicates(same: Sequence[Duplicates]) -> None:
@@ -48,7 +49,7 @@ def _show_duplicates(same: Sequence[Duplicates]) -> None:
             "exact" if group.exact else "near",
             " ".join(group.splits),
             " | ".join(group.labels),
-            " ".join(group.files[:3]) + (" …" if len(group.files) > 3 else ""),
+            " ".join(Path(f).name for f in group.files[:3]) + " …" * (len(group.files) > 3),
         ]
         for group in [*leaks, *(g for g in same if not g.leak)][:SHOWN]
     ]

@@ -18,7 +18,11 @@ def study(
     workers: int | None = typer.Option(None, help="Processes. Default: what fits the machine."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
 ) -> None:
-    """Train every arm with every seed, compare them and report; goes on where it was stopped."""
+    """Compare arms over seeds.
+
+    Trains every arm with every seed, compares them and reports; started again, it goes on
+    where it was stopped.
+    """
     from regard.cli.show_study import run_and_show
     from regard.studies.settings import read_study
 

@@ -19,7 +19,10 @@ def train(
     out: Path | None = typer.Option(None, help="The run's folder. Default: runs/NAME-OF-CONFIG."),
     resume: bool = typer.Option(False, "--resume", help="Go on with a run that was stopped."),
 ) -> None:
-    """Train a model into a new folder, or go on with one that was stopped."""
+    """Train a model.
+
+    Into a new folder; with --resume go on with one that was stopped.
+    """
     from regard.cli.show_run import TrainingView, next_steps
     from regard.errors import ConfigError
     from regard.training.config import read_config
@@ -54,7 +57,10 @@ def evaluate(
     checkpoint: str = typer.Option("best", help="best, last or step-N."),
     as_json: bool = typer.Option(False, "--json", help="Print metrics/SPLIT.json."),
 ) -> None:
-    """Predict a split, and write predictions and metrics with 95% intervals."""
+    """Predict a split and measure.
+
+    Writes predictions/SPLIT.parquet and metrics/SPLIT.json, with 95% intervals over images.
+    """
     from regard.cli.console import counter, print_json
     from regard.cli.show_run import show_metrics
     from regard.runs.evaluate import evaluate_run, image_paths

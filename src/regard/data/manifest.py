@@ -105,7 +105,7 @@ class Manifest:
             )
         return rows
 
-    def write(self, path: Path) -> Path:
+    def write(self, path: str | Path) -> Path:
         """Write parquet or CSV (lists as JSON) in one atomic step; returns the path.
 
         In another folder than `root`, relative paths are rewritten to lead to the same files.

@@ -136,7 +136,7 @@ def boxes_to_mask(boxes: Tensor, size: Size) -> Float[Tensor, "H W"]:
     """
     height, width = size
     mask = torch.zeros(height, width)
-    for xmin, ymin, xmax, ymax in boxes.tolist():
+    for xmin, ymin, xmax, ymax in boxes.double().tolist():
         columns, across = _coverage(xmin, xmax, width)
         rows, down = _coverage(ymin, ymax, height)
         inside = mask[rows, columns]

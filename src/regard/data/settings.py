@@ -32,15 +32,15 @@ class Augment(Settings):
         hue: as a share of the colour circle, at most 0.5.
     """
 
-    rotate: float = Field(default=0, ge=0, le=180)
-    flip: float = Field(default=0, ge=0, le=1)
-    flip_vertical: float = Field(default=0, ge=0, le=1)
-    zoom: float = Field(default=0, ge=0, lt=1)
-    translate: float = Field(default=0, ge=0, lt=1)
-    brightness: float = Field(default=0, ge=0, lt=1)
-    contrast: float = Field(default=0, ge=0, lt=1)
-    saturation: float = Field(default=0, ge=0, lt=1)
-    hue: float = Field(default=0, ge=0, le=0.5)
+    rotate: float = Field(default=0.0, ge=0, le=180)
+    flip: float = Field(default=0.0, ge=0, le=1)
+    flip_vertical: float = Field(default=0.0, ge=0, le=1)
+    zoom: float = Field(default=0.0, ge=0, lt=1)
+    translate: float = Field(default=0.0, ge=0, lt=1)
+    brightness: float = Field(default=0.0, ge=0, lt=1)
+    contrast: float = Field(default=0.0, ge=0, lt=1)
+    saturation: float = Field(default=0.0, ge=0, lt=1)
+    hue: float = Field(default=0.0, ge=0, le=0.5)
 
 
 class Data(Settings):

@@ -1,0 +1,160 @@
+"""Pictures of a run's samples with its maps, made anew from the images and the checkpoint."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from regard.data.decoding import image_size
+from regard.data.samples import Draw, Sample, Samples
+from regard.data.source import samples_of
+from regard.data.transforms import Transform
+from regard.errors import DataError, RegardError
+from regard.evaluation.predict import model_input
+from regard.evaluation.settings import Gaze
+from regard.reports import layers
+from regard.reports.blocks import Picture
+from regard.runs.run import Run, load_run
+from regard.saliency.capture import evaluating
+from regard.saliency.explain import explain, resize
+from regard.scores.base import one_sign
+
+# Longest sides in pixels of what is embedded; a map is smooth, and its layer can be smaller.
+_PHOTO, _MAP = 360, 128
+# Of a page's pictures together, in bytes, before base64 makes them a third larger.
+_PAGE = 9_500_000
+_LARGEST = 42_000
+
+
+class MissingPicturesError(Exception):
+    """Why a run's pictures cannot be made."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One sample, ready to be shown.
+
+    Attributes:
+        photo: its address.
+        size: (height, width) of the photo as shown.
+        outline: of the region; empty for none.
+    """
+
+    photo: str
+    size: tuple[int, int]
+    outline: str
+
+
+class Album:
+    """Makes pictures of the samples of one split.
+
+    Args:
+        folder: of the run.
+        table: predictions of the split; its images must be those of the manifest.
+        split: the split.
+        limit: bytes of a photo, see `photo_limit`.
+
+    Raises:
+        MissingPicturesError: no checkpoint, no manifest, or another manifest than before.
+    """
+
+    def __init__(self, folder: Path, table: pl.DataFrame, split: str, limit: int) -> None:
+        try:
+            self.run: Run = load_run(folder)
+            self.gaze = Gaze.model_validate(self.run.config["gaze"])
+            manifest = self.run.manifest()
+            samples = samples_of(manifest, split, self.run.classes, self.run.data.views)
+        except (RegardError, OSError, ValueError, KeyError) as error:
+            raise MissingPicturesError(str(error)) from error
+        names = dict(zip(manifest.select(split)["index"], manifest.select(split)["image"],
+                         strict=True))  # fmt: skip
+        before = zip(table["index"].to_list(), table["image"].to_list(), strict=True)
+        if any(names.get(index) != image for index, image in before):
+            reason = "the manifest is not the one that the predictions were made with"
+            raise MissingPicturesError(reason)
+        self.rows = {sample.index: row for row, sample in enumerate(samples)}
+        self.samples, self.limit = samples, limit
+        self._input = Samples(samples, self.run.transform)
+        self._shown: dict[int, Shown] = {}
+
+    def sample(self, index: int) -> Sample:
+        """The sample of a manifest's row."""
+        return self.samples[self.rows[index]]
+
+    def shown(self, index: int) -> Shown:
+        """Photo and outline of a manifest's row, larger than the net sees them.
+
+        Raises:
+            DataError: a file of it cannot be read.
+        """
+        if index not in self._shown:
+            sample = self.sample(index)
+            large = enlarged(self.run.transform, sample)
+            images, masks = Samples([sample], large).fitted(0)
+            region = masks.get("attend")
+            path = "" if region is None or sample.region is None and sample.boxes is None else (
+                layers.outline(region)
+            )
+            photo = layers.photo(images[sample.views[0][0]], self.limit)
+            self._shown[index] = Shown(photo, large.size, path)
+        return self._shown[index]
+
+    def map(self, index: int, target: str) -> Tensor:
+        """The map (h, w) of a class for a manifest's row, at the layer's resolution."""
+        batch = self._input.collate([self._input[Draw(self.rows[index])]])
+        images = model_input(batch, self.run.transform, torch.device("cpu"))
+        number = torch.tensor([self.run.classes.index(target)])
+        view = batch.images and next(iter(batch.images)) if len(batch.images) > 1 else None
+        with evaluating(self.run.net):
+            found = explain(
+                self.run.net, images, number, self.gaze.method, layer=self.gaze.layer, view=view
+            )
+        return one_sign(found.float(), "positive")[0]
+
+    def picture(self, index: int, target: str | None, alt: str, caption: str = "") -> Picture:
+        """Photo, outline and, for a target, the map of that class.
+
+        Raises:
+            DataError: a file of it cannot be read.
+        """
+        shown = self.shown(index)
+        height, width = shown.size
+        heat = ""
+        if target is not None:
+            found = self.map(index, target)
+            scale = min(1.0, _MAP / max(shown.size))
+            size = max(1, round(height * scale)), max(1, round(width * scale))
+            heat = layers.heat(resize(found[None], size)[0])
+            if float(found.max()) <= 0:
+                caption += " (the map is zero everywhere)"
+        return Picture(shown.photo, alt, width, height, heat, shown.outline, caption)
+
+
+def enlarged(transform: Transform, sample: Sample) -> Transform:
+    """The transform at a size to be looked at; what was stretched gets its own shape back."""
+    height, width = transform.size
+    if transform.fit == "stretch":
+        height, width = image_size(sample.views[0][1])
+    scale = _PHOTO / max(height, width)
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    return replace(transform, size=size)
+
+
+def photo_limit(pictures: int) -> int:
+    """Bytes of a photo, so that so many pictures with their maps make no page of 15 MB."""
+    return max(2_000, min(_LARGEST, _PAGE // max(pictures, 1) - 4_000))
+
+
+def readable(album: Album, indices: Sequence[int]) -> tuple[list[int], list[str]]:
+    """Which of the rows can be shown, and what is wrong with the others."""
+    good, wrong = [], []
+    for index in indices:
+        try:
+            album.shown(index)
+            good.append(index)
+        except (DataError, OSError) as error:
+            wrong.append(str(error))
+    return good, wrong

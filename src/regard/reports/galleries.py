@@ -1,0 +1,119 @@
+"""Which samples of a run are shown: the worst mistakes, and the worst and best gaze."""
+
+from collections.abc import Callable, Sequence
+
+import polars as pl
+
+from regard.errors import DataError
+from regard.evaluation.table import PREFIX
+from regard.reports.album import Album, MissingPicturesError, photo_limit
+from regard.reports.blocks import Block, Card, Gallery, Note
+from regard.reports.contents import RunContents, SplitContents
+from regard.reports.words import count, decimal, percent
+
+Step = Callable[[int], None]
+
+
+def run_galleries(
+    run: RunContents, split: SplitContents, pictures: int, splits: int, progress: Step | None
+) -> list[Block]:
+    """The galleries of a split, or why there are none.
+
+    Args:
+        run: whose net makes the maps.
+        split: whose images are shown.
+        pictures: samples a gallery.
+        splits: how many splits share the page.
+        progress: called with the number of samples done.
+    """
+    if split.predictions is None or not pictures:
+        return []
+    chosen = _chosen(split, pictures)
+    limit = photo_limit(sum(3 * len(g[2]) for g in chosen) * splits)
+    try:
+        album = Album(run.folder, split.predictions, split.name, limit)
+    except MissingPicturesError as error:
+        return [Note(f"Pictures of {split.name} are left out: {error}")]
+    rows = _rows(split)
+    blocks: list[Block] = []
+    for title, about, indices, both in chosen:
+        cards, wrong = [], []
+        for index in indices:
+            try:
+                cards.append(_card(album, rows[index], both=both))
+            except (DataError, OSError) as error:
+                wrong.append(str(error))
+            if progress is not None:
+                progress(1)
+        if cards:
+            blocks.append(Gallery(title, f"{about} {scaled(run.method)}", cards))
+        blocks += unreadable(wrong, title)
+    return blocks
+
+
+def scaled(method: str) -> str:
+    """How maps are to be read."""
+    return f"Maps by {method}, each over its own maximum."
+
+
+def unreadable(wrong: Sequence[str], title: str) -> list[Block]:
+    """What is said of pictures that could not be made."""
+    if not wrong:
+        return []
+    text = f"{title}: {count(len(wrong), 'picture')} left out, the first because {wrong[0]}"
+    return [Note(text)]
+
+
+def _rows(split: SplitContents) -> dict[int, dict]:
+    """By index: the prediction, with the scores where there are some."""
+    assert split.predictions is not None
+    table = split.predictions
+    if split.scores is not None and "energy" in split.scores.columns:
+        table = table.join(split.scores.select("index", "energy"), on="index", how="left")
+    return {row["index"]: row for row in table.iter_rows(named=True)}
+
+
+def _chosen(split: SplitContents, pictures: int) -> list[tuple[str, str, list[int], bool]]:
+    """Title, how chosen, the rows of the manifest, and whether both classes' maps are shown."""
+    assert split.predictions is not None
+    found = [(*_mistakes(split.predictions, pictures), True)]
+    if split.scores is not None and "energy" in split.scores.columns:
+        scores = split.scores.filter(pl.col("energy").is_finite()).sort("energy")
+        worst = scores["index"].head(pictures).to_list()
+        best = scores["index"].tail(pictures).reverse().to_list()
+        about = "Energy in the region of the label's map, {} first."
+        found.append(("Looks elsewhere", about.format("lowest"), worst, False))
+        found.append(("Looks at the region", about.format("highest"), best, False))
+    return [entry for entry in found if entry[2]]
+
+
+def _mistakes(table: pl.DataFrame, pictures: int) -> tuple[str, str, list[int]]:
+    wrong = table.filter(~pl.col("correct"))
+    sure = pl.max_horizontal(pl.col(f"^{PREFIX}.*$"))
+    chosen = wrong.sort(sure, descending=True)["index"].head(pictures).to_list()
+    about = f"{count(len(wrong), 'image')} of {len(table):,} named wrongly, the surest first."
+    return "Mistakes", about, chosen
+
+
+def _card(album: Album, row: dict, *, both: bool) -> Card:
+    label, predicted, index = row["label"], row["predicted"], row["index"]
+    said = [label, predicted] if both else [label]
+    pictures = [
+        album.picture(index, name, f"{row['image']}, map of {name}", f"map of {name}")
+        for name in said
+    ]
+    if not both:
+        plain = album.picture(index, None, f"{row['image']}, without a map", "image")
+        pictures.insert(0, plain)
+    return Card(pictures, label, facts_of(row), row["image"])
+
+
+def facts_of(row: dict) -> list[tuple[str, str]]:
+    """What is known of a sample: prediction, probability, energy."""
+    facts = [
+        ("predicted", row["predicted"] + ("" if row["correct"] else " (wrong)")),
+        ("probability", percent(row[PREFIX + row["predicted"]])),
+    ]
+    if row.get("energy") is not None:
+        facts.append(("energy", decimal(row["energy"])))
+    return facts

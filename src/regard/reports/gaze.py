@@ -1,0 +1,211 @@
+"""Where a run looks, in numbers: held against a map without preference and the best of all maps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from regard.data.plotting import INK, MUTED
+from regard.data.regions import Evidence
+from regard.evaluation.intervals import Interval, bootstrap_interval
+from regard.reports.blocks import Cell, Drawing, Drawings, Key, Table
+from regard.reports.contents import SplitContents
+from regard.reports.drawing import canvas, colour, inline, plot
+from regard.reports.predictions import span
+from regard.reports.words import (
+    about,
+    between,
+    count,
+    decimal,
+    lower_is_better,
+    percent,
+    title,
+)
+from regard.scores.base import SCORES
+
+Floats = NDArray[np.float64]
+_FIXED = {"index", "image", "label", "predicted", "correct", "method", "area", "dead"}
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a score is to be held against, each a mean over the images where it is defined.
+
+    Attributes:
+        uniform: of a map that is the same everywhere.
+        best: of the best of all maps.
+    """
+
+    uniform: float
+    best: float
+
+
+def score_names(scores: pl.DataFrame) -> list[str]:
+    """The scores in a table, `energy` first."""
+    names = [name for name in scores.columns if name not in _FIXED]
+    return sorted(names, key=lambda name: name != "energy")
+
+
+def by_image(scores: pl.DataFrame, name: str, which: str) -> Floats:
+    """What a `uniform` or the `best` map would score, an image; NaN where the score is undefined.
+
+    It follows from the region's area alone, which the table holds.
+    """
+    area = torch.from_numpy(scores["area"].cast(pl.Float64).to_numpy().copy())
+    inside = area.nan_to_num()[:, None, None]
+    evidence = Evidence(inside, torch.ones_like(inside), ~area.isnan())
+    values = getattr(SCORES[name], which)(evidence).numpy().astype(np.float64)
+    return np.where(np.isnan(_values(scores, name)), np.nan, values)
+
+
+def marks(scores: pl.DataFrame, name: str) -> Marks | None:
+    """Means of what a uniform and the best map would score; None for an unknown score."""
+    if name not in SCORES:
+        return None
+    return Marks(_mean(by_image(scores, name, "uniform")), _mean(by_image(scores, name, "best")))
+
+
+def _values(scores: pl.DataFrame, name: str) -> Floats:
+    return scores[name].cast(pl.Float64).to_numpy()
+
+
+def _mean(values: Floats) -> float:
+    kept = values[np.isfinite(values)]
+    return float(kept.mean()) if kept.size else np.nan
+
+
+def summary_of(split: SplitContents, method: str) -> Mapping[str, Any]:
+    """The gaze part of a split's metrics; empty when there is none."""
+    gaze = (split.metrics or {}).get("gaze") or {}
+    return gaze.get(method) or next(iter(gaze.values()), {})
+
+
+def gaze_table(scores: pl.DataFrame, summary: Mapping[str, Any]) -> Table:
+    """Each score with its interval, what a uniform map gets, and what the best one would."""
+    rows = []
+    for name in score_names(scores):
+        held = marks(scores, name)
+        value = (summary.get("scores") or {}).get(name)
+        value = value or bootstrap_interval(_values(scores, name)).as_dict()
+        better = "lower is better" if lower_is_better(name) else ""
+        told = [decimal(held.uniform), decimal(held.best)] if held else ["–", "–"]
+        rows.append(
+            [
+                Cell(title(name), note="; ".join(filter(None, [about(name), better]))),
+                Cell(decimal(value["value"]), note=between(value)),
+                Cell(told[0]),
+                Cell(told[1]),
+                Cell(f"{value['n']:,}"),
+                Cell(span=span(value, [held.uniform, held.best] if held else [])),
+            ]
+        )
+    head = ("Score", "Mean and interval#", "Uniform map#", "Best map#", "Images#", "0 to 1")
+    return Table(head, rows, "Gaze scores; a uniform map is one that looks everywhere alike")
+
+
+def distributions(scores: pl.DataFrame) -> Drawings:
+    """A histogram a score, with the means of the run, of a uniform map and of the best one."""
+    names = [name for name in score_names(scores) if np.isfinite(_values(scores, name)).any()]
+    keys = [Key("this run", 0, "area"), Key("mean", 0), Key("uniform map", 1, "dashed")]
+    return Drawings([_histogram(scores, name) for name in names], [*keys, Key("best map", 2)])
+
+
+def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
+    values = _values(scores, name)
+    values = values[np.isfinite(values)]
+    held, mean = marks(scores, name), float(values.mean())
+    with canvas() as drawn:
+        axes = plot(drawn, title(name).lower() if name != "iou" else "IoU", "images")
+        unit = 0 <= values.min() and values.max() <= 1
+        axes.hist(values, 20, (0, 1) if unit else None, color=colour(0), alpha=0.35)
+        _upright(axes, mean, 0, dashed=False)
+        if held is not None:
+            _upright(axes, held.uniform, 1, dashed=True)
+            _upright(axes, held.best, 2, dashed=False)
+        axes.tick_params(labelcolor=INK)
+        note = f"mean {decimal(mean)}"
+        if held is not None:
+            note += f", uniform map {decimal(held.uniform)}, best map {decimal(held.best)}"
+        low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+        alt = f"{title(name)} of {count(values.size, 'image')}: {note}; half lie below "
+        alt += f"{decimal(middle)}, and nine in ten between {decimal(low)} and {decimal(high)}"
+        return Drawing(inline(drawn, alt), title(name), note)
+
+
+def _upright(axes: Axes, x: float, tone: int, *, dashed: bool) -> None:
+    if np.isfinite(x):
+        axes.axvline(x, color=colour(tone), linewidth=1.8, linestyle=(0, (4, 2)) if dashed else "-")
+
+
+def against_correctness(scores: pl.DataFrame, name: str = "energy") -> Sequence[Table | Drawings]:
+    """Whether images that are named rightly are also looked at in the right place."""
+    kept = scores.filter(pl.col(name).cast(pl.Float64).is_finite())
+    if kept.is_empty():
+        return []
+    groups = {
+        "named rightly": kept.filter(pl.col("correct")),
+        "named wrongly": kept.filter(~pl.col("correct")),
+    }
+    rows = [_mean_row(label, _values(part, name)) for label, part in groups.items()]
+    labels = sorted(kept["label"].unique().to_list())
+    if len(labels) <= 12:
+        rows += [_mean_row(f"label {x}", _values(kept.filter(pl.col("label") == x), name))
+                 for x in labels]  # fmt: skip
+    table = Table(
+        (f"{title(name)} of images", "Images#", "Mean#", "95 % interval#", "0 to 1"),
+        rows,
+        f"{title(name)} against correctness and label",
+    )
+    keys = [Key(label, tone, ("line", "dashed")[tone]) for tone, label in enumerate(groups)]
+    return [Drawings([_cumulative(groups, name)], keys), table]
+
+
+def _mean_row(label: str, values: Floats) -> list[Cell]:
+    found: Interval = bootstrap_interval(values)
+    value = found.as_dict()
+    texts = [f"{values.size:,}", decimal(value["value"]), between(value)]
+    return [Cell(label), *(Cell(text) for text in texts), Cell(span=span(value))]
+
+
+def _cumulative(groups: Mapping[str, pl.DataFrame], name: str) -> Drawing:
+    with canvas(520, 250) as drawn:
+        axes = plot(drawn, title(name).lower(), "share of images at or below")
+        told = []
+        for tone, (label, part) in enumerate(groups.items()):
+            values = np.sort(_values(part, name))
+            if not values.size:
+                continue
+            places = np.unique(np.linspace(0, values.size - 1, min(values.size, 300)).astype(int))
+            shares = (places + 1) / values.size
+            dash = (0, (4, 2)) if tone else "-"
+            axes.step(values[places], shares, where="post", color=colour(tone), ls=dash, lw=1.8)
+            told.append(f"half of those {label} lie below {decimal(np.median(values))}")
+        axes.set_ylim(0, 1.02)
+        axes.spines["bottom"].set(visible=True, color=MUTED)
+        axes.tick_params(labelcolor=INK)
+        alt = f"Share of images at or below each {title(name).lower()}: " + "; ".join(told)
+        return Drawing(inline(drawn, alt), f"{title(name)}, right against wrong")
+
+
+def gaze_words(scores: pl.DataFrame, summary: Mapping[str, Any], split: str) -> str:
+    """Energy on a split in one sentence, with what it is to be held against."""
+    values = (summary.get("scores") or {}).get("energy")
+    values = values or bootstrap_interval(_values(scores, "energy")).as_dict()
+    held = marks(scores, "energy")
+    if held is None or not np.isfinite(held.uniform):
+        return f"On {split} no image has a region that its map could be held against."
+    text = (
+        f"On {split}, {percent(values['value'])} of a map's energy lies in the region "
+        f"(mean over {count(values['n'], 'image')}, interval {between(values, percent)}). "
+        f"A map without preference would have {percent(held.uniform)} there, "
+        f"the best of all maps {percent(held.best)}."
+    )
+    dead = float(scores["dead"].mean() or 0)  # type: ignore[arg-type]
+    if dead:
+        text += f" {percent(dead)} of the maps are zero everywhere and count for nothing."
+    return text

@@ -1,0 +1,87 @@
+"""A picture's layers as addresses that need no file: photo, map with its own alpha, outline."""
+
+import base64
+import io
+
+import contourpy
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+_LEVELS = 64
+# Inferno without its black, which hides what is under it, and its pale end, lost on paper.
+_FROM, _TO = 0.25, 0.86
+
+
+def photo(image: Tensor, limit: int) -> str:
+    """A uint8 image (3, H, W) as JPEG of at most about `limit` bytes, as an address."""
+    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    while True:
+        for quality in (85, 72, 58, 44):
+            data = _saved(picture, "JPEG", quality=quality, optimize=True)
+            if len(data) <= limit or max(picture.size) <= 48:
+                if len(data) <= limit or quality == 44:
+                    return _address(data, "jpeg")
+        picture = picture.resize((max(1, picture.width * 3 // 4), max(1, picture.height * 3 // 4)))
+
+
+def heat(map_: Tensor) -> str:
+    """A map (H, W) over its own maximum as PNG: the higher, the warmer and the less transparent.
+
+    An image of a palette, 64 levels with alpha each, is a tenth of one in full colour.
+    """
+    peak = float(map_.max())
+    levels = (map_ / peak if peak > 0 else map_).clamp(0, 1) * (_LEVELS - 1)
+    picture = Image.fromarray(levels.round().byte().numpy(), mode=None)
+    picture = picture.convert("L").copy()
+    paletted = Image.frombytes("P", picture.size, picture.tobytes())
+    colours = _colours()
+    paletted.putpalette(colours[:, :3].tobytes())
+    transparency = colours[:, 3].tobytes()
+    return _address(_saved(paletted, "PNG", optimize=True, transparency=transparency), "png")
+
+
+def scale_css() -> str:
+    """The colours of the maps as a CSS gradient, for a legend."""
+    stops = [f"rgb({r} {g} {b} / {a / 255:.2f})" for r, g, b, a in _colours()[:: _LEVELS // 8]]
+    return f"linear-gradient(to right, {', '.join(stops)})"
+
+
+def _colours() -> NDArray[np.uint8]:
+    """The palette, (levels, 4)."""
+    place = np.linspace(0, 1, _LEVELS)
+    colours = matplotlib.colormaps["inferno"](_FROM + (_TO - _FROM) * place)
+    colours[:, 3] = np.clip(1.15 * place, 0, 1)
+    return (colours * 255).round().astype(np.uint8)
+
+
+def outline(region: Tensor) -> str:
+    """The path around a region (H, W) at one half, in pixels, for an SVG; empty for none."""
+    mask = np.pad(region.numpy().astype(np.float64), 1)
+    # Pixel centres are at halves, and the frame of nothing closes outlines along the edge.
+    y, x = (np.arange(side) - 0.5 for side in mask.shape)
+    x, y = (np.clip(axis, 0, axis[-1] - 0.5) for axis in (x, y))
+    lines = contourpy.contour_generator(x, y, mask).lines(0.5)
+    return "".join(_path(np.asarray(line)) for line in lines)
+
+
+def _path(points: NDArray[np.float64]) -> str:
+    rounded = points.round(1)
+    kept = np.ones(len(rounded), dtype=bool)
+    if len(rounded) > 2:
+        ahead, behind = np.diff(rounded[1:], axis=0), np.diff(rounded[:-1], axis=0)
+        # Points on a straight line add nothing.
+        kept[1:-1] = np.abs(ahead[:, 0] * behind[:, 1] - ahead[:, 1] * behind[:, 0]) > 1e-9
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in rounded[kept])
+
+
+def _saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def _address(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,217 @@
+"""Figures and tables of what a run predicted on a split."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from regard.data.plotting import GRID, INK, MUTED, shortened
+from regard.evaluation.curves import precision_recall_curve, reliability_diagram, roc_curve
+from regard.reports.blocks import (
+    Block,
+    Cell,
+    Drawing,
+    Drawings,
+    Key,
+    Matrix,
+    Span,
+    Table,
+)
+from regard.reports.drawing import canvas, colour, inline, plot
+from regard.reports.words import (
+    about,
+    between,
+    count,
+    decimal,
+    listed,
+    percent,
+    real,
+    title,
+)
+
+# Beyond this many classes the matrix no longer fits on paper, and is drawn as an image.
+_LARGEST_MATRIX = 16
+_MOST_CURVES = 30
+_MOST_NAMED = 6
+Intervals = Mapping[str, Any]
+
+
+def metrics_table(numbers: Mapping[str, Any], level: float = 0.95) -> Table:
+    """Each metric with its interval over images."""
+    named = {k: v for k, v in numbers.items() if isinstance(v, Mapping) and "value" in v}
+    rows = [
+        [
+            Cell(title(name), note=about(name)),
+            Cell(decimal(value["value"])),
+            Cell(between(value), note=str(value.get("reason") or "")),
+            Cell(span=span(value)),
+        ]
+        for name, value in named.items()
+    ]
+    head = ("Metric", "Value#", f"{percent(level, 0)} interval#", "0 to 1")
+    positive = numbers.get("positive")
+    which = f"; precision, recall and areas are those of {positive}" if positive else ""
+    return Table(head, rows, f"Metrics over {count(int(numbers['n']), 'image')}{which}")
+
+
+def span(value: Intervals, marks: Sequence[float] = (), tone: int | None = None) -> Span | None:
+    """A number and its interval on an axis from 0 to 1, if it lies there."""
+    middle, low, high = (real(value.get(key)) for key in ("value", "low", "high"))
+    inside = 0 <= middle <= 1 and (np.isnan(high) or high <= 1) and (np.isnan(low) or low >= 0)
+    if not inside:
+        return None
+    low, high = (middle if np.isnan(x) else x for x in (low, high))
+    return Span(low, middle, high, [m for m in marks if 0 <= m <= 1], tone)
+
+
+def class_table(numbers: Mapping[str, Any]) -> Table:
+    """Precision, recall and F1 of each class."""
+    rows = [
+        [Cell(name), Cell(f"{values['support']:,}")]
+        + [
+            Cell(decimal(values[key]["value"]), note=between(values[key]))
+            for key in ("precision", "recall", "f1")
+        ]
+        for name, values in numbers["per_class"].items()
+    ]
+    head = ("Class", "Images#", "Precision#", "Recall#", "F1#")
+    return Table(head, rows, "Each class, with intervals over images", folded=len(rows) > 12)
+
+
+def confusion(numbers: Mapping[str, Any]) -> Sequence[Block]:
+    """Who is taken for whom: a matrix, or an image of it and the most frequent confusions."""
+    names, counts = list(numbers["classes"]), np.array(numbers["confusion"], dtype=np.int64)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    if len(names) > _LARGEST_MATRIX:
+        return [Drawings([_heat(shares)]), _frequent(names, counts, shares)]
+    cells = [
+        [(int(c), float(s)) for c, s in zip(row, share, strict=True)]
+        for row, share in zip(counts, shares, strict=True)
+    ]
+    caption = "Confusion matrix: a row is a label, a column a prediction; shares are of the row"
+    return [Matrix(names, cells, caption)]
+
+
+def _heat(shares: np.ndarray) -> Drawing:
+    with canvas(520, 480) as drawn:
+        axes = drawn.add_subplot()
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+        axes.set(xlabel="predicted, by number of the class", ylabel="label")
+        mean = float(shares.diagonal().mean())
+        what = f"Confusion of {len(shares)} classes; on average {percent(mean)} on the diagonal"
+        return Drawing(inline(drawn, what), "Confusion matrix, shares of each label's images")
+
+
+def _frequent(names: Sequence[str], counts: np.ndarray, shares: np.ndarray) -> Table:
+    wrong = counts * (1 - np.eye(len(names), dtype=np.int64))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:20]
+    pairs = [divmod(int(place), len(names)) for place in order]
+    rows = [
+        [Cell(names[a]), Cell(names[b]), Cell(f"{counts[a, b]:,}"), Cell(percent(shares[a, b]))]
+        for a, b in pairs
+        if counts[a, b]
+    ]
+    head = ("Label", "Predicted", "Images#", "Of the label's images#")
+    return Table(head, rows, "The most frequent confusions")
+
+
+def ranking_curves(table: pl.DataFrame, numbers: Mapping[str, Any]) -> list[Drawings]:
+    """ROC and precision-recall of the positive class or of each against the rest; calibration."""
+    names = _curve_classes(numbers)
+    few = len(names) <= _MOST_NAMED
+    keys = [Key(name, tone) for tone, name in enumerate(names)] if few and len(names) > 1 else []
+    areas = [_roc(table, names, numbers), _precision_recall(table, names, numbers)]
+    calibration = _calibration(table, numbers)
+    return [Drawings([*areas, calibration], keys)]
+
+
+def _curve_classes(numbers: Mapping[str, Any]) -> list[str]:
+    """The positive class of two; else those with most images."""
+    if numbers.get("positive") is not None:
+        return [numbers["positive"]]
+    support = {name: values["support"] for name, values in numbers["per_class"].items()}
+    return sorted(support, key=lambda name: -support[name])[:_MOST_CURVES]
+
+
+def _roc(table: pl.DataFrame, names: Sequence[str], numbers: Mapping[str, Any]) -> Drawing:
+    with canvas(300, 300) as drawn:
+        axes = _unit(plot(drawn, "false positive rate", "true positive rate"))
+        axes.plot([0, 1], [0, 1], color=GRID, linewidth=1)
+        for tone, name in enumerate(names):
+            found = roc_curve(table, name)
+            _thin(axes, found["false_positive_rate"], found["true_positive_rate"], tone, len(names))
+        return _area(drawn, "ROC", names, numbers.get("roc_auc", {}))
+
+
+def _precision_recall(
+    table: pl.DataFrame, names: Sequence[str], numbers: Mapping[str, Any]
+) -> Drawing:
+    with canvas(300, 300) as drawn:
+        axes = _unit(plot(drawn, "recall", "precision"))
+        for tone, name in enumerate(names):
+            found = precision_recall_curve(table, name)
+            _thin(axes, found["recall"], found["precision"], tone, len(names))
+        return _area(drawn, "Precision–recall", names, numbers.get("average_precision", {}))
+
+
+def _area(drawn: Figure, what: str, names: Sequence[str], area: Intervals) -> Drawing:
+    note = f"area {decimal(area.get('value'))}, interval {between(area)}"
+    of = listed([shortened(name, 40) for name in names], _MOST_NAMED)
+    alt = f"{what} curve of {of} against the rest; {note}"
+    return Drawing(inline(drawn, alt), f"{what}, {of}" if len(names) == 1 else what, note)
+
+
+def _thin(axes: Axes, x: Sequence[float], y: Sequence[float], tone: int, many: int) -> None:
+    named = many <= _MOST_NAMED
+    axes.plot(
+        x,
+        y,
+        color=colour(tone if named else 0),
+        linewidth=1.8 if named else 0.8,
+        alpha=1 if named else 0.4,
+    )
+
+
+def _unit(axes: Axes) -> Axes:
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    axes.set_aspect("equal")
+    axes.grid(axis="both")
+    axes.tick_params(labelcolor=INK)
+    return axes
+
+
+def _calibration(table: pl.DataFrame, numbers: Mapping[str, Any]) -> Drawing:
+    found = reliability_diagram(table)
+    used = [i for i, n in enumerate(found["count"]) if n]
+    x, y, low, high, n = (
+        np.array([found[key][i] for i in used], dtype=float)
+        for key in ("confidence", "accuracy", "low", "high", "count")
+    )
+    with canvas(300, 300) as drawn:
+        axes = _unit(plot(drawn, "confidence", "accuracy"))
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
+        axes.vlines(x, low, high, color=colour(0), linewidth=1, alpha=0.6)
+        sizes = 12 + 60 * n / max(n.max(initial=1), 1)
+        axes.scatter(x, y, sizes, color=colour(0), linewidths=0, zorder=3)
+        error = numbers.get("ece", {})
+        note = f"error {decimal(error.get('value'))}, interval {between(error)}"
+        alt = f"Accuracy against confidence in {len(used)} bins; calibration {note}"
+        return Drawing(inline(drawn, alt), "Calibration", f"{note}; larger dots hold more images")
+
+
+def first_mistakes(numbers: Mapping[str, Any]) -> str:
+    """The most frequent confusion, in words."""
+    names, counts = numbers["classes"], np.array(numbers["confusion"], dtype=np.int64)
+    wrong = counts * (1 - np.eye(len(names), dtype=np.int64))
+    if not wrong.any():
+        return "No image is named wrongly."
+    a, b = divmod(int(wrong.argmax()), len(names))
+    share = counts[a, b] / max(counts[a].sum(), 1)
+    return (
+        f"The most frequent mistake is to take {names[a]} for {names[b]}: "
+        f"{counts[a, b]:,} of {count(int(counts[a].sum()), 'image')} ({percent(share)})."
+    )
+

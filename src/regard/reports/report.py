@@ -1,0 +1,44 @@
+"""The report of a folder, whichever kind it is."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from regard.errors import RunError
+from regard.reports.run_report import run_report
+from regard.reports.study_report import study_report
+
+
+def report(
+    folder: Path,
+    out: Path | None = None,
+    *,
+    pictures: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Write the report of a run (`config.yaml`) or of a study (`study.yaml`).
+
+    Args:
+        folder: of the run or the study.
+        out: the file to write; None: `report.html` in the folder.
+        pictures: samples in each gallery; None: 12 for a run, 8 for a study.
+        progress: called with the number of samples after each.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        RunError: the folder is neither.
+    """
+    folder = Path(folder)
+    if (folder / "study.yaml").is_file():
+        return study_report(folder, out, pictures=8 if pictures is None else pictures,
+                            progress=progress)  # fmt: skip
+    if (folder / "config.yaml").is_file():
+        return run_report(folder, out, pictures=12 if pictures is None else pictures,
+                          progress=progress)  # fmt: skip
+    raise RunError(
+        str(folder),
+        expected="a folder with config.yaml (a run) or study.yaml (a study)",
+        found="neither" if folder.is_dir() else "no such folder",
+        remedy="give a folder that regard train or regard study wrote",
+    )

@@ -1,0 +1,137 @@
+"""The report of a run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+
+import yaml
+
+
+from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
+from regard.reports.contents import RunContents, SplitContents, read_run
+from regard.reports.galleries import run_galleries
+from regard.reports.gaze import (
+    against_correctness,
+    distributions,
+    gaze_table,
+    score_names,
+    summary_of,
+)
+from regard.reports.history import learning_curves
+from regard.reports.page import write_page
+from regard.reports.predictions import (
+    class_table,
+    confusion,
+    first_mistakes,
+    metrics_table,
+    ranking_curves,
+)
+from regard.reports.run_summary import run_facts, run_words
+from regard.reports.samples_section import samples_section
+from regard.reports.words import count
+from regard.runs.files import dump_json
+
+Step = Callable[[int], None]
+
+
+def run_report(
+    run: Path, out: Path | None = None, *, pictures: int = 12, progress: Step | None = None
+) -> Path:
+    """Write a run's report from the files of its folder; what is not there is said.
+
+    Args:
+        run: the run's folder.
+        out: the file to write; None: `report.html` in the folder.
+        pictures: samples in each gallery; 0 makes no pictures and loads no net.
+        progress: called with the number of samples after each.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        RunError: this is no run's folder.
+    """
+    contents = read_run(Path(run))
+    return write_page(run_page(contents, pictures, progress), Path(out or run / "report.html"))
+
+
+def run_page(run: RunContents, pictures: int, progress: Step | None) -> Page:
+    """The page of a run."""
+    sections = [
+        Section("summary", "Summary", [run_facts(run), Text(run_words(run), lead=True)]),
+        samples_section(run),
+        _training(run),
+        *(_split(run, split, pictures, progress) for split in run.splits),
+    ]
+    if not run.splits:
+        text = "No split has been evaluated yet; regard evaluate writes what is shown here."
+        sections.append(Section("results", "Results", [Note(text)]))
+    sections.append(_settings(run))
+    subtitle = f"{run.config['model'].get('spec', '')}, {count(len(run.classes), 'class', 'classes')}"
+    return Page("Run", run.folder.resolve().name, subtitle, sections, _made(run))
+
+
+def _training(run: RunContents) -> Section:
+    blocks: list[Block] = []
+    curves = learning_curves(run)
+    blocks.append(curves or Note("log.jsonl holds no finished epoch, so there are no curves."))
+    if run.notes:
+        blocks += [Heading("Notes of the log"), Text(run.notes[:20])]
+    return Section("training", "Training", blocks)
+
+
+def _split(
+    run: RunContents, split: SplitContents, pictures: int, progress: Step | None
+) -> Section:
+    blocks: list[Block] = [Note(text) for text in split.missing]
+    blocks += _classification(split)
+    blocks += _gaze(run, split)
+    blocks += run_galleries(run, split, pictures, len(run.splits), progress)
+    return Section(f"split-{_anchor(split.name)}", f"Results on {split.name}", blocks)
+
+
+def _anchor(name: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in name)
+
+
+def _classification(split: SplitContents) -> list[Block]:
+    numbers = split.numbers
+    if not numbers:
+        return []
+    blocks: list[Block] = [metrics_table(numbers, numbers.get("level", 0.95))]
+    blocks += [Heading("Classes"), Text([first_mistakes(numbers)])]
+    blocks += [*confusion(numbers), class_table(numbers)]
+    if split.predictions is not None and len(split.predictions):
+        blocks += ranking_curves(split.predictions, numbers)
+    return blocks
+
+
+def _gaze(run: RunContents, split: SplitContents) -> list[Block]:
+    scores = split.scores
+    if scores is None:
+        return []
+    names = score_names(scores)
+    if not any(scores[name].is_finite().any() for name in names):
+        text = f"No map of {split.name} could be scored: there is no region, or every map is zero."
+        return [Heading("Gaze"), Note(text)]
+    blocks: list[Block] = [Heading("Gaze"), gaze_table(scores, summary_of(split, run.method))]
+    blocks.append(distributions(scores))
+    if "energy" in names:
+        blocks += against_correctness(scores)
+    return blocks
+
+
+def _settings(run: RunContents) -> Section:
+    text = yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True)
+    blocks: list[Block] = [Source("config.yaml", text)]
+    if run.environment:
+        blocks.append(Source("environment.json", dump_json(run.environment, indent=1)))
+    return Section("settings", "Settings", blocks)
+
+
+def _made(run: RunContents) -> list[str]:
+    versions = [f"{k} {run.environment[k]}" for k in ("regard", "torch") if k in run.environment]
+    trained = f"Trained with {', '.join(versions)}. " if versions else ""
+    return [f"{trained}Every number on this page is read or computed from the run's folder."]
+
+

@@ -1,0 +1,122 @@
+"""A run in a few sentences and numbers, made from its files."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from regard.reports.blocks import Fact, Facts
+from regard.reports.contents import RunContents, SplitContents
+from regard.reports.gaze import gaze_words, marks, summary_of
+from regard.reports.words import between, count, decimal, listed, percent, real, times
+
+
+def run_facts(run: RunContents) -> Facts:
+    """Accuracy and energy of each evaluated split, the best epoch, and readings of test."""
+    facts = []
+    for split in run.splits:
+        if "accuracy" in split.numbers:
+            value = split.numbers["accuracy"]
+            note = f"{between(value, percent)} over {count(value['n'], 'image')}"
+            facts.append(Fact(f"Accuracy on {split.name}", percent(value["value"]), note))
+        facts += _energy(run, split)
+    if run.best_epoch is not None:
+        chosen = run.config.get("training", {}).get("best", "")
+        note = f"of {len(run.epochs)}, by {chosen}" if chosen else f"of {len(run.epochs)}"
+        facts.append(Fact("Best epoch", str(run.best_epoch), note))
+    return Facts(facts[:8])
+
+
+def _energy(run: RunContents, split: SplitContents) -> list[Fact]:
+    value = (summary_of(split, run.method).get("scores") or {}).get("energy")
+    if value is None or split.scores is None or real(value["value"]) != real(value["value"]):
+        return []
+    held = marks(split.scores, "energy")
+    note = f"a uniform map has {percent(held.uniform)}" if held else ""
+    return [Fact(f"Energy in the region, {split.name}", percent(value["value"]), note)]
+
+
+def run_words(run: RunContents) -> list[str]:
+    """The summary, a paragraph a thought."""
+    words = [_model(run), _training(run)]
+    for split in run.splits:
+        words += _split(run, split)
+    words.append(_readings(run))
+    return [text for text in words if text]
+
+
+def _model(run: RunContents) -> str:
+    model, classes = run.config["model"], run.classes
+    weights = model.get("weights")
+    start = {None: "from random weights", "pretrained": "from pretrained weights"}
+    text = f"The model is {model.get('spec')}, trained {start.get(weights, f'from {weights}')} "
+    text += f"to tell {count(len(classes), 'class', 'classes')} apart ({listed(classes)})."
+    return f"{text} {_guidance(run)}"
+
+
+def _guidance(run: RunContents) -> str:
+    guidance = run.config.get("guidance") or {}
+    terms = guidance.get("terms") or []
+    if not terms:
+        return "It was trained on labels alone, without guidance."
+    named = [f"{t.get('term')} (weight {decimal(t.get('weight', 1), 2)})" for t in terms]
+    text = f"Its gaze was guided by {listed(named)}"
+    if guidance.get("regions") == "misplaced":
+        return f"{text}, with regions moved to the wrong place: it is a control."
+    return f"{text}, with each sample's own region."
+
+
+def _training(run: RunContents) -> str:
+    if not run.epochs:
+        return "No epoch of training is finished."
+    text = f"It was trained for {count(len(run.epochs), 'epoch')}"
+    if run.best_epoch is None:
+        return f"{text}."
+    chosen = run.config.get("training", {}).get("best")
+    by = f" by {chosen}" if chosen else ""
+    return f"{text}; epoch {run.best_epoch} was the best{by}."
+
+
+def _split(run: RunContents, split: SplitContents) -> list[str]:
+    words = []
+    if "accuracy" in split.numbers:
+        words.append(_accuracy(split.name, split.numbers))
+    if split.scores is not None and "energy" in split.scores.columns:
+        words.append(gaze_words(split.scores, summary_of(split, run.method), split.name))
+    return words
+
+
+def _accuracy(name: str, numbers: Mapping[str, Any]) -> str:
+    value = numbers["accuracy"]
+    text = (
+        f"On {name}, {percent(value['value'])} of {count(value['n'], 'image')} are named rightly "
+        f"({percent(value['level'], 0)} interval {between(value, percent)})."
+    )
+    return f"{text} {_against_the_commonest(numbers)}"
+
+
+def _against_the_commonest(numbers: Mapping[str, Any]) -> str:
+    """Accuracy beside that of naming the commonest class every time."""
+    support = {name: values["support"] for name, values in numbers["per_class"].items()}
+    commonest = max(support, key=lambda name: support[name])
+    share, value = support[commonest] / max(sum(support.values()), 1), numbers["accuracy"]
+    text = f"To say {commonest} every time would be right on {percent(share)}: "
+    if real(value["low"]) > share:
+        return f"{text}the model is better than that."
+    if real(value["high"]) < share:
+        return f"{text}the model is worse than that."
+    return f"{text}the interval holds that too, so no skill is shown."
+
+
+def _readings(run: RunContents) -> str:
+    if not run.readings:
+        return "It is not on record how often a split was read (metrics/readings.jsonl)."
+    number = run.read("test")
+    if number == 0:
+        return "The test split has never been read."
+    text = f"The test split has been read {times(number)}"
+    if number == 1:
+        return f"{text}."
+    used = {r.get("checkpoint") for r in run.readings if r.get("split") == "test"}
+    text += f", with {count(len(used), 'checkpoint')}"
+    return f"{text}; choices made after the first reading make its numbers too good."
+
+

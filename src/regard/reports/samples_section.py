@@ -1,0 +1,73 @@
+"""What a run was trained and tested on, from its manifest."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from regard.data.manifest import Manifest, natural
+from regard.data.settings import Data
+from regard.data.source import open_manifest, splits_of
+from regard.errors import RegardError
+from regard.reports.blocks import Block, Cell, Note, Section, Table, Text
+from regard.reports.contents import RunContents
+from regard.reports.words import count, listed, percent
+
+
+def samples_section(run: RunContents) -> Section:
+    """Counts by class and split, and how many have a region; a lost manifest is said."""
+    try:
+        manifest = open_manifest(Data.model_validate(run.config["data"]), run.folder)
+    except (RegardError, OSError, ValueError, KeyError) as error:
+        text = f"The counts of samples are left out, as the manifest cannot be read: {error}"
+        return Section("data", "Data", [Note(text)])
+    table = manifest.table
+    if "label" not in table.columns:
+        return Section("data", "Data", [Note("The manifest has no labels any more.")])
+    splits = splits_of(table)
+    blocks: list[Block] = [Text(_words(manifest, splits)), _counts(table, splits)]
+    return Section("data", "Data", [*blocks, *_areas(run)])
+
+
+def _words(manifest: Manifest, splits: Sequence[str]) -> list[str]:
+    table = manifest.table
+    parts = [f"{(table['split'] == name).sum():,} in {name}" for name in splits]
+    kinds = [c for c in ("region", "boxes") if c in table.columns]
+    says = pl.any_horizontal([pl.col(c).is_not_null() for c in kinds]) if kinds else pl.lit(False)
+    having = table.filter(says).height
+    text = f"{count(len(table), 'sample')}: {listed(parts)}. "
+    text += f"{percent(having / max(len(table), 1))} of them say where the evidence is."
+    if "avoid" in table.columns and table["avoid"].null_count() < len(table):
+        text += " Some also say where it is not."
+    return [text]
+
+
+def _counts(table: pl.DataFrame, splits: Sequence[str]) -> Table:
+    counts = table.group_by("label", "split").len()
+    found = {(row["label"], row["split"]): row["len"] for row in counts.iter_rows(named=True)}
+    labels = sorted(table["label"].drop_nulls().unique().to_list(), key=natural)
+    rows = [
+        [Cell(label)]
+        + [Cell(f"{found.get((label, split), 0):,}") for split in splits]
+        + [Cell(f"{sum(found.get((label, split), 0) for split in splits):,}")]
+        for label in labels
+    ]
+    head = ("Class", *(f"{split}#" for split in splits), "all#")
+    return Table(head, rows, "Samples by class and split", folded=len(rows) > 20)
+
+
+def _areas(run: RunContents) -> list[Block]:
+    """How much of the image the region covers, as the scores tables hold it."""
+    rows = []
+    for split in run.splits:
+        if split.scores is None:
+            continue
+        area = split.scores["area"].cast(pl.Float64)
+        known = area.filter(area.is_not_nan())
+        if not known.is_empty():
+            low, middle, high = (known.quantile(q, "linear") for q in (0.05, 0.5, 0.95))
+            shares = [known.mean(), low, middle, high]
+            cells = [Cell(f"{len(known):,} of {len(area):,}")]
+            rows.append([Cell(split.name), *cells, *(Cell(percent(x)) for x in shares)])
+    head = ("Split", "Images with a region#", "Mean#", "5th percentile#", "Median#",
+            "95th percentile#")  # fmt: skip
+    return [Table(head, rows, "Share of the image that the region covers")] if rows else []
