@@ -1,6 +1,5 @@
 """Progress bars and tables in the terminal."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +15,8 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+from regard.runs.files import dump_json
 
 console = Console()
 errors = Console(stderr=True)
@@ -67,7 +68,7 @@ def say(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print JSON, for a machine to read."""
-    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+    print(dump_json(value, indent=1))
 
 
 def with_interval(value: dict[str, Any] | None, digits: int = 3) -> str:

@@ -37,7 +37,6 @@ def import_(
             str(out), expected="a new file", found="one that exists", remedy="add --force"
         )
     importer = IMPORTERS[format]
-    out.parent.mkdir(parents=True, exist_ok=True)
     options = importer_options(importer, format, context.args)
     manifest = importer(src, root=out.parent.resolve(), **options)
     if shares is not None or "split" not in manifest.table.columns:

@@ -56,14 +56,22 @@ def score(
     """
     from regard.cli.console import counter, print_json, say
     from regard.cli.show_run import show_gaze
+    from regard.errors import DataError
     from regard.evaluation.settings import Gaze
-    from regard.runs.evaluate import evaluate_run, image_paths
+    from regard.runs.evaluate import evaluate_run, has_regions, image_paths
     from regard.runs.run import load_run
 
     loaded = load_run(run, checkpoint)
     own = Gaze.model_validate(loaded.config["gaze"])
     gaze = [Gaze.model_validate(own.model_dump() | {"method": m}) for m in method] or [own]
     total = len(image_paths(loaded, split)) * len(gaze)
+    if not has_regions(loaded, split):
+        raise DataError(
+            str(run),
+            expected=f"samples of {split!r} with a region",
+            found="none",
+            remedy="add regions to the manifest; regard explain needs none",
+        )
     with counter(f"scoring {split}", total) as shown:
         values = evaluate_run(loaded, split, gaze=gaze, progress=shown)
     if as_json:

@@ -1,10 +1,9 @@
 """`regard`: the commands, and what a mistake looks like."""
 
-import sys
-
 import typer
 
 from regard.cli import data, gaze, listing, quickstart, report, study, train
+from regard.cli.stopping import stop
 from regard.errors import NumericalError, RegardError
 
 app = typer.Typer(
@@ -41,16 +40,10 @@ def main() -> None:
     try:
         app()
     except RegardError as error:
-        _stop(str(error), 2)
+        stop(str(error), 2)
     except NumericalError as error:
-        _stop(str(error), 1)
-    except KeyboardInterrupt as stopped:
-        _stop(str(stopped) or "stopped", 130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
-
-
-def _stop(text: str, code: int) -> None:
-    print(f"regard: {text}", file=sys.stderr)
-    sys.exit(code)
+        stop(str(error), 1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        stop(f"{error.filename}: {error.strerror}", 2)

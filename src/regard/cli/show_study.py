@@ -6,6 +6,7 @@ from typing import Any
 
 from regard.cli.console import console, print_json, say, table, with_interval
 from regard.cli.console import progress as bars
+from regard.cli.stopping import stop
 from regard.reports import study_report
 from regard.studies.runner import run_study
 from regard.studies.settings import Study
@@ -16,6 +17,7 @@ class StudyView:
 
     def __init__(self, study: Study) -> None:
         self._study = study
+        self.failed = 0
         self._bars = bars()
         self._task = self._bars.add_task(study.name, total=None)
 
@@ -47,6 +49,7 @@ class StudyView:
     def finished(self, row: dict[str, Any]) -> None:
         """Print a run's accuracy on each split."""
         if row["status"] != "done":
+            self.failed += 1
             self._bars.console.print(f"{row['run']}: {row['error']}", style="red", markup=False)
             return
         shown = [f"{split} {row[f'{split}.accuracy']:.3f}" for split in self._study.splits]
@@ -58,8 +61,11 @@ def run_and_show(
     study: Study, out: Path, *, workers: int | None = None, as_json: bool = False
 ) -> None:
     """Run a study, print its tables and write its report."""
-    with StudyView(study) as view:
-        summary = run_study(study, out, view, workers=workers)
+    try:
+        with StudyView(study) as view:
+            summary = run_study(study, out, view, workers=workers)
+    except KeyboardInterrupt:
+        stop("stopped; the same command goes on from here", 130)
     if as_json:
         print_json(summary)
     else:
@@ -67,6 +73,8 @@ def run_and_show(
     path = study_report(out)
     if not as_json:
         say(f"Report: {path}")
+    if view.failed:
+        stop(f"{view.failed} runs failed; the same command tries them again", 1)
 
 
 def show_summary(study: Study, summary: dict[str, Any]) -> None:

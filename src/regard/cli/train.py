@@ -24,6 +24,7 @@ def train(
     Into a new folder; with --resume go on with one that was stopped.
     """
     from regard.cli.show_run import TrainingView, next_steps
+    from regard.cli.stopping import stop
     from regard.errors import ConfigError
     from regard.training.config import read_config
     from regard.training.loop import Interrupted
@@ -38,16 +39,14 @@ def train(
             found="--set " + changes[0],
             remedy="train anew into another --out",
         )
-    with TrainingView() as view:
-        try:
+    try:
+        with TrainingView() as view:
             if resume:
                 go_on(folder, watcher=view)
             else:
                 start(read_config(config, changes), folder, folder=config.parent, watcher=view)
-        except Interrupted as stopped:
-            raise KeyboardInterrupt(
-                f"{stopped}; go on with: regard train {folder} --resume"
-            ) from stopped
+    except Interrupted as stopped:
+        stop(f"{stopped}; go on with: regard train {folder} --resume", 130)
     next_steps(folder)
 
 

@@ -20,8 +20,17 @@ def open_manifest(config: Data, folder: Path = Path()) -> Manifest:
     elif config.split is not None or "split" not in manifest.table.columns:
         manifest = split(manifest, config.split or "70/15/15", config.split_seed)
     if config.val_from_train is not None:
-        manifest = carve_val(manifest, config.val_from_train, config.split_seed)
+        manifest = carve_val(_val_as_test(manifest), config.val_from_train, config.split_seed)
     return manifest
+
+
+def _val_as_test(manifest: Manifest) -> Manifest:
+    """The val of a set that comes with train and val alone is what will be reported: its test."""
+    if set(splits_of(manifest.table)) != {"train", "val"}:
+        return manifest
+    return manifest.with_table(
+        manifest.table.with_columns(pl.col("split").replace({"val": "test"}))
+    )
 
 
 def class_names(manifest: Manifest) -> tuple[str, ...]:

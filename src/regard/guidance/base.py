@@ -20,7 +20,7 @@ class Term(ABC):
     """A differentiable loss on a map and a region, one number an image.
 
     Attributes:
-        weight: factor of the term's mean in the total loss, at least 0.
+        weight: factor of the term's mean in the total loss, finite and at least 0.
         method: makes the map, of the label's class.
         layer: that the method reads: None (found), a dotted name or a module.
         name: of the term among others; None takes the kind's own.
@@ -35,10 +35,10 @@ class Term(ABC):
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
+        if not 0 <= self.weight < float("inf"):
             raise ConfigError(
                 f"term {self.title}",
-                expected="a weight of 0 or more",
+                expected="a finite weight of 0 or more",
                 found=str(self.weight),
                 remedy="give a positive weight",
             )

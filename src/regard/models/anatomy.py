@@ -64,6 +64,13 @@ def last_spatial(visits: Sequence[Visit]) -> Layer:
             remedy="pass layer= a dotted name or a module with such an output",
         )
     visit = spatial[-1][1]
+    if _channels_last(visit):
+        raise ModelError(
+            "layer",
+            expected="feature maps (B, C, h, w)",
+            found=f"channels last, {visit.shape}, at {visit.name!r}",
+            remedy="pass layer= a dotted name or a module with channels first",
+        )
     return Layer(visit.name, visit.module, (visit.shape[2], visit.shape[3]))
 
 
@@ -76,15 +83,25 @@ def _is_map(visit: Visit) -> bool:
     return len(visit.shape) == 4 and visit.shape[2] * visit.shape[3] > 1 and visit.name != ""
 
 
+def _channels_last(visit: Visit) -> bool:
+    """Whether a layer over the last axis made it: (B, h, w, C), as in Swin."""
+    match visit.module:
+        case nn.LayerNorm(normalized_shape=(channels,)) | nn.Linear(out_features=channels):
+            return visit.shape[3] == channels != visit.shape[1]
+    return False
+
+
 def named_layer(net: nn.Module, name: str) -> Layer:
-    """The layer of a dotted name, also behind the wrappers of DDP and torch.compile.
+    """The layer of a dotted name, with or without the wrappers of DDP and torch.compile.
 
     Raises:
         ModelError: no such layer; names the near ones.
     """
-    modules = dict(net.named_modules())
+    modules = dict(net.named_modules(remove_duplicate=False))
+    if name in modules:
+        return Layer(name, modules[name])
     for full, module in modules.items():
-        if full == name or _bare(full) == name:
+        if name and _bare(full) == _bare(name):
             return Layer(name, module)
     raise ModelError(
         "layer",

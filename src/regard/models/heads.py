@@ -9,17 +9,19 @@ from regard.errors import ModelError
 NAMES = ("classifier", "fc", "head.fc", "head")
 
 
-def find_classifier(net: nn.Module) -> tuple[str, nn.Linear | nn.Sequential] | None:
+def find_classifier(
+    net: nn.Module,
+) -> tuple[str, nn.Linear | nn.Conv2d | nn.Sequential] | None:
     """Name and module of the last layer, from timm's configuration or a customary name."""
     cfg = getattr(net, "pretrained_cfg", None) or {}
-    names = cfg.get("classifier", ())
+    names = cfg.get("classifier") or ()
     names = (names,) if isinstance(names, str) else tuple(names)
     for name in (*names, *NAMES):
         try:
             module = net.get_submodule(name)
         except AttributeError:
             continue
-        if isinstance(module, nn.Linear | nn.Sequential):
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.Sequential):
             return name, module
     return None
 

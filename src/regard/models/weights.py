@@ -34,11 +34,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise _not_weights(path, str(error).splitlines()[0]) from error
+        raise _not_weights(path, (str(error) or type(error).__name__).splitlines()[0]) from error
     except Exception as error:  # the unpickler refuses code with an error of its own
         raise _not_weights(path, "objects that are not tensors") from error
     state = state.get("state_dict", state) if isinstance(state, Mapping) else state
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise _not_weights(path, "no table of tensors")
     return dict(state)
 

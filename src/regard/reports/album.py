@@ -1,6 +1,5 @@
 """Pictures of a run's samples with its maps, made anew from the images and the checkpoint."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from regard.data.decoding import image_size
 from regard.data.samples import Draw, Sample, Samples
 from regard.data.source import samples_of
 from regard.data.transforms import Transform
-from regard.errors import DataError, RegardError
+from regard.errors import RegardError
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
 from regard.reports import layers
@@ -26,7 +25,7 @@ from regard.scores.base import one_sign
 _PHOTO, _MAP = 360, 128
 # Of a page's pictures together, in bytes, before base64 makes them a third larger.
 _PAGE = 9_500_000
-_LARGEST = 42_000
+_LARGEST = 26_000
 
 
 class MissingPicturesError(Exception):
@@ -48,6 +47,9 @@ class Shown:
     outline: str
 
 
+Shelf = dict[tuple[int, Transform], Shown]
+
+
 class Album:
     """Makes pictures of the samples of one split.
 
@@ -56,12 +58,20 @@ class Album:
         table: predictions of the split; its images must be those of the manifest.
         split: the split.
         limit: bytes of a photo, see `photo_limit`.
+        shelf: of photos, for albums of the same samples to share.
 
     Raises:
         MissingPicturesError: no checkpoint, no manifest, or another manifest than before.
     """
 
-    def __init__(self, folder: Path, table: pl.DataFrame, split: str, limit: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        table: pl.DataFrame,
+        split: str,
+        limit: int,
+        shelf: "Shelf | None" = None,
+    ) -> None:
         try:
             self.run: Run = load_run(folder)
             self.gaze = Gaze.model_validate(self.run.config["gaze"])
@@ -69,20 +79,16 @@ class Album:
             samples = samples_of(manifest, split, self.run.classes, self.run.data.views)
         except (RegardError, OSError, ValueError, KeyError) as error:
             raise MissingPicturesError(str(error)) from error
-        names = dict(zip(manifest.select(split)["index"], manifest.select(split)["image"],
-                         strict=True))  # fmt: skip
-        before = zip(table["index"].to_list(), table["image"].to_list(), strict=True)
-        if any(names.get(index) != image for index, image in before):
+        now, before = (
+            dict(t.select("index", "image").rows()) for t in (manifest.select(split), table)
+        )
+        if any(now.get(index) != image for index, image in before.items()):
             reason = "the manifest is not the one that the predictions were made with"
             raise MissingPicturesError(reason)
         self.rows = {sample.index: row for row, sample in enumerate(samples)}
         self.samples, self.limit = samples, limit
         self._input = Samples(samples, self.run.transform)
-        self._shown: dict[int, Shown] = {}
-
-    def sample(self, index: int) -> Sample:
-        """The sample of a manifest's row."""
-        return self.samples[self.rows[index]]
+        self._shelf: Shelf = {} if shelf is None else shelf
 
     def shown(self, index: int) -> Shown:
         """Photo and outline of a manifest's row, larger than the net sees them.
@@ -90,24 +96,23 @@ class Album:
         Raises:
             DataError: a file of it cannot be read.
         """
-        if index not in self._shown:
-            sample = self.sample(index)
-            large = enlarged(self.run.transform, sample)
+        sample = self.samples[self.rows[index]]
+        large = enlarged(self.run.transform, sample)
+        if (index, large) not in self._shelf:
             images, masks = Samples([sample], large).fitted(0)
             region = masks.get("attend")
-            path = "" if region is None or sample.region is None and sample.boxes is None else (
-                layers.outline(region)
-            )
+            own = region is not None and (sample.region is not None or sample.boxes is not None)
+            path = layers.outline(region) if own and region is not None else ""
             photo = layers.photo(images[sample.views[0][0]], self.limit)
-            self._shown[index] = Shown(photo, large.size, path)
-        return self._shown[index]
+            self._shelf[index, large] = Shown(photo, large.size, path)
+        return self._shelf[index, large]
 
     def map(self, index: int, target: str) -> Tensor:
         """The map (h, w) of a class for a manifest's row, at the layer's resolution."""
         batch = self._input.collate([self._input[Draw(self.rows[index])]])
         images = model_input(batch, self.run.transform, torch.device("cpu"))
         number = torch.tensor([self.run.classes.index(target)])
-        view = batch.images and next(iter(batch.images)) if len(batch.images) > 1 else None
+        view = next(iter(batch.images)) if len(batch.images) > 1 else None
         with evaluating(self.run.net):
             found = explain(
                 self.run.net, images, number, self.gaze.method, layer=self.gaze.layer, view=view
@@ -146,15 +151,3 @@ def enlarged(transform: Transform, sample: Sample) -> Transform:
 def photo_limit(pictures: int) -> int:
     """Bytes of a photo, so that so many pictures with their maps make no page of 15 MB."""
     return max(2_000, min(_LARGEST, _PAGE // max(pictures, 1) - 4_000))
-
-
-def readable(album: Album, indices: Sequence[int]) -> tuple[list[int], list[str]]:
-    """Which of the rows can be shown, and what is wrong with the others."""
-    good, wrong = [], []
-    for index in indices:
-        try:
-            album.shown(index)
-            good.append(index)
-        except (DataError, OSError) as error:
-            wrong.append(str(error))
-    return good, wrong

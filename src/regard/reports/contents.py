@@ -104,10 +104,10 @@ def read_run(folder: Path) -> RunContents:
     return RunContents(
         folder=folder,
         config=config,
-        environment=_attempt(lambda: read_json(files.environment), {}),
-        epochs=tuple(_attempt(lambda: list(read_log(files.log, "epoch")), [])),
-        notes=tuple(_attempt(lambda: [r["text"] for r in read_log(files.log, "note")], [])),
-        readings=tuple(_attempt(lambda: _lines(files.readings), [])),
+        environment=attempt(lambda: read_json(files.environment), {}),
+        epochs=tuple(attempt(lambda: list(read_log(files.log, "epoch")), [])),
+        notes=tuple(attempt(lambda: [r["text"] for r in read_log(files.log, "note")], [])),
+        readings=tuple(attempt(lambda: _lines(files.readings), [])),
         splits=tuple(_read_split(files, name, method) for name in names),
     )
 
@@ -117,9 +117,9 @@ def _rank(split: str) -> tuple[int, str]:
 
 
 def _read_split(files: RunFolder, name: str, method: str | None) -> SplitContents:
-    metrics = _attempt(lambda: read_json(files.metrics(name)), None)
-    predictions = _attempt(lambda: validate(_table(files.predictions(name))), None)
-    scores = _attempt(lambda: _scores(files.scores(name), method), None)
+    metrics = attempt(lambda: read_json(files.metrics(name)), None)
+    predictions = attempt(lambda: validate(_table(files.predictions(name))), None)
+    scores = attempt(lambda: _scores(files.scores(name), method), None)
     values = {"metrics": metrics, "predictions": predictions, "scores": scores}
     missing = [_missing(files, kind, name) for kind, value in values.items() if value is None]
     return SplitContents(name, metrics, predictions, scores, tuple(missing))
@@ -152,7 +152,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [load_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _attempt(read: Callable[[], T], otherwise: T) -> T:
+def attempt(read: Callable[[], T], otherwise: T) -> T:
     """What was read, or else a stand-in: a report is made of what there is."""
     try:
         return read()

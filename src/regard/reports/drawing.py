@@ -56,7 +56,9 @@ def inline(drawn: Figure, alt: str) -> Markup:
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     drawn.savefig(file, format="svg", metadata=nothing, transparent=True)
     text = file.getvalue()
-    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
+    text = re.sub(
+        r"<!--.*?-->|<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S
+    )
     # Labels cannot hold a bare < or >, so a tag's attributes are told from text by these.
     text = re.sub(r"<[^>]*>", lambda tag: _themed(tag[0]), text)
     name = "f" + hashlib.sha256(text.encode()).hexdigest()[:8]

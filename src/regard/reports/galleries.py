@@ -91,7 +91,9 @@ def _mistakes(table: pl.DataFrame, pictures: int) -> tuple[str, str, list[int]]:
     wrong = table.filter(~pl.col("correct"))
     sure = pl.max_horizontal(pl.col(f"^{PREFIX}.*$"))
     chosen = wrong.sort(sure, descending=True)["index"].head(pictures).to_list()
-    about = f"{count(len(wrong), 'image')} of {len(table):,} named wrongly, the surest first."
+    about = (
+        f"{count(len(wrong), 'image')} of {len(table):,} misclassified, the most confident first."
+    )
     return "Mistakes", about, chosen
 
 

@@ -38,7 +38,7 @@ class Marks:
 
     Attributes:
         uniform: of a map that is the same everywhere.
-        best: of the best of all maps.
+        best: of the best of all maps; NaN where it is not known.
     """
 
     uniform: float
@@ -67,7 +67,14 @@ def marks(scores: pl.DataFrame, name: str) -> Marks | None:
     """Means of what a uniform and the best map would score; None for an unknown score."""
     if name not in SCORES:
         return None
-    return Marks(_mean(by_image(scores, name, "uniform")), _mean(by_image(scores, name, "best")))
+    best = by_image(scores, name, "best")
+    # A region with soft edges has no single area, and a ceiling that is beaten is none.
+    beaten = np.nanmax((_values(scores, name) - best) * _sign(name), initial=-np.inf) > 1e-3
+    return Marks(_mean(by_image(scores, name, "uniform")), np.nan if beaten else _mean(best))
+
+
+def _sign(name: str) -> int:
+    return -1 if lower_is_better(name) else 1
 
 
 def _values(scores: pl.DataFrame, name: str) -> Floats:
@@ -92,7 +99,8 @@ def gaze_table(scores: pl.DataFrame, summary: Mapping[str, Any]) -> Table:
         held = marks(scores, name)
         value = (summary.get("scores") or {}).get(name)
         value = value or bootstrap_interval(_values(scores, name)).as_dict()
-        better = "lower is better" if lower_is_better(name) else ""
+        lower = lower_is_better(name) and "lower is better" not in about(name)
+        better = "lower is better" if lower else ""
         told = [decimal(held.uniform), decimal(held.best)] if held else ["–", "–"]
         rows.append(
             [
@@ -105,7 +113,11 @@ def gaze_table(scores: pl.DataFrame, summary: Mapping[str, Any]) -> Table:
             ]
         )
     head = ("Score", "Mean and interval#", "Uniform map#", "Best map#", "Images#", "0 to 1")
-    return Table(head, rows, "Gaze scores; a uniform map is one that looks everywhere alike")
+    return Table(
+        head,
+        rows,
+        "Gaze scores beside those of a uniform map (dashed) and of the best of all maps (green)",
+    )
 
 
 def distributions(scores: pl.DataFrame) -> Drawings:
@@ -143,13 +155,13 @@ def _upright(axes: Axes, x: float, tone: int, *, dashed: bool) -> None:
 
 
 def against_correctness(scores: pl.DataFrame, name: str = "energy") -> Sequence[Table | Drawings]:
-    """Whether images that are named rightly are also looked at in the right place."""
+    """Whether images that are classified correctly are also looked at in the right place."""
     kept = scores.filter(pl.col(name).cast(pl.Float64).is_finite())
     if kept.is_empty():
         return []
     groups = {
-        "named rightly": kept.filter(pl.col("correct")),
-        "named wrongly": kept.filter(~pl.col("correct")),
+        "classified correctly": kept.filter(pl.col("correct")),
+        "misclassified": kept.filter(~pl.col("correct")),
     }
     rows = [_mean_row(label, _values(part, name)) for label, part in groups.items()]
     labels = sorted(kept["label"].unique().to_list())

@@ -198,8 +198,8 @@ def _calibration(table: pl.DataFrame, numbers: Mapping[str, Any]) -> Drawing:
         axes.scatter(x, y, sizes, color=colour(0), linewidths=0, zorder=3)
         error = numbers.get("ece", {})
         note = f"error {decimal(error.get('value'))}, interval {between(error)}"
-        alt = f"Accuracy against confidence in {len(used)} bins; calibration {note}"
-        return Drawing(inline(drawn, alt), "Calibration", f"{note}; larger dots hold more images")
+        alt = f"Accuracy against confidence in {len(used)} bins; calibration {note}; larger dots hold more images"
+        return Drawing(inline(drawn, alt), "Calibration", note)
 
 
 def first_mistakes(numbers: Mapping[str, Any]) -> str:
@@ -207,11 +207,10 @@ def first_mistakes(numbers: Mapping[str, Any]) -> str:
     names, counts = numbers["classes"], np.array(numbers["confusion"], dtype=np.int64)
     wrong = counts * (1 - np.eye(len(names), dtype=np.int64))
     if not wrong.any():
-        return "No image is named wrongly."
+        return "No image is misclassified."
     a, b = divmod(int(wrong.argmax()), len(names))
     share = counts[a, b] / max(counts[a].sum(), 1)
     return (
         f"The most frequent mistake is to take {names[a]} for {names[b]}: "
         f"{counts[a, b]:,} of {count(int(counts[a].sum()), 'image')} ({percent(share)})."
     )
-

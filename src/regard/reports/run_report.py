@@ -67,7 +67,9 @@ def run_page(run: RunContents, pictures: int, progress: Step | None) -> Page:
         text = "No split has been evaluated yet; regard evaluate writes what is shown here."
         sections.append(Section("results", "Results", [Note(text)]))
     sections.append(_settings(run))
-    subtitle = f"{run.config['model'].get('spec', '')}, {count(len(run.classes), 'class', 'classes')}"
+    subtitle = (
+        f"{run.config['model'].get('spec', '')}, {count(len(run.classes), 'class', 'classes')}"
+    )
     return Page("Run", run.folder.resolve().name, subtitle, sections, _made(run))
 
 
@@ -80,9 +82,7 @@ def _training(run: RunContents) -> Section:
     return Section("training", "Training", blocks)
 
 
-def _split(
-    run: RunContents, split: SplitContents, pictures: int, progress: Step | None
-) -> Section:
+def _split(run: RunContents, split: SplitContents, pictures: int, progress: Step | None) -> Section:
     blocks: list[Block] = [Note(text) for text in split.missing]
     blocks += _classification(split)
     blocks += _gaze(run, split)
@@ -133,5 +133,3 @@ def _made(run: RunContents) -> list[str]:
     versions = [f"{k} {run.environment[k]}" for k in ("regard", "torch") if k in run.environment]
     trained = f"Trained with {', '.join(versions)}. " if versions else ""
     return [f"{trained}Every number on this page is read or computed from the run's folder."]
-
-

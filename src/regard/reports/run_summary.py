@@ -87,7 +87,7 @@ def _split(run: RunContents, split: SplitContents) -> list[str]:
 def _accuracy(name: str, numbers: Mapping[str, Any]) -> str:
     value = numbers["accuracy"]
     text = (
-        f"On {name}, {percent(value['value'])} of {count(value['n'], 'image')} are named rightly "
+        f"On {name}, {percent(value['value'])} of {count(value['n'], 'image')} are classified correctly "
         f"({percent(value['level'], 0)} interval {between(value, percent)})."
     )
     return f"{text} {_against_the_commonest(numbers)}"
@@ -98,12 +98,12 @@ def _against_the_commonest(numbers: Mapping[str, Any]) -> str:
     support = {name: values["support"] for name, values in numbers["per_class"].items()}
     commonest = max(support, key=lambda name: support[name])
     share, value = support[commonest] / max(sum(support.values()), 1), numbers["accuracy"]
-    text = f"To say {commonest} every time would be right on {percent(share)}: "
+    text = f"Always answering {commonest} would be correct on {percent(share)}: "
     if real(value["low"]) > share:
         return f"{text}the model is better than that."
     if real(value["high"]) < share:
         return f"{text}the model is worse than that."
-    return f"{text}the interval holds that too, so no skill is shown."
+    return f"{text}the interval includes that, so no skill is shown."
 
 
 def _readings(run: RunContents) -> str:
@@ -118,5 +118,3 @@ def _readings(run: RunContents) -> str:
     used = {r.get("checkpoint") for r in run.readings if r.get("split") == "test"}
     text += f", with {count(len(used), 'checkpoint')}"
     return f"{text}; choices made after the first reading make its numbers too good."
-
-

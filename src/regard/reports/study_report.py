@@ -1,4 +1,134 @@
 """The report of a study."""
+
+import os
+from collections.abc import Callable
 from pathlib import Path
-def study_report(study: Path, out: Path | None = None, *, pictures: int = 8, progress=None) -> Path:
-    raise NotImplementedError
+
+import yaml
+
+from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
+from regard.reports.page import write_page
+from regard.reports.study_contents import StudyContents, read_study_folder
+from regard.reports.study_figures import (
+    arms_table,
+    comparisons_table,
+    dots,
+    gaze_by_arm,
+    overlaid,
+    runs_table,
+)
+from regard.reports.study_galleries import study_galleries
+from regard.reports.study_words import control_words, study_facts, study_words
+
+Step = Callable[[int], None]
+
+
+def study_report(
+    study: Path, out: Path | None = None, *, pictures: int = 8, progress: Step | None = None
+) -> Path:
+    """Write a study's report from the files of its folder; what is not there is said.
+
+    Args:
+        study: the study's folder.
+        out: the file to write; None: `report.html` in the folder.
+        pictures: samples in each gallery; 0 makes no pictures and loads no net.
+        progress: called with the number of samples after each.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        RunError: this is no study's folder.
+    """
+    contents = read_study_folder(Path(study))
+    out = Path(out or Path(study) / "report.html")
+    return write_page(study_page(contents, out, pictures, progress), out)
+
+
+def study_page(study: StudyContents, out: Path, pictures: int, progress: Step | None) -> Page:
+    """The page of a study, to be written to `out`."""
+    sections = [
+        _summary(study),
+        _results(study),
+        *_where(study),
+        *_learning(study),
+        *_pictures(study, pictures, progress),
+        *_runs(study, out),
+        Section("settings", "Settings", [Source("study.yaml", _yaml(study))]),
+    ]
+    name = str(study.study.get("name") or study.folder.resolve().name)
+    title = str(study.study.get("title") or name)
+    made = ["Every number on this page is read or computed from the study's folder."]
+    return Page("Study", title, str(study.study.get("about") or ""), sections, made)
+
+
+def _summary(study: StudyContents) -> Section:
+    if not study.summary:
+        text = "summary.json cannot be read; it is written when the study's runs are done."
+        return Section("summary", "Summary", [Note(text)])
+    words = study_words(study)
+    blocks: list[Block] = [study_facts(study), Text(words[:1]), Text(words[1:], lead=True)]
+    controls = control_words(study)
+    if controls:
+        blocks += [Heading("Controls"), Text(controls)]
+    elif not any("misplaced" in str(values) for values in study.study["arms"].values()):
+        text = "No arm was guided with regions in the wrong place, so what guidance gains may "
+        text += "come from something else than the right place."
+        blocks.append(Note(text))
+    return Section("summary", "Summary", blocks)
+
+
+def _results(study: StudyContents) -> Section:
+    if not study.metrics:
+        return Section("results", "Results", [Note("No result of an arm is recorded.")])
+    blocks: list[Block] = [dots(study)]
+    blocks.append(arms_table(study, study.metrics, "Means with 95 % intervals over seeds"))
+    rows = study.summary.get("comparisons", [])
+    if rows:
+        blocks.append(comparisons_table(rows))
+    known = {name for values in study.summary["arms"].values() for name in values}
+    rest = sorted(known - set(study.metrics))
+    if rest:
+        blocks.append(arms_table(study, rest, "All other metrics", folded=True))
+    return Section("results", "Results", blocks)
+
+
+def _where(study: StudyContents) -> list[Section]:
+    found = gaze_by_arm(study)
+    if found is None:
+        return []
+    text = "Each image counts with its mean over the seeds; the further right, the higher."
+    return [Section("gaze", "Gaze", [Text([text]), found])]
+
+
+def _learning(study: StudyContents) -> list[Section]:
+    found = overlaid(study)
+    if found is None:
+        return []
+    text = "Bold lines are means over the seeds, thin ones single runs."
+    return [Section("training", "Training", [Text([text]), found])]
+
+
+def _pictures(study: StudyContents, pictures: int, progress: Step | None) -> list[Section]:
+    found = {split: study_galleries(study, split, pictures, progress) for split in study.splits}
+    return [
+        Section(f"pictures-{number}", f"Pictures of {split}", blocks)
+        for number, (split, blocks) in enumerate(found.items())
+        if blocks
+    ]
+
+
+def _runs(study: StudyContents, out: Path) -> list[Section]:
+    if study.results is None:
+        text = "results.parquet cannot be read, so the runs are not listed."
+        return [Section("runs", "Runs", [Note(text)])]
+
+    def linked(run: str) -> str | None:
+        report = study.folder / run / "report.html"
+        return Path(os.path.relpath(report, out.parent)).as_posix() if report.is_file() else None
+
+    return [Section("runs", "Runs", [runs_table(study, linked)])]
+
+
+def _yaml(study: StudyContents) -> str:
+    return yaml.safe_dump(dict(study.study), sort_keys=False, allow_unicode=True)

@@ -32,15 +32,15 @@ _NAMES = {
     "dead_maps": "Dead maps",
 }
 _ABOUT = {
-    "accuracy": "share of the images named rightly",
-    "balanced_accuracy": "mean over the classes of the share named rightly",
+    "accuracy": "share of the images classified correctly",
+    "balanced_accuracy": "mean over the classes of recall, for classes that have images",
     "precision_macro": "mean over the classes of precision",
     "recall_macro": "mean over the classes of recall",
     "f1_macro": "mean over the classes of F1",
     "roc_auc": "chance that a right image ranks above a wrong one; 0.5 is guessing",
     "average_precision": "area under the precision-recall curve",
-    "precision": "of those named so, the share that is",
-    "recall": "of those that are, the share named so",
+    "precision": "of those predicted so, the share that is",
+    "recall": "of those that are, the share predicted so",
     "f1": "harmonic mean of precision and recall",
     "log_loss": "minus the log probability of the label, in nats",
     "brier": "squared distance of the probabilities from the truth",
@@ -74,7 +74,8 @@ def signed(value: Any, digits: int = 3) -> str:
 def percent(value: Any, digits: int = 1) -> str:
     """A share as per cent."""
     text = decimal(real(value) * 100, digits)
-    return text if text == NONE else f"{text} %"
+    # The space does not break: a lone sign at the start of a line is hard to read.
+    return text if text == NONE else f"{text}\N{NO-BREAK SPACE}%"
 
 
 def count(value: int, one: str, many: str | None = None) -> str:
@@ -92,7 +93,7 @@ def between(interval: Mapping[str, Any], show: Any = decimal) -> str:
     low, high = real(interval.get("low")), real(interval.get("high"))
     if math.isnan(low) or math.isnan(high):
         return NONE
-    return f"{show(low)} to {show(high)}".replace(" % to", " to")
+    return f"{show(low)} to {show(high)}".replace("\N{NO-BREAK SPACE}% to", " to")
 
 
 def p_value(value: Any) -> str:

@@ -16,7 +16,7 @@ from regard.evaluation.metrics import evaluate
 from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import predictions_table
-from regard.runs.files import dump_json, write_atomically, write_json
+from regard.runs.files import dump_json, read_json, write_atomically, write_json
 from regard.runs.run import Run
 
 Step = Callable[[int], None]
@@ -27,6 +27,7 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Write `predictions/SPLIT.parquet`, `metrics/SPLIT.json` and with gaze `scores/SPLIT.parquet`.
 
+    Without gaze, what was scored before of the same checkpoint stays in `metrics/SPLIT.json`.
     Every reading of a split is noted in `metrics/readings.jsonl`, so that a report can say how
     often the test set was looked at.
 
@@ -58,10 +59,26 @@ def evaluate_run(
             how.method: gaze_summary(table) for how, table in zip(gaze, scores, strict=False)
         }
         write_table(run.files.scores(split), pl.concat(scores))
+    elif (kept := _earlier_gaze(run, split)) is not None:
+        values["gaze"] = kept
     write_table(run.files.predictions(split), table)
     write_json(run.files.metrics(split), values)
     _note_reading(run, split)
     return values
+
+
+def _earlier_gaze(run: Run, split: str) -> dict[str, Any] | None:
+    """The gaze that was scored before, if the checkpoint was this one."""
+    if not run.files.metrics(split).is_file() or not run.files.scores(split).is_file():
+        return None
+    before = read_json(run.files.metrics(split))
+    return before.get("gaze") if before["checkpoint"] == run.checkpoint else None
+
+
+def has_regions(run: Run, split: str) -> bool:
+    """Whether any sample of a split says where to look."""
+    samples = samples_of(run.manifest(), split, run.classes, run.data.views)
+    return Samples(samples, run.transform).has_regions
 
 
 def image_paths(run: Run, split: str) -> dict[int, str]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from regard.errors import ConfigError, near
 from regard.runs.files import write_atomically, write_json
 from regard.runs.run import Run
+from regard.saliency.base import METHODS
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import explain, logits_of
 
@@ -53,6 +54,8 @@ def explain_images(
         raise ConfigError(
             "target", expected="a class", found=repr(target), remedy=near(target, run.classes)
         )
+    for method in methods:
+        METHODS[method]  # an unknown one is refused before anything is written
     rows, maps = [], {}
     for number, path in enumerate(paths):
         for row, own in _one(run, path, number, methods, out, target):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from regard.errors import RunError
 from regard.runs.files import dump_json, load_json
 
 
@@ -14,11 +15,22 @@ class Log:
     Args:
         path: of the file.
         offset: None to append; else the file is cut to this many bytes first.
+
+    Raises:
+        RunError: the file is shorter than the offset.
     """
 
     def __init__(self, path: Path, offset: int | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab")
+        if offset is not None and offset > self._file.tell():
+            self._file.close()
+            raise RunError(
+                str(path),
+                expected=f"at least the {offset} bytes that the checkpoint knows of",
+                found=f"{path.stat().st_size}",
+                remedy="restore it, or train anew into another --out",
+            )
         if offset is not None:
             self._file.truncate(offset)
             self._file.seek(offset)

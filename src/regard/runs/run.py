@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from regard.data.manifest import Manifest
 from regard.data.settings import Data
 from regard.data.source import open_manifest
 from regard.data.transforms import Source, Transform
-from regard.errors import RunError
+from regard.errors import DataError, RunError
 from regard.models.build import build_model
 from regard.models.settings import Model
 from regard.runs.checkpoints import load
@@ -61,6 +62,13 @@ class Run:
         Raises:
             DataError: an image cannot be read, or the model takes several views.
         """
+        if len(self.data.views) > 1:
+            raise DataError(
+                str(self.folder),
+                expected="a model of one view",
+                found="views " + ", ".join(self.data.views),
+                remedy="write a manifest of the images, and use regard evaluate",
+            )
         many = cast(list[Source], [*images] if isinstance(images, list | tuple) else [images])
         device = next(self.net.parameters()).device
         found = []
@@ -80,7 +88,7 @@ def load_run(folder: str | Path, checkpoint: str = "best") -> Run:
     """
     files = RunFolder(Path(folder))
     config = files.read_config()
-    classes, model = tuple(config["classes"]), Model.model_validate(config["model"])
+    classes, model, transform = _parts(files, config)
     saved = load(files.checkpoints, checkpoint)
     # The checkpoint has every weight, so none is fetched.
     net = net_of(model.model_copy(update={"weights": None}), len(classes), Path(folder))
@@ -93,9 +101,21 @@ def load_run(folder: str | Path, checkpoint: str = "best") -> Run:
             found=str(error).splitlines()[0],
             remedy="restore the run's config.yaml",
         ) from error
-    return Run(
-        Path(folder), net.eval(), config, classes, transform_of(config["data"]), saved.path.name
-    )
+    return Run(Path(folder), net.eval(), config, classes, transform, saved.path.name)
+
+
+def _parts(files: RunFolder, config: dict[str, Any]) -> tuple[tuple[str, ...], Model, Transform]:
+    try:
+        data, model = Data.model_validate(config["data"]), Model.model_validate(config["model"])
+        return tuple(config["classes"]), model, transform_of(data.model_dump())
+    except (KeyError, TypeError, ValidationError) as error:
+        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else repr(error)
+        raise RunError(
+            str(files.config),
+            expected="the config that regard train wrote",
+            found=first[:120],
+            remedy="restore it",
+        ) from error
 
 
 def net_of(model: Model, classes: int, folder: Path) -> nn.Module:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from regard.errors import ModelError
 from regard.registry import Registry
 from regard.saliency.capture import Images
 from regard.saliency.layers import linear_head
@@ -48,11 +49,27 @@ class Seen:
 
         Images of a batch do not mix in evaluation mode, so the gradient of the sum holds each
         image's own. The graph goes from the layer to the logits only.
+
+        Raises:
+            ModelError: the logits do not depend on the layer, or not differentiably.
         """
+        gradient = None
         with torch.enable_grad():
             total = self.value.sum()
-            (gradient,) = torch.autograd.grad(
-                total, self.activations, create_graph=self.create_graph, retain_graph=True
+            if total.requires_grad:
+                (gradient,) = torch.autograd.grad(
+                    total,
+                    self.activations,
+                    create_graph=self.create_graph,
+                    retain_graph=True,
+                    allow_unused=True,
+                )
+        if gradient is None:
+            raise ModelError(
+                "layer",
+                expected="a layer that the logits depend on, differentiably",
+                found="no gradient from the logits to it",
+                remedy="choose another layer, or a net that keeps gradients on above it",
             )
         return gradient
 

@@ -11,6 +11,13 @@ from regard.models.anatomy import Visit
 Images = Tensor | Mapping[str, Tensor]
 
 
+def copied(images: Images, count: int | None = None) -> Images:
+    """A copy of the images, or of the first few, for nets that work on their input in place."""
+    if isinstance(images, Mapping):
+        return {view: pixels[:count].clone() for view, pixels in images.items()}
+    return images[:count].clone()
+
+
 @contextmanager
 def undisturbed(net: nn.Module) -> Iterator[None]:
     """Leave the net's buffers and the random state as they were, whatever happens inside.
@@ -53,7 +60,8 @@ def watch(layers: Mapping[str, nn.Module], *, cut: bool) -> Iterator[dict[str, T
     """Yield a dict that a forward pass inside fills with the output of each layer.
 
     The net goes on with a copy, so that a layer that works in place does not change what was
-    seen. A layer called several times in a pass is seen at its last call.
+    seen. A layer called several times in a pass is seen at its last call. What was seen always
+    requires a gradient, also where no parameter below it does.
 
     Args:
         layers: the layers by a name of the caller's.
@@ -63,14 +71,16 @@ def watch(layers: Mapping[str, nn.Module], *, cut: bool) -> Iterator[dict[str, T
     seen: dict[str, Tensor] = {}
 
     def see(key: str, output: object) -> object:
-        if not isinstance(output, Tensor):
+        if not isinstance(output, Tensor) or not output.is_floating_point():
             return output
         if cut:
             # Runs inside the caller's no_grad: from here on the graph is recorded.
             torch.set_grad_enabled(True)
-            output = output.detach().requires_grad_()
-        seen[key] = output
-        return output.clone()
+        with torch.enable_grad():
+            if cut or not output.requires_grad:
+                output = output.detach().requires_grad_()
+            seen[key] = output
+            return output.clone()
 
     with ExitStack() as hooks:
         for key, module in layers.items():
@@ -84,9 +94,9 @@ def watch(layers: Mapping[str, nn.Module], *, cut: bool) -> Iterator[dict[str, T
 def trace(net: nn.Module, images: Images) -> list[Visit]:
     """The modules that a pass of the first image visits, in order of completion.
 
-    The pass is in evaluation mode and without gradients; the net is left as it was.
+    The pass is in evaluation mode and without gradients; net and images are left as they were.
     """
-    first = {k: v[:1] for k, v in images.items()} if isinstance(images, Mapping) else images[:1]
+    first = copied(images, 1)
     visits: list[Visit] = []
 
     def note(name: str, module: nn.Module, output: object) -> None:

@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regard.errors import DataError, ModelError
+from regard.errors import ConfigError, DataError, ModelError
 from regard.saliency.base import METHODS, Method, Seen
-from regard.saliency.capture import Images, undisturbed, watch
+from regard.models.anatomy import Layer
+from regard.saliency.capture import Images, copied, undisturbed, watch
 from regard.saliency.layers import find_layer, require_map
 from regard.saliency.targets import Targets, resolve
 
@@ -60,8 +61,8 @@ def explain(
     """
     _check_images(images)
     technique = build_method(method, **options)
-    with undisturbed(net):
-        seen = look(net, images, targets, layer, create_graph=create_graph)
+    with torch.inference_mode(False), undisturbed(net):
+        seen = look(net, copied(images), targets, layer, create_graph=create_graph)
         with torch.set_grad_enabled(create_graph):
             maps = technique.maps(seen)
             return maps if size is None else resize(maps, size)
@@ -77,7 +78,7 @@ def build_method(method: str, **options: Any) -> Method:
     try:
         return kind(**options)
     except TypeError as error:
-        raise ModelError(
+        raise ConfigError(
             f"method {method}",
             expected="its own options",
             found=str(error),
@@ -95,10 +96,19 @@ def look(
 ) -> Seen:
     """Run one forward pass, watched at the layer; the graph starts there unless kept whole."""
     where = find_layer(net, images, layer)
-    with torch.set_grad_enabled(create_graph), watch({"": where.module}, cut=not create_graph) as s:
-        logits = logits_of(net(images))
-    activations = require_map(net, images, where, s.get(""))
+    logits, activations = _watched(net, images, where, cut=not create_graph, graph=create_graph)
+    if not logits.requires_grad:
+        # A net with its own no_grad around the layer goes back to the mode that it began in.
+        logits, activations = _watched(net, images, where, cut=not create_graph, graph=True)
     return Seen(net, images, logits, resolve(targets, logits), activations, create_graph)
+
+
+def _watched(
+    net: nn.Module, images: Images, layer: Layer, *, cut: bool, graph: bool
+) -> tuple[Tensor, Tensor]:
+    with torch.set_grad_enabled(graph), watch({"": layer.module}, cut=cut) as seen:
+        logits = logits_of(net(images))
+    return logits, require_map(net, images, layer, seen.get(""))
 
 
 def logits_of(output: Any) -> Tensor:

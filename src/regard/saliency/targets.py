@@ -50,7 +50,7 @@ def resolve(targets: Targets, logits: Tensor) -> Tensor | PixelTarget:
         return logits.argmax(1)
     if isinstance(targets, int):
         targets = [targets] * len(logits)
-    indices = torch.as_tensor(targets, device=logits.device)
+    indices = _tensor(targets).to(logits.device)
     if indices.shape != (len(logits),) or indices.is_floating_point():
         raise TargetError(
             "targets",
@@ -66,7 +66,17 @@ def resolve(targets: Targets, logits: Tensor) -> Tensor | PixelTarget:
             found=str(int(indices[outside][0])),
             remedy="check the labels against the net's classes",
         )
-    return indices.long()
+    # A tensor made in inference mode cannot be part of a graph; its copy can.
+    return indices.long().clone()
+
+
+def _tensor(targets: Tensor | Sequence[int]) -> Tensor:
+    try:
+        return torch.as_tensor(targets)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TargetError(
+            "targets", expected="class indices", found=str(error), remedy="pass ints (B,)"
+        ) from error
 
 
 def _pixels(targets: Targets, logits: Tensor) -> PixelTarget:
@@ -84,7 +94,18 @@ def _pixels(targets: Targets, logits: Tensor) -> PixelTarget:
             found=str(targets.class_index),
             remedy="check the class table",
         )
-    return targets
+    height, width = logits.shape[2:]
+    match targets.where:
+        case Tensor() | "predicted":
+            return targets
+        case (row, column) if 0 <= row < height and 0 <= column < width:
+            return targets
+    raise TargetError(
+        "targets",
+        expected=f"where: predicted, a mask, or a pixel (row, column) of {height} x {width}",
+        found=str(targets.where),
+        remedy="correct PixelTarget.where",
+    )
 
 
 def value(logits: Tensor, target: Tensor | PixelTarget) -> Tensor:
@@ -95,7 +116,7 @@ def value(logits: Tensor, target: Tensor | PixelTarget) -> Tensor:
     if isinstance(target.where, str):
         mask = (logits.argmax(1) == target.class_index).to(logits.dtype)
     elif isinstance(target.where, Tensor):
-        mask = target.where.to(logits)
+        mask = target.where.to(logits, copy=True)
     else:
         row, column = target.where
         return chosen[:, row, column]

@@ -1,5 +1,6 @@
 """What a score is, and `regard.score`."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,9 +24,10 @@ class Score:
     Attributes:
         formula: maps (B, H, W), at least 0 and not all 0, and evidence to (B,).
         better: whether a higher or a lower number is better.
-        uniform: what a map without any preference gets, (B,), from the evidence.
-        best: what the best of all maps gets, (B,), from the evidence.
+        uniform: what a map without any preference gets, (B,), from the region's area.
+        best: what the best of all maps gets, (B,), from the area of a region without soft edges.
         whole: whether a region that covers the whole image leaves the score defined.
+        binary: whether the region is only where its mask is above one half.
     """
 
     formula: Formula
@@ -33,6 +35,7 @@ class Score:
     uniform: Callable[[Evidence], Tensor]
     best: Callable[[Evidence], Tensor]
     whole: bool = False
+    binary: bool = False
 
 
 SCORES: Registry[Score] = Registry("score")
@@ -52,9 +55,10 @@ def score(
     """Score each map against its region.
 
     Maps are resized to the regions' size (bilinear, align_corners=False). NaN where the score
-    is undefined: no region, an empty one, a map that is zero everywhere, and, where nothing
-    could be wrong then, a region that covers the whole image. The answer for an image does not
-    depend on the others of its batch, and the maps are left as they are.
+    is undefined: no region, an empty one (for a binary score one that is nowhere above one
+    half), a map that is zero everywhere or not finite, and, where nothing could be wrong then, a
+    region that covers the whole image. The answer for an image does not depend on the others of
+    its batch nor on the map's scale, and the maps are left as they are.
 
     Args:
         maps: (B, h, w).
@@ -91,11 +95,13 @@ def score(
             found=f"maps of shape {tuple(maps.shape)}",
             remedy="pass one map an image",
         )
-    evidence = regions.to(maps.device).of(targets)
-    maps = resize(one_sign(maps.float(), sign), regions.size)
+    evidence = regions.to(maps.device).of(None if targets is None else targets.to(maps.device))
+    evidence = binarised(evidence) if kind.binary else evidence
+    precise = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    maps = resize(peak_normalised(one_sign(precise, sign)).float(), regions.size)
     defined = defined_rows(maps, evidence, whole=kind.whole)
     try:
-        values = kind.formula(maps, evidence, **options)
+        inspect.signature(kind.formula).bind(maps, evidence, **options)
     except TypeError as error:
         raise ConfigError(
             f"score {name}",
@@ -103,6 +109,7 @@ def score(
             found=str(error),
             remedy=f"see help(regard.scores.SCORES[{name!r}].formula)",
         ) from error
+    values = kind.formula(maps, evidence, **options)
     return torch.where(defined, values.float(), torch.nan)
 
 
@@ -117,9 +124,15 @@ def one_sign(maps: Tensor, sign: str) -> Tensor:
 
 def defined_rows(maps: Tensor, evidence: Evidence, *, whole: bool) -> Tensor:
     """Which images have a region that says something and a map that is not all zero."""
-    area = evidence.area
     seen = (maps * evidence.counted).flatten(1).amax(1) > 0
-    return evidence.present & (area > 0) & seen & (whole | (area < 1))
+    region = evidence.present & (evidence.area > 0) if whole else evidence.partial
+    return region & seen
+
+
+def binarised(evidence: Evidence) -> Evidence:
+    """The region where it is above one half, counted where ignored by less than that."""
+    inside, counted = (evidence.inside > 0.5).float(), (evidence.counted > 0.5).float()
+    return Evidence(inside, counted, evidence.present)
 
 
 def peak_normalised(maps: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from regard.data.regions import Evidence
+from regard.errors import ConfigError
 from regard.scores.base import SCORES, Score, mean_over, peak_normalised
 
 
@@ -25,32 +26,39 @@ def energy_gain(maps: Tensor, evidence: Evidence) -> Tensor:
 def iou(maps: Tensor, evidence: Evidence, *, quantile: float = 0.8) -> Tensor:
     """Intersection over union of the map above its own quantile with the region above 0.5.
 
-    With a region of area a and the share s = 1 - quantile of the map chosen, no map gets more
-    than min(a / s, s / a).
+    With a region of area a and the share s = 1 - quantile of the map chosen, a map whose values
+    all differ gets at most min(a / s, s / a), to one pixel. Of a map with ties at the quantile,
+    as one that is zero on most of the image, less is chosen; of a uniform one nothing, and it
+    gets 0. `uniform` is what chance gets.
 
     Args:
         maps: (B, H, W).
         evidence: the regions.
-        quantile: of the map's counted values, linear between neighbours; chosen is what is
-            strictly above.
+        quantile: of the map's counted values, in [0, 1), linear between neighbours; chosen is
+            what is strictly above.
     """
-    values = []
-    for row, inside, counted in zip(maps, evidence.inside, evidence.counted, strict=True):
-        kept = counted > 0.5
-        ordered = row[kept].sort().values
-        place = quantile * (len(ordered) - 1)
-        low = int(place)
-        high = min(low + 1, len(ordered) - 1)
-        cut = ordered[low] + (place - low) * (ordered[high] - ordered[low])
-        chosen, true = (row > cut) & kept, (inside > 0.5) & kept
-        values.append((chosen & true).sum() / (chosen | true).sum())
-    return torch.stack(values)
+    if not 0 <= quantile < 1:
+        raise ConfigError(
+            "score iou", expected="a quantile in [0, 1)", found=str(quantile), remedy="try 0.8"
+        )
+    kept = evidence.counted > 0.5
+    cuts = torch.stack([_cut(row[some], quantile) for row, some in zip(maps, kept, strict=True)])
+    chosen, true = (maps > cuts[:, None, None]) & kept, (evidence.inside > 0.5) & kept
+    return (chosen & true).sum((1, 2)) / (chosen | true).sum((1, 2))
+
+
+def _cut(values: Tensor, quantile: float) -> Tensor:
+    """The value at or next below the quantile: what is above it is above the quantile."""
+    if len(values) == 0:
+        return values.new_zeros(())
+    place = quantile * (len(values) - 1)
+    return values.kthvalue(int(place + 1e-9) + 1).values
 
 
 def hagtr(maps: Tensor, evidence: Evidence) -> Tensor:
     """Highest activation in the region, of the map over its maximum."""
-    inside = (evidence.inside * evidence.counted) > 0.5
-    return (peak_normalised(maps * evidence.counted) * inside).flatten(1).amax(1)
+    normal = peak_normalised(maps * evidence.counted)
+    return (normal * (evidence.inside > 0.5)).flatten(1).amax(1)
 
 
 def magtr(maps: Tensor, evidence: Evidence) -> Tensor:
@@ -90,7 +98,9 @@ SCORES.register("energy")(Score(energy, "higher", uniform=_area, best=_ones))
 SCORES.register("energy_gain")(
     Score(energy_gain, "higher", uniform=_ones, best=lambda evidence: 1 / evidence.area)
 )
-SCORES.register("iou")(Score(iou, "higher", uniform=_iou_by_chance, best=_iou_at_best, whole=True))
-SCORES.register("hagtr")(Score(hagtr, "higher", uniform=_ones, best=_ones))
+SCORES.register("iou")(
+    Score(iou, "higher", uniform=_iou_by_chance, best=_iou_at_best, whole=True, binary=True)
+)
+SCORES.register("hagtr")(Score(hagtr, "higher", uniform=_ones, best=_ones, binary=True))
 SCORES.register("magtr")(Score(magtr, "higher", uniform=_ones, best=_ones, whole=True))
 SCORES.register("mangtr")(Score(mangtr, "lower", uniform=_ones, best=_zeros))

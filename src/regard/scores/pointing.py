@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from regard.data.regions import Evidence
+from regard.errors import ConfigError
 from regard.scores.base import SCORES, Score
 
 
@@ -22,6 +23,13 @@ def pointing(maps: Tensor, evidence: Evidence, *, tolerance: int = 0) -> Tensor:
         evidence: the regions.
         tolerance: hits this many pixels outside still count (in each direction).
     """
+    if tolerance < 0:
+        raise ConfigError(
+            "score pointing",
+            expected="a tolerance of 0 pixels or more",
+            found=str(tolerance),
+            remedy="published work takes 15",
+        )
     counted = evidence.counted > 0.5
     seen = torch.where(counted, maps, -torch.inf)
     highest = seen == seen.flatten(1).amax(1)[:, None, None]
@@ -32,5 +40,11 @@ def pointing(maps: Tensor, evidence: Evidence, *, tolerance: int = 0) -> Tensor:
 
 
 SCORES.register("pointing")(
-    Score(pointing, "higher", uniform=lambda e: e.area, best=lambda e: torch.ones_like(e.area))
+    Score(
+        pointing,
+        "higher",
+        uniform=lambda evidence: evidence.area,
+        best=lambda evidence: torch.ones_like(evidence.area),
+        binary=True,
+    )
 )

@@ -8,13 +8,24 @@ from typing import Any
 from regard.errors import RunError
 from regard.evaluation.settings import Gaze
 from regard.models.build import parameters_of
-from regard.runs.evaluate import evaluate_run
+from regard.runs.evaluate import evaluate_run, has_regions
 from regard.runs.files import read_json, write_json
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
-from regard.runs.run import load_run
+from regard.runs.run import Run, load_run
 from regard.training.config import Config
 from regard.training.train import resume, train
+
+
+def attempt(config: Config, out: Path, splits: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    """What `run_arm` returns with status `done`; or status `failed` and the error, as text.
+
+    The error itself stays in its process: not every one survives the way to another.
+    """
+    try:
+        return {"status": "done", "error": None} | run_arm(config, out, splits, folder)
+    except Exception as error:
+        return {"status": "failed", "error": f"{type(error).__name__}: {error}"}
 
 
 def run_arm(config: Config, out: Path, splits: tuple[str, ...], folder: Path) -> dict[str, Any]:
@@ -34,17 +45,27 @@ def run_arm(config: Config, out: Path, splits: tuple[str, ...], folder: Path) ->
             found="a run of another config",
             remedy="choose another --out for the study",
         )
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(mark, {"config": own})
+    if not mark.is_file():
+        write_json(mark, {"config": own})
     if files.config.is_file():
         resume(out)
     else:
         train(config, out, folder=folder)
-    if not all(files.metrics(split).is_file() for split in splits):
-        run = load_run(out)
-        for split in splits:
+    run = load_run(out)
+    for split in splits:
+        if not evaluated(run, split):
             evaluate_run(run, split, gaze=gaze_of(run.config))
-    return numbers(files, splits)
+    return numbers(run, splits)
+
+
+def evaluated(run: Run, split: str) -> bool:
+    """Whether the split's metrics are of the run's best checkpoint, and its gaze was scored."""
+    path = run.files.metrics(split)
+    if not path.is_file():
+        return False
+    values = read_json(path)
+    scored = "gaze" in values or not has_regions(run, split)
+    return values["checkpoint"] == run.checkpoint and scored
 
 
 def config_digest(config: Config) -> str:
@@ -59,12 +80,13 @@ def gaze_of(config: dict[str, Any]) -> tuple[Gaze, ...]:
     return (Gaze.model_validate(config["gaze"]),)
 
 
-def numbers(files: RunFolder, splits: tuple[str, ...]) -> dict[str, Any]:
+def numbers(run: Run, splits: tuple[str, ...]) -> dict[str, Any]:
     """What a study's table says of a finished run, from its files."""
+    files = run.files
     epochs = list(read_log(files.log, "epoch"))
     best = [record for record in epochs if record["best"]]
     row: dict[str, Any] = {
-        "parameters": parameters_of(load_run(files.path).net),
+        "parameters": parameters_of(run.net),
         "seconds": epochs[-1]["seconds"],
         "epochs": epochs[-1]["epoch"],
         "best_epoch": best[-1]["epoch"] if best else None,

@@ -5,18 +5,20 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
 import yaml
 
+from regard.data.source import open_manifest
 from regard.errors import RunError
 from regard.runs.evaluate import write_table
 from regard.runs.files import write_json, write_yaml
 from regard.runs.folder import locked
 from regard.runs.log import read_log
-from regard.studies.arm import run_arm
+from regard.studies.arm import attempt
 from regard.studies.settings import Study, arm_config
 from regard.studies.summary import summarise
 from regard.synthetic.sheets import write_sheets
@@ -58,20 +60,22 @@ def run_study(
 
     Raises:
         RunError: the folder is of another study, or every run failed.
-        ConfigError: an arm's config is wrong; nothing is run then.
+        ConfigError, DataError: an arm's config is wrong, or a split is empty; nothing is run then.
     """
+    jobs = len(study.arms) * len(study.seeds)
+    workers = workers or _workers(jobs)
+    manifest = None if study.data.sheets is None else "sheets/manifest.parquet"
+    threads = max(1, _cores() // workers)
+    configs = {
+        (arm, seed): arm_config(study, arm, seed, manifest, threads)
+        for seed in study.seeds
+        for arm in study.arms
+    }
     with locked(out):
-        jobs = len(study.arms) * len(study.seeds)
-        workers = workers or _workers(jobs)
-        manifest = None if study.data.sheets is None else "sheets/manifest.parquet"
-        threads = max(1, _cores() // workers)
-        configs = {
-            (arm, seed): arm_config(study, arm, seed, manifest, threads)
-            for seed in study.seeds
-            for arm in study.arms
-        }
         _claim(study, out)
         _make_data(study, out, watcher)
+        for arm, split in product(study.arms, study.splits):
+            open_manifest(configs[arm, study.seeds[0]].data, out).select(split)
         rows = list(_run_all(study, out, configs, workers, watcher))
         return conclude(study, out, rows)
 
@@ -104,15 +108,19 @@ def _run_all(
 ) -> Iterator[dict[str, Any]]:
     context = multiprocessing.get_context("spawn")
     epochs = max(config.training.epochs for config in configs.values())
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         names: dict[Future, tuple[str, int]] = {}
         for (arm, seed), config in configs.items():
             place = out / _folder(arm, seed)
-            names[pool.submit(run_arm, config, place, study.splits, out)] = (arm, seed)
+            names[pool.submit(attempt, config, place, study.splits, out)] = (arm, seed)
         try:
             yield from _collect(names, out, epochs, watcher)
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            # A training that is told to end saves first; the next call goes on from there.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
             raise
 
 
@@ -132,9 +140,9 @@ def _collect(
 def _row(future: Future, arm: str, seed: int) -> dict[str, Any]:
     row: dict[str, Any] = {"arm": arm, "seed": seed, "run": _folder(arm, seed)}
     error = future.exception()
-    if error is not None:
+    if error is not None:  # its process was killed
         return row | {"status": "failed", "error": f"{type(error).__name__}: {error}"}
-    return row | {"status": "done", "error": None} | future.result()
+    return row | future.result()
 
 
 def _folder(arm: str, seed: int) -> str:
@@ -185,7 +193,9 @@ def _cores() -> int:
 
 
 def _free_mb() -> int:
+    """Memory that is free or can be freed; what caches files counts as free."""
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
-    except (ValueError, OSError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) // 1024 for line in lines if "MemAvailable" in line)
+    except (OSError, StopIteration):
         return 4 * PROCESS_MB

@@ -9,7 +9,27 @@ from pydantic import Field, model_validator
 
 from regard.data.settings import Settings
 from regard.errors import ConfigError, near
+from regard.scores.base import SCORES
 from regard.training.config import Config, merged, parse, parse_config, read_mapping
+
+
+# Those of `evaluation.metrics.evaluate`; beside them all scores of maps.
+METRICS = (
+    "accuracy",
+    "balanced_accuracy",
+    "precision_macro",
+    "recall_macro",
+    "f1_macro",
+    "roc_auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "ece",
+    "precision",
+    "recall",
+    "f1",
+    "dead_maps",
+)
 
 
 class Sheets(Settings):
@@ -75,6 +95,11 @@ class Study(Settings):
         for arm in named:
             if arm not in self.arms:
                 raise ValueError(f"unknown arm {arm!r}; {near(arm, self.arms)}")
+        for metric in self.metrics:
+            if metric not in known_metrics():
+                raise ValueError(f"unknown metric {metric!r}; {near(metric, known_metrics())}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("a seed comes twice")
         for arm in self.arms:
             if not arm.replace("-", "").replace("_", "").isalnum():
                 raise ValueError(f"arm {arm!r}: letters, digits, - and _ only")
@@ -86,6 +111,11 @@ class Study(Settings):
         if self.comparisons is not None:
             return self.comparisons
         return tuple((arm, self.baseline) for arm in self.arms if arm != self.baseline)
+
+
+def known_metrics() -> list[str]:
+    """What can be compared on a split."""
+    return [*METRICS, *SCORES]
 
 
 def recipes() -> dict[str, Path]:

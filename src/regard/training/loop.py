@@ -7,14 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from regard.data.loader import oversampled, shuffled
-from regard.data.samples import Draw
-from regard.evaluation.predict import Predictions, predict
+import numpy as np
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from regard.data.loader import Loader, oversampled, shuffled
+from regard.data.samples import Batch, Draw
+from regard.errors import NumericalError
+from regard.evaluation.predict import predict
 from regard.models.heads import freeze_backbone, train_mode
 from regard.runs.checkpoints import (
     Checkpoint,
     flatten_optimiser,
     point,
+    pointed,
     prune,
     save,
     unflatten_optimiser,
@@ -22,10 +28,10 @@ from regard.runs.checkpoints import (
 from regard.runs.log import Log
 from regard.training.losses import class_weights
 from regard.training.measure import measure
-from regard.training.optimisers import LearningRate, build_optimiser
+from regard.training.optimisers import LearningRate, build_optimiser, restore_formats
 from regard.training.prepare import Prepared
 from regard.training.progress import Progress, lower_is_better
-from regard.training.step import Stepper
+from regard.training.step import Stepper, blown_up
 
 
 class Watcher(Protocol):
@@ -56,6 +62,9 @@ class Trainer:
         folder: of the checkpoints.
         log: to append to.
         watcher: told of steps and epochs.
+
+    Attributes:
+        steps: optimiser steps in an epoch.
     """
 
     def __init__(self, prepared: Prepared, folder: Path, log: Log, watcher: Watcher) -> None:
@@ -64,6 +73,7 @@ class Trainer:
         self.lower = lower_is_better(self.how.best)
         self.labels = [sample.label for sample in prepared.train.data.samples]
         self.progress = Progress(micro=self.how.batch_size)
+        self.steps = -(-len(self.draws(0)) // (self.how.batch_size * self.how.accumulate))
         self.optimiser = build_optimiser(prepared.net, self.how.optimiser)
         self.rate = LearningRate(
             self.optimiser,
@@ -75,15 +85,9 @@ class Trainer:
         classes = len(prepared.config.classes or ())
         weights = class_weights(self.labels, classes, self.how.imbalance)
         self.stepper = Stepper(prepared, self.optimiser, self.rate, weights, self.note)
-        self.stepper.weights = None if weights is None else weights.to(self.stepper.device)
+        self._rows: list[int] = []
         self._stop = False
         self._saved_at = time.monotonic()
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps in an epoch."""
-        draws = len(self.draws(0))
-        return -(-draws // (self.how.batch_size * self.how.accumulate))
 
     def draws(self, epoch: int) -> list[Draw]:
         """The epoch's order of samples; it depends on seed and epoch alone."""
@@ -96,11 +100,13 @@ class Trainer:
         self.prepared.net.load_state_dict(saved.model)
         rest = saved.state["optimiser"]
         self.optimiser.load_state_dict(unflatten_optimiser(saved.optimiser, rest))
+        restore_formats(self.optimiser)
         self.rate.restore(saved.state["rate"])
         self.progress = Progress.restored(saved.state["progress"])
-        if self.progress.best_step is not None:
-            # A kill may have come between the best checkpoint and its pointer.
-            point(self.folder, "best", f"step-{self.progress.best_step}")
+        best = self.progress.best_step
+        if best is not None and pointed(self.folder, "best") != f"step-{best}":
+            # A kill came between the best checkpoint and its pointer.
+            point(self.folder, "best", f"step-{best}")
 
     def fit(self) -> Progress:
         """Train to the end.
@@ -137,10 +143,11 @@ class Trainer:
                 raise Interrupted(f"stopped after step {self.progress.step}")
         self._end_epoch(started)
 
-    def _step(self, batch: Any) -> None:
+    def _step(self, batch: Batch) -> None:
         progress = self.progress
         correct, parts, progress.micro = self.stepper.step(batch, progress.step, progress.micro)
         progress.add(len(batch), correct, parts)
+        self._rows = batch.index.tolist()
         self.log.write("step", step=progress.step, epoch=progress.epoch, lr=self.rate.now, **parts)
         self.watcher.step(progress, self.steps, parts["loss"])
 
@@ -148,7 +155,7 @@ class Trainer:
         progress, lr = self.progress, self.rate.now
         record: dict[str, Any] = {"train": progress.means() | self._gaze()}
         if self.prepared.val is not None:
-            record["val"] = self._measure(self._pass(self.prepared.val))
+            record["val"] = self._measure(self.prepared.val)
         split, _, name = self.how.best.partition(".")
         metric = record[split][name]
         better = progress.end_epoch(metric, lower=self.lower)
@@ -162,11 +169,11 @@ class Trainer:
     def _gaze(self) -> dict[str, float]:
         if self.prepared.train_gaze is None:
             return {}
-        values = self._measure(self._pass(self.prepared.train_gaze))
+        values = self._measure(self.prepared.train_gaze)
         return {name: values[name] for name in self.prepared.config.gaze.scores if name in values}
 
-    def _pass(self, loader: Any) -> Predictions:
-        return predict(
+    def _measure(self, loader: Loader) -> dict[str, float]:
+        found = predict(
             self.prepared.net,
             loader.batches(),
             self.prepared.transform,
@@ -175,8 +182,9 @@ class Trainer:
             device=self.stepper.device,
             bf16=self.how.bf16,
         )
-
-    def _measure(self, found: Predictions) -> dict[str, float]:
+        blown = found.index[~np.isfinite(found.logits).all(1)]
+        if len(blown):
+            raise NumericalError(blown_up("outputs", loader.data, blown.tolist()))
         return measure(found, {term.title: term.weight for term in self.prepared.terms})
 
     def _due(self) -> bool:
@@ -185,7 +193,18 @@ class Trainer:
         return by_steps or time.monotonic() - self._saved_at > 60 * self.how.checkpoint_minutes
 
     def save(self, *, best: bool = False) -> Path:
-        """Write a checkpoint of this very moment."""
+        """Write a checkpoint of this very moment.
+
+        Raises:
+            NumericalError: a weight is not finite; nothing is written then.
+        """
+        model = self.prepared.net.state_dict()
+        if not all(bool(torch.isfinite(value).all()) for value in model.values()):
+            raise NumericalError(
+                blown_up(
+                    f"weights after step {self.progress.step}", self.prepared.train.data, self._rows
+                )
+            )
         tensors, rest = flatten_optimiser(self.optimiser.state_dict())
         state = {
             "progress": self.progress.state(),
@@ -193,13 +212,18 @@ class Trainer:
             "rate": self.rate.state(),
             "log_bytes": self.log.sync(),
         }
-        model = self.prepared.net.state_dict()
         path = save(self.folder, self.progress.step, model, tensors, state)
         if best:
             point(self.folder, "best", path.name)
         prune(self.folder)
         self._saved_at = time.monotonic()
         return path
+
+    def say_what_norms_see(self) -> None:
+        """Note where the gradient is not quite that of one large batch."""
+        norms = any(isinstance(m, _BatchNorm) for m in self.prepared.net.modules())
+        if norms and self.how.accumulate > 1:
+            self.note(f"batch norm sees parts of {self.how.batch_size} images, not the whole step")
 
     def note(self, text: str) -> None:
         """Log something that a reader should know."""

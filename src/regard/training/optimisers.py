@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from regard.models.heads import classifier_of
@@ -23,6 +23,17 @@ def build_optimiser(net: nn.Module, how: Optimiser) -> torch.optim.Optimizer:
         return torch.optim.SGD(groups, momentum=how.momentum, weight_decay=how.weight_decay)
     kind = torch.optim.Adam if how.name == "adam" else torch.optim.AdamW
     return kind(groups, weight_decay=how.weight_decay)
+
+
+def restore_formats(optimiser: torch.optim.Optimizer) -> None:
+    """Lay the state out in memory as its parameters are: files hold everything contiguous.
+
+    The layout decides the order of operations, and so the last bit.
+    """
+    for parameter, state in optimiser.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 class LearningRate:

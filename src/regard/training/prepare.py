@@ -13,15 +13,22 @@ from torch import nn
 from regard import __version__
 from regard.data.keys import key, keyed_generator
 from regard.data.loader import Loader
-from regard.data.manifest import Manifest
+from regard.data.manifest import COLUMNS, Manifest
 from regard.data.samples import Sample, Samples
 from regard.data.source import class_names, open_manifest, samples_of, splits_of
 from regard.data.transforms import Transform
-from regard.errors import ConfigError, DataError, near
+from regard.errors import ConfigError
 from regard.guidance.base import Term
 from regard.models.families import input_spec
 from regard.runs.run import net_of, transform_of
 from regard.training.config import Config
+from regard.training.preflight import (
+    has_regions,
+    refuse_absent,
+    refuse_config,
+    refuse_net,
+    says_where,
+)
 
 
 @dataclass
@@ -48,6 +55,11 @@ class Prepared:
     transform: Transform
     digest: str
 
+    @property
+    def splits(self) -> tuple[Samples, ...]:
+        """Train, and val where there is one."""
+        return tuple(loader.data for loader in (self.train, self.val) if loader is not None)
+
     def close(self) -> None:
         """Stop the loading processes."""
         for loader in (self.train, self.train_gaze, self.val):
@@ -68,11 +80,12 @@ def prepare(config: Config, folder: Path) -> Prepared:
     config = resolved(config, net, classes)
     transform = transform_of(config.data.model_dump())
     train = samples_of(manifest, "train", classes, config.data.views)
-    _refuse_absent(train, classes, manifest)
+    refuse_absent(train, classes, manifest)
     has_val = "val" in splits_of(manifest.table)
     val = samples_of(manifest, "val", classes, config.data.views) if has_val else []
     terms = tuple(term.build() for term in config.guidance.terms)
-    _check(config, train, has_val, terms)
+    refuse_config(config, train, val, terms)
+    refuse_net(config, net, transform, terms, gaze=has_regions([*train, *val]))
     return Prepared(
         config=config,
         net=net.to(device_of(config.training.device)),
@@ -117,9 +130,9 @@ def device_of(name: str) -> torch.device:
 
 
 def digest(manifest: Manifest) -> str:
-    """A digest of which samples are in which split with which label."""
-    columns = [c for c in ("image", "label", "split", "region") if c in manifest.table.columns]
-    text = manifest.table.select(columns).write_csv()
+    """A digest of the samples: which are in which split, with which label and region."""
+    columns = [name for name in COLUMNS if name in manifest.table.columns]
+    text = manifest.table.select(columns).write_ndjson()
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -150,7 +163,7 @@ def _train_loader(config: Config, samples: list[Sample], transform: Transform) -
 
 
 def _gaze_loader(config: Config, samples: list[Sample], transform: Transform) -> Loader | None:
-    seen = [s for s in samples if s.region or s.boxes is not None or s.avoid]
+    seen = list(filter(says_where, samples))
     if not seen or not config.gaze.train_sample:
         return None
     # The same images for every arm and seed of a study.
@@ -161,45 +174,3 @@ def _gaze_loader(config: Config, samples: list[Sample], transform: Transform) ->
 def _loader(config: Config, samples: list[Sample], transform: Transform) -> Loader:
     data = Samples(samples, transform, cache_mb=config.data.cache_mb)
     return Loader(data, config.training.batch_size, workers=config.data.workers)
-
-
-def _refuse_absent(samples: list[Sample], classes: Sequence[str], manifest: Manifest) -> None:
-    absent = set(range(len(classes))) - {sample.label for sample in samples}
-    if absent:
-        raise DataError(
-            str(manifest.path or "manifest"),
-            expected="every class in train",
-            found=f"no {classes[min(absent)]!r}",
-            remedy="split anew, or add samples",
-        )
-
-
-def _check(config: Config, train: list[Sample], has_val: bool, terms: Sequence[Term]) -> None:
-    """Refuse at the start what would only fail after the first epoch."""
-    regions = any(s.region or s.boxes is not None or s.avoid for s in train)
-    if terms and not regions:
-        raise ConfigError(
-            "guidance.terms",
-            expected="samples with a region in train",
-            found="none",
-            remedy="add regions to the manifest, or remove the terms",
-        )
-    split, _, name = config.training.best.partition(".")
-    if split == "val" and not has_val:
-        raise ConfigError(
-            "training.best",
-            expected="a val split for " + config.training.best,
-            found="no samples in val",
-            remedy="set data.val_from_train (0.15, say)",
-        )
-    known = ["loss", "cross_entropy", "accuracy", "balanced_accuracy", "f1"]
-    known += [f"loss.{term.title}" for term in terms] + (
-        list(config.gaze.scores) if regions else []
-    )
-    if name not in known:
-        raise ConfigError(
-            "training.best",
-            expected="a metric that is logged",
-            found=config.training.best,
-            remedy=near(name, known),
-        )

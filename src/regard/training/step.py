@@ -1,13 +1,13 @@
 """One optimiser step over an effective batch, in parts that fit into memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from regard.data.keys import key
-from regard.data.samples import Batch
+from regard.data.samples import Batch, Samples
 from regard.errors import NumericalError
 from regard.evaluation.predict import model_input
 from regard.guidance.forward import GuidedOutput, guided_forward
@@ -25,7 +25,7 @@ class Stepper:
         prepared: net, terms, transform and config.
         optimiser: moves the parameters.
         rate: sets the learning rate.
-        weights: of the classes, or None.
+        weights: of the classes, on the CPU, or None.
         note: called with a text worth logging.
     """
 
@@ -70,7 +70,7 @@ class Stepper:
 
     def _gradients(self, batch: Batch, step: int, micro: int) -> tuple[int, dict[str, float]]:
         self.optimiser.zero_grad(set_to_none=True)
-        by = divisors(batch.labels, batch.regions, self.prepared.terms, self._cpu_weights())
+        by = divisors(batch.labels, batch.regions, self.prepared.terms, self.weights)
         # Dropout is keyed by the step, so a resumed run draws what the first one drew.
         torch.manual_seed(key(self.prepared.config.training.seed, "step", step))
         correct, sums = 0, {}
@@ -87,9 +87,8 @@ class Stepper:
         images = model_input(part, self.prepared.transform, device)
         with torch.autocast(device.type, torch.bfloat16, enabled=how.bf16):
             output = self._forward(self.prepared.net, images, labels, part)
-        loss, parts = loss_of(
-            output, labels, by, weights=self.weights, smoothing=how.label_smoothing
-        )
+        weights = None if self.weights is None else self.weights.to(device)
+        loss, parts = loss_of(output, labels, by, weights=weights, smoothing=how.label_smoothing)
         loss.backward()
         found = {"loss": float(loss.detach())} | {k: float(v.detach()) for k, v in parts.items()}
         return int((output.logits.argmax(1) == labels).sum()), found
@@ -109,17 +108,20 @@ class Stepper:
         if bool(torch.isfinite(norm)) and all(map(_finite, parts.values())):
             return
         self.optimiser.zero_grad(set_to_none=True)
-        rows = set(batch.index.tolist())
-        files = [s.views[0][1] for s in self.prepared.train.data.samples if s.index in rows]
-        shown = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
         values = ", ".join(f"{name} {value:.4g}" for name, value in parts.items())
-        raise NumericalError(
-            f"not finite: {values}, gradient norm {float(norm):.4g}; batch of {shown}; "
-            "the last checkpoint is kept: lower training.optimiser.lr, or set training.clip"
-        )
+        what = f"{values}, gradient norm {float(norm):.4g}"
+        raise NumericalError(blown_up(what, self.prepared.train.data, batch.index.tolist()))
 
-    def _cpu_weights(self) -> Tensor | None:
-        return None if self.weights is None else self.weights.cpu()
+
+def blown_up(what: str, data: Samples, rows: Sequence[int]) -> str:
+    """What is not finite, with the files of the batch, and what to do."""
+    wanted = set(rows)
+    files = [s.views[0][1] for s in data.samples if s.index in wanted]
+    shown = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
+    return (
+        f"not finite: {what}; batch of {shown}; "
+        "the last checkpoint is kept: lower training.optimiser.lr, or set training.clip"
+    )
 
 
 def _finite(value: float) -> bool:

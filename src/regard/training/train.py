@@ -1,7 +1,9 @@
 """Train a run into a folder, or go on with one that was stopped."""
 
 import os
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,6 +14,7 @@ from regard.runs.folder import RunFolder, locked
 from regard.runs.log import Log
 from regard.training.config import Config, parse_config
 from regard.training.loop import Trainer, Watcher
+from regard.training.preflight import refuse_unreadable
 from regard.training.prepare import Prepared, environment, prepare
 from regard.training.progress import Progress
 
@@ -45,19 +48,17 @@ def train(
         RegardError: the config, the data or the model is wrong; nothing is written then.
     """
     files = RunFolder(out)
-    if files.config.exists() or files.log.exists():
-        raise RunError(
-            str(out),
-            expected="a new folder",
-            found="a run",
-            remedy="choose another --out, or go on with it: --resume",
-        )
+    _refuse_existing(files)
     _threads(config)
     prepared = prepare(config, folder)
     try:
+        samples = [s for data in prepared.splits for s in data.samples]
+        refuse_unreadable(samples, prepared.transform.max_pixels)
         with locked(out):
+            _refuse_existing(files)  # another training may have come and gone meanwhile
             _write_config(files, prepared, folder)
-            return _fit(files, prepared, Log(files.log, 0), watcher, None)
+            with closing(Log(files.log, 0)) as log:
+                return _fit(files, prepared, log, watcher, None)
     finally:
         prepared.close()
 
@@ -70,15 +71,15 @@ def resume(out: Path, *, watcher: Watcher | None = None) -> Progress:
     """
     files = RunFolder(out)
     config = parse_config(files.read_config(), str(files.config))
-    _threads(config, read_json(files.environment)["threads"])
+    _threads(config, _environment(files)["threads"])
     with locked(out):
         # A run that was killed before its first checkpoint begins again.
         saved = load(files.checkpoints) if checkpoints(files.checkpoints) else None
         prepared = prepare(_without_weights(config) if saved else config, out)
         try:
             _same_samples(files, prepared)
-            log = Log(files.log, saved.state["log_bytes"] if saved else 0)
-            return _fit(files, prepared, log, watcher, saved)
+            with closing(Log(files.log, saved.state["log_bytes"] if saved else 0)) as log:
+                return _fit(files, prepared, log, watcher, saved)
         finally:
             prepared.close()
 
@@ -93,6 +94,7 @@ def _fit(
     trainer = Trainer(prepared, files.checkpoints, log, watcher or Silent())
     if saved is None:
         log.write("start", **environment())
+        trainer.say_what_norms_see()
         trainer.save()
         return trainer.fit()
     trainer.restore(saved)
@@ -104,6 +106,28 @@ def _fit(
 def _without_weights(config: Config) -> Config:
     """Every weight comes from the checkpoint; none is fetched again."""
     return config.model_copy(update={"model": config.model.model_copy(update={"weights": None})})
+
+
+def _refuse_existing(files: RunFolder) -> None:
+    if files.config.exists() or files.log.exists():
+        raise RunError(
+            str(files.path),
+            expected="a new folder",
+            found="a run",
+            remedy="choose another --out, or go on with it: --resume",
+        )
+
+
+def _environment(files: RunFolder) -> dict[str, Any]:
+    try:
+        return read_json(files.environment)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            str(files.path),
+            expected="an environment.json that can be read",
+            found=str(error),
+            remedy="restore it, or train anew into another --out",
+        ) from error
 
 
 def _threads(config: Config, threads: int | None = None) -> None:
@@ -130,7 +154,7 @@ def _moved(path: str, old: Path, new: Path) -> str:
 
 
 def _same_samples(files: RunFolder, prepared: Prepared) -> None:
-    if read_json(files.environment)["samples"] != prepared.digest:
+    if _environment(files)["samples"] != prepared.digest:
         raise RunError(
             str(files.path),
             expected="the manifest that the run began with",

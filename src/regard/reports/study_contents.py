@@ -1,0 +1,111 @@
+"""What a study's folder holds, read for a report: a missing file is said, and no reason to stop."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from regard.errors import RunError
+from regard.reports.contents import RunContents, attempt, read_run
+from regard.runs.files import read_json
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished run of a study."""
+
+    arm: str
+    seed: int
+    contents: RunContents
+
+
+@dataclass(frozen=True)
+class StudyContents:
+    """A study's files.
+
+    Attributes:
+        folder: where it lies.
+        study: of `study.yaml`.
+        results: one row a run, or None.
+        summary: of `summary.json`, or empty.
+        runs: the finished ones.
+    """
+
+    folder: Path
+    study: Mapping[str, Any]
+    results: pl.DataFrame | None
+    summary: Mapping[str, Any]
+    runs: Sequence[Done]
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the arms, the baseline first."""
+        names = [str(name) for name in self.study["arms"]]
+        return tuple(sorted(names, key=lambda name: name != self.baseline))
+
+    @property
+    def baseline(self) -> str:
+        """The arm that the others are compared with."""
+        return str(self.study.get("baseline", ""))
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The comparisons, (arm, against)."""
+        pairs = self.study.get("comparisons")
+        if pairs is None:
+            return tuple((arm, self.baseline) for arm in self.arms if arm != self.baseline)
+        return tuple((str(arm), str(against)) for arm, against in pairs)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+        return tuple(self.study.get("splits") or ("test",))
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """`SPLIT.METRIC` of what the study compares, split by split."""
+        wanted = self.study.get("metrics") or ("accuracy", "energy", "energy_gain")
+        known = {name for values in self.summary.get("arms", {}).values() for name in values}
+        names = (f"{split}.{metric}" for split in self.splits for metric in wanted)
+        return tuple(name for name in names if name in known)
+
+    def tone(self, arm: str) -> int:
+        """Number of the arm's colour: grey for the baseline."""
+        return -1 if arm == self.baseline else (self.arms.index(arm) - 1) % 5
+
+    def of(self, arm: str) -> list[Done]:
+        """The finished runs of an arm, by seed."""
+        return [run for run in self.runs if run.arm == arm]
+
+
+def read_study_folder(folder: Path) -> StudyContents:
+    """Read a study's folder.
+
+    Raises:
+        RunError: it has no `study.yaml` with arms.
+    """
+    values = attempt(lambda: yaml.safe_load((folder / "study.yaml").read_text("utf-8")), None)
+    if not isinstance(values, dict) or not isinstance(values.get("arms"), dict):
+        raise RunError(
+            str(folder),
+            expected="a study's folder",
+            found="no study.yaml with arms" if folder.is_dir() else "no such folder",
+            remedy="give a folder that regard study wrote",
+        )
+    results = attempt(lambda: pl.read_parquet(folder / "results.parquet", glob=False), None)
+    summary = attempt(lambda: read_json(folder / "summary.json"), {})
+    runs = [] if results is None else list(_runs(folder, results))
+    return StudyContents(folder, values, results, summary, runs)
+
+
+def _runs(folder: Path, results: pl.DataFrame) -> list[Done]:
+    done = results.filter(pl.col("status") == "done").sort("seed", maintain_order=True)
+    read = {
+        (row["arm"], row["seed"]): attempt(lambda row=row: read_run(folder / row["run"]), None)
+        for row in done.iter_rows(named=True)
+    }
+    return [Done(*key, contents) for key, contents in read.items() if contents is not None]

@@ -1,0 +1,246 @@
+"""Tables and figures that set a study's arms side by side."""
+
+from collections.abc import Callable, Sequence
+from urllib.parse import quote
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from regard.data.plotting import INK, MUTED
+from regard.reports.blocks import Cell, Drawing, Drawings, Key, Table
+from regard.reports.drawing import canvas, colour, inline, plot
+from regard.reports.gaze import marks
+from regard.reports.history import Curve, curve, line, measured, whole_epochs
+from regard.reports.study_contents import Done, StudyContents
+from regard.reports.study_words import Comparison, metric_of, quality
+from regard.reports.words import (
+    NONE,
+    between,
+    decimal,
+    listed,
+    p_value,
+    real,
+    signed,
+    title,
+)
+
+Floats = NDArray[np.float64]
+
+
+def arms_table(study: StudyContents, names: Sequence[str], caption: str, **kind: bool) -> Table:
+    """Mean, interval over seeds and standard deviation: a row a metric, a column an arm."""
+    arms = study.summary.get("arms", {})
+    rows = []
+    for name in names:
+        metric, split = metric_of(name)
+        cells = [_arm_cell(arms.get(arm, {}).get(name)) for arm in study.arms]
+        rows.append([Cell(title(metric), note=f"on {split}"), *cells])
+    return Table(("Metric", *(f"{arm}#" for arm in study.arms)), rows, caption, **kind)
+
+
+def _arm_cell(value: Comparison | None) -> Cell:
+    if value is None:
+        return Cell(NONE)
+    spread = value.get("sd")
+    note = between(value) if real(value.get("low")) == real(value.get("low")) else ""
+    if spread is not None:
+        note += f", sd {decimal(spread)}"
+    return Cell(decimal(value["value"]), note=note.lstrip(", "))
+
+
+def comparisons_table(rows: Sequence[Comparison]) -> Table:
+    """Difference, interval over seeds, corrected p, and over images, of every comparison."""
+    marks_ = {"better": "good", "worse": "bad"}
+    cells = []
+    for row in rows:
+        metric, split = metric_of(row["metric"])
+        seeds, images = row.get("seeds"), row.get("images")
+        over_seeds = seeds["difference"] if seeds else {}
+        over_images = images["difference"] if images else {}
+        said = quality(row)
+        cells.append(
+            [
+                Cell(f"{row['arm']} less {row['against']}", note=f"{title(metric)} on {split}"),
+                Cell(signed(over_seeds.get("value")), note=between(over_seeds, signed)),
+                Cell(p_value(row["p_holm"])),
+                Cell(signed(over_images.get("value")), note=between(over_images, signed)),
+                Cell(said, mark=marks_.get(said, "quiet")),
+            ]
+        )
+    head = ("Comparison", "Over seeds#", "Corrected p#", "Over images#", "Verdict")
+    return Table(head, cells, "Differences with 95 % intervals over seeds and over images")
+
+
+def dots(study: StudyContents) -> Drawings:
+    """For each main metric the arms one above the other: seeds as dots, mean and interval."""
+    keys = [Key("a seed", -1, "dot"), Key("mean and interval over seeds", 0)]
+    return Drawings([_dots(study, name) for name in study.metrics], keys)
+
+
+def _dots(study: StudyContents, name: str) -> Drawing:
+    metric, split = metric_of(name)
+    with canvas(340, 64 + 34 * len(study.arms)) as drawn:
+        axes = plot(drawn, "")
+        axes.grid(visible=False, axis="y")
+        axes.grid(visible=True, axis="x")
+        told = [_arm_dots(axes, study, arm, name, y) for y, arm in enumerate(study.arms)]
+        axes.set_yticks(range(len(study.arms)), study.arms)
+        axes.set_ylim(len(study.arms) - 0.5, -0.5)
+        axes.tick_params(labelcolor=INK)
+        axes.locator_params(axis="x", nbins=5)
+        alt = f"{title(metric)} on {split}: {listed(told, 20)}"
+        return Drawing(inline(drawn, alt), f"{title(metric)} on {split}")
+
+
+def _arm_dots(axes: Axes, study: StudyContents, arm: str, name: str, y: int) -> str:
+    values = _of_seeds(study, arm, name)
+    found = study.summary.get("arms", {}).get(arm, {}).get(name, {})
+    low, middle, high = (real(found.get(key)) for key in ("low", "value", "high"))
+    tone = colour(study.tone(arm))
+    axes.scatter(values, np.full(len(values), y + 0.22), 14, color=tone, alpha=0.6, linewidths=0)
+    axes.plot([low, high], [y - 0.08] * 2, color=tone, linewidth=2.2, solid_capstyle="round")
+    axes.scatter([middle], [y - 0.08], 44, color=tone, linewidths=0, zorder=3)
+    return f"{arm} {decimal(middle)} ({between(found)})"
+
+
+def _of_seeds(study: StudyContents, arm: str, name: str) -> Floats:
+    if study.results is None or name not in study.results.columns:
+        return np.zeros(0)
+    rows = study.results.filter((pl.col("arm") == arm) & (pl.col("status") == "done"))
+    values = rows[name].cast(pl.Float64).drop_nulls().to_numpy()
+    return values[np.isfinite(values)]
+
+
+def arm_keys(study: StudyContents) -> list[Key]:
+    """The legend of the arms; beyond five colours lines are dashed."""
+    return [Key(arm, study.tone(arm), "dashed" if _dashed(study, arm) else "line")
+            for arm in study.arms]  # fmt: skip
+
+
+def _dashed(study: StudyContents, arm: str) -> bool:
+    return study.arms.index(arm) > 5
+
+
+def overlaid(study: StudyContents) -> Drawings | None:
+    """Val by epoch: the mean over seeds of every arm, and each seed as a thin line."""
+    names = measured(record for run in study.runs for record in run.contents.epochs)
+    drawings = [_overlaid(study, name) for name in names]
+    drawings = [drawing for drawing in drawings if drawing is not None]
+    return Drawings(drawings, arm_keys(study)) if drawings else None
+
+
+def _overlaid(study: StudyContents, name: str) -> Drawing | None:
+    told = []
+    with canvas() as drawn:
+        axes = plot(drawn, "epoch")
+        whole_epochs(axes)
+        for arm in study.arms:
+            curves = [curve(run.contents.epochs, "val", name) for run in study.of(arm)]
+            curves = [(x, y) for x, y in curves if y]
+            if not curves:
+                continue
+            for x, y in curves if len(curves) > 1 else []:
+                line(axes, x, y, study.tone(arm), thin=True)
+            x, y = mean_curve(curves)
+            line(axes, x, y, study.tone(arm), dashed=_dashed(study, arm))
+            told.append(f"{arm} ends at {decimal(y[-1])}")
+        if not told:
+            return None
+        alt = f"{title(name)} on val by epoch, means over seeds: {listed(told, 20)}"
+        return Drawing(inline(drawn, alt), title(name), "on val")
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """The mean over seeds at every epoch that all of them reached."""
+    common = sorted(set.intersection(*(set(x) for x, _ in curves)))
+    values = [dict(zip(x, y, strict=True)) for x, y in curves]
+    if not common:
+        return curves[0]
+    return common, [float(np.mean([own[epoch] for own in values])) for epoch in common]
+
+
+def gaze_by_arm(study: StudyContents) -> Drawings | None:
+    """How a score is spread over images in each arm, each image's mean over the seeds."""
+    drawings = []
+    for name in study.metrics:
+        metric, split = metric_of(name)
+        values = {arm: image_means(study.of(arm), split, metric) for arm in study.arms}
+        values = {arm: x for arm, x in values.items() if x is not None and x.size}
+        if values:
+            drawings.append(_spread(study, values, metric, split))
+    if not drawings:
+        return None
+    return Drawings(
+        drawings, [*arm_keys(study), Key("uniform map", 1, "dashed")][: len(study.arms)]
+    )
+
+
+def image_means(runs: Sequence[Done], split: str, score: str) -> Floats | None:
+    """Each image's mean over the seeds where its score is defined; None without such a score."""
+    parts = []
+    for run in runs:
+        found = run.contents.split(split)
+        if found is None or found.scores is None or score not in found.scores.columns:
+            continue
+        values = found.scores.select("index", pl.col(score).cast(pl.Float64))
+        parts.append(values.filter(pl.col(score).is_finite()))
+    if not parts:
+        return None
+    return pl.concat(parts).group_by("index").mean()[score].to_numpy()
+
+
+def _spread(study: StudyContents, values: dict[str, Floats], metric: str, split: str) -> Drawing:
+    told = []
+    with canvas(340, 240) as drawn:
+        axes = plot(drawn, title(metric).lower(), "share of images at or below")
+        for arm, own in values.items():
+            ordered = np.sort(own)
+            places = np.unique(np.linspace(0, own.size - 1, min(own.size, 250)).astype(int))
+            dash = (0, (4, 2)) if _dashed(study, arm) else "-"
+            tone = colour(study.tone(arm))
+            shares = (places + 1) / own.size
+            axes.step(ordered[places], shares, where="post", color=tone, lw=1.8, ls=dash)
+            told.append(f"{arm} {decimal(np.median(own))}")
+        uniform = _uniform(study, metric, split)
+        if np.isfinite(uniform):
+            axes.axvline(uniform, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
+        axes.set_ylim(0, 1.02)
+        axes.tick_params(labelcolor=INK)
+        note = f"dotted: a uniform map, {decimal(uniform)}" if np.isfinite(uniform) else ""
+        alt = f"Share of images at or below each {title(metric).lower()} on {split}; "
+        alt += f"medians: {listed(told, 20)}"
+        return Drawing(inline(drawn, alt), f"{title(metric)} on {split}", note)
+
+
+def _uniform(study: StudyContents, metric: str, split: str) -> float:
+    """What a uniform map gets, by the first run that knows."""
+    for run in study.of(study.baseline) or study.runs:
+        found = run.contents.split(split)
+        if found is not None and found.scores is not None and metric in found.scores.columns:
+            held = marks(found.scores, metric)
+            return held.uniform if held else np.nan
+    return np.nan
+
+
+def runs_table(study: StudyContents, linked: Callable[[str], str | None]) -> Table:
+    """Every run, with a link to its own report where there is one."""
+    assert study.results is not None
+    shown = [name for name in study.metrics if name in study.results.columns]
+    rows = []
+    for row in study.results.iter_rows(named=True):
+        href = linked(row["run"])
+        name = Cell(f"{row['arm']}, seed {row['seed']}", href=quote(href) if href else "")
+        if row["status"] != "done":
+            blank = [Cell(NONE)] * (len(shown) + 2)
+            rows.append(
+                [name, Cell(str(row["status"]), str(row["error"] or ""), mark="bad"), *blank]
+            )
+            continue
+        numbers = [Cell(decimal(row[metric])) for metric in shown]
+        trained = [Cell(f"{row['best_epoch'] or NONE} of {row['epochs']}")]
+        trained.append(Cell(f"{real(row['seconds']):,.0f} s"))
+        rows.append([name, Cell(str(row["status"])), *trained, *numbers])
+    heads = (f"{title(metric_of(m)[0])} on {metric_of(m)[1]}#" for m in shown)
+    return Table(("Run", "Status", "Best epoch#", "Time#", *heads), rows, "Every run")

@@ -1,0 +1,180 @@
+"""The same images under every arm of a study: where the gaze changed, and what flipped."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from regard.errors import DataError, RegardError
+from regard.evaluation.paired import same_images
+from regard.evaluation.table import PREFIX
+from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
+from regard.reports.blocks import Block, Card, Gallery, Note, Picture
+from regard.reports.contents import SplitContents
+from regard.reports.galleries import scaled, unreadable
+from regard.reports.study_contents import Done, StudyContents
+from regard.reports.words import count, decimal, percent, signed
+
+Step = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Column:
+    """An arm in a gallery: its album and its rows by index."""
+
+    arm: str
+    album: Album
+    rows: dict[int, dict]
+
+
+def study_galleries(
+    study: StudyContents, split: str, pictures: int, progress: Step | None
+) -> list[Block]:
+    """Galleries of one split, by the first seed that all arms of the first comparison finished."""
+    runs = _first_runs(study)
+    found = {arm: run.contents.split(split) for arm, run in runs.items()}
+    parts = {arm: part for arm, part in found.items() if part and part.predictions is not None}
+    if not pictures or not study.pairs or not set(study.pairs[0]) <= set(parts):
+        return []
+    arm, against = study.pairs[0]
+    try:
+        chosen = _chosen(parts[arm], parts[against], arm, against, pictures)
+        columns = _columns(study, runs, parts, split, sum(len(rows) for _, _, rows in chosen))
+    except (RegardError, MissingPicturesError) as error:
+        return [Note(f"Pictures of {split} are left out: {error}")]
+    seed = runs[arm].seed
+    blocks: list[Block] = []
+    for title, about, rows in chosen:
+        method = scaled(runs[arm].contents.method)
+        about = f"{about} Runs of seed {seed}; maps of the label. {method}"
+        blocks += _gallery(title, about, rows, columns, progress)
+    return blocks
+
+
+def _first_runs(study: StudyContents) -> dict[str, Done]:
+    """A run an arm, all of the same seed where that is possible."""
+    seeds = [{run.seed for run in study.of(arm)} for arm in study.arms if study.of(arm)]
+    common = sorted(set.intersection(*seeds)) if seeds else []
+    runs = {}
+    for arm in study.arms:
+        own = [run for run in study.of(arm) if run.seed in common[:1]] or study.of(arm)
+        if own:
+            runs[arm] = own[0]
+    return runs
+
+
+def _columns(
+    study: StudyContents,
+    runs: dict[str, Done],
+    parts: dict[str, SplitContents],
+    split: str,
+    rows: int,
+) -> list[Column]:
+    limit, shelf = photo_limit(rows * len(parts) * len(study.splits)), Shelf()
+    columns = []
+    for arm, part in parts.items():
+        assert part.predictions is not None
+        album = Album(runs[arm].contents.folder, part.predictions, split, limit, shelf)
+        columns.append(Column(arm, album, _by_index(part)))
+    return columns
+
+
+def _by_index(part: SplitContents) -> dict[int, dict]:
+    assert part.predictions is not None
+    table = part.predictions
+    if part.scores is not None and "energy" in part.scores.columns:
+        table = table.join(part.scores.select("index", "energy"), on="index", how="left")
+    return {row["index"]: row for row in table.iter_rows(named=True)}
+
+
+def _chosen(
+    own: SplitContents, other: SplitContents, arm: str, against: str, pictures: int
+) -> list[tuple[str, str, list[int]]]:
+    """Title, how chosen, and rows of the manifest."""
+    assert own.predictions is not None
+    assert other.predictions is not None
+    found = [_changed(own, other, arm, against, pictures)]
+    before, after = same_images(other.predictions, own.predictions)
+    right_before, right_after = before["correct"], after["correct"]
+    gain = _sureness(after) - _sureness(before)
+    table = after.select("index").with_columns(gain=gain)
+    flips = {
+        f"Wrong under {against}, right under {arm}": (~right_before & right_after, True),
+        f"Right under {against}, wrong under {arm}": (right_before & ~right_after, False),
+    }
+    for title, (which, up) in flips.items():
+        rows = table.filter(which).sort("gain", descending=up)
+        about = f"{count(len(rows), 'image')}, the largest change of the label's probability first."
+        found.append((title, about, rows["index"].head(pictures).to_list()))
+    return [entry for entry in found if entry[2]]
+
+
+def _sureness(table: pl.DataFrame) -> pl.Series:
+    """The probability of the label."""
+    rows = table.iter_rows(named=True)
+    return pl.Series([row[PREFIX + row["label"]] for row in rows], dtype=pl.Float64)
+
+
+def _changed(
+    own: SplitContents, other: SplitContents, arm: str, against: str, pictures: int
+) -> tuple[str, str, list[int]]:
+    title = "Where the gaze changed most"
+    both = [part.scores for part in (other, own)]
+    tables = [t for t in both if t is not None and "energy" in t.columns]
+    if len(tables) < 2:
+        return title, "", []
+    before, after = (t.select("index", pl.col("energy").cast(pl.Float64)) for t in tables)
+    table = before.join(after, on="index", suffix="_after")
+    table = table.with_columns(change=pl.col("energy_after") - pl.col("energy"))
+    table = table.filter(pl.col("change").is_finite())
+    rows = table.sort(pl.col("change").abs(), descending=True)
+    up = int((table["change"] > 0).sum())
+    about = f"Largest change of energy from {against} to {arm} first; it rose in {up:,} of "
+    about += f"{count(len(table), 'image')}."
+    return title, about, rows["index"].head(pictures).to_list()
+
+
+def _gallery(
+    title: str,
+    about: str,
+    rows: Sequence[int],
+    columns: Sequence[Column],
+    progress: Step | None,
+) -> list[Block]:
+    cards, wrong = [], []
+    for index in rows:
+        try:
+            cards.append(_card(index, columns))
+        except (DataError, OSError) as error:
+            wrong.append(str(error))
+        if progress is not None:
+            progress(1)
+    blocks: list[Block] = [Gallery(title, about, cards, wide=True)] if cards else []
+    return [*blocks, *unreadable(wrong, title)]
+
+
+def _card(index: int, columns: Sequence[Column]) -> Card:
+    own = [column for column in columns if index in column.rows]
+    row = own[0].rows[index]
+    pictures = [_picture(index, row["label"], column) for column in own]
+    return Card(pictures, row["label"], _changes(own, index), row["image"])
+
+
+def _picture(index: int, label: str, column: Column) -> Picture:
+    row = column.rows[index]
+    said = f"{column.arm}: {row['predicted']}{'' if row['correct'] else ' (wrong)'}, "
+    said += percent(row[PREFIX + row["predicted"]], 0)
+    if row.get("energy") is not None:
+        said += f", energy {decimal(row['energy'], 2)}"
+    return column.album.picture(index, label, f"{row['image']}, {column.arm}, map of {label}", said)
+
+
+def _changes(columns: Sequence[Column], index: int) -> list[tuple[str, str]]:
+    """Energy of every arm less that of the first, which is the baseline."""
+    first = columns[0].rows[index].get("energy")
+    changes = []
+    for column in columns[1:]:
+        energy = column.rows[index].get("energy")
+        if energy is not None and first is not None:
+            changes.append((f"energy, {column.arm}", signed(energy - first, 2)))
+    return changes
