@@ -1,9 +1,11 @@
 """Progress bars and tables in the terminal."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,7 +20,8 @@ from rich.text import Text
 
 from regard.runs.files import dump_json
 
-console = Console()
+# A file or a pipe has no width of its own, and tables should not be folded there.
+console = Console(width=None if sys.stdout.isatty() else 110)
 errors = Console(stderr=True)
 
 
@@ -53,7 +56,7 @@ def progress() -> Progress:
 
 def table(title: str, columns: list[str], rows: list[list[Any]], *, left: int = 1) -> None:
     """Print a table; the first `left` columns are text, the rest numbers."""
-    shown = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for number, name in enumerate(columns):
         shown.add_column(Text(name), justify="left" if number < left else "right")
     for row in rows:
@@ -79,3 +82,12 @@ def with_interval(value: dict[str, Any] | None, digits: int = 3) -> str:
     if value.get("low") is None or value.get("high") is None:
         return text
     return f"{text} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
+
+
+def plus_minus(value: dict[str, Any] | None, digits: int = 3) -> str:
+    """A number with half the width of its symmetric interval: `0.812 ± 0.022`."""
+    if value is None or value.get("value") is None:
+        return "–"
+    if value.get("high") is None:
+        return f"{value['value']:.{digits}f}"
+    return f"{value['value']:.{digits}f} ± {value['high'] - value['value']:.{digits}f}"

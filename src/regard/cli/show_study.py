@@ -4,7 +4,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from regard.cli.console import console, print_json, say, table, with_interval
+from regard.cli.console import plus_minus, print_json, say, table
 from regard.cli.console import progress as bars
 from regard.cli.stopping import stop
 from regard.reports import study_report
@@ -80,27 +80,21 @@ def run_and_show(
 def show_summary(study: Study, summary: dict[str, Any]) -> None:
     """The arms with intervals over seeds, the comparisons, and the controls."""
     names = [f"{split}.{metric}" for split in study.splits for metric in study.metrics]
-    rows = [
-        [arm, *(with_interval(found.get(name)) for name in names)]
-        for arm, found in summary["arms"].items()
-    ]
-    seeds = len(study.seeds)
-    table(f"Arms, mean over {seeds} seeds with 95% interval", ["arm", *names], rows)
+    arms = summary["arms"]
+    rows = [[name, *(plus_minus(arms[arm].get(name)) for arm in arms)] for name in names]
+    title = f"Mean over {len(study.seeds)} seeds and 95% interval (Student t)"
+    table(title, ["", *arms], rows)
     rows = [
         [
-            f"{row['arm']} – {row['against']}",
             row["metric"],
-            with_interval(row["seeds"]["difference"]) if row["seeds"] else "–",
+            f"{row['arm']} - {row['against']}",
+            plus_minus(row["seeds"]["difference"]) if row["seeds"] else "–",
             "–" if row["p_holm"] is None else f"{row['p_holm']:.3g}",
-            with_interval(row["images"]["difference"]) if row["images"] else "–",
             row["verdict"],
         ]
         for row in summary["comparisons"]
     ]
-    columns = ["difference", "metric", "over seeds", "p (Holm)", "over images", "verdict"]
-    table("Differences, paired, with 95% interval", columns, rows, left=2)
+    columns = ["", "difference", "over seeds", "p (Holm)", "verdict"]
+    table("Differences, paired by seed, and their 95% intervals", columns, rows, left=2)
     for arm, found in summary["controls"].items():
-        console.print(
-            f"{arm}: the misplaced regions cover {found['overlap']:.1%} of the true ones",
-            highlight=False,
-        )
+        say(f"{arm}: the misplaced regions cover {found['overlap']:.1%} of the true ones")

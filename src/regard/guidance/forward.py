@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regard.data.regions import Regions, as_regions
-from regard.errors import ConfigError
+from regard.data.regions import Evidence, Regions, as_regions
+from regard.errors import ConfigError, DataError
 from regard.guidance.base import Term
 from regard.saliency.base import Seen
 from regard.saliency.capture import Images, watch
@@ -52,8 +52,9 @@ def guided_forward(
 ) -> GuidedOutput:
     """Run the net once and compute the terms on the maps of the targets.
 
-    The net runs in its own mode and under the caller's autocast; the terms are computed in
-    float32 outside of it. Batch norm statistics move as in any training pass, once.
+    The net runs in its own mode and under the caller's autocast; the terms are computed outside
+    of it, in float32 (float64 for a net in float64). Batch norm statistics move as in any
+    training pass, once. Under `torch.no_grad` the answer carries no graph.
 
     Args:
         net: as for `regard.explain`.
@@ -64,7 +65,8 @@ def guided_forward(
 
     Raises:
         ConfigError: two terms of one name.
-        ModelError, TargetError, DataError: as `regard.explain`.
+        DataError: another number of regions than images.
+        ModelError, TargetError: as `regard.explain`.
 
     Example:
         >>> import regard
@@ -76,31 +78,46 @@ def guided_forward(
         >>> loss = torch.nn.functional.cross_entropy(out.logits, labels) + out.loss()
     """
     _refuse_doubles(terms)
+    graph = torch.is_grad_enabled()
     layers = {term: find_layer(net, images, term.layer) for term in terms}
     watched = {layer.name: layer.module for layer in layers.values()}
-    with watch(watched, cut=False) as outputs:
+    with torch.set_grad_enabled(graph), watch(watched, cut=not graph) as outputs:
         logits = logits_of(net(images))
-    output = GuidedOutput(logits)
-    evidence = as_regions(regions).of(targets)
+    output = GuidedOutput(logits if graph else logits.detach())
+    if not terms:
+        return output
+    target = resolve(targets, logits)
+    evidence = _matching(regions, logits).of(targets.to(logits.device))
     made: dict[tuple[str, str], Tensor] = {}
     for term, layer in layers.items():
         key = (term.method, layer.name)
         if key not in made:
-            seen = require_map(net, images, layer, outputs.get(layer.name))
-            made[key] = _maps(term.method, net, images, logits, targets, seen)
+            activations = require_map(net, images, layer, outputs.get(layer.name))
+            seen = Seen(net, images, logits, target, activations, create_graph=graph)
+            made[key] = _maps(term.method, seen)
         _add(output, term, made[key], evidence)
     return output
 
 
-def _maps(
-    method: str, net: nn.Module, images: Images, logits: Tensor, targets: Tensor, seen: Tensor
-) -> Tensor:
-    view = Seen(net, images, logits, resolve(targets, logits), seen, create_graph=True)
-    with torch.autocast(seen.device.type, enabled=False):
-        return build_method(method).maps(view).float()
+def _matching(regions: Regions | Tensor, logits: Tensor) -> Regions:
+    regions = as_regions(regions)
+    if len(regions) != len(logits):
+        raise DataError(
+            "guided_forward",
+            expected=f"{len(logits)} regions, one an image",
+            found=str(len(regions)),
+            remedy="use Regions(..., present=) where some images have none",
+        )
+    return regions.to(logits.device)
 
 
-def _add(output: GuidedOutput, term: Term, maps: Tensor, evidence) -> None:
+def _maps(method: str, seen: Seen) -> Tensor:
+    with torch.autocast(seen.activations.device.type, enabled=False):
+        maps = build_method(method).maps(seen)
+        return maps.to(torch.promote_types(maps.dtype, torch.float32))
+
+
+def _add(output: GuidedOutput, term: Term, maps: Tensor, evidence: Evidence) -> None:
     valid = term.valid(evidence)
     with torch.autocast(maps.device.type, enabled=False):
         height, width = evidence.inside.shape[1:]

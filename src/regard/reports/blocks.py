@@ -52,6 +52,7 @@ class Facts:
     """The numbers that a reader looks for first."""
 
     facts: Sequence[Fact]
+    caption: str = ""
     kind: ClassVar[str] = "facts"
 
 

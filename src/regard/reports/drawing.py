@@ -9,10 +9,11 @@ from contextlib import contextmanager
 import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from regard.data.plotting import COLOURS, GRID, GREY, INK, MUTED, figure, style
+from regard.data.plotting import COLOURS, GREY, GRID, INK, MUTED, figure, style
 
 PAPER = "#ffffff"
 # Each is a variable of the page's style sheet, so that figures change with light and dark.
@@ -31,12 +32,26 @@ SMALL = (340, 230)
 def canvas(width: int = SMALL[0], height: int = SMALL[1]) -> Iterator[Figure]:
     """An empty figure of this size in CSS pixels, to be drawn in and given to `inline`."""
     with style(), matplotlib.rc_context({"svg.fonttype": "none", "path.simplify_threshold": 0.5}):
-        yield figure(width * _PIXEL, height * _PIXEL)
+        drawn = figure(width * _PIXEL, height * _PIXEL)
+        # Fixed margins: fast, and figures side by side share their edges.
+        drawn.set_layout_engine("none")
+        drawn.patch.set_visible(False)
+        yield drawn
 
 
-def plot(drawn: Figure, x: str, y: str = "") -> Axes:
-    """The figure's only axes, with names and a light grid."""
-    axes = drawn.add_subplot()
+def plot(drawn: Figure, x: str, y: str = "", left: int = 0) -> Axes:
+    """The figure's only axes, with names and a light grid.
+
+    Args:
+        drawn: of `canvas`.
+        x, y: names of the axes.
+        left: pixels for what stands left of the axes; 0 is enough for numbers.
+    """
+    width, height = drawn.get_size_inches() / _PIXEL
+    left, bottom = left or (64 if y else 46), 46 if x else 26
+    frame = (left / width, bottom / height, 1 - (left + 14) / width, 1 - (bottom + 12) / height)
+    axes = drawn.add_axes(frame)
+    axes.patch.set_visible(False)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(axis="y")
@@ -54,7 +69,8 @@ def inline(drawn: Figure, alt: str) -> Markup:
     """The figure as an `svg` element with a text alternative."""
     file = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    drawn.savefig(file, format="svg", metadata=nothing, transparent=True)
+    # `savefig` draws twice, the first time for a layout that is fixed here.
+    FigureCanvasSVG(drawn).print_svg(file, metadata=nothing)
     text = file.getvalue()
     text = re.sub(
         r"<!--.*?-->|<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S

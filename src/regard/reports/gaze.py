@@ -10,7 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from regard.data.plotting import INK, MUTED
+from regard.data.plotting import INK
 from regard.data.regions import Evidence
 from regard.evaluation.intervals import Interval, bootstrap_interval
 from regard.reports.blocks import Cell, Drawing, Drawings, Key, Table
@@ -24,6 +24,7 @@ from regard.reports.words import (
     decimal,
     lower_is_better,
     percent,
+    said,
     title,
 )
 from regard.scores.base import SCORES
@@ -132,9 +133,9 @@ def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
     values = values[np.isfinite(values)]
     held, mean = marks(scores, name), float(values.mean())
     with canvas() as drawn:
-        axes = plot(drawn, title(name).lower() if name != "iou" else "IoU", "images")
+        axes = plot(drawn, said(name), "images")
         unit = 0 <= values.min() and values.max() <= 1
-        axes.hist(values, 20, (0, 1) if unit else None, color=colour(0), alpha=0.35)
+        axes.hist(values, bins=20, range=(0, 1) if unit else None, color=colour(0), alpha=0.35)
         _upright(axes, mean, 0, dashed=False)
         if held is not None:
             _upright(axes, held.uniform, 1, dashed=True)
@@ -186,7 +187,7 @@ def _mean_row(label: str, values: Floats) -> list[Cell]:
 
 def _cumulative(groups: Mapping[str, pl.DataFrame], name: str) -> Drawing:
     with canvas(520, 250) as drawn:
-        axes = plot(drawn, title(name).lower(), "share of images at or below")
+        axes = plot(drawn, said(name), "share of images at or below")
         told = []
         for tone, (label, part) in enumerate(groups.items()):
             values = np.sort(_values(part, name))
@@ -197,10 +198,9 @@ def _cumulative(groups: Mapping[str, pl.DataFrame], name: str) -> Drawing:
             dash = (0, (4, 2)) if tone else "-"
             axes.step(values[places], shares, where="post", color=colour(tone), ls=dash, lw=1.8)
             told.append(f"half of those {label} lie below {decimal(np.median(values))}")
-        axes.set_ylim(0, 1.02)
-        axes.spines["bottom"].set(visible=True, color=MUTED)
+        axes.set_ylim(-0.03, 1.03)
         axes.tick_params(labelcolor=INK)
-        alt = f"Share of images at or below each {title(name).lower()}: " + "; ".join(told)
+        alt = f"Share of images at or below each {said(name)}: " + "; ".join(told)
         return Drawing(inline(drawn, alt), f"{title(name)}, right against wrong")
 
 

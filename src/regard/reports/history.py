@@ -89,7 +89,7 @@ def line(
         linewidth=0.8 if thin else 1.8,
         alpha=0.45 if thin else 1,
         linestyle=(0, (4, 2)) if dashed else "-",
-        marker="o" if len(x) <= 12 and not thin else "",
+        marker="o" if len(x) == 1 or (len(x) <= 12 and not thin) else "",
         markersize=4,
         markeredgewidth=0,
     )

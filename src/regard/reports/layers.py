@@ -53,7 +53,7 @@ def _colours() -> NDArray[np.uint8]:
     """The palette, (levels, 4)."""
     place = np.linspace(0, 1, _LEVELS)
     colours = matplotlib.colormaps["inferno"](_FROM + (_TO - _FROM) * place)
-    colours[:, 3] = np.clip(1.3 * place, 0, 1)
+    colours[:, 3] = np.clip(1.2 * place, 0, 0.92)
     return (colours * 255).round().astype(np.uint8)
 
 

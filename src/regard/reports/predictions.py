@@ -97,9 +97,9 @@ def confusion(numbers: Mapping[str, Any]) -> Sequence[Block]:
 
 def _heat(shares: np.ndarray) -> Drawing:
     with canvas(520, 480) as drawn:
-        axes = drawn.add_subplot()
+        axes = plot(drawn, "predicted, by number of the class", "label")
+        axes.grid(visible=False)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-        axes.set(xlabel="predicted, by number of the class", ylabel="label")
         mean = float(shares.diagonal().mean())
         what = f"Confusion of {len(shares)} classes; on average {percent(mean)} on the diagonal"
         return Drawing(inline(drawn, what), "Confusion matrix, shares of each label's images")
@@ -198,7 +198,7 @@ def _calibration(table: pl.DataFrame, numbers: Mapping[str, Any]) -> Drawing:
         axes.scatter(x, y, sizes, color=colour(0), linewidths=0, zorder=3)
         error = numbers.get("ece", {})
         note = f"error {decimal(error.get('value'))}, interval {between(error)}"
-        alt = f"Accuracy against confidence in {len(used)} bins; calibration {note}; larger dots hold more images"
+        alt = f"Accuracy against confidence in {len(used)} bins; calibration {note}"
         return Drawing(inline(drawn, alt), "Calibration", note)
 
 

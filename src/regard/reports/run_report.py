@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-
 import yaml
-
 
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
 from regard.reports.contents import RunContents, SplitContents, read_run

@@ -87,8 +87,8 @@ def _split(run: RunContents, split: SplitContents) -> list[str]:
 def _accuracy(name: str, numbers: Mapping[str, Any]) -> str:
     value = numbers["accuracy"]
     text = (
-        f"On {name}, {percent(value['value'])} of {count(value['n'], 'image')} are classified correctly "
-        f"({percent(value['level'], 0)} interval {between(value, percent)})."
+        f"On {name}, {percent(value['value'])} of {count(value['n'], 'image')} are classified "
+        f"correctly ({percent(value['level'], 0)} interval {between(value, percent)})."
     )
     return f"{text} {_against_the_commonest(numbers)}"
 

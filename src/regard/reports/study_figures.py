@@ -8,7 +8,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from regard.data.plotting import INK, MUTED
+from regard.data.plotting import INK, MUTED, shortened
 from regard.reports.blocks import Cell, Drawing, Drawings, Key, Table
 from regard.reports.drawing import canvas, colour, inline, plot
 from regard.reports.gaze import marks
@@ -22,6 +22,7 @@ from regard.reports.words import (
     listed,
     p_value,
     real,
+    said,
     signed,
     title,
 )
@@ -52,21 +53,27 @@ def _arm_cell(value: Comparison | None) -> Cell:
 
 def comparisons_table(rows: Sequence[Comparison]) -> Table:
     """Difference, interval over seeds, corrected p, and over images, of every comparison."""
-    marks_ = {"better": "good", "worse": "bad"}
+    shades = {"better": "good", "worse": "bad"}
     cells = []
     for row in rows:
         metric, split = metric_of(row["metric"])
         seeds, images = row.get("seeds"), row.get("images")
         over_seeds = seeds["difference"] if seeds else {}
         over_images = images["difference"] if images else {}
-        said = quality(row)
+        verdict = quality(row)
         cells.append(
             [
                 Cell(f"{row['arm']} less {row['against']}", note=f"{title(metric)} on {split}"),
-                Cell(signed(over_seeds.get("value")), note=between(over_seeds, signed)),
+                Cell(
+                    signed(over_seeds.get("value")),
+                    note=between(over_seeds, signed) if over_seeds else "",
+                ),
                 Cell(p_value(row["p_holm"])),
-                Cell(signed(over_images.get("value")), note=between(over_images, signed)),
-                Cell(said, mark=marks_.get(said, "quiet")),
+                Cell(
+                    signed(over_images.get("value")),
+                    note=between(over_images, signed) if over_images else "",
+                ),
+                Cell(verdict, mark=shades.get(verdict, "quiet")),
             ]
         )
     head = ("Comparison", "Over seeds#", "Corrected p#", "Over images#", "Verdict")
@@ -82,11 +89,12 @@ def dots(study: StudyContents) -> Drawings:
 def _dots(study: StudyContents, name: str) -> Drawing:
     metric, split = metric_of(name)
     with canvas(340, 64 + 34 * len(study.arms)) as drawn:
-        axes = plot(drawn, "")
+        longest = max(len(arm) for arm in study.arms)
+        axes = plot(drawn, "", left=min(150, 16 + 7 * longest))
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x")
         told = [_arm_dots(axes, study, arm, name, y) for y, arm in enumerate(study.arms)]
-        axes.set_yticks(range(len(study.arms)), study.arms)
+        axes.set_yticks(range(len(study.arms)), [shortened(arm, 20) for arm in study.arms])
         axes.set_ylim(len(study.arms) - 0.5, -0.5)
         axes.tick_params(labelcolor=INK)
         axes.locator_params(axis="x", nbins=5)
@@ -172,9 +180,7 @@ def gaze_by_arm(study: StudyContents) -> Drawings | None:
             drawings.append(_spread(study, values, metric, split))
     if not drawings:
         return None
-    return Drawings(
-        drawings, [*arm_keys(study), Key("uniform map", 1, "dashed")][: len(study.arms)]
-    )
+    return Drawings(drawings, arm_keys(study))
 
 
 def image_means(runs: Sequence[Done], split: str, score: str) -> Floats | None:
@@ -194,7 +200,7 @@ def image_means(runs: Sequence[Done], split: str, score: str) -> Floats | None:
 def _spread(study: StudyContents, values: dict[str, Floats], metric: str, split: str) -> Drawing:
     told = []
     with canvas(340, 240) as drawn:
-        axes = plot(drawn, title(metric).lower(), "share of images at or below")
+        axes = plot(drawn, said(metric), "share of images at or below")
         for arm, own in values.items():
             ordered = np.sort(own)
             places = np.unique(np.linspace(0, own.size - 1, min(own.size, 250)).astype(int))
@@ -206,10 +212,10 @@ def _spread(study: StudyContents, values: dict[str, Floats], metric: str, split:
         uniform = _uniform(study, metric, split)
         if np.isfinite(uniform):
             axes.axvline(uniform, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
-        axes.set_ylim(0, 1.02)
+        axes.set_ylim(-0.03, 1.03)
         axes.tick_params(labelcolor=INK)
         note = f"dotted: a uniform map, {decimal(uniform)}" if np.isfinite(uniform) else ""
-        alt = f"Share of images at or below each {title(metric).lower()} on {split}; "
+        alt = f"Share of images at or below each {said(metric)} on {split}; "
         alt += f"medians: {listed(told, 20)}"
         return Drawing(inline(drawn, alt), f"{title(metric)} on {split}", note)
 

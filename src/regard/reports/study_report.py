@@ -18,7 +18,13 @@ from regard.reports.study_figures import (
     runs_table,
 )
 from regard.reports.study_galleries import study_galleries
-from regard.reports.study_words import control_words, study_facts, study_words
+from regard.reports.study_words import (
+    compared,
+    control_words,
+    pair_words,
+    study_facts,
+    study_words,
+)
 
 Step = Callable[[int], None]
 
@@ -67,7 +73,11 @@ def _summary(study: StudyContents) -> Section:
         text = "summary.json cannot be read; it is written when the study's runs are done."
         return Section("summary", "Summary", [Note(text)])
     words = study_words(study)
-    blocks: list[Block] = [study_facts(study), Text(words[:1]), Text(words[1:], lead=True)]
+    blocks: list[Block] = [study_facts(study)]
+    for arm, against in study.pairs:
+        rows = compared(study, arm, against)
+        if rows:
+            blocks += [Heading(f"{arm} against {against}"), Text([pair_words(rows)], lead=True)]
     controls = control_words(study)
     if controls:
         blocks += [Heading("Controls"), Text(controls)]
@@ -75,6 +85,7 @@ def _summary(study: StudyContents) -> Section:
         text = "No arm was guided with regions in the wrong place, so what guidance gains may "
         text += "come from something else than the right place."
         blocks.append(Note(text))
+    blocks += [Heading("How to read this"), Text(words)]
     return Section("summary", "Summary", blocks)
 
 

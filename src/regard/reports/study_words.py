@@ -16,6 +16,7 @@ from regard.reports.words import (
     p_value,
     percent,
     real,
+    said,
     signed,
     title,
 )
@@ -25,13 +26,8 @@ NOT_SHOWN = "no difference shown"
 
 
 def study_words(study: StudyContents) -> list[str]:
-    """The summary, a paragraph a comparison."""
-    words = [_what_was_run(study)]
-    for arm, against in study.pairs:
-        rows = compared(study, arm, against)
-        if rows:
-            words.append(_pair(arm, against, rows))
-    return [*words, *_failures(study)]
+    """What was run, and what failed."""
+    return [_what_was_run(study), *_failures(study)]
 
 
 def compared(study: StudyContents, arm: str, against: str) -> list[Comparison]:
@@ -52,18 +48,18 @@ def _what_was_run(study: StudyContents) -> str:
     )
 
 
-def _pair(arm: str, against: str, rows: Sequence[Comparison]) -> str:
+def pair_words(rows: Sequence[Comparison]) -> str:
+    """What was shown of two arms, and what was not."""
     shown = [row for row in rows if row["verdict"] != NOT_SHOWN]
     rest = [row for row in rows if row["verdict"] == NOT_SHOWN]
-    sentences = [f"{arm} against {against}:"]
-    sentences += [_shown(row, against) for row in shown]
+    sentences = [_shown(row) for row in shown]
     if rest:
         told = "; ".join(_not_shown(row) for row in rest)
         sentences.append(f"{NOT_SHOWN.capitalize()} for {told}.")
     return " ".join(sentences)
 
 
-def _shown(row: Comparison, against: str) -> str:
+def _shown(row: Comparison) -> str:
     found = row["seeds"]["difference"]
     metric, split = metric_of(row["metric"])
     text = (
@@ -78,7 +74,7 @@ def _shown(row: Comparison, against: str) -> str:
 
 def _not_shown(row: Comparison) -> str:
     metric, split = metric_of(row["metric"])
-    text = f"{title(metric)} on {split}"
+    text = f"{said(metric)} on {split}"
     if row["seeds"] is None:
         return f"{text} (no seed that both arms finished)"
     found = row["seeds"]["difference"]
@@ -113,17 +109,18 @@ def _failures(study: StudyContents) -> list[str]:
 
 def study_facts(study: StudyContents) -> Facts:
     """The first comparison's differences, metric by metric."""
-    facts = []
+    facts, caption = [], ""
     for arm, against in study.pairs[:1]:
+        caption = f"{arm} less {against}, with intervals over seeds"
         for row in compared(study, arm, against)[:6]:
             if row["seeds"] is None:
                 continue
             metric, split = metric_of(row["metric"])
             found = row["seeds"]["difference"]
-            name = f"{title(metric)} on {split}, {arm} less {against}"
+            name = f"{title(metric)} on {split}"
             note = f"{between(found, signed)}; {quality(row)}"
             facts.append(Fact(name, signed(found["value"]), note))
-    return Facts(facts)
+    return Facts(facts, caption if facts else "")
 
 
 def control_words(study: StudyContents) -> list[str]:

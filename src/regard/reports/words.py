@@ -68,7 +68,9 @@ def decimal(value: Any, digits: int = 3) -> str:
 def signed(value: Any, digits: int = 3) -> str:
     """As `decimal`, always with a sign."""
     text = decimal(value, digits)
-    return text if text == NONE or text.startswith("−") else f"+{text}"
+    if text == NONE or not text.strip("−0."):
+        return text.lstrip("−")
+    return text if text.startswith("−") else f"+{text}"
 
 
 def percent(value: Any, digits: int = 1) -> str:
@@ -115,6 +117,13 @@ def title(metric: str) -> str:
     if metric.startswith("loss."):
         return f"Guidance: {metric[5:]}"
     return _NAMES.get(metric) or metric.replace("_", " ").capitalize()
+
+
+def said(metric: str) -> str:
+    """A metric's name within a sentence: small, unless it is written in capitals."""
+    name = title(metric)
+    capitals = name[1:2].isupper() or name in ("IoU", "F1")
+    return name if capitals else name[0].lower() + name[1:]
 
 
 def about(metric: str) -> str:

@@ -23,15 +23,16 @@ class Log:
     def __init__(self, path: Path, offset: int | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab")
-        if offset is not None and offset > self._file.tell():
+        size = self._file.tell()
+        if offset is not None and offset > size:
             self._file.close()
             raise RunError(
                 str(path),
                 expected=f"at least the {offset} bytes that the checkpoint knows of",
-                found=f"{path.stat().st_size}",
+                found=str(size),
                 remedy="restore it, or train anew into another --out",
             )
-        if offset is not None:
+        if offset is not None and offset < size:
             self._file.truncate(offset)
             self._file.seek(offset)
 

@@ -65,8 +65,8 @@ def watch(layers: Mapping[str, nn.Module], *, cut: bool) -> Iterator[dict[str, T
 
     Args:
         layers: the layers by a name of the caller's.
-        cut: start the graph at the layers. The pass up to them then costs no memory for a
-            backward pass; gradients reach no parameter below them.
+        cut: start the graph at the first of the layers, in a pass that began without one. The
+            pass up to it then costs no memory for a backward pass.
     """
     seen: dict[str, Tensor] = {}
 
@@ -77,7 +77,7 @@ def watch(layers: Mapping[str, nn.Module], *, cut: bool) -> Iterator[dict[str, T
             # Runs inside the caller's no_grad: from here on the graph is recorded.
             torch.set_grad_enabled(True)
         with torch.enable_grad():
-            if cut or not output.requires_grad:
+            if not output.requires_grad:
                 output = output.detach().requires_grad_()
             seen[key] = output
             return output.clone()

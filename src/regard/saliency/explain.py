@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, DataError, ModelError
-from regard.saliency.base import METHODS, Method, Seen
 from regard.models.anatomy import Layer
+from regard.saliency.base import METHODS, Method, Seen
 from regard.saliency.capture import Images, copied, undisturbed, watch
 from regard.saliency.layers import find_layer, require_map
 from regard.saliency.targets import Targets, resolve
@@ -96,17 +96,15 @@ def look(
 ) -> Seen:
     """Run one forward pass, watched at the layer; the graph starts there unless kept whole."""
     where = find_layer(net, images, layer)
-    logits, activations = _watched(net, images, where, cut=not create_graph, graph=create_graph)
-    if not logits.requires_grad:
+    logits, activations = _watched(net, images, where, cut=not create_graph)
+    if not logits.requires_grad and not create_graph:
         # A net with its own no_grad around the layer goes back to the mode that it began in.
-        logits, activations = _watched(net, images, where, cut=not create_graph, graph=True)
+        logits, activations = _watched(net, images, where, cut=False)
     return Seen(net, images, logits, resolve(targets, logits), activations, create_graph)
 
 
-def _watched(
-    net: nn.Module, images: Images, layer: Layer, *, cut: bool, graph: bool
-) -> tuple[Tensor, Tensor]:
-    with torch.set_grad_enabled(graph), watch({"": layer.module}, cut=cut) as seen:
+def _watched(net: nn.Module, images: Images, layer: Layer, *, cut: bool) -> tuple[Tensor, Tensor]:
+    with torch.set_grad_enabled(not cut), watch({"": layer.module}, cut=cut) as seen:
         logits = logits_of(net(images))
     return logits, require_map(net, images, layer, seen.get(""))
 

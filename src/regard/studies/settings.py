@@ -12,7 +12,6 @@ from regard.errors import ConfigError, near
 from regard.scores.base import SCORES
 from regard.training.config import Config, merged, parse, parse_config, read_mapping
 
-
 # Those of `evaluation.metrics.evaluate`; beside them all scores of maps.
 METRICS = (
     "accuracy",

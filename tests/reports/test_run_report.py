@@ -1,0 +1,177 @@
+import json
+import re
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+from pages import HOSTILE, MATHS, see
+
+from regard.errors import RunError
+from regard.reports import report, run_report
+from regard.reports.album import photo_limit
+
+
+@pytest.fixture(scope="module")
+def page(trained):
+    return see(run_report(trained, pictures=3))
+
+
+def test_numbers_are_those_of_the_files(trained, page):
+    metrics = json.loads((trained / "metrics" / "test.json").read_text())
+    for name, shown in {"accuracy": "Accuracy", "brier": "Brier score", "f1": "F1"}.items():
+        value = metrics["metrics"][name]
+        row = page.row(shown)
+        assert row[1] == f"{value['value']:.3f}"
+        assert row[2].split("|")[0] == f"{value['low']:.3f} to {value['high']:.3f}"
+    counts = metrics["metrics"]["confusion"]
+    found = [row for row in page.rows if re.fullmatch(r"\d+\|[\d.]+ %", ([*row, "", ""])[1])]
+    assert [[int(cell.split("|")[0]) for cell in row[1:]] for row in found] == counts
+    accuracy = metrics["metrics"]["accuracy"]["value"]
+    assert f"On test, {accuracy:.1%}".replace("%", " %") in page.text
+    assert "The test split has been read once." in page.text
+
+
+def test_gaze_is_held_against_a_uniform_map_and_the_best(trained, page):
+    scores = pl.read_parquet(trained / "scores" / "test.parquet")
+    defined = scores.filter(pl.col("energy").is_not_nan())
+    row = page.row("Energy")
+    assert row[1].split("|")[0] == f"{defined['energy'].mean():.3f}"
+    assert row[2] == f"{defined['area'].mean():.3f}"
+    assert row[3] == "1.000"
+    gain = page.row("Energy gain")
+    assert gain[2:4] == ["1.000", f"{(1 / defined['area']).mean():.3f}"]
+
+
+def test_best_epoch_and_counts_by_class(trained, page):
+    log = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    loss = next(r for r in log if r["kind"] == "epoch")["val"]["loss"]
+    assert f"val {loss:.3f} at the best epoch" in page.text
+    assert page.row(HOSTILE) == [HOSTILE, "4", "1", "3", "8"]
+
+
+def test_hostile_names_are_text_and_nothing_else(page):
+    assert HOSTILE in page.text
+    assert MATHS in page.text
+    assert all(tag["src"].startswith("data:image/") for tag in page.named("img"))
+    assert not any(name.startswith("on") for tag in page.tags for name in tag.attributes)
+    assert len(page.named("script")) == 1
+
+
+def test_only_the_pages_own_script_may_run(trained, page):
+    policy = next(t["content"] for t in page.named("meta") if "http-equiv" in t)
+    assert "default-src 'none'" in policy
+    assert "script-src 'sha256-" in policy
+    assert "'unsafe-inline'" not in policy.split("script-src")[1]
+
+
+def test_nothing_is_asked_of_the_network(trained, page):
+    html = (trained / "report.html").read_text()
+    assert "http://" not in html
+    assert "https://" not in html
+    assert page.named("link") == []
+    assert re.findall(r"url\((?!#)", html) == []
+    assert {t["href"][0] for t in page.named("a")} == {"#"}
+
+
+def test_every_picture_says_what_it_shows(page):
+    images, figures = page.named("img"), [t for t in page.named("svg")]
+    assert len(images) > 6
+    assert len(figures) > 10
+    assert all(tag["alt"].strip() for tag in images)
+    assert all(tag["aria-label"].strip() for tag in figures)
+
+
+def test_names_within_figures_are_unique_and_found(trained):
+    html = (trained / "report.html").read_text()
+    names = re.findall(r' id="([^"]+)"', html)
+    assert len(names) == len(set(names))
+    assert set(re.findall(r"url\(#([^)]+)\)", html)) <= set(names)
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= set(names)
+
+
+def test_figures_take_their_colours_from_the_style_sheet(trained):
+    figures = re.findall(r"<svg role.*?</svg>", (trained / "report.html").read_text(), re.S)
+    assert any("var(--c0)" in figure for figure in figures)
+    assert not any(re.search(r"(fill|stroke): #", figure) for figure in figures)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("metrics/test.json", "metrics/test.json is not there"),
+        ("predictions/test.parquet", "predictions/test.parquet is not there"),
+        ("scores/test.parquet", "scores/test.parquet is not there"),
+        ("metrics/readings.jsonl", "not on record how often"),
+        ("log.jsonl", "no finished epoch"),
+        ("checkpoints", "Pictures of test are left out"),
+    ],
+)
+def test_a_missing_file_is_said(run_folder, path, said):
+    gone = run_folder / path
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    pictures = int(path == "checkpoints")
+    assert said in see(run_report(run_folder, pictures=pictures)).text
+
+
+def test_a_damaged_file_is_said(run_folder):
+    (run_folder / "scores" / "test.parquet").write_bytes(b"PAR1 nonsense")
+    assert "scores/test.parquet cannot be read" in see(run_report(run_folder, pictures=0)).text
+
+
+def test_a_lost_manifest_leaves_out_counts_and_pictures(run_folder):
+    text = (run_folder / "config.yaml").read_text()
+    (run_folder / "config.yaml").write_text(text.replace("manifest.parquet", "gone.parquet"))
+    page = see(run_report(run_folder, pictures=1))
+    assert "the manifest cannot be read" in page.text
+    assert "Pictures of test are left out" in page.text
+    assert page.named("img") == []
+
+
+def test_another_manifest_shows_no_wrong_pictures(run_folder, tmp_path):
+    path = run_folder / "predictions" / "test.parquet"
+    table = pl.read_parquet(path).with_columns(image=pl.col("image").reverse())
+    table.write_parquet(path)
+    page = see(run_report(run_folder, pictures=1))
+    assert "not the one that the predictions were made with" in page.text
+    assert page.named("img") == []
+
+
+def test_a_run_that_was_never_evaluated(run_folder):
+    for kind in ("metrics", "predictions", "scores"):
+        shutil.rmtree(run_folder / kind)
+    assert "No split has been evaluated yet" in see(run_report(run_folder)).text
+
+
+def test_nothing_but_the_report_is_left_behind(run_folder, tmp_path):
+    before = set(run_folder.rglob("*"))
+    out = tmp_path / "elsewhere" / "page.html"
+    steps = []
+    assert report(run_folder, out, pictures=1, progress=steps.append) == out
+    assert set(run_folder.rglob("*")) == before
+    assert [path.name for path in out.parent.iterdir()] == ["page.html"]
+    assert sum(steps) >= 2
+
+
+def test_a_folder_that_is_neither(tmp_path):
+    with pytest.raises(RunError, match=r"config\.yaml .a run. or study\.yaml .a study."):
+        report(tmp_path)
+    with pytest.raises(RunError, match="no such folder"):
+        report(tmp_path / "none")
+
+
+@pytest.mark.parametrize("pictures", [1, 36, 500, 2000])
+def test_pages_stay_small_by_their_pictures_budget(pictures):
+    # A map's layer is some 4 kB; base64 adds a third.
+    layers = (photo_limit(pictures) + 4_000) * pictures * 4 / 3
+    assert layers < 15e6 or pictures > 1000
+    assert photo_limit(pictures) >= 2_000
+
+
+def test_colours_of_shares_follow_the_counts(trained, page):
+    cells = [t["style"] for t in page.named("td") if "--share" in t.get("style", "")]
+    counts = np.array(
+        json.loads((trained / "metrics/test.json").read_text())["metrics"]["confusion"]
+    )
+    shares = counts / counts.sum(1, keepdims=True) * 100
+    assert cells == [f"--share:{share:.1f}%" for share in shares.flatten()]

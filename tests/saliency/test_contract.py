@@ -1,0 +1,621 @@
+"""What every method promises, tried on every kind of net."""
+
+import numpy as np
+import pytest
+import torch
+from smallnets import (
+    CLASSES,
+    ZOO,
+    Segmenter,
+    Tiny,
+    TwoViews,
+    WithLogits,
+    Wrapped,
+    images_for,
+    pictures,
+    tiny,
+    untouched,
+    zoo_net,
+)
+from torch import nn
+
+import regard
+from regard.errors import ConfigError, DataError, ModelError, TargetError
+from regard.saliency import METHODS, find_layer
+
+# Methods that need a certain ending of the net, and the nets of the zoo that have it.
+ONLY = {"cam": {"cnn2-avg", "resnet18", "lite0", "densenet"}}
+PAIRS = [(m, n) for m in METHODS for n in ZOO if n in ONLY.get(m, ZOO)]
+REFUSED = [(m, n) for m, nets in ONLY.items() for n in ZOO if n not in nets]
+DIFFERENTIABLE = [m for m in METHODS if METHODS[m].differentiable]
+
+on_each = pytest.mark.parametrize(("method", "name"), PAIRS)
+each_method = pytest.mark.parametrize("method", list(METHODS))
+
+
+def close(actual, expected, rtol=1e-5):
+    """Equal to within a share of the largest value."""
+    assert actual.shape == expected.shape
+    scale = float(expected.abs().max())
+    assert float((actual - expected).abs().max()) <= rtol * scale
+
+
+class Breaks(nn.Module):
+    """Raises once it has been reached."""
+
+    def forward(self, maps):
+        raise FloatingPointError("broken on purpose")
+
+
+# Shapes and values -----------------------------------------------------------------------
+
+
+@on_each
+def test_maps_have_the_layer_s_grid_and_are_finite(method, name):
+    net, images = zoo_net(name), images_for(name)
+    alive = False
+    for target in range(CLASSES):
+        maps = regard.explain(net, images, [target] * 3, method)
+        assert maps.shape[0] == 3
+        assert maps.shape[1:] in (_grid(net, images), images.shape[2:])
+        assert maps.dtype == torch.float32
+        assert not maps.requires_grad
+        assert bool(maps.isfinite().all())
+        assert METHODS[method].signed or bool((maps >= 0).all())
+        alive = alive or bool((maps > 0).any())
+    assert alive, "all maps of all classes are zero, so nothing was tested"
+
+
+def _grid(net, images):
+    where, shapes = find_layer(net, images), []
+    hook = where.module.register_forward_hook(lambda m, i, output: shapes.append(output.shape))
+    with torch.no_grad():
+        net(images)
+    hook.remove()
+    return shapes[0][2:]
+
+
+@on_each
+def test_a_batch_gives_what_single_images_give(method, name):
+    net, images = zoo_net(name), images_for(name)
+    targets = torch.tensor([0, 2, 4])
+    batch = regard.explain(net, images, targets, method)
+    single = [
+        regard.explain(net, images[i : i + 1], targets[i : i + 1], method)[0] for i in range(3)
+    ]
+    close(batch, torch.stack(single))
+
+
+@on_each
+def test_everything_is_left_as_it_was(method, name):
+    net, images = zoo_net(name), images_for(name, 2)
+    with untouched(net, images):
+        regard.explain(net, images, None, method)
+
+
+@pytest.mark.parametrize(("method", "name"), REFUSED)
+def test_a_net_without_the_ending_that_a_method_needs_is_refused(method, name):
+    net, images = zoo_net(name), images_for(name, 1)
+    with untouched(net, images), pytest.raises(ModelError, match="use method gradcam"):
+        regard.explain(net, images, [0], method)
+
+
+@each_method
+def test_each_image_is_explained_for_its_own_target(method):
+    net, images = tiny(), pictures(3)
+    together = regard.explain(net, images, [2, 0, 1], method)
+    for row, target in enumerate([2, 0, 1]):
+        alone = regard.explain(net, images, target, method)
+        close(together[row], alone[row])
+    other = regard.explain(net, images, [0, 1, 2], method)
+    assert not torch.allclose(together, other)
+
+
+@each_method
+def test_no_targets_means_the_predicted_class(method):
+    net, images = tiny(), pictures()
+    with torch.no_grad():
+        net.classifier.bias -= net(images).mean(0)
+        predicted = net(images).argmax(1)
+    assert len(predicted.unique()) > 1
+    maps = regard.explain(net, images, None, method)
+    torch.testing.assert_close(maps, regard.explain(net, images, predicted, method))
+
+
+@each_method
+@pytest.mark.parametrize(
+    "same", [[1, 0, 2, 1], (1, 0, 2, 1), np.array([1, 0, 2, 1]), torch.tensor([1, 0, 2, 1]).int()]
+)
+def test_targets_may_be_any_integers(method, same):
+    net, images = tiny(), pictures()
+    if isinstance(same, np.ndarray):
+        same = torch.from_numpy(same)
+    expected = regard.explain(net, images, torch.tensor([1, 0, 2, 1]), method)
+    torch.testing.assert_close(regard.explain(net, images, same, method), expected)
+
+
+@each_method
+def test_an_all_zero_image_gives_a_finite_map(method):
+    net, images = tiny(), pictures(2)
+    images[1] = 0
+    for target in range(3):
+        maps = regard.explain(net, images, target, method)
+        assert bool(maps.isfinite().all())
+    dead = tiny(after=nn.Threshold(1e9, 0))
+    maps = regard.explain(dead, images, 0, method, layer=dead.after)
+    assert bool((maps == 0).all())
+
+
+@each_method
+def test_double_precision_is_kept(method):
+    net, images = tiny().double(), pictures(dtype=torch.float64)
+    maps = regard.explain(net, images, 1, method)
+    assert maps.dtype == torch.float64
+    close(maps.float(), regard.explain(tiny(), images.float(), 1, method))
+
+
+@each_method
+@pytest.mark.parametrize("name", ["cnn2-avg", "resnet18"])
+def test_half_precision_is_near(method, name):
+    options = {} if name == "resnet18" else {"width": 8, "pool": "avg"}
+    spec = ZOO[name][0]
+    net = regard.build_model(spec, classes=CLASSES, **options).eval()
+    net.load_state_dict(zoo_net(name).state_dict())
+    net, images = net.bfloat16(), images_for(name).bfloat16()
+    target = strongest(zoo_net(name), images.float(), method)
+    maps = regard.explain(net, images, target, method)
+    assert maps.dtype == torch.bfloat16
+    # The same rounded weights and images, and the arithmetic alone differs.
+    close(maps.float(), regard.explain(net.float(), images.float(), target, method), rtol=2e-2)
+
+
+def strongest(net, images, method):
+    """The class of the largest map: that of another class may be nothing but rounding."""
+    maps = [regard.explain(net, images, target, method) for target in range(CLASSES)]
+    return int(torch.stack(maps).flatten(1).amax(1).argmax())
+
+
+@each_method
+def test_maps_are_enlarged_bilinearly(method):
+    net, images = tiny(), pictures()
+    maps = regard.explain(net, images, 0, method)
+    large = regard.explain(net, images, 0, method, size=(11, 8))
+    expected = nn.functional.interpolate(
+        maps[:, None], (11, 8), mode="bilinear", align_corners=False
+    )
+    torch.testing.assert_close(large, expected[:, 0])
+    torch.testing.assert_close(regard.explain(net, images, 0, method, size=(4, 4)), maps)
+
+
+# What is left as it was ------------------------------------------------------------------
+
+
+@each_method
+@pytest.mark.parametrize("graph", [False, True])
+def test_training_mode_with_dropout_and_batch_norm_leaves_no_trace(method, graph):
+    net = tiny(norm=True, between=nn.Dropout(0.5)).train()
+    net.stem.eval()
+    images = pictures().requires_grad_()
+    with untouched(net, images):
+        if method in ONLY:
+            with pytest.raises(ModelError):
+                regard.explain(net, images, 0, method, create_graph=graph)
+        else:
+            regard.explain(net, images, 0, method, create_graph=graph)
+    assert net.training
+    assert not net.stem.training
+
+
+@each_method
+@pytest.mark.parametrize("training", [False, True])
+def test_an_exception_in_the_net_leaves_no_trace(method, training):
+    net, images = tiny(norm=True).train(training), pictures()
+    regard.explain(net, images, 0, method)
+    net.after = Breaks()
+    with untouched(net, images), pytest.raises(FloatingPointError):
+        regard.explain(net, images, 0, method)
+    with untouched(net, images), pytest.raises(FloatingPointError):
+        regard.explain(net, images, 0, method, layer="last", create_graph=True)
+
+
+@each_method
+def test_a_wrong_target_leaves_no_trace(method):
+    net, images = tiny(norm=True).train(), pictures()
+    with untouched(net, images), pytest.raises(TargetError):
+        regard.explain(net, images, 7, method)
+
+
+@each_method
+def test_a_net_that_works_on_its_input_in_place_does_not_reach_the_caller_s(method):
+    net, images = nn.Sequential(nn.Threshold(0.1, 0.0, inplace=True), *_parts(tiny())), pictures()
+    with untouched(net, images):
+        inplace = regard.explain(net, images, 0, method, layer="2")
+    fresh = nn.Sequential(nn.Threshold(0.1, 0.0), *_parts(tiny()))
+    torch.testing.assert_close(inplace, regard.explain(fresh, images, 0, method, layer="2"))
+
+
+def _parts(net):
+    return net.stem, net.last, net.pool, nn.Flatten(), net.classifier
+
+
+@each_method
+def test_a_step_after_explaining_is_the_step_without(method):
+    net, images = tiny(norm=True).train(), pictures()
+    expected, (plain,) = _gradients(net, images)
+    net.load_state_dict(tiny(norm=True).state_dict())
+    regard.explain(net, images, 0, method, create_graph=True)
+    found, (after,) = _gradients(net, images)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    torch.testing.assert_close(after, plain, rtol=0, atol=0)
+
+
+def _gradients(net, images):
+    net.zero_grad()
+    net(images).square().sum().backward()
+    return [p.grad.clone() for p in net.parameters()], [net.norm.running_mean.clone()]
+
+
+# Gradients -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", DIFFERENTIABLE)
+@pytest.mark.parametrize("name", sorted(set(ZOO) - {"densenet"}))
+def test_maps_can_be_part_of_a_loss(method, name):
+    if name not in ONLY.get(method, ZOO):
+        pytest.skip(f"{method} does not read {name}")
+    net, images = zoo_net(name), images_for(name, 2)
+    parameters = list(net.parameters())
+    target = strongest(net, images, method)
+    with untouched(net, images):
+        maps = regard.explain(net, images, target, method, create_graph=True)
+        gradients = torch.autograd.grad(maps.square().sum(), parameters, allow_unused=True)
+    assert bool((maps > 0).any())
+    found = [g for g in gradients if g is not None]
+    assert all(bool(g.isfinite().all()) for g in found)
+    first = gradients[0]
+    assert first is not None
+    assert float(first.abs().max()) > 0
+    assert float(found[-1].abs().max()) > 0
+
+
+@pytest.mark.parametrize("method", DIFFERENTIABLE)
+@pytest.mark.parametrize("linear", [True, False])
+def test_a_frozen_backbone_still_gives_the_head_its_gradient(method, linear):
+    if method in ONLY and not linear:
+        pytest.skip(f"{method} does not read this net")
+    between = None if linear else nn.Sequential(nn.Linear(6, 6), nn.Tanh())
+    net, images = tiny(between=between), pictures()
+    net.requires_grad_(False)
+    net.classifier.requires_grad_(True)
+    with untouched(net, images):
+        maps = regard.explain(net, images, 0, method, create_graph=True)
+        (gradient,) = torch.autograd.grad(maps.sum(), net.classifier.weight)
+    net.requires_grad_(True)
+    maps = regard.explain(net, images, 0, method, create_graph=True)
+    (expected,) = torch.autograd.grad(maps.sum(), net.classifier.weight)
+    assert float(expected.abs().max()) > 0
+    torch.testing.assert_close(gradient, expected)
+
+
+@each_method
+def test_a_wholly_frozen_net_is_explained(method):
+    net, images = tiny(), pictures()
+    expected = regard.explain(net, images, 0, method)
+    net.requires_grad_(False)
+    torch.testing.assert_close(regard.explain(net, images, 0, method), expected)
+
+
+@each_method
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("graph", [False, True])
+def test_the_caller_s_grad_mode_does_not_matter(method, context, graph):
+    net, images = tiny(), pictures()
+    expected = regard.explain(net, images, 0, method)
+    with context():
+        inner = images.clone()
+        with untouched(net, inner):
+            maps = regard.explain(net, inner, torch.zeros(4).long(), method, create_graph=graph)
+    torch.testing.assert_close(maps, expected)
+    assert maps.requires_grad == graph
+
+
+class HalfFrozen(Tiny):
+    """Runs its backbone under no_grad of its own."""
+
+    def forward(self, images):
+        with torch.no_grad():
+            maps = self.features(images)
+        return self.head(maps)
+
+
+@each_method
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("pool", ["avg", "gem"])
+def test_a_net_with_its_own_no_grad_below_the_head_is_explained(method, graph, pool):
+    if method in ONLY and pool != "avg":
+        pytest.skip(f"{method} does not read this net")
+    net, images = HalfFrozen(pool=pool, after=nn.Identity()), pictures()
+    net.load_state_dict(tiny(pool=pool).state_dict())
+    plain = tiny(pool=pool, after=nn.Identity())
+    expected = regard.explain(plain, images, 0, method)
+    with untouched(net, images):
+        maps = regard.explain(net, images, 0, method, create_graph=graph)
+    torch.testing.assert_close(maps, expected)
+
+
+class Ungraded(Tiny):
+    @torch.no_grad()
+    def forward(self, images):
+        return super().forward(images)
+
+
+class UngradedHead(Tiny):
+    def forward(self, images):
+        maps = self.features(images)
+        with torch.no_grad():
+            return self.head(maps)
+
+
+def test_a_net_that_runs_without_gradients_is_explained():
+    net, images = Ungraded(pool="gem"), pictures()
+    net.load_state_dict(tiny().state_dict())
+    with untouched(net, images):
+        maps = regard.explain(net, images, 0)
+    torch.testing.assert_close(maps, regard.explain(tiny(pool="gem"), images, 0))
+
+
+@pytest.mark.parametrize("net", [Ungraded(pool="gem"), UngradedHead(pool="gem")])
+def test_a_net_without_gradients_above_the_layer_cannot_be_part_of_a_loss(net):
+    images = pictures()
+    with untouched(net, images), pytest.raises(ModelError, match="no gradient"):
+        regard.explain(net, images, 0, create_graph=True)
+
+
+def test_a_layer_that_the_logits_do_not_depend_on_is_refused():
+    net = tiny()
+    net.aside = nn.Conv2d(3, 6, 1)
+    net.register_forward_hook(lambda module, given, output: module.aside(given[0]) is None or None)
+    with pytest.raises(ModelError, match="no gradient"):
+        regard.explain(net, pictures(), 0, layer="aside")
+    with pytest.raises(ModelError, match="no gradient"):
+        regard.explain(net, pictures(), 0, layer="aside", create_graph=True)
+
+
+# Layers ----------------------------------------------------------------------------------
+
+
+@each_method
+def test_a_layer_is_given_by_name_or_itself(method):
+    net, images = zoo_net("resnet18"), images_for("resnet18", 2)
+    found = regard.explain(net, images, 0, method)
+    assert find_layer(net, images).name == "layer4"
+    for layer in ("layer4", net.layer4, "layer4.1", net.layer4[1].act2):
+        torch.testing.assert_close(regard.explain(net, images, 0, method, layer=layer), found)
+    if method not in ONLY:
+        early = regard.explain(net, images, 0, method, layer="layer2")
+        assert early.shape == (2, 8, 8)
+
+
+@each_method
+@pytest.mark.parametrize("attribute", ["module", "_orig_mod"])
+def test_layers_are_found_behind_wrappers(method, attribute):
+    net, images = zoo_net("resnet18"), images_for("resnet18", 2)
+    wrapped = Wrapped(net, attribute).eval()
+    expected = regard.explain(net, images, 0, method)
+    for layer in (None, "layer4", f"{attribute}.layer4", net.layer4):
+        torch.testing.assert_close(
+            regard.explain(wrapped, images, 0, method, layer=layer), expected
+        )
+    # A name noted down from a wrapped net is good for the bare one, too.
+    torch.testing.assert_close(
+        regard.explain(net, images, 0, method, layer=f"{attribute}.layer4"), expected
+    )
+    twice = Wrapped(wrapped, "module").eval()
+    torch.testing.assert_close(
+        regard.explain(twice, images, 0, method, layer="layer4"), expected
+    )
+
+
+def test_an_own_module_named_like_a_wrapper_is_meant_itself():
+    net = nn.Sequential()
+    net.add_module("module", nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU()))
+    net.add_module("1", nn.Conv2d(4, 5, 3, padding=1))
+    net.add_module("pool", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 2)))
+    assert find_layer(net, pictures(), "1").module is net.get_submodule("1")
+
+
+def test_a_layer_known_by_two_names_is_found_by_both():
+    net = tiny()
+    net.alias = net.last
+    maps = regard.explain(net, pictures(), 0, layer="last")
+    torch.testing.assert_close(regard.explain(net, pictures(), 0, layer="alias"), maps)
+
+
+@pytest.mark.parametrize("layer", ["layer5", "laier4", "fc.x"])
+def test_an_unknown_layer_names_the_near_ones(layer):
+    with pytest.raises(ModelError, match="expected a layer of ResNet, found"):
+        regard.explain(zoo_net("resnet18"), images_for("resnet18", 1), 0, layer=layer)
+    with pytest.raises(ModelError, match="did you mean layer4"):
+        regard.explain(zoo_net("resnet18"), images_for("resnet18", 1), 0, layer="layer44")
+
+
+@each_method
+def test_a_layer_without_positions_or_out_of_reach_names_the_possible_ones(method):
+    net, images = tiny(), pictures()
+    net.unused = nn.Conv2d(3, 3, 1)
+    for layer in ("classifier", "unused", net.unused, net):
+        with untouched(net, images), pytest.raises(ModelError, match="choose one of: .*last, "):
+            regard.explain(net, images, 0, method, layer=layer)
+
+
+def test_a_module_that_is_not_in_the_net_is_refused():
+    with pytest.raises(ModelError, match="a Conv2d that is not part of it"):
+        regard.explain(tiny(), pictures(), 0, layer=tiny().last)
+
+
+def test_a_net_without_positions_is_refused():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+    with untouched(net), pytest.raises(ModelError, match="no layer with positions"):
+        regard.explain(net, pictures(), 0)
+
+
+class ChannelsLast(nn.Module):
+    """Ends, as Swin does, in a norm over channels that lie last."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.LayerNorm(6)
+        self.fc = nn.Linear(6, 3)
+
+    def forward(self, images):
+        return self.fc(self.norm(self.stem(images).permute(0, 2, 3, 1)).mean((1, 2)))
+
+
+def test_channels_that_lie_last_are_not_taken_for_positions():
+    with pytest.raises(ModelError, match="channels last"):
+        regard.explain(ChannelsLast(), pictures(), 0)
+    assert regard.explain(ChannelsLast(), pictures(), 0, layer="stem").shape == (4, 4, 4)
+
+
+@each_method
+def test_a_layer_is_seen_before_the_next_works_in_place(method):
+    if method in ONLY:
+        pytest.skip(f"{method} needs the pooling directly above the layer")
+    images = pictures()
+    inplace, fresh = tiny(after=nn.ReLU(inplace=True)), tiny(after=nn.ReLU(inplace=False))
+    for target in range(3):
+        torch.testing.assert_close(
+            regard.explain(inplace, images, target, method, layer="last"),
+            regard.explain(fresh, images, target, method, layer="last"),
+            rtol=0,
+            atol=0,
+        )
+
+
+@each_method
+def test_the_layer_is_found_anew_when_the_net_has_changed(method):
+    net, images = nn.Sequential(*_parts(tiny())), pictures()
+    regard.explain(net, images, 0, method)
+    assert find_layer(net, images).name == "1"
+    net[1] = nn.Identity()
+    net[4] = nn.Linear(4, 3)
+    assert find_layer(net, images).name == "0"
+    torch.testing.assert_close(
+        regard.explain(net, images, 0, method), regard.explain(net, images, 0, method, layer=net[0])
+    )
+    net.insert(1, nn.Conv2d(4, 4, 3, padding=1))
+    assert find_layer(net, images).name == "1"
+    del net[1]
+    assert find_layer(net, images).name == "0"
+
+
+@each_method
+@pytest.mark.parametrize("sides", [(32, 64), (64, 32)])
+def test_the_layer_does_not_depend_on_the_images_seen_before(method, sides):
+    # At 32 pixels the last stage has a single position, and the one before is the last with more.
+    if method in ONLY:
+        pytest.skip(f"{method} does not read an early stage")
+    found = {32: ("layer3", (1, 2, 2)), 64: ("layer4", (1, 2, 2))}
+    net = regard.build_model("timm:resnet18", classes=2).eval()
+    for side in sides:
+        images = pictures(1, side)
+        assert regard.explain(net, images, 0, method).shape == found[side][1]
+        assert find_layer(net, images).name == found[side][0]
+
+
+def test_the_layer_is_looked_for_once():
+    net, images = tiny(), pictures()
+    regard.explain(net, images, 0)
+    assert net.calls == 2
+    regard.explain(net, images, 0)
+    assert net.calls == 3
+    regard.explain(tiny(), images, 0, layer="last")
+
+
+# Inputs and outputs ----------------------------------------------------------------------
+
+
+@each_method
+def test_an_answer_with_logits_is_read(method):
+    net, images = tiny(), pictures()
+    expected = regard.explain(net, images, 0, method)
+    torch.testing.assert_close(regard.explain(WithLogits(net), images, 0, method), expected)
+
+
+@each_method
+def test_a_net_of_several_views_is_read_at_a_layer(method):
+    if method in ONLY:
+        pytest.skip(f"{method} needs one head")
+    net = TwoViews().eval()
+    views = {"image": pictures(seed=1), "segmented": pictures(seed=2)}
+    for view in views:
+        with untouched(net, *views.values()):
+            maps = regard.explain(net, views, 0, method, layer=f"{view}.last")
+        alone = regard.explain(getattr(net, view), views[view], 0, method, layer="last")
+        torch.testing.assert_close(maps, alone)
+
+
+@pytest.mark.parametrize(
+    ("targets", "found"),
+    [
+        ([0, 1], "of shape \\(2,\\)"),
+        ([0, 1, 2, 0, 1], "of shape \\(5,\\)"),
+        (torch.zeros(4, 1).long(), "of shape \\(4, 1\\)"),
+        (torch.zeros(4), "torch.float32"),
+        ([0, 1, 2, 3], "classes 0 to 2, found 3"),
+        ([0, -1, 0, 0], "classes 0 to 2, found -1"),
+        (3, "classes 0 to 2, found 3"),
+        (regard.saliency.PixelTarget(0), "PixelTarget"),
+    ],
+)
+@each_method
+def test_targets_that_do_not_fit_are_refused(method, targets, found):
+    with pytest.raises(TargetError, match=found):
+        regard.explain(tiny(), pictures(), targets, method)
+
+
+@each_method
+def test_images_that_cannot_be_explained_are_refused(method):
+    net = tiny()
+    for bad in (torch.nan, torch.inf):
+        images = pictures()
+        images[2, 1, 3, 3] = bad
+        with pytest.raises(DataError, match="finite pixels"):
+            regard.explain(net, images, 0, method)
+        with pytest.raises(DataError, match="finite pixels"):
+            regard.explain(net, {"image": pictures(), "segmented": images}, 0, method)
+    with pytest.raises(DataError, match="one image or more"):
+        regard.explain(net, torch.zeros(0, 3, 8, 8), None, method)
+    with pytest.raises(DataError, match="add a batch axis"):
+        regard.explain(net, torch.zeros(3, 8, 8), None, method)
+    assert net.calls == 0
+
+
+def test_a_net_without_logits_is_refused():
+    class Pair(Tiny):
+        def forward(self, images):
+            return super().forward(images), None
+
+    with pytest.raises(ModelError, match="found tuple"):
+        regard.explain(Pair(), pictures(), 0)
+    with pytest.raises(ModelError, match="found shape \\(4, 3, 64\\)"):
+        regard.explain(nn.Sequential(Segmenter(), nn.Flatten(2)), pictures(), 0, layer="0")
+
+
+def test_unknown_methods_and_options_are_refused():
+    with pytest.raises(ConfigError, match="did you mean gradcam"):
+        regard.explain(tiny(), pictures(), 0, "grad-cam")
+    for method in METHODS:
+        with pytest.raises(ConfigError, match="expected its own options"):
+            regard.explain(tiny(), pictures(), 0, method, no_such_option=1)
+
+
+def test_names_are_listed():
+    assert regard.saliency.methods() == sorted(METHODS)
+    assert {"cam", "gradcam"} <= set(regard.saliency.methods())
+    for name, kind in METHODS.items():
+        assert kind.name == name
+        assert kind.passes
+        assert kind.blind_to
+        assert kind.reference
+        assert kind.reference.split()[0] in (kind.__doc__ or "")

@@ -1,0 +1,183 @@
+"""Nets small enough to try everything on, and a witness that they were left alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor, nn
+
+from regard.models import build_model
+
+# Spec, options and the side of a small input. The numbers make the grids 2 x 2 to 6 x 6.
+ZOO = {
+    "cnn1": ("regard:cnn1", {"width": 8}, 96),
+    "cnn2": ("regard:cnn2", {"width": 8}, 96),
+    "cnn2-avg": ("regard:cnn2", {"width": 8, "pool": "avg"}, 96),
+    "resnet18": ("timm:resnet18", {}, 64),
+    "lite0": ("timm:tf_efficientnet_lite0", {}, 64),
+    "convnext": ("timm:convnext_atto", {}, 64),
+    "vgg": ("timm:vgg11_bn", {"mlp_ratio": 1 / 64}, 64),
+    "densenet": ("timm:densenet121", {"growth_rate": 8}, 64),
+    "mobilenetv3": ("timm:mobilenetv3_small_050", {}, 64),
+    "resnetv2": ("timm:resnetv2_18", {}, 64),
+}
+CLASSES = 5
+
+
+@cache
+def zoo_net(name: str) -> nn.Module:
+    """A net of the zoo with fixed random weights, in evaluation mode."""
+    spec, options, _ = ZOO[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return build_model(spec, classes=CLASSES, **options).eval()
+
+
+def images_for(name: str, count: int = 3, seed: int = 1) -> Tensor:
+    """Images of a net of the zoo."""
+    side = ZOO[name][2]
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+class GeM(nn.Module):
+    """Generalised mean pooling."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.clamp_min(1e-6).pow(3).mean((2, 3), keepdim=True).pow(1 / 3)
+
+
+class Tiny(nn.Module):
+    """Two convolutions to a grid of half the input's side, pooling, and a linear classifier.
+
+    Every part between the grid and the logits can be exchanged.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int = 3,
+        channels: int = 6,
+        pool: str | nn.Module = "avg",
+        between: nn.Module | None = None,
+        scale: float = 1.0,
+        norm: bool = False,
+        after: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(4) if norm else nn.Identity()
+        self.last = nn.Conv2d(4, channels, 3, padding=1)
+        self.after = nn.ReLU(inplace=True) if after is None else after
+        named = {"avg": nn.AdaptiveAvgPool2d(1), "max": nn.AdaptiveMaxPool2d(1), "gem": GeM()}
+        self.pool = named[pool] if isinstance(pool, str) else pool
+        self.between = nn.Identity() if between is None else between
+        self.classifier = nn.Linear(channels, classes)
+        self.scale, self.calls = scale, 0
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.last(self.norm(self.stem(images)).relu())
+
+    def head(self, maps: Tensor) -> Tensor:
+        pooled = self.pool(self.after(maps)).flatten(1)
+        return self.scale * self.classifier(self.between(pooled))
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        return self.head(self.features(images))
+
+
+class Segmenter(nn.Module):
+    """Images to logits (B, K, H, W)."""
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 5, 3, stride=2, padding=1), nn.ReLU())
+        self.classifier = nn.Conv2d(5, classes, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.interpolate(self.classifier(self.features(images)), scale_factor=2.0)
+
+
+class Wrapped(nn.Module):
+    """A net behind an attribute, as DataParallel (`module`) and torch.compile (`_orig_mod`) do."""
+
+    def __init__(self, net: nn.Module, attribute: str) -> None:
+        super().__init__()
+        self.add_module(attribute, net)
+        self.attribute = attribute
+
+    def forward(self, images: Tensor) -> Tensor:
+        return getattr(self, self.attribute)(images)
+
+
+class WithLogits(nn.Module):
+    """A net that answers with an object."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(logits=self.net(images))
+
+
+class TwoViews(nn.Module):
+    """A net of two views, each with its own branch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.segmented = Tiny(), Tiny()
+
+    def forward(self, views: dict[str, Tensor]) -> Tensor:
+        return self.image(views["image"]) + self.segmented(views["segmented"])
+
+
+def tiny(seed: int = 0, **options) -> Tiny:
+    """A `Tiny` with fixed random weights, in evaluation mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Tiny(**options).eval()
+
+
+def pictures(count: int = 4, side: int = 8, seed: int = 3, dtype=torch.float32) -> Tensor:
+    """Random images."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, 3, side, side, generator=generator).to(dtype)
+
+
+@contextmanager
+def untouched(net: nn.Module, *tensors: Tensor) -> Iterator[None]:
+    """Everything that a caller could notice about the net and the tensors stays as it was."""
+    first, *others = net.parameters()
+    first.grad = torch.full_like(first, 0.25)
+    for other in others:
+        other.grad = None
+    before = _state(net, tensors)
+    try:
+        yield
+    finally:
+        after = _state(net, tensors)
+        assert before.keys() == after.keys()
+        for key, value in before.items():
+            same = value.equal(after[key]) if isinstance(value, Tensor) else value == after[key]
+            assert same, key
+        first.grad = None
+
+
+def _state(net: nn.Module, tensors: tuple[Tensor, ...]) -> dict:
+    kinds = [("parameter", net.named_parameters()), ("buffer", net.named_buffers())]
+    named = [(kind, name, t) for kind, found in kinds for name, t in found]
+    named += [("given", str(place), t) for place, t in enumerate(tensors)]
+    state: dict = {"random": torch.get_rng_state(), "grad mode": torch.is_grad_enabled()}
+    for kind, name, tensor in named:
+        state[kind, name] = tensor.detach().clone()
+        version = 0 if tensor.is_inference() else tensor._version
+        state[kind, name, "itself"] = (id(tensor), version, tensor.requires_grad)
+        grad = tensor.grad if tensor.is_leaf else None
+        state[kind, name, "grad"] = None if grad is None else grad.detach().clone()
+    for name, module in net.named_modules():
+        hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
+        state["module", name] = (module.training, [len(kind) for kind in hooks])
+    return state

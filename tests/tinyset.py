@@ -1,0 +1,138 @@
+"""A set of pictures that a small net can learn in seconds, and configs for it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+import yaml
+from PIL import Image
+
+from regard.training.config import changed, parse_config
+
+COUNTS = {"train": 24, "val": 12, "test": 12}
+REGARD = [sys.executable, "-m", "regard"]
+
+
+def write_set(folder, *, counts=COUNTS, side=32, every=3, regions=True, classes=("fern", "moss")):
+    """Noise with a spot of the class's colour; two thirds of class 0; some regions missing.
+
+    Every `every`-th image has no region.
+    """
+    rows, generator = [], np.random.default_rng(7)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for split, count in counts.items():
+        for number in range(count):
+            label = number % 3 % len(classes)
+            pixels, mask = _picture(generator, side, label)
+            name = f"images/{split}-{number:02d}.png"
+            Image.fromarray(pixels).save(folder / name)
+            row = {"image": name, "label": classes[label], "split": split, "region": None}
+            if regions and number % every:
+                row["region"] = name.replace(".png", "-region.png")
+                Image.fromarray(mask).save(folder / row["region"])
+            rows.append(row)
+    schema = dict.fromkeys(("image", "label", "split", "region"), pl.String)
+    table = pl.DataFrame(rows, schema=schema)
+    table.write_parquet(folder / "manifest.parquet")
+    return folder / "manifest.parquet"
+
+
+def _picture(generator, side, label):
+    pixels = generator.integers(0, 90, (side, side, 3), dtype=np.uint8)
+    mask = np.zeros((side, side), np.uint8)
+    edge = side // 3
+    row, column = generator.integers(0, side - edge, 2)
+    place = np.s_[row : row + edge, column : column + edge]
+    pixels[(*place, label)] = 230
+    mask[place] = 255
+    return pixels, mask
+
+
+BASE = {
+    "data": {"manifest": "manifest.parquet", "size": 32},
+    "model": {
+        "spec": "regard:cnn2",
+        "options": {"pool": "avg", "width": 4, "size": 32, "dropout": 0.0},
+    },
+    "training": {"epochs": 2, "batch_size": 8, "threads": 1, "device": "cpu"},
+}
+
+
+def config_of(*changes, base=BASE):
+    """A config with changes such as `training.epochs=1`."""
+    return parse_config(changed(base, changes), "test")
+
+
+def write_config(folder, *changes, name="config.yaml", base=BASE):
+    path = folder / name
+    path.write_text(yaml.safe_dump(changed(base, changes)))
+    return path
+
+
+def run_regard(*words, cwd=None, timeout=300):
+    """`regard WORDS` in a process of its own."""
+    return subprocess.run(
+        [*REGARD, *map(str, words)],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def environment():
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+
+
+def start_until(words, log, step, number=signal.SIGKILL, *, timeout=300):
+    """Start `regard WORDS` and signal its process group once the log shows a step."""
+    with subprocess.Popen(
+        [*REGARD, *map(str, words)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        end = time.monotonic() + timeout
+        while steps_in(log) < step:
+            if process.poll() is not None or time.monotonic() > end:
+                os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+                raise AssertionError(f"no step {step}: {process.communicate()[1]}")
+            time.sleep(0.002)
+        os.killpg(process.pid, number)
+        out, err = process.communicate(timeout=timeout)
+    return process.returncode, out, err
+
+
+def steps_in(log):
+    """The last step in a log that is being written."""
+    lines = log.read_text().splitlines() if log.is_file() else []
+    steps = [json.loads(line)["step"] for line in lines[-4:-1] if '"kind": "step"' in line]
+    return max(steps, default=0)
+
+
+def log_lines(run, without=("seconds",)):
+    """The lines of a run's log, without times and without notes of damage."""
+    lines = [json.loads(line) for line in (Path(run) / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in without} for line in lines]
+
+
+def same_tensors(a, b):
+    """Whether two mappings hold the same tensors, bit for bit."""
+    return a.keys() == b.keys() and all(
+        a[k].dtype == b[k].dtype
+        and torch.equal(a[k].contiguous().view(torch.uint8), b[k].contiguous().view(torch.uint8))
+        if a[k].ndim
+        else torch.equal(a[k], b[k])
+        for k in a
+    )

@@ -1,0 +1,246 @@
+"""A run that was stopped anywhere ends as if nothing had happened, bit for bit."""
+
+import json
+import shutil
+import signal
+
+import pytest
+
+from regard.errors import RunError
+from regard.runs.checkpoints import checkpoints, load, pointed
+from regard.runs.folder import locked
+from regard.training.train import resume, train
+from tinyset import (
+    config_of,
+    log_lines,
+    same_tensors,
+    start_until,
+    steps_in,
+    write_config,
+    write_set,
+)
+
+# Everything that has a state: order, copies, augmentation, dropout, momenta, rates, counters.
+EVERYTHING = (
+    "guidance.terms=[{term: energy, weight: 0.5}]",
+    "data.augment={rotate: 20, flip: 0.5, translate: 0.1, brightness: 0.2, saturation: 0.2}",
+    "model.options.dropout=0.25",
+    "training.epochs=8",
+    "training.batch_size=4",
+    "training.accumulate=2",
+    "training.imbalance=both",
+    "training.label_smoothing=0.05",
+    "training.clip=1.0",
+    "training.optimiser={name: adamw, lr: 0.02, backbone_lr: 0.01, weight_decay: 0.01}",
+    "training.schedule={name: plateau, factor: 0.5, patience: 0}",
+    "training.best=val.accuracy",
+    "training.patience=6",
+    "training.checkpoint_steps=3",
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory):
+    """The same training, never interrupted."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    train(config_of(*EVERYTHING), run, folder=tiny)
+    return run
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    """A copy of the finished run, to be damaged; paths in its config stay right."""
+    folder = whole.parent / tmp_path.name
+    yield shutil.copytree(whole, folder)
+    shutil.rmtree(folder)
+
+
+def state_of(run):
+    saved = load(run / "checkpoints")
+    state = {k: v for k, v in saved.state.items() if k != "log_bytes"}
+    state["progress"] = {k: v for k, v in state["progress"].items() if k != "seconds"}
+    return saved, state
+
+
+def assert_same(run, whole, *, notes=True):
+    (saved, state), (expected, wanted) = state_of(run), state_of(whole)
+    assert same_tensors(saved.model, expected.model)
+    assert same_tensors(saved.optimiser, expected.optimiser)
+    assert state == wanted
+    lines = [line for line in log_lines(run) if notes or line["kind"] != "note"]
+    assert lines == [line for line in log_lines(whole) if notes or line["kind"] != "note"]
+    assert [p.name for p in checkpoints(run / "checkpoints")] == [
+        p.name for p in checkpoints(whole / "checkpoints")
+    ]
+    for which in ("best", "last"):
+        assert pointed(run / "checkpoints", which) == pointed(whole / "checkpoints", which)
+    assert same_tensors(
+        load(run / "checkpoints", "best").model, load(whole / "checkpoints", "best").model
+    )
+
+
+def cut(run, step):
+    """Make the run look as when it was killed right after this step's checkpoint."""
+    for path in checkpoints(run / "checkpoints"):
+        if int(path.name[5:]) > step:
+            shutil.rmtree(path)
+
+
+def test_the_uninterrupted_run_exercises_what_has_a_state(whole):
+    lines = log_lines(whole)
+    steps = [line for line in lines if line["kind"] == "step"]
+    epochs = [line for line in lines if line["kind"] == "epoch"]
+    assert [line["step"] for line in steps] == list(range(1, len(steps) + 1))
+    assert len(steps) == 4 * len(epochs)
+    assert len({line["lr"] for line in steps}) > 1
+    assert not all(line["best"] for line in epochs)
+    assert all("loss.energy" in line and "cross_entropy" in line for line in steps)
+
+
+def test_killed_at_three_steps_and_resumed_it_ends_the_same(whole, tiny, tmp_path):
+    config, run = write_config(tmp_path, *EVERYTHING), tmp_path / "läuft hier"
+    (tmp_path / "manifest.parquet").symlink_to(tiny / "manifest.parquet")
+    (tmp_path / "images").symlink_to(tiny / "images")
+    words = ["train", config, "--out", run]
+    for step in (4, 13, 22):
+        code, _, _ = start_until(words, run / "log.jsonl", step)
+        assert code == -signal.SIGKILL
+        assert step <= steps_in(run / "log.jsonl") < 32
+        words = ["train", run, "--resume"]
+    resume(run)
+    assert_same(run, whole)
+
+
+def test_with_loading_processes_killed_then_interrupted_it_ends_the_same(whole, tiny, tmp_path):
+    config, run = write_config(tmp_path, *EVERYTHING, "data.workers=2"), tmp_path / "run"
+    shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
+    code, _, _ = start_until(["train", config, "--out", run], run / "log.jsonl", 5)
+    assert code == -signal.SIGKILL
+    words = ["train", run, "--resume"]
+    code, _, err = start_until(words, run / "log.jsonl", 14, signal.SIGINT)
+    last = load(run / "checkpoints")
+    assert code == 130
+    assert err.splitlines()[-1] == (
+        f"regard: stopped after step {last.state['step']}; go on with: regard train {run} --resume"
+    )
+    assert "Traceback" not in err
+    assert last.state["log_bytes"] == (run / "log.jsonl").stat().st_size
+    resume(run)
+    assert_same(run, whole)
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again(copy, whole):
+    shutil.rmtree(copy / "checkpoints")
+    (copy / "checkpoints" / ".step-0.99.partial").mkdir(parents=True)
+    resume(copy)
+    assert_same(copy, whole)
+    assert not list((copy / "checkpoints").glob(".*"))
+
+
+@pytest.mark.parametrize("damage", ["partial", "no checksums", "flipped byte", "cut short"])
+def test_a_kill_while_saving_falls_back_to_the_checkpoint_before(copy, whole, damage):
+    newest = checkpoints(copy / "checkpoints")[0]
+    if damage == "partial":
+        newest.rename(newest.with_name(f".{newest.name}.77.partial"))
+    elif damage == "no checksums":
+        (newest / "checksums.json").unlink()
+    elif damage == "flipped byte":
+        content = bytearray((newest / "model.safetensors").read_bytes())
+        content[-5] ^= 1
+        (newest / "model.safetensors").write_bytes(content)
+    else:
+        content = (newest / "optimiser.safetensors").read_bytes()
+        (newest / "optimiser.safetensors").write_bytes(content[:-100])
+    before = checkpoints(copy / "checkpoints")[0 if damage == "partial" else 1].name
+    resume(copy)
+    assert_same(copy, whole, notes=False)
+    notes = [line["text"] for line in log_lines(copy) if line["kind"] == "note"]
+    said = [text for text in notes if newest.name in text]
+    assert len(said) == (damage != "partial")
+    assert all(text.endswith(f"going on from {before}") for text in said)
+
+
+def test_when_no_checkpoint_is_whole_there_is_one_error(copy):
+    for path in checkpoints(copy / "checkpoints"):
+        (path / "state.json").write_text("{")
+    with pytest.raises(RunError, match="expected a whole checkpoint") as caught:
+        resume(copy)
+    names = [path.name for path in checkpoints(copy / "checkpoints")]
+    assert len(names) >= 2
+    assert all(name in str(caught.value) for name in names)
+
+
+def test_resuming_a_finished_run_changes_no_file(copy):
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in files(copy)}
+    resume(copy)
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in files(copy)} == before
+
+
+def files(run):
+    return [p for p in run.rglob("*") if p.is_file() and p.name != ".lock"]
+
+
+def test_the_log_is_cut_back_to_the_checkpoint(copy, whole):
+    before, after = checkpoints(whole / "checkpoints")[1], copy / "log.jsonl"
+    cut(copy, int(before.name[5:]))
+    with after.open("a") as log:
+        log.write('{"kind": "step", "step": 999}\n{"kind": "st')
+    resume(copy)
+    steps = [line["step"] for line in log_lines(copy) if line["kind"] == "step"]
+    assert steps == list(range(1, len(steps) + 1))
+    assert_same(copy, whole)
+
+
+def test_a_log_that_lost_its_end_is_refused(copy):
+    log = copy / "log.jsonl"
+    log.write_bytes(log.read_bytes()[:-50])
+    with pytest.raises(RunError, match="expected at least the"):
+        resume(copy)
+
+
+def test_a_best_pointer_that_a_kill_left_behind_is_set_right(copy, whole):
+    (copy / "checkpoints" / "best.json").write_text(json.dumps({"checkpoint": "step-0"}))
+    resume(copy)
+    assert_same(copy, whole)
+
+
+def test_a_locked_folder_lets_no_second_training_in(copy, tiny, tmp_path):
+    with locked(copy), pytest.raises(RunError, match="no other process trains into"):
+        resume(copy)
+    new = tmp_path / "new"
+    with locked(new), pytest.raises(RunError, match="no other process trains into"):
+        train(config_of(), new, folder=tiny)
+    assert [p.name for p in new.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("change", ["label", "split", "boxes", "avoid"])
+def test_another_manifest_than_at_the_beginning_is_refused(tmp_path, change):
+    import polars as pl
+
+    path = write_set(tmp_path, counts={"train": 8, "val": 4, "test": 4})
+    train(config_of("training.epochs=1"), tmp_path / "run", folder=tmp_path)
+    table = pl.read_parquet(path)
+    column = {
+        "label": pl.col("label").reverse(),
+        "split": pl.col("split").str.replace("test", "val"),
+        "boxes": pl.lit([[1.0, 1.0, 5.0, 5.0]]).alias("boxes"),
+        "avoid": pl.col("image").alias("avoid"),
+    }[change]
+    table.with_columns(column).write_parquet(path)
+    with pytest.raises(RunError, match="expected the manifest that the run began with"):
+        resume(tmp_path / "run")
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path, copy):
+    with pytest.raises(RunError, match="expected a run's folder, found no such folder"):
+        resume(tmp_path / "nowhere")
+    (copy / "environment.json").unlink()
+    with pytest.raises(RunError, match=r"expected an environment\.json"):
+        resume(copy)
+
+
+def test_training_into_an_existing_run_is_refused(copy, tiny):
+    before = (copy / "log.jsonl").read_bytes()
+    with pytest.raises(RunError, match="expected a new folder, found a run"):
+        train(config_of(), copy, folder=tiny)
+    assert (copy / "log.jsonl").read_bytes() == before
