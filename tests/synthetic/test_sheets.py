@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from regard.errors import ConfigError
+from regard.synthetic.canvas import Canvas
 from regard.synthetic.composing import draw_sheet
 from regard.synthetic.growth import grow
 from regard.synthetic.layout import Occupied, placed
 from regard.synthetic.sheets import write_sheets
-from regard.synthetic.spurs import SPINE_LENGTH
+from regard.synthetic.spurs import SPINE_LENGTH, draw_spurs, scattered
 from regard.synthetic.stamp import Ink
 
 SIZE = (128, 96)
@@ -205,6 +206,29 @@ def test_thorn_scales_the_spines() -> None:
 
     grown = [spines(thorn) for thorn in (0.0, 0.5, 1.0, 2.0)]
     assert all(more > 1.3 * less for less, more in pairwise(grown))
+
+
+def test_spines_are_redder_than_the_rest_of_the_plant() -> None:
+    for seed in range(4):
+        smooth, thorny = drawn(seed, thorny=False), drawn(seed, thorny=True)
+        redness = thorny.image[..., 0].astype(float) - thorny.image[..., 1]
+        spines = thorny.region & ~smooth.region
+        assert redness[spines].mean() > redness[smooth.region].mean() + 10
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_spine_is_cut_by_its_layer(seed: int) -> None:
+    def spread(margin: float) -> NDArray[np.bool_]:
+        rng = np.random.default_rng(seed)
+        growth = placed(rng, grow(rng), (600, 600)).placed(1.0, np.array([200.0, 200.0]))
+        spurs = scattered(rng, growth, np.full(len(growth.sites), 1.0), 216)
+        canvas = Canvas(1000, 1000)
+        draw_spurs(canvas, spurs, (90, 70, 50, 255), thorny=True, thorn=1.0)
+        low, high = growth.extent()
+        drawn_at = np.argwhere(np.asarray(canvas.finished().getchannel("A")) > 0)[:, ::-1]
+        return (drawn_at >= low - margin) & (drawn_at <= high + margin + 1)
+
+    assert spread(1.15 * SPINE_LENGTH[1] * 216).all()
 
 
 def test_plants_of_both_classes_are_equally_large(

@@ -36,8 +36,8 @@ def test_a_file_that_cannot_be_read_is_named(folder, file, kind):
     else:
         path.write_bytes(b"" if kind == "empty" else b"no image at all")
     text = refused(folder, kind=DataError)
-    found = "no such file" if kind == "missing" else "not an image"
-    assert text.startswith(f"{path}: expected a readable image, found {found}; ")
+    found = "no such file" if kind == "missing" else "cannot identify image file"
+    assert text.startswith(f"{path}: expected a readable image, found {found}")
     assert text.endswith("regard data check lists all such files")
 
 
@@ -108,12 +108,7 @@ def test_a_metric_of_regions_needs_regions_in_its_split(folder, score):
         folder / "run",
         folder=folder,
     )
-    text = (
-        refused(folder, "training.best=train.energy", "gaze.train_sample=0", kind=ConfigError)
-        if not (folder / "run").exists()
-        else None
-    )
-    assert text is None
+    assert "train.energy" not in (folder / "run" / "log.jsonl").read_text()
 
 
 def test_gaze_of_train_needs_a_sample_of_it(folder):
@@ -135,7 +130,7 @@ def test_several_views_need_a_net_that_takes_them(folder):
 
 def test_a_method_that_cannot_read_the_net_is_refused(folder):
     flat = ("model.options.pool=flatten", "gaze.method=cam")
-    assert "regard" in refused(folder, *flat, kind=ModelError) or True
+    assert refused(folder, *flat, kind=ModelError).startswith("method cam: expected")
 
 
 def test_a_label_that_train_never_shows_is_refused(folder):
@@ -208,7 +203,7 @@ def test_changes_are_read_as_yaml_and_laid_over_the_file(tmp_path):
         ("training.epochs=many", "training.epochs"),
         ("training.epochs=0", "greater than 0"),
         ("guidance.terms=[{term: energi}]", "did you mean energy?"),
-        ("guidance.terms=[{term: energy, weight: -1}]", "a weight of 0 or more"),
+        ("guidance.terms=[{term: energy, weight: -1}]", "weight of 0 or more, found -1; give"),
         ("guidance.terms=[{term: energy, weigth: 1}]", "weigth"),
         ("gaze.scores=[enregy]", "did you mean energy"),
         ("gaze.method=gradcan", "did you mean gradcam"),

@@ -38,7 +38,7 @@ def root(
 def main() -> None:
     """Run a command; a user's mistake is one line and exit code 2."""
     try:
-        app()
+        app(prog_name="regard")
     except RegardError as error:
         stop(str(error), 2)
     except NumericalError as error:

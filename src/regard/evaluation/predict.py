@@ -16,8 +16,6 @@ from regard.saliency.capture import evaluating
 from regard.saliency.explain import build_method, logits_of, look, resize
 from regard.scores.base import one_sign, score
 
-Layer = str | nn.Module | None
-
 
 @dataclass(frozen=True)
 class Predictions:
@@ -102,24 +100,30 @@ def _row(
             return row | {"logits": logits_of(net(images)).float().cpu()}
     labels, regions = batch.labels.to(device), batch.regions.to(device)
     evidence = regions.of(labels)
-    logits, maps = _maps(net, images, labels, gaze.method, gaze.layer)
+    made: dict[tuple, tuple[Tensor, Tensor]] = {}
+    for how in (gaze, *terms):
+        if _key(how) not in made:
+            made[_key(how)] = _maps(net, images, labels, how)
+    logits, maps = made[_key(gaze)]
     with torch.no_grad():
         row |= {name: score(maps, regions, name, targets=labels) for name in gaze.scores}
         row["area"] = torch.where(evidence.present, evidence.area, torch.nan)
         row["dead"] = maps.flatten(1).amax(1) <= 0
     for term in terms:
-        if (term.method, term.layer) != (gaze.method, gaze.layer):
-            _, maps = _maps(net, images, labels, term.method, term.layer)
-        row[f"loss.{term.title}"] = term_losses(term, maps, evidence)
+        row[f"loss.{term.title}"] = term_losses(term, made[_key(term)][1], evidence)
     return {name: value.cpu() for name, value in row.items()} | {"logits": logits.float().cpu()}
 
 
+def _key(how: Gaze | Term) -> tuple:
+    return how.method, how.layer, how.contrast
+
+
 def _maps(
-    net: nn.Module, images: Tensor | dict, labels: Tensor, method: str, layer: Layer
+    net: nn.Module, images: Tensor | dict, labels: Tensor, how: Gaze | Term
 ) -> tuple[Tensor, Tensor]:
-    seen = look(net, images, labels, layer, create_graph=False)
+    seen = look(net, images, labels, how.layer, create_graph=False, contrast=how.contrast)
     with torch.no_grad():
-        return seen.logits.detach(), build_method(method).maps(seen).float()
+        return seen.logits.detach(), build_method(how.method).maps(seen).float()
 
 
 @torch.no_grad()

@@ -14,12 +14,14 @@ class Gaze(Settings):
     Attributes:
         method: makes the maps, of the label's class.
         layer: None (found) or a dotted name.
+        contrast: of the label's logit less the mean of all logits, see `regard.explain`.
         scores: names of `regard.scores.scores()`.
         train_sample: at most this many train images are scored after each epoch.
     """
 
     method: str = "gradcam"
     layer: str | None = None
+    contrast: bool = False
     scores: tuple[str, ...] = ("energy", "energy_gain", "iou", "magtr", "mangtr", "pointing")
     train_sample: int = Field(default=256, ge=0)
 

@@ -24,6 +24,9 @@ class Term(ABC):
         method: makes the map, of the label's class.
         layer: that the method reads: None (found), a dotted name or a module.
         name: of the term among others; None takes the kind's own.
+        contrast: the map is of the label's logit less the mean of all logits. Without it a net
+            can keep its evidence out of sight, as evidence against the other classes: with
+            two classes it does.
     """
 
     kind: ClassVar[str]
@@ -33,6 +36,7 @@ class Term(ABC):
     method: str = "gradcam"
     layer: str | nn.Module | None = None
     name: str | None = None
+    contrast: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight < float("inf"):

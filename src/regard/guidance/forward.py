@@ -83,17 +83,17 @@ def guided_forward(
     watched = {layer.name: layer.module for layer in layers.values()}
     with torch.set_grad_enabled(graph), watch(watched, cut=not graph) as outputs:
         logits = logits_of(net(images))
-    output = GuidedOutput(logits if graph else logits.detach())
     if not terms:
-        return output
+        return GuidedOutput(logits)
     target = resolve(targets, logits)
+    output = GuidedOutput(logits if graph else logits.detach())
     evidence = _matching(regions, logits).of(targets.to(logits.device))
-    made: dict[tuple[str, str], Tensor] = {}
+    made: dict[tuple[str, str, bool], Tensor] = {}
     for term, layer in layers.items():
-        key = (term.method, layer.name)
+        key = (term.method, layer.name, term.contrast)
         if key not in made:
             activations = require_map(net, images, layer, outputs.get(layer.name))
-            seen = Seen(net, images, logits, target, activations, create_graph=graph)
+            seen = Seen(net, images, logits, target, activations, graph, term.contrast)
             made[key] = _maps(term.method, seen)
         _add(output, term, made[key], evidence)
     return output

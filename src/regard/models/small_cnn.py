@@ -22,6 +22,8 @@ class SmallCNN(nn.Module):
         size: side of the square input, pixels; fixed for `flatten`.
         width: channels of the first convolution; they double at each of the next three.
         pool: `flatten` as published, or `avg`.
+        stem: `pool` as published; `stride`: the first convolution is 5x5 with stride 2 and has
+            no pooling after it, at a quarter of its cost.
         dropout: after the second and fourth block; the one before the last layer is twice that.
 
     Shapes: images (B, 3, size, size) to logits (B, classes).
@@ -35,6 +37,7 @@ class SmallCNN(nn.Module):
         size: int = 96,
         width: int = 32,
         pool: Literal["flatten", "avg"] = "flatten",
+        stem: Literal["pool", "stride"] = "pool",
         dropout: float = 0.25,
     ) -> None:
         super().__init__()
@@ -42,11 +45,14 @@ class SmallCNN(nn.Module):
         self.features = nn.Sequential()
         channels = 3
         for stage, out in enumerate((width, 2 * width, 4 * width, 8 * width)):
-            self.features.append(nn.Conv2d(channels, out, 3, padding=1))
+            strided = stem == "stride" and stage == 0
+            kernel, stride = (5, 2) if strided else (3, 1)
+            self.features.append(nn.Conv2d(channels, out, kernel, stride, kernel // 2))
             self.features.append(nn.ReLU())
             if norm:
                 self.features.append(nn.BatchNorm2d(out))
-            self.features.append(nn.MaxPool2d(2))
+            if not strided:
+                self.features.append(nn.MaxPool2d(2))
             if stage % 2:
                 self.features.append(nn.Dropout(dropout))
             channels = out

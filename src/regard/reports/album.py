@@ -24,7 +24,7 @@ from regard.scores.base import one_sign
 # Longest sides in pixels of what is embedded; a map is smooth, and its layer can be smaller.
 _PHOTO, _MAP = 360, 128
 # Of a page's pictures together, in bytes, before base64 makes them a third larger.
-_PAGE = 9_500_000
+_PAGE = 8_000_000
 _LARGEST = 26_000
 
 
@@ -115,7 +115,13 @@ class Album:
         view = next(iter(batch.images)) if len(batch.images) > 1 else None
         with evaluating(self.run.net):
             found = explain(
-                self.run.net, images, number, self.gaze.method, layer=self.gaze.layer, view=view
+                self.run.net,
+                images,
+                number,
+                self.gaze.method,
+                layer=self.gaze.layer,
+                view=view,
+                contrast=self.gaze.contrast,
             )
         return one_sign(found.float(), "positive")[0]
 

@@ -186,7 +186,7 @@ def _mean_row(label: str, values: Floats) -> list[Cell]:
 
 
 def _cumulative(groups: Mapping[str, pl.DataFrame], name: str) -> Drawing:
-    with canvas(520, 250) as drawn:
+    with canvas(340, 250) as drawn:
         axes = plot(drawn, said(name), "share of images at or below")
         told = []
         for tone, (label, part) in enumerate(groups.items()):

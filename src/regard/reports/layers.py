@@ -6,6 +6,7 @@ import io
 import contourpy
 import matplotlib
 import numpy as np
+from matplotlib.path import Path
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -57,24 +58,36 @@ def _colours() -> NDArray[np.uint8]:
     return (colours * 255).round().astype(np.uint8)
 
 
-def outline(region: Tensor) -> str:
-    """The path around a region (H, W) at one half, in pixels, for an SVG; empty for none."""
+def outline(region: Tensor, limit: int = 5_000) -> str:
+    """The path around a region (H, W) at one half, in pixels, for an SVG; empty for none.
+
+    Points that hardly matter are left out, and more of them until at most about `limit`
+    characters are left: a region of specks could be longer than its photo.
+    """
+    height, width = region.shape
     mask = np.pad(region.numpy().astype(np.float64), 1)
     # Pixel centres are at halves, and the frame of nothing closes outlines along the edge.
     y, x = (np.arange(side) - 0.5 for side in mask.shape)
-    x, y = (np.clip(axis, 0, axis[-1] - 0.5) for axis in (x, y))
-    lines = contourpy.contour_generator(x, y, mask).lines(0.5)
-    return "".join(_path(np.asarray(line)) for line in lines)
+    x, y = x.clip(0, width), y.clip(0, height)
+    lines = [np.asarray(line) for line in contourpy.contour_generator(x, y, mask).lines(0.5)]
+    for tolerance in (0.2, 0.5, 1.0, 2.0):
+        path = "".join(_path(line, tolerance) for line in lines)
+        if len(path) <= limit:
+            return path
+    longest = sorted((_path(line, 2.0) for line in lines), key=len, reverse=True)
+    lengths = np.cumsum([len(path) for path in longest])
+    return "".join(longest[: max(1, int((lengths <= limit).sum()))])
 
 
-def _path(points: NDArray[np.float64]) -> str:
-    rounded = points.round(1)
-    kept = np.ones(len(rounded), dtype=bool)
-    if len(rounded) > 2:
-        ahead, behind = np.diff(rounded[1:], axis=0), np.diff(rounded[:-1], axis=0)
-        # Points on a straight line add nothing.
-        kept[1:-1] = np.abs(ahead[:, 0] * behind[:, 1] - ahead[:, 1] * behind[:, 0]) > 1e-9
-    return "M" + "L".join(f"{x:g} {y:g}" for x, y in rounded[kept])
+def _path(points: NDArray[np.float64], tolerance: float) -> str:
+    """A line without the points that lie within the tolerance, in pixels, of one without them."""
+    line = Path(points)
+    line.simplify_threshold = tolerance
+    kept = line.cleaned(simplify=True, curves=False)
+    codes = kept.codes
+    assert codes is not None
+    vertices = np.asarray(kept.vertices)[codes != Path.STOP].round(1)
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in vertices)
 
 
 def _saved(picture: Image.Image, kind: str, **options: object) -> bytes:

@@ -80,7 +80,8 @@ def _not_shown(row: Comparison) -> str:
     found = row["seeds"]["difference"]
     if found["n"] < 2:
         return f"{text} ({signed(found['value'])} with one seed, which allows no interval)"
-    return f"{text} ({signed(found['value'])}, interval {between(found, signed)})"
+    p = f"corrected p {p_value(row['p_holm'])}"
+    return f"{text} ({signed(found['value'])}, interval {between(found, signed)}, {p})"
 
 
 def metric_of(name: str) -> tuple[str, str]:
@@ -133,5 +134,7 @@ def control_words(study: StudyContents) -> list[str]:
             text += "How much of the own region they cover is not known."
         else:
             text += f"On average they still cover {percent(share)} of the own region."
-        words.append(f"{text} What it gains as well is no gain of looking at the right place.")
+        words.append(
+            f"{text} Whatever this arm gains too does not come from looking at the right place."
+        )
     return words

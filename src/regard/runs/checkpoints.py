@@ -160,6 +160,7 @@ def _once(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
     own: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
     seen: dict[tuple, str] = {}
+    stored: set[int] = set()
     for name, tensor in tensors.items():
         place = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
         if tensor.numel() and place in seen:
@@ -167,8 +168,10 @@ def _once(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
             continue
         seen[place] = name
         whole = tensor.detach().cpu().contiguous()
-        if whole.untyped_storage().nbytes() != whole.nbytes:
-            whole = whole.clone()  # a part of a larger storage
+        storage = whole.untyped_storage()
+        if storage.nbytes() != whole.nbytes or (whole.numel() and storage.data_ptr() in stored):
+            whole = whole.clone()  # a part of a larger storage, or another view of one
+        stored.add(whole.untyped_storage().data_ptr())
         own[name] = whole
     return own, aliases
 

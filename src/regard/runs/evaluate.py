@@ -58,7 +58,7 @@ def evaluate_run(
         values["gaze"] = {
             how.method: gaze_summary(table) for how, table in zip(gaze, scores, strict=False)
         }
-        write_table(run.files.scores(split), pl.concat(scores))
+        write_table(run.files.scores(split), pl.concat(scores, how="diagonal"))
     elif (kept := _earlier_gaze(run, split)) is not None:
         values["gaze"] = kept
     write_table(run.files.predictions(split), table)

@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import torch
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
@@ -72,14 +73,15 @@ def _one(
     run: Run, path: str, number: int, methods: Sequence[str], out: Path, target: str | None
 ) -> list[tuple[dict[str, Any], Tensor]]:
     pixels = run.transform.load(path)
-    batch = run.transform.normalise(pixels[None])
+    batch = run.transform.normalise(pixels[None]).to(next(run.net.parameters()).device)
     with evaluating(run.net):
-        probabilities = logits_of(run.net(batch)).softmax(1)[0]
+        with torch.no_grad():
+            probabilities = logits_of(run.net(batch)).float().softmax(1)[0].cpu()
         best = int(probabilities.argmax())
         chosen = best if target is None else run.classes.index(target)
         found = []
         for method in methods:
-            own = explain(run.net, batch, [chosen], method, size=run.transform.size)[0]
+            own = explain(run.net, batch, [chosen], method, size=run.transform.size)[0].cpu()
             name = f"{method}/{number:05d}-{Path(path).stem}.jpg"
             picture = overlay(pixels, own)
             write_atomically(out / name, lambda p, image=picture: image.save(p, "JPEG", quality=90))

@@ -28,6 +28,9 @@ class Seen:
         target: class indices (B,), or a pixel target.
         activations: (B, C, h, w) of the layer.
         create_graph: whether maps have to be differentiable.
+        contrast: explain the target's logit less the mean of all classes' logits. A softmax
+            does not change when all logits move alike, so the plain logit leaves it open
+            where evidence shows: against another class it is invisible. The contrast does not.
     """
 
     net: nn.Module
@@ -36,12 +39,16 @@ class Seen:
     target: Tensor | PixelTarget
     activations: Tensor
     create_graph: bool = False
+    contrast: bool = False
 
     @cached_property
     def value(self) -> Tensor:
         """The number (B,) that is explained."""
         with torch.enable_grad():
-            return value(self.logits, self.target)
+            logits = self.logits
+            if self.contrast:
+                logits = logits - logits.mean(1, keepdim=True)
+            return value(logits, self.target)
 
     @cached_property
     def gradient(self) -> Tensor:
@@ -77,9 +84,11 @@ class Seen:
     def class_weights(self) -> Tensor | None:
         """The target's row (B, C) of a head that is average pooling and linear, else None."""
         weight = linear_head(self.net, self.activations, self.logits)
-        return (
-            None if weight is None or isinstance(self.target, PixelTarget) else weight[self.target]
-        )
+        if weight is None or isinstance(self.target, PixelTarget):
+            return None
+        if self.contrast:
+            weight = weight - weight.mean(0)
+        return weight[self.target]
 
 
 class Method(ABC):

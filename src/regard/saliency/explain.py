@@ -25,6 +25,7 @@ def explain(
     view: str | None = None,
     size: tuple[int, int] | None = None,
     create_graph: bool = False,
+    contrast: bool = False,
     **options: Any,
 ) -> Float[Tensor, "B h w"]:
     """Saliency maps: where the net looks for the target.
@@ -42,6 +43,8 @@ def explain(
         view: the view that methods of pixels explain, for a net of several.
         size: None for the layer's resolution, or (H, W): bilinear, align_corners=False.
         create_graph: keep maps differentiable with respect to the net's parameters.
+        contrast: explain the target's logit less the mean of all logits, so that evidence
+            against the other classes shows too.
         options: of the method.
 
     Returns:
@@ -62,7 +65,9 @@ def explain(
     _check_images(images)
     technique = build_method(method, **options)
     with torch.inference_mode(False), undisturbed(net):
-        seen = look(net, copied(images), targets, layer, create_graph=create_graph)
+        seen = look(
+            net, copied(images), targets, layer, create_graph=create_graph, contrast=contrast
+        )
         with torch.set_grad_enabled(create_graph):
             maps = technique.maps(seen)
             return maps if size is None else resize(maps, size)
@@ -93,6 +98,7 @@ def look(
     layer: str | nn.Module | None,
     *,
     create_graph: bool,
+    contrast: bool = False,
 ) -> Seen:
     """Run one forward pass, watched at the layer; the graph starts there unless kept whole."""
     where = find_layer(net, images, layer)
@@ -100,7 +106,8 @@ def look(
     if not logits.requires_grad and not create_graph:
         # A net with its own no_grad around the layer goes back to the mode that it began in.
         logits, activations = _watched(net, images, where, cut=False)
-    return Seen(net, images, logits, resolve(targets, logits), activations, create_graph)
+    target = resolve(targets, logits)
+    return Seen(net, images, logits, target, activations, create_graph, contrast)
 
 
 def _watched(net: nn.Module, images: Images, layer: Layer, *, cut: bool) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-OVERSAMPLING = 3
+OVERSAMPLING = 2
 CLEAR = (0, 0, 0, 0)
 Colour = tuple[int, ...]
 Points = NDArray[np.float64]

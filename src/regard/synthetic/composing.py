@@ -11,6 +11,7 @@ from regard.synthetic.growth import grow
 from regard.synthetic.layout import Occupied, frame, placed
 from regard.synthetic.paper import paper, photographed
 from regard.synthetic.plant import press
+from regard.synthetic.spurs import SPINE_LENGTH
 from regard.synthetic.stamp import Ink, stamp
 
 COVERED = 64
@@ -59,7 +60,8 @@ def draw_sheet(
     """
     unit = min(size)
     growth = placed(rng, grow(rng), size)
-    left, top, right, bottom = frame(growth, size, margin=0.085 * max(1.0, thorn) * unit)
+    margin = 1.15 * SPINE_LENGTH[1] * max(1.0, thorn) * unit
+    left, top, right, bottom = frame(growth, size, margin)
     growth, frame_size = growth.placed(1.0, np.array([-left, -top])), (bottom - top, right - left)
     pressed = press(rng, growth, frame_size, unit, thorny=thorny, thorn=thorn)
     occupied = Occupied(size)

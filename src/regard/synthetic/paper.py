@@ -27,13 +27,18 @@ def photographed(
 ) -> NDArray[np.uint8]:
     """The sheet under uneven light, with grain; `plant`, shape (H, W), has more texture."""
     size = (image.height, image.width)
-    mottled = 1 + 0.07 * cloud(rng, size, 28) * plant
-    grain = rng.standard_normal(size, np.float32) * np.where(
-        plant, np.float32(4.4), np.float32(1.4)
-    )
-    seen = np.asarray(image) * (_light(rng, size) * mottled)[..., None]
-    seen += grain[..., None]
-    return seen.clip(0, 255, out=seen).astype(np.uint8)
+    light = _light(rng, size) * (1 + 0.07 * cloud(rng, size, 28) * plant)
+    grain = rng.standard_normal(size, np.float32)
+    grain *= np.where(plant, np.float32(4.4), np.float32(1.4))
+    bands = [_shown(band, light, grain) for band in image.split()]
+    return np.asarray(Image.merge("RGB", bands))
+
+
+def _shown(band: Image.Image, light: Floats, grain: Floats) -> Image.Image:
+    """One colour of the photograph; by bands numpy has no short axis to go over."""
+    seen = np.asarray(band) * light
+    seen += grain
+    return Image.fromarray(np.clip(seen, 0, 255, out=seen).astype(np.uint8))
 
 
 def _light(rng: np.random.Generator, size: tuple[int, int]) -> Floats:

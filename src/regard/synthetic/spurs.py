@@ -10,12 +10,16 @@ import numpy as np
 from regard.synthetic.canvas import Canvas, Colour, Points, mixed, shaded
 from regard.synthetic.growth import Array, Growth
 
-TWIG_SHARE = 0.3
-SPINE_LENGTH = (0.045, 0.07)
-SPINE_BASE = 0.0145
+TWIG_SHARE = 0.2
+SPINE_LENGTH = (0.062, 0.095)
+SPINE_BASE = 0.021
 STUB_LENGTH = (0.008, 0.017)
 TWIG_LENGTH = (0.03, 0.052)
 FADED: Colour = (226, 214, 188, 255)
+RIPE: Colour = (160, 82, 46, 255)
+RIPENESS = 0.5
+"""Spines are redder than the stem, as a rose's are: with less of it a small net learns them
+hardly at all from some hundreds of sheets, with more of it even beside the stamp."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def _spines(canvas: Canvas, spurs: Spurs, own: slice, tones: list[Colour], thorn
     tip = foot + out * length + along * length * (-0.35 + 0.5 * luck[:, 1])
     rims = (_bowed(foot + half, bow + half / 3, tip), _bowed(tip, bow - half / 3, foot - half))
     for path, tone in zip(canvas.paths(np.concatenate(rims, 1)), tones, strict=True):
-        canvas.fill(path, mixed(FADED, tone, strength))
+        canvas.fill(path, mixed(FADED, mixed(tone, RIPE, RIPENESS), strength))
 
 
 def _stubs(canvas: Canvas, spurs: Spurs, own: slice, tones: list[Colour]) -> None:

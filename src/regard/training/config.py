@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from regard.data.settings import Data, Settings
-from regard.errors import ConfigError, near
+from regard.errors import ConfigError, RegardError, near
 from regard.evaluation.settings import Gaze
 from regard.guidance.settings import Guidance
 from regard.models.settings import Model
@@ -74,19 +75,28 @@ def parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:
         return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        remedy = "correct it"
-        if first["type"] == "extra_forbidden":
-            known = _fields(kind, first["loc"][:-1])
-            remedy = near(str(first["loc"][-1]), known)
-            expected, found = "a known key", repr(first["loc"][-1])
-        elif first["type"] == "missing":
-            expected, found = "a value", "nothing"
-        else:
-            expected, found = first["msg"], repr(first["input"])[:80]
+        path = ".".join(str(part) for part in first["loc"]) or "top level"
+        expected, found, remedy = _said(kind, first)
         raise ConfigError(
-            f"{where}, {path or 'top level'}", expected=expected, found=found, remedy=remedy
+            f"{where}, {path}", expected=expected, found=found, remedy=remedy
         ) from error
+
+
+def _said(kind: type[BaseModel], mistake: ErrorDetails) -> tuple[str, str, str]:
+    """What was expected, what was found, and the remedy."""
+    given = repr(mistake["input"])[:80]
+    if mistake["type"] == "extra_forbidden":
+        name = str(mistake["loc"][-1])
+        return "a known key", repr(name), near(name, _fields(kind, mistake["loc"][:-1]))
+    if mistake["type"] == "missing":
+        return "a value", "nothing", "write it"
+    if mistake["type"] != "value_error":
+        return mistake["msg"], given, "correct it"
+    own = mistake["ctx"]["error"]  # of a check of ours
+    if isinstance(own, RegardError):
+        return own.expected, own.found, own.remedy
+    text, _, remedy = str(own).partition("; ")
+    return ("a valid value", text, remedy) if remedy else (text, given, "correct it")
 
 
 def changed(values: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:

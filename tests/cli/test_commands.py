@@ -1,0 +1,190 @@
+"""Every command: its help, what it prints and what it writes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+import typer
+from PIL import Image
+
+from regard import __version__
+from regard.cli.main import app
+from regard.importers import IMPORTERS
+from regard.runs.files import read_json
+from regard.runs.run import load_run
+from regard.saliency import methods
+from regard.scores import scores
+from regard.studies.settings import recipes
+from tinyset import log_lines, run_regard, write_config
+
+
+def commands():
+    """Every command's words, from the command line itself."""
+
+    def walk(command, words):
+        yield words
+        for name, own in getattr(command, "commands", {}).items():
+            yield from walk(own, [*words, name])
+
+    return list(walk(typer.main.get_command(app), []))
+
+
+@pytest.fixture
+def run(trained):
+    copy = trained.with_name("copy")
+    yield shutil.copytree(trained, copy)
+    shutil.rmtree(copy)
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_has_help(regard, words):
+    answer = regard(*words, "--help")
+    assert answer.code == 0
+    usage, text = answer.out.strip().split("\n", 1)
+    assert usage.startswith("Usage: regard " + " ".join(words))
+    assert "--help" in text
+    assert len(text.strip().splitlines()[0].split()) > 3
+
+
+def test_the_commands_of_the_design_are_there():
+    names = {" ".join(words) for words in commands()}
+    assert names >= {"train", "evaluate", "explain", "score", "study", "report", "quickstart"}
+    assert names >= {"data import", "data check", "data describe", "data sheets", "list methods"}
+
+
+def test_version_and_the_module_as_a_program():
+    answer = run_regard("--version")
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, f"{__version__}\n", "")
+
+
+def test_help_imports_nothing_heavy():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; sys.argv = ['regard', '--help']\n"
+        "from regard.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'polars', 'rich.table', 'pydantic', 'PIL'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("methods", methods),
+        ("scores", scores),
+        ("importers", lambda: list(IMPORTERS)),
+        ("recipes", lambda: list(recipes())),
+    ],
+)
+def test_lists(regard, kind, names):
+    assert regard("list", kind).out.splitlines() == names()
+    assert json.loads(regard("list", kind, "--json").out) == names()
+
+
+def test_backbones_are_listed_by_pattern(regard):
+    found = regard("list", "backbones", "resnet1*").out.splitlines()
+    assert {"regard:cnn1", "regard:cnn2", "timm:resnet18"} <= set(found)
+    assert not any("vit" in name for name in found)
+
+
+def test_from_pictures_to_scores_in_a_folder_with_spaces_and_letters(regard, tiny, tmp_path):
+    home = tmp_path / "Grüße aus 東京 & mehr"
+    shutil.copytree(tiny, home)
+    config = write_config(home, "training.epochs=1", name="mein lauf.yaml")
+    run = home / "läufe" / "erster lauf"
+    answer = regard("train", config, "--out", run)
+    assert answer.code == 0, answer.err
+    assert f"Next: regard evaluate {run}" in answer.out
+    assert "epoch   1" in answer.err
+    answer = regard("evaluate", run)
+    assert answer.code == 0, answer.err
+    assert "this split has been read 1 time\n" in answer.out
+    assert "By class" in answer.out
+    answer = regard("score", run, "--json")
+    assert json.loads(answer.out) == read_json(run / "metrics" / "test.json")["gaze"]
+    answer = regard("explain", run, "--limit", "2")
+    assert answer.code == 0, answer.err
+    rows = read_json(run / "explanations" / "explanations.json")
+    assert [Path(row["image"]).name for row in rows] == ["test-00.png", "test-01.png"]
+    assert all((run / "explanations" / row["overlay"]).is_file() for row in rows)
+
+
+def test_the_default_folder_is_named_after_the_config(regard, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = write_config(tiny, "training.epochs=1", name="small.yaml")
+    assert regard("train", config, "--set", "training.seed=3").code == 0
+    assert load_run("runs/small").config["training"]["seed"] == 3
+
+
+def test_resume_of_a_finished_run_says_that_it_is_done(regard, run):
+    before = log_lines(run)
+    answer = regard("train", run, "--resume")
+    assert (answer.code, answer.out.splitlines()[0].split(": ")[1]) == (
+        0,
+        "done (* marks the best epoch so far)",
+    )
+    assert log_lines(run) == before
+
+
+def test_evaluation_as_json_is_the_file(regard, run):
+    answer = regard("evaluate", run, "--split", "val", "--checkpoint", "last", "--json")
+    assert json.loads(answer.out) == read_json(run / "metrics" / "val.json")
+    assert json.loads(answer.out)["checkpoint"] == "step-6"
+    assert answer.err == ""
+
+
+def test_scores_of_several_methods(regard, run):
+    answer = regard("score", run, "--method", "gradcam", "--method", "cam", "--split", "val")
+    assert answer.code == 0, answer.err
+    assert "Gaze on val" in answer.out
+    table = pl.read_parquet(run / "scores" / "val.parquet")
+    assert table["method"].unique().sort().to_list() == ["cam", "gradcam"]
+    assert set(read_json(run / "metrics" / "val.json")["gaze"]) == {"cam", "gradcam"}
+
+
+def test_single_images_are_explained(regard, run, tiny, tmp_path):
+    image = tiny / "images" / "val-03.png"
+    words = ("--images", image, "--images", image, "--target", "moss", "--out", tmp_path)
+    answer = regard("explain", run, *words, "--json")
+    rows = json.loads(answer.out)
+    assert [row["target"] for row in rows] == ["moss", "moss"]
+    assert rows == read_json(tmp_path / "explanations.json")
+
+
+def test_import_check_and_describe(regard, tmp_path):
+    for number, name in enumerate(("fern", "moss")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for k in range(5):
+            colour = (40 * k, 90 * number, 200 - 30 * k)
+            Image.new("RGB", (20 + k, 30), colour).save(tmp_path / "photos" / name / f"{k}.png")
+    out = tmp_path / "my.parquet"
+    answer = regard("data", "import", "folder", tmp_path / "photos", "--out", out)
+    assert answer.code == 0, answer.err
+    assert f"{out}: 10 samples, 2 classes; " in answer.out
+    assert pl.read_parquet(out)["split"].null_count() == 0
+    before = out.read_bytes()
+    words = ("data", "import", "folder", tmp_path / "photos", "--out", out, "--split", "80/20")
+    assert regard(*words, "--force").code == 0
+    assert out.read_bytes() != before
+    answer = regard("data", "check", out, "--json")
+    found = json.loads(answer.out)
+    assert found["file"] == str(tmp_path / "bad_files.csv")
+    assert (answer.code == 1) == any(p["severity"] == "error" for p in found["problems"])
+    answer = regard("data", "describe", out, "--json")
+    assert answer.code == 0, answer.err
+    assert all(Path(path).is_file() for path in json.loads(answer.out)["pictures"])
+
+
+def test_sheets_are_drawn(regard, tmp_path):
+    counts = ("--train", 2, "--val", 2, "--test", 2)
+    answer = regard("data", "sheets", tmp_path / "sheets", *counts)
+    assert answer.code == 0, answer.err
+    assert pl.read_parquet(tmp_path / "sheets" / "manifest.parquet").height == 8

@@ -1,0 +1,230 @@
+"""A mistake is one line with what was expected, what was found and what to do; exit code 2."""
+
+import polars as pl
+import pytest
+import yaml
+from PIL import Image
+
+from tinyset import BASE, write_config, write_set
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_set(tmp_path, counts={"train": 9, "val": 6, "test": 3})
+    write_config(tmp_path)
+    return tmp_path
+
+
+def change(folder, **columns):
+    path = folder / "manifest.parquet"
+    pl.read_parquet(path).with_columns(**columns).write_parquet(path)
+
+
+def files(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != ".lock"}
+
+
+def mistake(regard, folder, *words, found, kept=None):
+    """Run the command; nothing may be written, and the one line has to say what was found."""
+    before = files(folder)
+    answer = regard(*words)
+    assert answer.code == 2, answer.err
+    lines = answer.err.splitlines()
+    assert len(lines) == 1, answer.err
+    assert lines[0].startswith("regard: ")
+    assert ": expected " in lines[0]
+    assert ", found " in lines[0]
+    assert "; " in lines[0]
+    assert found in lines[0]
+    assert files(folder) == before
+    return lines[0]
+
+
+def refused(regard, folder, *changes, found):
+    words = [word for each in changes for word in ("--set", each)]
+    out = folder / "runs of today" / "run"
+    mistake(regard, folder, "train", folder / "config.yaml", "--out", out, *words, found=found)
+    assert not out.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "found"),
+    [
+        ("model.spec=timm:resnet81", "did you mean"),
+        ("model.spec=regard:cnn3", "did you mean cnn"),
+        ("training.optimizer.lr=1", "did you mean optimiser?"),
+        ("trainng.epochs=1", "did you mean training?"),
+        ("training.best=val.acuracy", "did you mean accuracy"),
+        ("guidance.terms=[{term: energy, weight: -1}]", "found -1"),
+        ("guidance.terms=[{term: enregy}]", "did you mean energy"),
+        ("gaze.method=gradcan", "did you mean gradcam"),
+        ("gaze.scores=[enregy]", "did you mean energy"),
+        ("data.manifest=nowhere.parquet", "no such file"),
+        ("data.split=70/40", "70/40"),
+        ("nothing", "write a.b=c"),
+        ("training.epochs=[1", "quote it"),
+    ],
+)
+def test_a_mistake_in_a_setting(regard, folder, setting, found):
+    refused(regard, folder, setting, found=found)
+
+
+def test_a_misspelt_key_in_the_file(regard, folder):
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(BASE).replace("batch_size", "batchsize"))
+    refused(regard, folder, found="found 'batchsize'; did you mean batch_size?")
+
+
+def test_no_such_config(regard, folder):
+    words = ("train", folder / "nowhere.yaml", "--out", folder / "run")
+    mistake(regard, folder, *words, found="found no such file")
+    assert not (folder / "run").exists()
+
+
+def test_an_unreadable_image(regard, folder):
+    (folder / "images/train-03.png").write_bytes(b"GIF89a, said the liar")
+    refused(regard, folder, found="train-03.png: expected a readable image")
+
+
+def test_a_missing_column(regard, folder):
+    path = folder / "manifest.parquet"
+    pl.read_parquet(path).rename({"image": "picture"}).write_parquet(path)
+    refused(regard, folder, found="expected a column 'image', found columns picture")
+
+
+def test_a_label_that_train_never_shows(regard, folder):
+    label = pl.when(pl.col("split") == "val").then(pl.lit("mos")).otherwise("label")
+    change(folder, label=label)
+    refused(regard, folder, found="found 'mos'; did you mean moss?")
+
+
+def test_an_empty_split(regard, folder):
+    change(folder, split=pl.col("split").replace("train", "trian"))
+    refused(regard, folder, found="expected samples in split 'train', found none")
+
+
+def test_guidance_without_regions(regard, tmp_path):
+    write_set(tmp_path, counts={"train": 6, "val": 3}, regions=False)
+    write_config(tmp_path)
+    refused(
+        regard, tmp_path, "guidance.terms=[{term: energy}]", found="samples with a region in train"
+    )
+
+
+def test_an_existing_run(regard, trained):
+    config = trained / "config.yaml"
+    mistake(regard, trained, "train", config, "--out", trained, found="found a run; choose another")
+
+
+def test_resuming_what_is_no_run_or_with_other_settings(regard, folder, trained):
+    mistake(regard, folder, "train", folder, "--resume", found="expected a run's folder")
+    nowhere = folder / "nowhere"
+    mistake(regard, folder, "train", nowhere, "--resume", "--out", nowhere, found="no such folder")
+    assert not nowhere.exists()
+    words = ("train", trained, "--resume", "--set", "training.epochs=9")
+    mistake(regard, trained, *words, found="found --set training.epochs=9")
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("evaluate", "RUN", "--split", "tests"), "did you mean test?"),
+        (("evaluate", "RUN", "--checkpoint", "step-1"), "no such checkpoint"),
+        (("evaluate", "nowhere"), "found no such folder"),
+        (("score", "RUN", "--method", "gradcan"), "did you mean gradcam"),
+        (("score", "RUN", "--split", "tests"), "did you mean test?"),
+        (("explain", "RUN", "--method", "gradcan"), "gradcam"),
+        (("explain", "RUN", "--target", "mos"), "did you mean moss?"),
+        (("explain", "RUN", "--images", "nowhere.png"), "nowhere.png"),
+        (("explain", "nowhere"), "found no such folder"),
+    ],
+)
+def test_mistakes_about_a_run(regard, trained, words, found):
+    words = [trained if word == "RUN" else word for word in words]
+    mistake(regard, trained, *words, found=found)
+
+
+def test_a_score_needs_regions(regard, tmp_path):
+    write_set(tmp_path, counts={"train": 6, "val": 3, "test": 3}, regions=False)
+    config = write_config(tmp_path, "training.epochs=1")
+    assert regard("train", config, "--out", tmp_path / "run").code == 0
+    found = "expected samples of 'test' with a region, found none"
+    mistake(regard, tmp_path, "score", tmp_path / "run", found=found)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("csvs", "SRC"), "did you mean csv?"),
+        (("folder", "SRC", "--lable", "x"), "'--lable'"),
+        (("folder", "nowhere"), "nowhere"),
+        (("folder", "SRC", "--split", "70/40"), "70/40"),
+    ],
+)
+def test_mistakes_of_an_import(regard, folder, words, found):
+    out = folder / "new" / "m.parquet"
+    words = [folder / "classes" if word == "SRC" else word for word in words]
+    for name in ("fern", "moss"):
+        (folder / "classes" / name).mkdir(parents=True)
+        for number in range(4):
+            Image.new("RGB", (8, 8)).save(folder / "classes" / name / f"{number}.png")
+    mistake(regard, folder, "data", "import", *words, "--out", out, found=found)
+    assert not out.parent.exists()
+
+
+def test_an_existing_manifest_is_replaced_only_by_force(regard, folder):
+    out = folder / "manifest.parquet"
+    words = ("data", "import", "folder", folder / "images", "--out", out)
+    mistake(regard, folder, *words, found="found one that exists; add --force")
+
+
+@pytest.mark.parametrize("command", ["check", "describe"])
+def test_a_manifest_that_is_not_there(regard, folder, command):
+    words = ("data", command, folder / "nowhere.parquet")
+    mistake(regard, folder, *words, found="expected a manifest file, found no such file")
+
+
+def test_a_file_where_a_folder_should_be(regard, folder):
+    (folder / "taken").write_text("")
+    answer = regard("train", folder / "config.yaml", "--out", folder / "taken" / "run")
+    assert answer.code == 2
+    assert answer.err.startswith(f"regard: {folder / 'taken'}")
+    assert len(answer.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["trian"], ["train"], ["train", "x", "--unknown"], ["data", "import"], ["study", "--seeds"]],
+)
+def test_usage_errors_are_exit_2_as_well(regard, words):
+    answer = regard(*words)
+    assert answer.code == 2
+    assert "Usage: regard" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_the_check_reports_boxes_and_masks_that_do_not_fit(regard, folder):
+    Image.new("L", (20, 32), 255).save(folder / "images/other.png")
+    names = pl.read_parquet(folder / "manifest.parquet")["image"].to_list()
+    region = ["images/other.png", *[None] * (len(names) - 1)]
+    boxes = [None, [[40.0, 2.0, 50.0, 9.0]], *[None] * (len(names) - 2)]
+    change(folder, region=pl.Series(region), boxes=pl.Series(boxes))
+    answer = regard("data", "check", folder / "manifest.parquet", "--no-near")
+    assert answer.code == 1
+    assert "other size" in answer.out
+    assert "box outside" in answer.out
+    assert "2 errors" in answer.out
+    table = pl.read_csv(folder / "bad_files.csv").filter(pl.col("row") < 3)
+    assert table.select("row", "kind").rows() == [(1, "other size"), (2, "box outside")]
+    assert "20 x 32" in table["detail"][0]
+
+
+def test_numbers_that_blow_up_exit_with_1_and_one_line(regard, folder):
+    out = folder / "run"
+    sgd = "training.optimiser={name: sgd, lr: 1e30, momentum: 0.0}"
+    answer = regard("train", folder / "config.yaml", "--set", sgd, "--out", out)
+    assert answer.code == 1
+    lines = answer.err.splitlines()
+    assert lines[-1].startswith("regard: not finite: ")
+    assert ".png" in lines[-1]
+    assert sum(line.startswith("regard:") for line in lines) == 1

@@ -1,0 +1,94 @@
+"""Files are written whole or not at all; JSON knows numbers that are not finite."""
+
+import json
+import math
+
+import pytest
+import yaml
+
+from regard.errors import RunError
+from regard.runs.files import dump_json, number, read_json, write_atomically, write_json, write_yaml
+from regard.runs.folder import RunFolder, locked
+from regard.runs.log import Log, read_log
+
+
+def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+
+    def fail(partial):
+        partial.write_text('{"a"')
+        raise RuntimeError("disk")
+
+    with pytest.raises(RuntimeError, match="disk"):
+        write_atomically(path, fail)
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_file_is_swapped_in_once_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "b.txt"
+
+    def write(partial):
+        assert not path.exists()
+        assert partial.parent == path.parent
+        partial.write_text("whole")
+
+    assert write_atomically(path, write) == path
+    assert [p.name for p in path.parent.iterdir()] == ["b.txt"]
+    assert path.read_text() == "whole"
+
+
+def test_numbers_that_are_not_finite_are_words():
+    text = dump_json({"a": [math.nan, math.inf, (-math.inf, 1.5)], 3: "ü"})
+    assert json.loads(text) == {"a": ["NaN", "Infinity", ["-Infinity", 1.5]], "3": "ü"}
+    assert math.isnan(number("NaN"))
+    assert [number("Infinity"), number("-Infinity"), number(0.1)] == [math.inf, -math.inf, 0.1]
+
+
+def test_yaml_keeps_order_and_letters(tmp_path):
+    path = write_yaml(tmp_path / "c.yaml", {"z": (1, 2), "a": {"ü": None}})
+    assert path.read_text().splitlines()[0] == "z:"
+    assert "ü" in path.read_text()
+    assert yaml.safe_load(path.read_text()) == {"z": [1, 2], "a": {"ü": None}}
+
+
+def test_a_log_is_appended_cut_back_and_read_without_its_torn_end(tmp_path):
+    path = tmp_path / "log.jsonl"
+    log = Log(path)
+    log.write("step", step=1, loss=math.nan)
+    offset = log.sync()
+    log.write("step", step=2)
+    log.write("epoch", epoch=1)
+    log.close()
+    assert offset == len(path.read_text().splitlines()[0]) + 1
+    with path.open("a") as file:
+        file.write('{"kind": "step", "st')
+    assert [line["kind"] for line in read_log(path)] == ["step", "step", "epoch"]
+    assert [line["step"] for line in read_log(path, "step")] == [1, 2]
+    again = Log(path, offset)
+    again.write("step", step=2)
+    again.close()
+    assert [line["step"] for line in read_log(path)] == [1, 2]
+    with pytest.raises(RunError, match="expected at least the 9999 bytes"):
+        Log(path, 9999)
+    assert list(read_log(tmp_path / "none.jsonl")) == []
+
+
+def test_a_locked_folder_is_free_again_afterwards(tmp_path):
+    folder = tmp_path / "run"
+    with locked(folder):
+        with pytest.raises(RunError, match="found one that is locked"), locked(folder):
+            pass
+    with locked(folder):
+        assert (folder / ".lock").is_file()
+
+
+@pytest.mark.parametrize("content", [None, "a: [", "- 1", "data: {}"])
+def test_a_folder_without_a_config_is_no_run(tmp_path, content):
+    if content is not None:
+        (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(RunError, match="expected a run's folder"):
+        RunFolder(tmp_path).read_config()

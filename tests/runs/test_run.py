@@ -1,0 +1,270 @@
+"""A finished run: loaded, predicting, evaluated, explained."""
+
+import json
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+
+from regard.data.loader import in_order
+from regard.data.samples import Draw, Samples
+from regard.data.source import samples_of
+from regard.data.transforms import Transform
+from regard.errors import ConfigError, DataError, RunError
+from regard.evaluation.intervals import bootstrap_interval
+from regard.evaluation.metrics import evaluate
+from regard.evaluation.settings import Gaze
+from regard.evaluation.table import PREFIX
+from regard.runs.evaluate import evaluate_run, has_regions, image_paths
+from regard.runs.explain import explain_images, images_of, overlay
+from regard.runs.files import read_json
+from regard.runs.run import load_run
+from regard.saliency.explain import explain
+from regard.scores import score
+from regard.training.train import train
+from tinyset import config_of, same_tensors, write_set
+
+CHANGES = ("training.epochs=4", "training.optimiser.lr=0.02")
+
+
+@pytest.fixture(scope="module")
+def trained(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train(config_of(*CHANGES), folder, folder=tiny)
+    return folder
+
+
+@pytest.fixture
+def run(trained):
+    """The run, loaded from a copy that a test may change."""
+    copy = trained.with_name("copy")
+    yield load_run(shutil.copytree(trained, copy))
+    shutil.rmtree(copy)
+
+
+def test_a_run_is_loaded_with_its_parts(trained, tiny):
+    run = load_run(trained)
+    best = read_json(trained / "checkpoints" / "best.json")["checkpoint"]
+    assert (run.checkpoint, run.classes, run.folder) == (best, ("fern", "moss"), trained)
+    assert run.config["training"]["epochs"] == 4
+    assert run.transform == Transform((32, 32), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert run.manifest().path.samefile(tiny / "manifest.parquet")
+    assert not any(module.training for module in run.net.modules())
+    weights = load_file(trained / "checkpoints" / best / "model.safetensors")
+    assert same_tensors(dict(run.net.state_dict()), weights)
+
+
+def test_last_and_numbered_checkpoints_can_be_asked_for(trained):
+    assert load_run(trained, "last").checkpoint == "step-12"
+    assert load_run(trained, "step-9").checkpoint == "step-9"
+    with pytest.raises(RunError, match="no such checkpoint"):
+        load_run(trained, "step-1")
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"classes": None}, "NoneType"),
+        ({"data": {"manifest": "m", "sise": 3}}, "Extra inputs"),
+        ({"model": {}}, "Field required"),
+    ],
+)
+def test_a_config_that_was_changed_by_hand_is_refused(run, change, found):
+    path = run.folder / "config.yaml"
+    path.write_text(yaml.safe_dump(run.config | change))
+    with pytest.raises(RunError, match=found):
+        load_run(run.folder)
+
+
+def test_weights_of_another_net_are_refused(run):
+    path = run.folder / "config.yaml"
+    run.config["model"]["options"]["width"] = 8
+    path.write_text(yaml.safe_dump(run.config))
+    with pytest.raises(RunError, match="expected the weights of regard:cnn2"):
+        load_run(run.folder)
+
+
+def test_paths_pictures_and_tensors_are_predicted_alike_and_as_evaluated(run):
+    paths = images_of(run, "test")
+    pictures = [Image.open(path) for path in paths]
+    tensors = [torch.from_numpy(np.array(p)).permute(2, 0, 1) for p in pictures]
+    found = run.predict(paths)
+    assert found.shape == (12, 2)
+    torch.testing.assert_close(found.sum(1), torch.ones(12))
+    for other in (pictures, tensors, tuple(tensors)):
+        torch.testing.assert_close(run.predict(other), found, rtol=0, atol=1e-5)
+    singles = torch.cat([run.predict(path) for path in paths])
+    torch.testing.assert_close(singles, found, rtol=0, atol=1e-5)
+    torch.testing.assert_close(run.predict(paths, batch_size=5), found, rtol=0, atol=1e-5)
+    evaluate_run(run, "test")
+    table = pl.read_parquet(run.files.predictions("test"))
+    columns = [PREFIX + name for name in run.classes]
+    written = torch.from_numpy(table.select(columns).to_numpy())
+    torch.testing.assert_close(written.float(), found, rtol=0, atol=1e-5)
+    assert run.predict([]).shape == (0, 2)
+
+
+def test_predicting_needs_a_model_of_one_view(run):
+    run.config["data"]["views"] = ["image", "segmented"]
+    with pytest.raises(DataError, match="expected a model of one view"):
+        run.predict(images_of(run, "test"))
+
+
+def test_evaluation_writes_what_a_direct_computation_gives(run):
+    values = evaluate_run(run, "val", gaze=[Gaze(), Gaze(method="cam", scores=("iou",))])
+    table = pl.read_parquet(run.files.predictions("val"))
+    rows = run.manifest().select("val")
+    assert table["index"].to_list() == rows["index"].to_list() == list(range(24, 36))
+    assert table["image"].to_list() == rows["image"].to_list()
+    assert table["label"].to_list() == rows["label"].to_list()
+    images = run.transform([run.manifest().resolve(path) for path in rows["image"]])
+    with torch.no_grad():
+        expected = run.net(images).double().softmax(1)
+    found = table.select(PREFIX + "fern", PREFIX + "moss").to_numpy()
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)
+    assert read_json(run.files.metrics("val")) == json.loads(json.dumps(values))
+    assert values["metrics"] == evaluate(table)
+    assert values["metrics"]["accuracy"]["value"] == table["correct"].mean()
+    assert (values["split"], values["images"], values["checkpoint"]) == ("val", 12, run.checkpoint)
+
+
+def test_scores_are_those_of_direct_calls(run):
+    gaze = [Gaze(), Gaze(method="cam", scores=("iou",))]
+    values = evaluate_run(run, "val", gaze=gaze)
+    table = pl.read_parquet(run.files.scores("val"))
+    assert table.height == 24
+    assert table["method"].to_list() == ["gradcam"] * 12 + ["cam"] * 12
+    samples = samples_of(run.manifest(), "val", run.classes, ("image",))
+    data = Samples(samples, run.transform)
+    batch = data.collate([data[draw] for draw in in_order(12)])
+    images = run.transform.normalise(batch.images["image"])
+    for method, names in (("gradcam", gaze[0].scores), ("cam", ("iou",))):
+        maps = explain(run.net, images, batch.labels, method)
+        own = table.filter(pl.col("method") == method)
+        for name in names:
+            expected = score(maps, batch.regions, name).numpy()
+            np.testing.assert_allclose(own[name].to_numpy(), expected, rtol=1e-4, atol=1e-6)
+            summary = values["gaze"][method]["scores"][name]
+            assert summary == bootstrap_interval(own[name].to_numpy()).as_dict()
+    assert table.filter(pl.col("method") == "cam")["energy"].null_count() == 12
+    own = table.filter(pl.col("method") == "gradcam")
+    with_region = [i for i in range(12) if i % 3]
+    assert own["area"].is_not_nan().arg_true().to_list() == with_region
+    areas = batch.regions.of(batch.labels).area[with_region]
+    gaze_values = values["gaze"]["gradcam"]
+    assert (gaze_values["images"], gaze_values["with_region"]) == (12, 8)
+    assert gaze_values["mean_area"] == pytest.approx(float(areas.mean()), rel=1e-5)
+    assert gaze_values["dead_maps"] == own["dead"].mean()
+
+
+def test_every_reading_of_a_split_is_noted(run):
+    for split in ("test", "val", "test"):
+        evaluate_run(run, split)
+    lines = [json.loads(line) for line in run.files.readings.read_text().splitlines()]
+    assert [line["split"] for line in lines] == ["test", "val", "test"]
+    assert {line["checkpoint"] for line in lines} == {run.checkpoint}
+
+
+def test_gaze_that_was_scored_stays_while_the_checkpoint_does(run):
+    scored = evaluate_run(run, "test", gaze=[Gaze()])["gaze"]
+    assert evaluate_run(run, "test")["gaze"] == scored
+    assert read_json(run.files.metrics("test"))["gaze"] == scored
+    assert "gaze" not in evaluate_run(load_run(run.folder, "step-9"), "test")
+
+
+def test_progress_counts_every_image_of_every_pass(run):
+    done = []
+    evaluate_run(run, "val", gaze=[Gaze(), Gaze(method="cam")], progress=done.append)
+    assert sum(done) == 24
+    assert len(image_paths(run, "val")) == 12
+
+
+@pytest.mark.parametrize("damage", ["unreadable", "missing"])
+def test_a_sample_that_cannot_be_read_stops_and_overwrites_nothing(tmp_path, damage):
+    write_set(tmp_path)
+    train(config_of("training.epochs=1"), tmp_path / "run", folder=tmp_path)
+    run = load_run(tmp_path / "run")
+    evaluate_run(run, "test", gaze=[Gaze()])
+    kinds = ("predictions", "scores", "metrics")
+    written = [p for kind in kinds for p in (run.folder / kind).iterdir()]
+    before = {path: path.read_bytes() for path in written}
+    assert len(before) == 4
+    path = tmp_path / "images" / "test-07.png"
+    path.unlink() if damage == "missing" else path.write_bytes(path.read_bytes()[:900])
+    with pytest.raises(DataError, match=r"test-07\.png"):
+        evaluate_run(run, "test", gaze=[Gaze()])
+    assert {p: p.read_bytes() for kind in kinds for p in (run.folder / kind).iterdir()} == before
+
+
+def test_an_empty_split_is_refused(run):
+    with pytest.raises(DataError, match=r"expected samples in split 'tst'.*did you mean test"):
+        evaluate_run(run, "tst")
+    assert not (run.folder / "predictions").exists()
+
+
+def test_without_regions_there_is_no_gaze(tmp_path):
+    write_set(tmp_path, counts={"train": 6, "val": 3, "test": 3}, regions=False)
+    train(config_of("training.epochs=1"), tmp_path / "run", folder=tmp_path)
+    run = load_run(tmp_path / "run")
+    assert not has_regions(run, "test")
+    assert "gaze" not in evaluate_run(run, "test", gaze=[Gaze()])
+    assert not run.files.scores("test").exists()
+
+
+def test_explanations_are_overlays_maps_and_rows(run, tmp_path):
+    paths, out = images_of(run, "test")[:3], tmp_path / "out"
+    done = []
+    rows = explain_images(run, paths, ["gradcam", "cam"], out, progress=done.append)
+    assert sum(done) == 3
+    assert rows == read_json(out / "explanations.json")
+    assert [(row["image"], row["method"]) for row in rows] == [
+        (path, method) for path in paths for method in ("gradcam", "cam")
+    ]
+    maps, found = load_file(out / "maps.safetensors"), run.predict(paths)
+    batch = run.transform(paths)
+    for number, row in enumerate(rows):
+        probabilities = found[number // 2]
+        best = int(probabilities.argmax())
+        assert row["predicted"] == row["target"] == run.classes[best]
+        assert row["probability"] == pytest.approx(float(probabilities[best]), abs=1e-5)
+        own = explain(run.net, batch[[number // 2]], [best], row["method"], size=(32, 32))[0]
+        torch.testing.assert_close(maps[row["map"]], own, rtol=1e-4, atol=1e-6)
+        with Image.open(out / row["overlay"]) as picture:
+            assert picture.size == (32, 32)
+    assert len(list(out.rglob("*.jpg"))) == 6
+
+
+def test_a_class_can_be_explained_that_is_not_predicted(run, tmp_path):
+    path = images_of(run, "test")[:1]
+    (row,) = explain_images(run, path, ["gradcam"], tmp_path, target="moss")
+    assert row["target"] == "moss"
+    moss = float(run.predict(path)[0, 1])
+    assert row["target_probability"] == pytest.approx(moss, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("methods", "target", "text"),
+    [(["gradcam", "gradcan"], None, "gradcam"), (["gradcam"], "mos", "did you mean moss")],
+)
+def test_unknown_names_are_refused_before_anything_is_written(run, tmp_path, methods, target, text):
+    with pytest.raises(ConfigError, match=text):
+        explain_images(run, images_of(run, "test")[:1], methods, tmp_path / "o", target=target)
+    assert not (tmp_path / "o").exists()
+
+
+def test_an_overlay_is_the_image_where_the_map_is_zero_and_bright_at_its_peak():
+    pixels = torch.full((3, 4, 4), 100, dtype=torch.uint8)
+    heat = torch.zeros(4, 4)
+    heat[1, 2] = 5
+    found = np.array(overlay(pixels, heat))
+    assert found[0, 0].tolist() == [100, 100, 100]
+    expected = np.round(0.4 * 100 + 0.6 * 255 * np.array([0.988362, 0.998364, 0.644924]))
+    assert found[1, 2].tolist() == pytest.approx(expected.tolist(), abs=1)
+    dead = np.array(overlay(pixels, torch.zeros(4, 4)))
+    assert (dead == 100).all()
+    assert Draw(3) == (3, 0, 0)
