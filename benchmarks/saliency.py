@@ -4,7 +4,8 @@
 
 ResNet-18 with random weights, 224 px. The contestants take turns, so that a slow spell of the
 machine hits them all; a ratio is taken within each round, and its median printed. Maps are
-compared with Regard's by correlation, at the layer's resolution.
+compared with Regard's by correlation, at the layer's resolution (grad-cam answers at the image's
+size, stretched to 0..1, so that what is compared there has been resized twice).
 """
 
 import argparse
@@ -37,7 +38,7 @@ def contestants(net: nn.Module) -> dict[str, Contestant]:
     def own(images: Tensor, targets: Tensor) -> Tensor:
         return regard.explain(net, images, targets)
 
-    def through_layer3(images: Tensor, targets: Tensor) -> Tensor:
+    def with_backward(images: Tensor, targets: Tensor) -> Tensor:
         return regard.explain(net, images, targets, layer="layer4.0")
 
     # The peers hook the net when they are made and leave it when they are closed.
@@ -57,7 +58,7 @@ def contestants(net: nn.Module) -> dict[str, Contestant]:
     return {
         "forward pass, no gradients": forward,
         "regard": own,
-        "regard, layer4.0 (with a backward pass)": through_layer3,
+        "regard, layer4.0 (with a backward pass)": with_backward,
         "grad-cam": grad_cam,
         "torchcam": torchcam,
         "captum": captum,

@@ -43,7 +43,7 @@ def test_every_command_has_help(regard, words):
     answer = regard(*words, "--help")
     assert answer.code == 0
     usage, text = answer.out.strip().split("\n", 1)
-    assert usage.startswith("Usage: regard " + " ".join(words))
+    assert usage.startswith(" ".join(["Usage: regard", *words]))
     assert "--help" in text
     assert len(text.strip().splitlines()[0].split()) > 3
 
@@ -171,7 +171,7 @@ def test_import_check_and_describe(regard, tmp_path):
     assert f"{out}: 10 samples, 2 classes; " in answer.out
     assert pl.read_parquet(out)["split"].null_count() == 0
     before = out.read_bytes()
-    words = ("data", "import", "folder", tmp_path / "photos", "--out", out, "--split", "80/20")
+    words = ("data", "import", "folder", tmp_path / "photos", "--out", out, "--shares", "80/20")
     assert regard(*words, "--force").code == 0
     assert out.read_bytes() != before
     answer = regard("data", "check", out, "--json")

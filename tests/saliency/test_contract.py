@@ -411,9 +411,7 @@ def test_layers_are_found_behind_wrappers(method, attribute):
         regard.explain(net, images, 0, method, layer=f"{attribute}.layer4"), expected
     )
     twice = Wrapped(wrapped, "module").eval()
-    torch.testing.assert_close(
-        regard.explain(twice, images, 0, method, layer="layer4"), expected
-    )
+    torch.testing.assert_close(regard.explain(twice, images, 0, method, layer="layer4"), expected)
 
 
 def test_an_own_module_named_like_a_wrapper_is_meant_itself():

@@ -68,7 +68,9 @@ LAYERS = {"resnet18": ("layer4", "layer3"), "lite0": ("bn2", "blocks.5"), "convn
 
 
 @pytest.mark.parametrize("oracle", ORACLES)
-@pytest.mark.parametrize(("name", "layer"), [(n, each) for n, all_ in LAYERS.items() for each in all_])
+@pytest.mark.parametrize(
+    ("name", "layer"), [(n, each) for n, all_ in LAYERS.items() for each in all_]
+)
 def test_gradcam_agrees_with_other_libraries(oracle, name, layer):
     net, images, targets = zoo_net(name), images_for(name), torch.tensor([0, 3, 4])
     found = regard.explain(net, images, targets, layer=layer)

@@ -41,9 +41,16 @@ def counter(title: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda more: shown.update(task, advance=more)
 
 
+class _Bars(Progress):
+    """Without the empty line that is left behind where there is no terminal."""
+
+    def stop(self) -> None:
+        self.live.stop()
+
+
 def progress() -> Progress:
     """Bars with counts, rates and the time that is left, on standard error."""
-    return Progress(
+    return _Bars(
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),

@@ -29,9 +29,10 @@ def importer_options(importer: Callable, name: str, words: Sequence[str]) -> dic
         if not word.startswith("--") or option not in known:
             raise ConfigError(
                 f"regard data import {name}",
-                expected="its own options, --" + ", --".join(known).replace("_", "-"),
+                expected="its own options, "
+                + (", ".join(map(_flag, known)) or "of which it has none"),
                 found=repr(word),
-                remedy=near(option, known),
+                remedy=near(option, known) if known else "leave it out",
             )
         if isinstance(known[option].default, bool):
             options[option] = yes
@@ -42,6 +43,10 @@ def importer_options(importer: Callable, name: str, words: Sequence[str]) -> dic
     return options
 
 
+def _flag(option: str) -> str:
+    return "--" + option.replace("_", "-")
+
+
 def _typed(parameter: inspect.Parameter, value: str, name: str) -> str | int:
     if "int" not in str(parameter.annotation):
         return value
@@ -49,7 +54,7 @@ def _typed(parameter: inspect.Parameter, value: str, name: str) -> str | int:
         return int(value)
     except ValueError as error:
         raise ConfigError(
-            f"regard data import {name}, --{parameter.name.replace('_', '-')}",
+            f"regard data import {name}, {_flag(parameter.name)}",
             expected="a whole number",
             found=repr(value),
             remedy="correct it",

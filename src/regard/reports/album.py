@@ -24,8 +24,10 @@ from regard.scores.base import one_sign
 # Longest sides in pixels of what is embedded; a map is smooth, and its layer can be smaller.
 _PHOTO, _MAP = 360, 128
 # Of a page's pictures together, in bytes, before base64 makes them a third larger.
-_PAGE = 8_000_000
+_PAGE = 10_500_000
 _LARGEST = 26_000
+# At most about what a map and an outline take.
+_LAYERS = 11_500
 
 
 class MissingPicturesError(Exception):
@@ -156,4 +158,4 @@ def enlarged(transform: Transform, sample: Sample) -> Transform:
 
 def photo_limit(pictures: int) -> int:
     """Bytes of a photo, so that so many pictures with their maps make no page of 15 MB."""
-    return max(2_000, min(_LARGEST, _PAGE // max(pictures, 1) - 4_000))
+    return max(2_000, min(_LARGEST, _PAGE // max(pictures, 1) - _LAYERS))

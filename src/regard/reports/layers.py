@@ -12,6 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 _LEVELS = 64
+# Of a region in more pieces the largest are outlined.
+_MOST_LINES = 120
 # Inferno without its black, which hides what is under it, and its pale end, lost on paper.
 _FROM, _TO = 0.25, 0.86
 
@@ -70,11 +72,12 @@ def outline(region: Tensor, limit: int = 5_000) -> str:
     y, x = (np.arange(side) - 0.5 for side in mask.shape)
     x, y = x.clip(0, width), y.clip(0, height)
     lines = [np.asarray(line) for line in contourpy.contour_generator(x, y, mask).lines(0.5)]
+    lines = sorted(lines, key=len, reverse=True)[:_MOST_LINES]
     for tolerance in (0.2, 0.5, 1.0, 2.0):
         path = "".join(_path(line, tolerance) for line in lines)
         if len(path) <= limit:
             return path
-    longest = sorted((_path(line, 2.0) for line in lines), key=len, reverse=True)
+    longest = [_path(line, 2.0) for line in lines]
     lengths = np.cumsum([len(path) for path in longest])
     return "".join(longest[: max(1, int((lengths <= limit).sum()))])
 
