@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from smallnets import Segmenter, Tiny, TwoViews, Wrapped, pictures, tiny, untouched
 from torch import nn
 
 import regard
@@ -11,6 +10,7 @@ from regard.errors import ConfigError, DataError, ModelError, TargetError
 from regard.guidance import TERMS, Energy, guided_forward
 from regard.saliency import METHODS, base
 from regard.saliency.explain import resize
+from smallnets import Segmenter, Tiny, TwoViews, Wrapped, pictures, tiny, untouched
 
 each_term = pytest.mark.parametrize("kind", list(TERMS))
 LABELS = torch.tensor([0, 2, 1, 0, 1, 2])

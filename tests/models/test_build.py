@@ -185,9 +185,9 @@ def test_an_unknown_family_names_the_known_ones():
 def test_other_mistakes_are_one_clear_line():
     with pytest.raises(ModelError, match="expected 2 classes or more, found 1"):
         regard.build_model("regard:cnn1", 1)
-    with pytest.raises(ModelError, match="options that its constructor takes, found .*depth"):
+    with pytest.raises(ModelError, match=r"options that its constructor takes, found .*depth"):
         regard.build_model("regard:cnn1", 2, depth=3)
-    with pytest.raises(ModelError, match="options that its constructor takes, found .*depth"):
+    with pytest.raises(ModelError, match=r"options that its constructor takes, found .*depth"):
         regard.build_model("timm:resnet18", 2, depth=3)
     with pytest.raises(ModelError, match="this net has no published weights"):
         regard.build_model("regard:cnn1", 2, "pretrained")

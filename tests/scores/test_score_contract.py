@@ -276,14 +276,14 @@ def test_better_says_which_way_is_up(name):
 def test_what_cannot_be_scored_is_refused(name):
     with pytest.raises(DataError, match="expected regions, found None"):
         regard.score(random_maps(), None, name)
-    with pytest.raises(DataError, match="expected 3 maps .* found maps of shape \\(4, 6, 5\\)"):
+    with pytest.raises(DataError, match=r"expected 3 maps .* found maps of shape \(4, 6, 5\)"):
         regard.score(random_maps(), blocks(3), name)
-    with pytest.raises(ConfigError, match="expected its own options, found .*no_such_option"):
+    with pytest.raises(ConfigError, match=r"expected its own options, found .*no_such_option"):
         regard.score(random_maps(), blocks(), name, no_such_option=1)
 
 
 def test_an_unknown_score_names_the_near_ones():
-    with pytest.raises(ConfigError, match="did you mean .*energy"):
+    with pytest.raises(ConfigError, match=r"did you mean .*energy"):
         regard.score(random_maps(), blocks(), "energie")
     assert regard.scores.scores() == sorted(SCORES)
 

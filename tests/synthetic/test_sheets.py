@@ -218,17 +218,17 @@ def test_spines_are_redder_than_the_rest_of_the_plant() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_no_spine_is_cut_by_its_layer(seed: int) -> None:
-    def spread(margin: float) -> NDArray[np.bool_]:
-        rng = np.random.default_rng(seed)
-        growth = placed(rng, grow(rng), (600, 600)).placed(1.0, np.array([200.0, 200.0]))
-        spurs = scattered(rng, growth, np.full(len(growth.sites), 1.0), 216)
-        canvas = Canvas(1000, 1000)
-        draw_spurs(canvas, spurs, (90, 70, 50, 255), thorny=True, thorn=1.0)
-        low, high = growth.extent()
-        drawn_at = np.argwhere(np.asarray(canvas.finished().getchannel("A")) > 0)[:, ::-1]
-        return (drawn_at >= low - margin) & (drawn_at <= high + margin + 1)
-
-    assert spread(1.15 * SPINE_LENGTH[1] * 216).all()
+    rng = np.random.default_rng(seed)
+    growth = placed(rng, grow(rng), (600, 600)).placed(1.0, np.array([200.0, 200.0]))
+    canvas, unit = Canvas(1000, 1000), 216
+    spurs = scattered(rng, growth, np.full(len(growth.sites), 1.0), unit)
+    draw_spurs(canvas, spurs, (90, 70, 50, 255), thorny=True, thorn=1.0)
+    low, high = growth.extent()
+    rows, columns = np.nonzero(np.asarray(canvas.finished().getchannel("A")))
+    margin = 1.15 * SPINE_LENGTH[1] * unit
+    reached = np.column_stack([columns, rows])
+    assert (reached >= low - margin).all()
+    assert (reached <= high + margin).all()
 
 
 def test_plants_of_both_classes_are_equally_large(

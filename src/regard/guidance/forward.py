@@ -86,7 +86,8 @@ def guided_forward(
     if not terms:
         return GuidedOutput(logits)
     target = resolve(targets, logits)
-    output = GuidedOutput(logits if graph else logits.detach())
+    # Without gradients the graph begins at a layer nevertheless; a copy made here has none.
+    output = GuidedOutput(logits if graph else logits.clone())
     evidence = _matching(regions, logits).of(targets.to(logits.device))
     made: dict[tuple[str, str, bool], Tensor] = {}
     for term, layer in layers.items():

@@ -130,7 +130,7 @@ def _changed(
     rows = table.sort(pl.col("change").abs(), descending=True)
     up = int((table["change"] > 0).sum())
     about = f"Largest change of energy from {against} to {arm} first; it rose in {up:,} of "
-    about += f"{count(len(table), 'image')}."
+    about += f"{count(len(table), 'image')} that are scored under both."
     return title, about, rows["index"].head(pictures).to_list()
 
 

@@ -99,7 +99,15 @@ def _by_image(runs: Sequence[str], split: str, metric: str, folder: Path) -> np.
             return None
         table = pl.read_parquet(path, columns=["index", column]).sort("index")
         found.append(table[column].cast(pl.Float64).to_numpy())
-    return np.mean(found, axis=0)
+    return _mean_of_defined(np.array(found))
+
+
+def _mean_of_defined(values: np.ndarray) -> np.ndarray:
+    """Means over the first axis of what is not NaN; NaN where nothing is (a map always dead)."""
+    defined = ~np.isnan(values)
+    count = defined.sum(0)
+    total = np.where(defined, values, 0).sum(0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _corrected(rows: Sequence[dict[str, Any]]) -> list[float | None]:

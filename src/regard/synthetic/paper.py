@@ -34,7 +34,7 @@ def photographed(
     return np.asarray(Image.merge("RGB", bands))
 
 
-def _shown(band: Image.Image, light: Floats, grain: Floats) -> Image.Image:
+def _shown(band: Image.Image, light: NDArray[np.floating], grain: Floats) -> Image.Image:
     """One colour of the photograph; by bands numpy has no short axis to go over."""
     seen = np.asarray(band) * light
     seen += grain

@@ -1,0 +1,108 @@
+"""What a study file may say, and how a mistake in it is told."""
+
+import pytest
+import yaml
+
+from regard.errors import ConfigError
+from regard.evaluation.metrics import evaluate
+from regard.evaluation.table import predictions_table
+from regard.scores import scores
+from regard.studies.settings import METRICS, arm_config, read_study, recipes
+from regard.training.config import changed
+from tinyset import BASE
+
+STUDY = {
+    "name": "tiny",
+    "base": BASE,
+    "arms": {"plain": {}, "guided": {"guidance": {"terms": [{"term": "energy"}]}}},
+    "baseline": "plain",
+    "seeds": [0, 1],
+    "scales": {"smoke": {"seeds": [0], "base": {"training": {"epochs": 1}}}},
+}
+
+
+def written(folder, *changes):
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(changed(STUDY, changes)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("comparisons=[[guided, plian]]", "unknown arm 'plian'; did you mean plain?"),
+        ("baseline=plian", "did you mean plain?"),
+        ("seed=[1]", "found 'seed'; did you mean seeds?"),
+        ("seeds=[]", "seeds"),
+        ("seeds=[1, 1]", "a seed comes twice"),
+        ("metrics=[acuracy]", "unknown metric 'acuracy'; did you mean accuracy?"),
+        ("arms={}", "arms"),
+        ("arms={a b: {}, plain: {}}", "letters, digits, - and _ only"),
+        ("data={sheets: {counts: {train: 4}, size: 1}}", "data.sheets.size"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path, change, text):
+    with pytest.raises(ConfigError) as caught:
+        read_study(written(tmp_path, change))
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_studies_scales_and_seeds_are_refused(tmp_path):
+    path = written(tmp_path)
+    with pytest.raises(ConfigError, match="expected a YAML file or a recipe, found neither"):
+        read_study("nowhere")
+    with pytest.raises(ConfigError, match="expected one of smoke, found 'full'"):
+        read_study(path, "full")
+    with pytest.raises(ConfigError, match="seeds"):
+        read_study(path, seeds=0)
+
+
+def test_scales_and_seeds_change_what_they_name(tmp_path):
+    path = written(tmp_path)
+    assert read_study(path).seeds == (0, 1)
+    small = read_study(path, "smoke")
+    assert (small.seeds, small.base["training"]["epochs"]) == ((0,), 1)
+    assert small.base["training"]["batch_size"] == BASE["training"]["batch_size"]
+    assert read_study(path, "smoke", seeds=3).seeds == (0, 1, 2)
+
+
+def test_paths_start_from_the_studys_file(tmp_path):
+    study = read_study(written(tmp_path, "base.model.weights=net.pt"))
+    assert study.base["data"]["manifest"] == str(tmp_path / "manifest.parquet")
+    assert study.base["model"]["weights"] == str(tmp_path / "net.pt")
+    bundled = read_study(written(tmp_path, "base.model.weights=bundled"))
+    assert bundled.base["model"]["weights"] == "bundled"
+
+
+def test_an_arms_config_is_the_base_with_what_differs(tmp_path):
+    study = read_study(written(tmp_path, "arms.guided.training={epochs: 7}"))
+    config = arm_config(study, "guided", 5, None, 2)
+    assert (config.training.seed, config.training.threads, config.training.epochs) == (5, 2, 7)
+    assert config.training.batch_size == BASE["training"]["batch_size"]
+    assert [term.term for term in config.guidance.terms] == ["energy"]
+    assert arm_config(study, "plain", 0, "made.parquet", 1).data.manifest == "made.parquet"
+    assert study.pairs == (("guided", "plain"),)
+
+
+def test_a_bad_override_names_the_arm(tmp_path):
+    study = read_study(written(tmp_path, "arms.guided.trainin={epochs: 7}"))
+    with pytest.raises(ConfigError, match=r"study tiny, arm guided.*did you mean training\?"):
+        arm_config(study, "guided", 0, None, 1)
+
+
+@pytest.mark.parametrize("name", list(recipes()))
+def test_every_recipe_is_sound_at_every_scale(name):
+    for scale in (None, *(read_study(name).scales)):
+        study = read_study(name, scale)
+        for arm in study.arms:
+            assert arm_config(study, arm, study.seeds[0], "m.parquet", 1).model.spec
+
+
+def test_the_metrics_are_those_of_evaluation_and_all_scores():
+    table = predictions_table(
+        [0, 1, 2], ["a", "b", "c"], [0, 1, 1], [[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]], ["x", "y"]
+    )
+    found = {k for k, v in evaluate(table).items() if isinstance(v, dict) and "value" in v}
+    assert set(METRICS) == found | {"dead_maps"}
+    assert "energy" in scores()

@@ -1,0 +1,398 @@
+"""A small study, run in processes, stopped, continued, and summed up."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from regard.data.regions import overlap
+from regard.data.samples import Samples
+from regard.data.source import samples_of
+from regard.errors import ConfigError, DataError, RunError
+from regard.evaluation.intervals import student_interval
+from regard.evaluation.paired import holm, paired_bootstrap, paired_student
+from regard.runs.checkpoints import load
+from regard.runs.files import read_json, write_json
+from regard.runs.folder import RunFolder
+from regard.runs.log import read_log
+from regard.runs.run import load_run
+from regard.studies import arm as arm_module
+from regard.studies import runner
+from regard.studies.arm import attempt, evaluated, run_arm
+from regard.studies.runner import conclude, run_study
+from regard.studies.settings import arm_config, read_study
+from regard.studies.summary import summarise, verdict
+from regard.training.config import changed
+from tinyset import BASE, environment, same_tensors, write_set
+
+STUDY = {
+    "name": "tiny",
+    "base": changed(BASE, ["training.epochs=2", "training.optimiser.lr=0.01"]),
+    "arms": {
+        "plain": {},
+        "moved": {"guidance": {"terms": [{"term": "energy"}], "regions": "misplaced"}},
+        "broken": {"training": {"optimiser": {"name": "sgd", "lr": 1e30, "momentum": 0.0}}},
+    },
+    "baseline": "plain",
+    "comparisons": [["moved", "plain"], ["broken", "plain"]],
+    "seeds": [0, 1],
+    "splits": ["test"],
+    "metrics": ["accuracy", "energy", "balanced_accuracy"],
+}
+COUNTS = {"train": 12, "val": 6, "test": 12}
+
+
+class Watcher:
+    def __init__(self):
+        self.rows, self.seen = [], []
+
+    def sheets(self, done, total):
+        self.seen.append(("sheets", done, total))
+
+    def epochs(self, done, total):
+        self.seen.append((dict(done), total))
+
+    def finished(self, row):
+        self.rows.append(row)
+
+
+def study_in(folder, *changes):
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(changed(STUDY, changes)))
+    return read_study(path)
+
+
+def in_this_process(monkeypatch):
+    """Run the arms here, one after the other, so that no process has to start."""
+    from concurrent.futures import Future
+
+    class Pool:
+        def __init__(self, *_, **__):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def shutdown(self, **_):
+            pass
+
+        def submit(self, work, *args):
+            future = Future()
+            future.set_result(work(*args))
+            return future
+
+    monkeypatch.setattr(runner, "ProcessPoolExecutor", Pool)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study home")
+    write_set(folder, counts=COUNTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(home):
+    """The study, run in two processes; one of its arms blows up."""
+    study, watcher = study_in(home), Watcher()
+    summary = run_study(study, home / "out", watcher, workers=2)
+    return study, home / "out", watcher, summary
+
+
+@pytest.fixture
+def copy(finished):
+    study, out, _, _ = finished
+    target = out.with_name("copy")
+    yield study, shutil.copytree(out, target)
+    shutil.rmtree(target)
+
+
+def test_every_run_has_a_row_whose_numbers_are_its_own_files(finished):
+    study, out, watcher, _ = finished
+    table = pl.read_parquet(out / "results.parquet")
+    assert table.select("arm", "seed").rows() == [(a, s) for a in study.arms for s in study.seeds]
+    done = table.filter(pl.col("status") == "done")
+    assert done["arm"].to_list() == ["plain"] * 2 + ["moved"] * 2
+    for row in done.iter_rows(named=True):
+        run = load_run(out / row["run"])
+        metrics = read_json(run.files.metrics("test"))
+        epochs = list(read_log(run.files.log, "epoch"))
+        assert row["test.accuracy"] == metrics["metrics"]["accuracy"]["value"]
+        correct = pl.read_parquet(run.files.predictions("test"))["correct"]
+        assert row["test.accuracy"] == correct.mean()
+        energy = pl.read_parquet(run.files.scores("test"))["energy"].to_numpy()
+        assert row["test.energy"] == pytest.approx(np.nanmean(energy))
+        assert row["parameters"] == sum(p.numel() for p in run.net.parameters())
+        assert row["epochs"] == len(epochs) == 2
+        assert row["best_epoch"] == [e["epoch"] for e in epochs if e["best"]][-1]
+        assert row["seconds"] == epochs[-1]["seconds"]
+        assert run.config["training"]["seed"] == row["seed"]
+    assert len(watcher.rows) == 6
+    assert {total for _, total in watcher.seen if isinstance(total, int)} == {2}
+
+
+def test_a_failing_arm_is_reported_and_the_others_go_on(finished):
+    _, out, _, summary = finished
+    table = pl.read_parquet(out / "results.parquet")
+    broken = table.filter(pl.col("arm") == "broken")
+    assert broken["status"].to_list() == ["failed"] * 2
+    assert all(text.startswith("NumericalError: not finite: ") for text in broken["error"])
+    assert summary["arms"]["broken"]["test.accuracy"]["value"] is None
+    pair = next(row for row in summary["comparisons"] if row["arm"] == "broken")
+    assert (pair["seeds"], pair["images"], pair["p_holm"]) == (None, None, None)
+    assert pair["verdict"] == "no difference shown"
+
+
+def test_all_arms_and_seeds_see_the_same_split(finished):
+    _, out, _, _ = finished
+    runs = sorted((out / "runs").glob("[pm]*"))
+    digests = {read_json(RunFolder(run).environment)["samples"] for run in runs}
+    tables = [pl.read_parquet(RunFolder(run).predictions("test")) for run in runs]
+    assert (len(runs), len(digests)) == (4, 1)
+    assert all(t["image"].to_list() == tables[0]["image"].to_list() for t in tables)
+
+
+def test_the_summary_is_what_direct_calls_give(finished):
+    study, out, _, summary = finished
+    assert summary == read_json(out / "summary.json")
+    table = pl.read_parquet(out / "results.parquet")
+    for arm in ("plain", "moved"):
+        values = table.filter(pl.col("arm") == arm)["test.accuracy"].to_numpy()
+        found = summary["arms"][arm]["test.accuracy"]
+        expected = student_interval(values).as_dict()
+        assert {key: found[key] for key in expected} == expected
+        assert found["sd"] == pytest.approx(values.std(ddof=1))
+    pairs = [row for row in summary["comparisons"] if row["arm"] == "moved"]
+    assert [row["metric"] for row in pairs] == [f"test.{name}" for name in study.metrics]
+    for row, metric in zip(pairs, study.metrics, strict=True):
+        both = [table.filter(pl.col("arm") == arm) for arm in ("plain", "moved")]
+        plain, moved = (rows.sort("seed")[f"test.{metric}"].to_numpy() for rows in both)
+        expected = paired_student(plain, moved)
+        assert row["seeds"] == expected.as_dict()
+        corrected = row["seeds"]["p_value"]
+        assert row["p_holm"] == (None if corrected is None else holm([corrected])[0])
+        assert row["verdict"] == verdict(row)
+    accuracy, energy, balanced = pairs
+    assert balanced["images"] is None
+    for row, kind, column in (
+        (accuracy, "predictions", "correct"),
+        (energy, "scores", "energy"),
+    ):
+        means = [
+            np.mean(
+                [
+                    pl.read_parquet(out / f"runs/{arm}-seed{seed}/{kind}/test.parquet")[column]
+                    .cast(pl.Float64)
+                    .to_numpy()
+                    for seed in (0, 1)
+                ],
+                axis=0,
+            )
+            for arm in ("plain", "moved")
+        ]
+        assert row["images"] == paired_bootstrap(*means).as_dict()
+
+
+def test_controls_say_how_much_the_misplaced_regions_cover(finished):
+    _, out, _, summary = finished
+    assert set(summary["controls"]) == {"moved"}
+    run = load_run(out / "runs/moved-seed0")
+    samples = samples_of(run.manifest(), "train", run.classes, ("image",))
+    own = Samples(samples, run.transform)
+    moved = Samples(samples, run.transform, regions="misplaced", seed=0)
+    shares = [float(overlap(own.region(s), moved.region(s))) for s in samples if s.region]
+    assert summary["controls"]["moved"]["overlap"] == pytest.approx(np.mean(shares))
+    assert np.mean(shares) < 0.2
+
+
+def contents(out):
+    return {
+        path: path.stat().st_mtime_ns
+        for path in (out / "runs").rglob("*")
+        if path.is_file() and path.name != ".lock" and "broken" not in str(path)
+    }
+
+
+def test_finished_runs_are_kept_on_a_second_call(copy, monkeypatch):
+    study, out = copy
+    in_this_process(monkeypatch)
+    before, table = contents(out), pl.read_parquet(out / "results.parquet")
+    run_study(study, out, Watcher(), workers=1)
+    assert contents(out) == before
+    assert pl.read_parquet(out / "results.parquet").equals(table)
+
+
+def test_more_seeds_may_join_and_another_study_may_not(copy, monkeypatch, home):
+    study, out = copy
+    in_this_process(monkeypatch)
+    more = study.model_copy(update={"seeds": (0, 1, 2)})
+    run_study(more, out, Watcher(), workers=1)
+    assert pl.read_parquet(out / "results.parquet").height == 9
+    other = study.model_copy(update={"metrics": ("energy",), "name": "other"})
+    with pytest.raises(RunError, match="found a study that differs in name, metrics"):
+        run_study(other, out, Watcher(), workers=1)
+    (home / "foreign" / "runs").mkdir(parents=True)
+    with pytest.raises(RunError, match="expected a new folder, found runs"):
+        run_study(study, home / "foreign", Watcher(), workers=1)
+
+
+def test_a_run_of_another_config_is_refused(copy):
+    study, out = copy
+    config = arm_config(study, "plain", 0, None, 1)
+    longer = config.model_copy(update={"training": config.training.model_copy(
+        update={"epochs": 9})})  # fmt: skip
+    with pytest.raises(RunError, match="found a run of another config"):
+        run_arm(longer, out / "runs/plain-seed0", ("test",), out)
+    threads = config.model_copy(update={"training": config.training.model_copy(
+        update={"threads": 7})})  # fmt: skip
+    assert arm_module.config_digest(threads) == arm_module.config_digest(config)
+
+
+def test_an_evaluation_of_another_checkpoint_or_without_gaze_is_done_again(copy):
+    study, out = copy
+    folder = out / "runs/plain-seed0"
+    run, config = load_run(folder), arm_config(study, "plain", 0, None, 1)
+    values = read_json(run.files.metrics("test"))
+    assert evaluated(run, "test")
+    for change in ({"checkpoint": "step-0"}, {"gaze": None}):
+        stale = {k: v for k, v in (values | change).items() if v is not None}
+        write_json(run.files.metrics("test"), stale)
+        assert not evaluated(run, "test")
+        run_arm(config, folder, ("test",), out)
+        assert read_json(run.files.metrics("test")) == values
+    readings = run.files.readings.read_text().splitlines()
+    assert len(readings) == 3
+
+
+def test_nothing_is_run_when_an_arm_or_a_split_is_wrong(home, tmp_path, monkeypatch):
+    in_this_process(monkeypatch)
+    wrong = study_in(home, "arms.plain={trainin: {epochs: 1}}")
+    with pytest.raises(ConfigError, match="arm plain"):
+        run_study(wrong, tmp_path / "a", Watcher())
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(DataError, match="did you mean test"):
+        run_study(study_in(home, "splits=[tset]"), tmp_path / "b", Watcher())
+    assert not (tmp_path / "b" / "runs").exists()
+
+
+def test_when_every_run_fails_there_is_an_error(home, tmp_path, monkeypatch):
+    in_this_process(monkeypatch)
+    arms = "arms={broken: {training: {optimiser: {name: sgd, lr: 1.0e+30, momentum: 0.0}}}}"
+    study = study_in(home, arms, "baseline=broken", "comparisons=null", "seeds=[0]")
+    with pytest.raises(RunError, match="1 failed, the first with: NumericalError"):
+        run_study(study, tmp_path / "out", Watcher())
+
+
+def test_an_error_is_told_as_text(home, tmp_path):
+    study = study_in(home)
+    config = arm_config(study, "plain", 0, None, 1)
+    missing = config.model_copy(update={"data": config.data.model_copy(
+        update={"manifest": "nowhere.parquet"})})  # fmt: skip
+    row = attempt(missing, tmp_path / "run", ("test",), home)
+    assert row["status"] == "failed"
+    assert row["error"].startswith("DataError: ")
+    assert "no such file" in row["error"]
+
+
+def test_sheets_are_drawn_for_a_study_that_asks_for_them(tmp_path, monkeypatch):
+    in_this_process(monkeypatch)
+    values = changed(
+        STUDY,
+        [
+            "data.sheets={counts: {train: 4, val: 2, test: 2, test_shifted: 2}, size: [96, 96]}",
+            "base.training.epochs=1", "arms={plain: {}}", "comparisons=[]", "seeds=[0]",
+            "splits=[test, test_shifted]",
+        ],
+    )  # fmt: skip
+    del values["base"]["data"]["manifest"]
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(values))
+    watcher = Watcher()
+    run_study(read_study(path), tmp_path / "out", watcher)
+    assert ("sheets", 10, 10) in watcher.seen
+    table = pl.read_parquet(tmp_path / "out" / "results.parquet")
+    assert {"test.accuracy", "test_shifted.accuracy"} <= set(table.columns)
+    assert not (tmp_path / "out" / ".sheets.partial").exists()
+
+
+def test_holm_corrects_the_comparisons_of_one_metric_together(home):
+    study = read_study(home / "study.yaml") if (home / "study.yaml").is_file() else study_in(home)
+    study = study.model_copy(
+        update={"arms": {"a": {}, "b": {}, "c": {}}, "comparisons": (("b", "a"), ("c", "a"))}
+    )
+    generator = np.random.default_rng(0)
+    rows = []
+    for arm, shift in (("a", 0.0), ("b", 0.1), ("c", 0.001)):
+        for seed in range(4):
+            value = 0.5 + shift + 0.01 * generator.random()
+            rows.append({"arm": arm, "seed": seed, "run": "none", "test.accuracy": value})
+    rows.reverse()
+    done = pl.DataFrame([row | {"status": "done", "error": None} for row in rows])
+    summary = summarise(study, done.filter(pl.col("arm") != "x"), home) if False else None
+    assert summary is None
+    from regard.studies.summary import compare
+
+    found = [row for row in compare(study, done, home) if row["metric"] == "test.accuracy"]
+    raw = [row["seeds"]["p_value"] for row in found]
+    assert [row["p_holm"] for row in found] == pytest.approx(holm(raw).tolist())
+    assert [row["verdict"] for row in found] == ["higher", "no difference shown"]
+    assert found[0]["images"] is None
+
+
+def test_killed_with_all_its_processes_and_continued_it_ends_the_same(finished, home, tmp_path):
+    _, whole, _, _ = finished
+    out, script = tmp_path / "out", tmp_path / "go.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from regard.studies.runner import run_study\n"
+        "from regard.studies.settings import read_study\n"
+        "class Quiet:\n"
+        "    def sheets(self, done, total): pass\n"
+        "    def epochs(self, done, total): pass\n"
+        "    def finished(self, row): pass\n"
+        "if __name__ == '__main__':\n"
+        "    run_study(read_study(sys.argv[1]), Path(sys.argv[2]), Quiet(), workers=1)\n"
+    )
+    path = home / "again.yaml"
+    path.write_text(yaml.safe_dump(STUDY))
+    words = [sys.executable, str(script), str(path), str(out)]
+    with subprocess.Popen(words, env=environment(), start_new_session=True) as process:
+        end = time.monotonic() + 300
+        log = out / "runs/plain-seed0/log.jsonl"
+        while not (log.is_file() and '"kind": "step"' in log.read_text()):
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert not (out / "results.parquet").exists()
+    study = read_study(path)
+    rows = []
+    for seed in study.seeds:
+        for arm in study.arms:
+            name = f"runs/{arm}-seed{seed}"
+            config = arm_config(study, arm, seed, None, 1)
+            row = {"arm": arm, "seed": seed, "run": name}
+            rows.append(row | attempt(config, out / name, study.splits, out))
+    conclude(study, out, rows)
+    volatile = ("seconds", "error")
+    table, expected = (pl.read_parquet(f / "results.parquet").drop(volatile) for f in (out, whole))
+    assert table.equals(expected)
+    for arm in ("plain", "moved"):
+        name = f"runs/{arm}-seed0/checkpoints"
+        assert same_tensors(load(out / name).model, load(whole / name).model)
+    assert (
+        json.loads((out / "summary.json").read_text())["comparisons"]
+        == (read_json(whole / "summary.json")["comparisons"])
+    )
