@@ -63,6 +63,16 @@ def test_the_small_nets_layers_come_in_the_published_order(spec, norm):
     assert net(torch.zeros(2, 3, 96, 96)).shape == (2, 3)
 
 
+@pytest.mark.parametrize("stem", ["pool", "stride"])
+@pytest.mark.parametrize("side", [96, 95, 40])
+def test_either_stem_halves_the_side(stem, side):
+    net = regard.build_model("regard:cnn1", 3, stem=stem, size=side, width=4)
+    assert net(torch.zeros(2, 3, side, side)).shape == (2, 3)
+    first = 3 * 4 * (25 if stem == "stride" else 9) + 4
+    assert sum(p.numel() for p in net.features[0].parameters()) == first
+    assert sum(isinstance(m, nn.MaxPool2d) for m in net.modules()) == 4 - (stem == "stride")
+
+
 def test_pooling_takes_any_size():
     net = regard.build_model("regard:cnn2", 3, pool="avg").eval()
     assert net(torch.zeros(2, 3, 64, 112)).shape == (2, 3)

@@ -171,9 +171,7 @@ def test_a_file_that_was_cut_off_is_refused(state, name, tmp_path):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     for path in (tmp_path / "none.pt", tmp_path):
-        with pytest.raises(
-            ModelError, match=r"found no such file; give a [.]safetensors or [.]pt file"
-        ):
+        with pytest.raises(ModelError, match=r"found no such file; give a"):
             build(path)
 
 

@@ -32,10 +32,10 @@ def written(folder, *changes):
     [
         ("comparisons=[[guided, plian]]", "unknown arm 'plian'; did you mean plain?"),
         ("baseline=plian", "did you mean plain?"),
-        ("seed=[1]", "found 'seed'; did you mean seeds?"),
+        ("seed=[1]", "found 'seed'; did you mean seeds"),
         ("seeds=[]", "seeds"),
         ("seeds=[1, 1]", "a seed comes twice"),
-        ("metrics=[acuracy]", "unknown metric 'acuracy'; did you mean accuracy?"),
+        ("metrics=[acuracy]", "unknown metric 'acuracy'; did you mean accuracy"),
         ("arms={}", "arms"),
         ("arms={a b: {}, plain: {}}", "letters, digits, - and _ only"),
         ("data={sheets: {counts: {train: 4}, size: 1}}", "data.sheets.size"),
@@ -78,7 +78,9 @@ def test_paths_start_from_the_studys_file(tmp_path):
 def test_an_arms_config_is_the_base_with_what_differs(tmp_path):
     study = read_study(written(tmp_path, "arms.guided.training={epochs: 7}"))
     config = arm_config(study, "guided", 5, None, 2)
-    assert (config.training.seed, config.training.threads, config.training.epochs) == (5, 2, 7)
+    assert (config.training.seed, config.training.threads, config.training.epochs) == (5, 1, 7)
+    del study.base["training"]["threads"]
+    assert arm_config(study, "guided", 5, None, 2).training.threads == 2
     assert config.training.batch_size == BASE["training"]["batch_size"]
     assert [term.term for term in config.guidance.terms] == ["energy"]
     assert arm_config(study, "plain", 0, "made.parquet", 1).data.manifest == "made.parquet"

@@ -168,7 +168,8 @@ def around_sites(seed: int) -> NDArray[np.bool_]:
     sites = placed(rng, grow(rng), (288, 216)).sites
     reach = SPINE_LENGTH[1] * 216 + 6
     rows, columns = np.arange(288)[:, None, None], np.arange(216)[None, :, None]
-    return ((abs(columns - sites[:, 0]) < reach) & (abs(rows - sites[:, 1]) < reach)).any(-1)
+    near = (abs(columns - sites[:, 0]) < reach) & (abs(rows - sites[:, 1]) < reach)
+    return np.asarray(near.any(-1))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -29,8 +29,7 @@ def importer_options(importer: Callable, name: str, words: Sequence[str]) -> dic
         if not word.startswith("--") or option not in known:
             raise ConfigError(
                 f"regard data import {name}",
-                expected="its own options, "
-                + (", ".join(map(_flag, known)) or "of which it has none"),
+                expected="its own options: " + (", ".join(map(_flag, known)) or "it has none"),
                 found=repr(word),
                 remedy=near(option, known) if known else "leave it out",
             )

@@ -60,7 +60,8 @@ class SmallCNN(nn.Module):
         self.hidden: nn.Module = nn.Identity()
         if pool == "flatten":
             self.pool = nn.Flatten()
-            flat = channels * (size // 16) ** 2
+            # A strided convolution keeps the last row of an odd side, pooling drops it.
+            flat = channels * ((size + (stem == "stride")) // 2 // 8) ** 2
             self.hidden = nn.Sequential(nn.Linear(flat, 256), nn.ReLU(), nn.Dropout(2 * dropout))
             channels = 256
         self.classifier = nn.Linear(channels, classes)

@@ -166,13 +166,14 @@ def _from_here(base: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def arm_config(study: Study, arm: str, seed: int, manifest: str | None, threads: int) -> Config:
-    """The config of one run.
+    """The config of one run; `threads` holds where the study names no number of its own.
 
     Raises:
         ConfigError: an arm overrides an unknown key, or a value is of the wrong kind.
     """
-    own: Mapping[str, Any] = {"training": {"seed": seed, "threads": threads}}
+    own: Mapping[str, Any] = {"training": {"seed": seed}}
     if manifest is not None:
         own = merged(own, {"data": {"manifest": manifest}})
-    values = merged(merged(study.base, study.arms[arm]), own)
+    values = merged({"training": {"threads": threads}}, study.base)
+    values = merged(merged(values, study.arms[arm]), own)
     return parse_config(values, f"study {study.name}, arm {arm}")
