@@ -117,7 +117,8 @@ def test_an_existing_run(regard, trained):
 
 
 def test_resuming_what_is_no_run_or_with_other_settings(regard, folder, trained):
-    mistake(regard, folder, "train", folder, "--resume", found="expected a run's folder")
+    images = folder / "images"
+    mistake(regard, folder, "train", images, "--resume", found="expected a run's folder")
     nowhere = folder / "nowhere"
     mistake(regard, folder, "train", nowhere, "--resume", "--out", nowhere, found="no such folder")
     assert not nowhere.exists()

@@ -189,19 +189,15 @@ def test_the_summary_is_what_direct_calls_give(finished):
         (accuracy, "predictions", "correct"),
         (energy, "scores", "energy"),
     ):
-        means = [
-            np.mean(
-                [
-                    pl.read_parquet(out / f"runs/{arm}-seed{seed}/{kind}/test.parquet")[column]
-                    .cast(pl.Float64)
-                    .to_numpy()
-                    for seed in (0, 1)
-                ],
-                axis=0,
-            )
-            for arm in ("plain", "moved")
-        ]
+        means = [image_means(out, arm, kind, column) for arm in ("plain", "moved")]
         assert row["images"] == paired_bootstrap(*means).as_dict()
+
+
+def image_means(out, arm, kind, column):
+    """Each image's mean over the seeds where it is defined."""
+    paths = [out / f"runs/{arm}-seed{seed}/{kind}/test.parquet" for seed in (0, 1)]
+    values = [pl.read_parquet(path)[column].cast(pl.Float64).to_numpy() for path in paths]
+    return np.ma.masked_invalid(values).mean(0).filled(np.nan)
 
 
 def test_controls_say_how_much_the_misplaced_regions_cover(finished):

@@ -60,10 +60,13 @@ def score(
     from regard.evaluation.settings import Gaze
     from regard.runs.evaluate import evaluate_run, has_regions, image_paths
     from regard.runs.run import load_run
+    from regard.saliency.base import METHODS
 
     loaded = load_run(run, checkpoint)
     own = Gaze.model_validate(loaded.config["gaze"])
-    gaze = [Gaze.model_validate(own.model_dump() | {"method": m}) for m in method] or [own]
+    for name in method:
+        METHODS[name]  # an unknown one is refused with the near names
+    gaze = [own.model_copy(update={"method": name}) for name in method] or [own]
     total = len(image_paths(loaded, split)) * len(gaze)
     if not has_regions(loaded, split):
         raise DataError(

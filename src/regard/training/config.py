@@ -92,7 +92,7 @@ def _said(kind: type[BaseModel], mistake: ErrorDetails) -> tuple[str, str, str]:
         return "a value", "nothing", "write it"
     if mistake["type"] != "value_error":
         return mistake["msg"], given, "correct it"
-    own = mistake["ctx"]["error"]  # of a check of ours
+    own = mistake.get("ctx", {})["error"]  # of a check of ours
     if isinstance(own, RegardError):
         return own.expected, own.found, own.remedy
     text, _, remedy = str(own).partition("; ")
