@@ -1,5 +1,6 @@
 """Orders of samples and the loader; the order depends on seed and epoch alone."""
 
+import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -109,6 +110,7 @@ class Loader:
             multiprocessing_context="spawn" if workers else None,
             persistent_workers=workers > 0,
             generator=torch.Generator().manual_seed(0),
+            worker_init_fn=_leave_interrupts_alone,
         )
 
     def batches(self, draws: list[Draw] | None = None, start_batch: int = 0) -> Iterator[Batch]:
@@ -126,3 +128,8 @@ class Loader:
         if iterator is not None:
             iterator._shutdown_workers()
             self._loader._iterator = None
+
+
+def _leave_interrupts_alone(_worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; only the training process acts on it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
