@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from rich import box
 from rich.console import Console
@@ -59,6 +59,21 @@ def progress() -> Progress:
         console=errors,
         transient=True,
     )
+
+
+class BarView:
+    """One progress bar, shown inside a `with`; views of long jobs move it and print above it."""
+
+    def __init__(self, title: str) -> None:
+        self._bars = progress()
+        self._task = self._bars.add_task(title, total=None)
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
 
 
 def table(title: str, columns: list[str], rows: list[list[Any]], *, left: int = 1) -> None:

@@ -1,33 +1,18 @@
 """What training and evaluation show."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from regard.cli.console import console, errors, say, table, with_interval
-from regard.cli.console import progress as bars
+from regard.cli.console import BarView, console, errors, say, table, with_interval
 from regard.runs.folder import RunFolder
 from regard.training.progress import Progress
 
 
-class TrainingView:
+class TrainingView(BarView):
     """A progress bar over steps, and a line an epoch."""
 
     def __init__(self) -> None:
-        self._bars = bars()
-        self._task = self._bars.add_task("starting", total=None)
-
-    def __enter__(self) -> "TrainingView":
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
+        super().__init__("starting")
 
     def step(self, progress: Progress, steps: int, loss: float) -> None:
         """Move the bar."""

@@ -1,37 +1,22 @@
 """What a study shows while it runs and when it is done."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from regard.cli.console import plus_minus, print_json, say, table
-from regard.cli.console import progress as bars
+from regard.cli.console import BarView, plus_minus, print_json, say, table
 from regard.cli.stopping import stop
 from regard.reports import study_report
 from regard.studies.runner import run_study
 from regard.studies.settings import Study
 
 
-class StudyView:
+class StudyView(BarView):
     """A bar over the epochs of all runs, and a line a finished run."""
 
     def __init__(self, study: Study) -> None:
+        super().__init__(study.name)
         self._study = study
         self.failed = 0
-        self._bars = bars()
-        self._task = self._bars.add_task(study.name, total=None)
-
-    def __enter__(self) -> "StudyView":
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
 
     def sheets(self, done: int, total: int) -> None:
         """Move the bar while sheets are drawn."""
