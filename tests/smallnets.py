@@ -8,8 +8,11 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
+import regard
 from regard.models import build_model
+from regard.models.heads import find_classifier
 
+SHORT = {"img_size": 64, "depth": 2, "embed_dim": 48}
 # Spec, options and the side of a small input. The numbers make the grids 2 x 2 to 6 x 6.
 ZOO = {
     "cnn1": ("regard:cnn1", {"width": 8}, 96),
@@ -22,6 +25,36 @@ ZOO = {
     "densenet": ("timm:densenet121", {"growth_rate": 8}, 64),
     "mobilenetv3": ("timm:mobilenetv3_small_050", {}, 64),
     "resnetv2": ("timm:resnetv2_18", {}, 64),
+    "convnextv2": ("timm:convnextv2_atto", {}, 64),
+    "vit": ("timm:vit_tiny_patch16_224", {**SHORT, "num_heads": 4}, 64),
+    "vit-avg": ("timm:vit_tiny_patch16_224", {**SHORT, "num_heads": 4, "global_pool": "avg"}, 64),
+    "deit": ("timm:deit_tiny_distilled_patch16_224", {**SHORT, "num_heads": 4}, 64),
+    "registers": (
+        "timm:vit_small_patch14_reg4_dinov2",
+        {**SHORT, "num_heads": 4, "img_size": 56},
+        56,
+    ),
+    "swin": (
+        "timm:swin_tiny_patch4_window7_224",
+        {"img_size": 64, "embed_dim": 16, "depths": (2, 2), "num_heads": (2, 4), "window_size": 4},
+        64,
+    ),
+    "mixer": ("timm:mixer_s32_224", {"img_size": 128}, 128),
+    "crossvit": ("timm:crossvit_tiny_240", {"depth": [[1, 1, 0]], "embed_dim": [24, 48]}, 240),
+    "hf-vit": ("hf:ViT", {}, 64),
+    "hf-cvt": ("hf:Cvt", {}, 64),
+    "hf-convnextv2": ("hf:ConvNextV2", {}, 64),
+}
+HF = {
+    "ViT": {
+        "hidden_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "image_size": 64,
+    },
+    "Cvt": {"depth": [1, 2, 3], "embed_dim": [16, 32, 48], "num_heads": [1, 2, 3]},
+    "ConvNextV2": {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]},
 }
 CLASSES = 5
 
@@ -32,13 +65,54 @@ def zoo_net(name: str) -> nn.Module:
     spec, options, _ = ZOO[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return build_model(spec, classes=CLASSES, **options).eval()
+        if spec.startswith("hf:"):
+            return _hf_net(spec[3:]).eval()
+        net = build_model(spec, classes=CLASSES, **options).eval()
+        for parameter in net.parameters():
+            if parameter.ndim > 1 and not bool(parameter.any()):  # heads and tokens of timm
+                nn.init.normal_(parameter, std=0.02)
+        found = find_classifier(net)
+        if found is not None and isinstance(found[1], nn.Linear):
+            # Logits that sum to zero: for every image there is evidence for some class.
+            found[1].weight.data -= found[1].weight.data.mean(0)
+        return net
+
+
+def _hf_net(kind: str) -> nn.Module:
+    import transformers
+
+    config = getattr(transformers, f"{kind}Config")(**HF[kind], num_labels=CLASSES)
+    return getattr(transformers, f"{kind}ForImageClassification")(config)
 
 
 def images_for(name: str, count: int = 3, seed: int = 1) -> Tensor:
     """Images of a net of the zoo."""
     side = ZOO[name][2]
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+def explain(net, images, targets=None, method="gradcam", **options) -> Tensor:
+    """Maps of a method with the least work that its options allow, and those that it needs."""
+    return regard.explain(net, images, targets, method, **{**least(method, images), **options})
+
+
+def least(method: str, images) -> dict:
+    """Options of a method that keep the number of passes small."""
+    first = next(iter(images.values())) if isinstance(images, dict) else images
+    side = first.shape[-1]
+    generator = torch.Generator().manual_seed(5)
+    return {
+        "expected_gradients": {
+            "background": torch.randn(2, *first.shape[1:], generator=generator),
+            "samples": 2,
+        },
+        "integrated_gradients": {"steps": 2},
+        "occlusion": {"window": side // 2, "stride": side // 2},
+        "rise": {"masks": 3, "grid": 3},
+        # Of wide nets a part of the channels makes the point.
+        "scorecam": {"max_n": 24},
+        "smoothgrad": {"samples": 2},
+    }.get(method, {})
 
 
 class GeM(nn.Module):
@@ -86,6 +160,30 @@ class Tiny(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         self.calls += 1
         return self.head(self.features(images))
+
+
+class Mixing(nn.Module):
+    """Self-attention of the positions of a map, with a residual connection."""
+
+    def __init__(self, channels: int, heads: int = 2) -> None:
+        super().__init__()
+        self.qkv, self.heads = nn.Linear(channels, 3 * channels), heads
+
+    def forward(self, maps: Tensor) -> Tensor:
+        tokens = self.qkv(maps.flatten(2).transpose(1, 2)).unflatten(2, (3, self.heads, -1))
+        mixed = nn.functional.scaled_dot_product_attention(*tokens.permute(2, 0, 3, 1, 4))
+        return maps + mixed.transpose(2, 3).reshape(maps.shape)
+
+
+class Attending(Tiny):
+    """A `Tiny` whose positions attend to each other before the pooling."""
+
+    def __init__(self, *, channels: int = 6, **options) -> None:
+        super().__init__(channels=channels, **options)
+        self.mix = Mixing(channels)
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.mix(super().features(images))
 
 
 class Segmenter(nn.Module):
@@ -139,6 +237,13 @@ def tiny(seed: int = 0, **options) -> Tiny:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Tiny(**options).eval()
+
+
+def attending(seed: int = 0, **options) -> Attending:
+    """An `Attending` with fixed random weights, in evaluation mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Attending(**options).eval()
 
 
 def pictures(count: int = 4, side: int = 8, seed: int = 3, dtype=torch.float32) -> Tensor:

@@ -23,6 +23,11 @@ class RegardError(ValueError):
         line = f"{where}: expected {expected}, found {found}; {remedy}"
         super().__init__(" ".join(line.split()))
 
+    def within(self, place: str) -> "RegardError":
+        """The same mistake with a wider place named before its own."""
+        fields = (self.expected, self.found, self.remedy)
+        return _again(type(self), f"{place}, {self.where}", *fields)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Errors of worker processes reach the user through pickle.
         fields = (self.where, self.expected, self.found, self.remedy)

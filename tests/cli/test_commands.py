@@ -10,14 +10,15 @@ import typer
 from PIL import Image
 
 from regard import __version__
+from regard.cli.console import table
 from regard.cli.main import app
 from regard.importers import IMPORTERS
-from regard.runs.files import read_json
+from regard.runs.files import read_json, write_json
 from regard.runs.run import load_run
 from regard.saliency import methods
 from regard.scores import scores
 from regard.studies.settings import recipes
-from tinyset import log_lines, run_regard, write_config
+from tinyset import log_lines, run_regard, write_config, write_set
 
 
 def commands():
@@ -103,7 +104,8 @@ def test_from_pictures_to_scores_in_a_folder_with_spaces_and_letters(regard, tin
     run = home / "läufe" / "erster lauf"
     answer = regard("train", config, "--out", run)
     assert answer.code == 0, answer.err
-    assert f"Next: regard evaluate {run}" in answer.out
+    steps = [f"regard {name} {run}" for name in ("evaluate", "score", "explain", "report")]
+    assert "Next: " + "; ".join(steps) in answer.out.splitlines()
     assert "epoch   1" in answer.err
     answer = regard("evaluate", run)
     assert answer.code == 0, answer.err
@@ -125,13 +127,34 @@ def test_the_default_folder_is_named_after_the_config(regard, tiny, tmp_path, mo
     assert load_run("runs/small").config["training"]["seed"] == 3
 
 
+def test_what_comes_next_is_what_the_run_can_do(regard, tmp_path):
+    write_set(tmp_path, counts={"train": 6, "val": 3}, regions=False)
+    run = tmp_path / "run"
+    answer = regard("train", write_config(tmp_path, "training.epochs=1"), "--out", run)
+    line = f"Next: regard evaluate {run} --split val; regard explain {run} --split val; "
+    assert f"{line}regard report {run}" in answer.out.splitlines()
+
+
+def test_lines_of_a_log_are_not_folded(regard, tiny, tmp_path):
+    config = write_config(tiny, "training.epochs=1", name="long.yaml")
+    answer = regard("train", config, "--out", tmp_path / "run")
+    (line,) = [line for line in answer.err.splitlines() if line.startswith("epoch")]
+    assert len(line) > 100
+    assert "train loss" in line
+    assert "val loss" in line
+
+
+def test_a_title_is_not_folded_to_its_table(capsys):
+    title = "A title of a table that is very much longer than the table that stands below it, " * 2
+    table(title, ["a"], [[1]])
+    assert capsys.readouterr().out.splitlines()[0] == title
+
+
 def test_resume_of_a_finished_run_says_that_it_is_done(regard, run):
     before = log_lines(run)
     answer = regard("train", run, "--resume")
-    assert (answer.code, answer.out.splitlines()[0].split(": ")[1]) == (
-        0,
-        "done (* marks the best epoch so far)",
-    )
+    said = f"{run}: was already finished, after 2 epochs; nothing was trained"
+    assert (answer.code, answer.out.splitlines()[0]) == (0, said)
     assert log_lines(run) == before
 
 
@@ -160,6 +183,38 @@ def test_single_images_are_explained(regard, run, tiny, tmp_path):
     assert rows == read_json(tmp_path / "explanations.json")
 
 
+def test_explanations_are_shown_as_a_table(regard, run):
+    answer = regard("explain", run, "--method", "gradcam", "--method", "cam", "--limit", 8)
+    lines = answer.out.splitlines()
+    assert lines[0] == f"Explanations in {run / 'explanations'}"
+    rows = read_json(run / "explanations" / "explanations.json")
+    told = [line.split() for line in lines if ".jpg" in line]
+    assert told == [
+        [Path(row["image"]).name, row["predicted"], f"{row['probability']:.1%}", row["overlay"]]
+        for row in rows[:12]
+    ]
+    assert lines[-1].startswith("4 more maps; ")
+
+
+def test_maps_of_other_images_do_not_stay_beside_the_new_ones(regard, run, tiny):
+    out = run / "explanations"
+    assert regard("explain", run, "--limit", 3).code == 0
+    (out / "gradcam" / "own.jpg").write_text("not listed")
+    (out / "notes.txt").write_text("not listed")
+    rows = read_json(out / "explanations.json")
+    outside = run / "outside.jpg"
+    outside.write_text("not ours")
+    write_json(out / "explanations.json", [*rows, rows[0] | {"overlay": "../outside.jpg"}])
+    images = ("--images", tiny / "images/val-03.png", "--images", tiny / "images/test-00.png")
+    assert regard("explain", run, *images).code == 0
+    listed = {row["overlay"] for row in read_json(out / "explanations.json")}
+    assert listed == {"gradcam/00000-val-03.jpg", "gradcam/00001-test-00.jpg"}
+    pictures = {path.relative_to(out).as_posix() for path in out.rglob("*.jpg")}
+    assert pictures == listed | {"gradcam/own.jpg"}
+    assert (out / "notes.txt").is_file()
+    assert outside.is_file()
+
+
 def test_import_check_and_describe(regard, tmp_path):
     for number, name in enumerate(("fern", "moss")):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -182,6 +237,16 @@ def test_import_check_and_describe(regard, tmp_path):
     answer = regard("data", "describe", out, "--json")
     assert answer.code == 0, answer.err
     assert all(Path(path).is_file() for path in json.loads(answer.out)["pictures"])
+
+
+def test_images_of_one_size_are_said_in_a_line(regard, tmp_path):
+    for kind in ("fern", "moss"):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for k in range(4):
+            Image.new("RGB", (20, 30), (40 * k, 0, 0)).save(tmp_path / "photos" / kind / f"{k}.png")
+    out = tmp_path / "my.parquet"
+    assert regard("data", "import", "folder", tmp_path / "photos", "--out", out).code == 0
+    assert "All images are 20 x 30 pixels" in regard("data", "describe", out).out
 
 
 def test_sheets_are_drawn(regard, tmp_path):

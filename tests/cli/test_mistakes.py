@@ -1,5 +1,8 @@
 """A mistake is one line with what was expected, what was found and what to do; exit code 2."""
 
+import json
+import shutil
+
 import polars as pl
 import pytest
 import yaml
@@ -113,7 +116,29 @@ def test_guidance_without_regions(regard, tmp_path):
 
 def test_an_existing_run(regard, trained):
     config = trained / "config.yaml"
-    mistake(regard, trained, "train", config, "--out", trained, found="found a run; choose another")
+    words = ("train", config, "--out", trained)
+    text = mistake(regard, trained, *words, found="found a finished run; choose another --out")
+    assert "--resume" not in text
+
+
+def test_a_run_that_is_not_finished_may_be_gone_on_with(regard, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    (state,) = run.glob("checkpoints/step-6/state.json")
+    values = json.loads(state.read_text())
+    values["progress"]["epoch"] = 1
+    state.write_text(json.dumps(values))
+    found = f"found a run; choose another --out, or go on with it: regard train {run} --resume"
+    mistake(regard, run, "train", trained / "config.yaml", "--out", run, found=found)
+
+
+def test_a_study_and_a_config_are_told_apart(regard, folder):
+    study = folder / "study.yaml"
+    study.write_text(yaml.safe_dump({"name": "s", "base": BASE, "arms": {"a": {}}}))
+    words = ("train", study, "--out", folder / "run")
+    mistake(regard, folder, *words, found=f"use: regard study {study}")
+    config = folder / "config.yaml"
+    words = ("study", config, "--out", folder / "out")
+    mistake(regard, folder, *words, found=f"use: regard train {config}")
 
 
 def test_resuming_what_is_no_run_or_with_other_settings(regard, folder, trained):
@@ -137,20 +162,29 @@ def test_resuming_what_is_no_run_or_with_other_settings(regard, folder, trained)
         (("explain", "RUN", "--method", "gradcan"), "gradcam"),
         (("explain", "RUN", "--target", "mos"), "did you mean moss?"),
         (("explain", "RUN", "--images", "nowhere.png"), "nowhere.png"),
+        (("explain", "RUN", "--images", "nowhere.png"), "such file; check the path, which starts"),
+        (("explain", "RUN", "--images", "RUN"), "found a folder; give the images in it one by one"),
+        (("explain", "RUN", "--images", __file__), "; give the path of an image"),
         (("explain", "nowhere"), "found no such folder"),
     ],
 )
 def test_mistakes_about_a_run(regard, trained, words, found):
     words = [trained if word == "RUN" else word for word in words]
-    mistake(regard, trained, *words, found=found)
+    assert "regard data check" not in mistake(regard, trained, *words, found=found)
 
 
 def test_a_score_needs_regions(regard, tmp_path):
     write_set(tmp_path, counts={"train": 6, "val": 3, "test": 3}, regions=False)
     config = write_config(tmp_path, "training.epochs=1")
     assert regard("train", config, "--out", tmp_path / "run").code == 0
-    found = "expected samples of 'test' with a region, found none"
-    mistake(regard, tmp_path, "score", tmp_path / "run", found=found)
+    found = "expected samples of 'test' with a region for energy, iou, found none"
+    words = ("score", tmp_path / "run", "--score", "energy", "--score", "iou")
+    mistake(regard, tmp_path, *words, found=found)
+    answer = regard("score", tmp_path / "run", "--json")
+    assert answer.code == 0, answer.err
+    found = json.loads(answer.out)["gradcam"]["scores"]
+    assert set(found) == {"deletion", "insertion", "average_drop", "increase", "sparseness"}
+    assert all(0 <= value["value"] <= 1 for value in found.values())
 
 
 @pytest.mark.parametrize(
@@ -204,6 +238,26 @@ def test_usage_errors_are_exit_2_as_well(regard, words):
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.parametrize("size", [(20, 32), (16, 16), (64, 64)])
+def test_a_mask_of_another_size(regard, folder, size):
+    Image.new("L", size, 255).save(folder / "images/other.png")
+    names = pl.read_parquet(folder / "manifest.parquet")["image"].to_list()
+    change(folder, region=pl.Series(["images/other.png", *[None] * (len(names) - 1)]))
+    found = f"expected the size of {names[0].split('/')[-1]}, 32 x 32, found {size[0]} x {size[1]}"
+    refused(regard, folder, "gaze.train_sample=0", found=found)
+
+
+@pytest.mark.parametrize("box", [[40.0, 2.0, 50.0, 9.0], [0.0, 0.0, 64.0, 64.0]])
+def test_a_box_outside_the_image(regard, folder, box):
+    names = pl.read_parquet(folder / "manifest.parquet")["image"].to_list()
+    boxes = pl.Series([None, [box], [box], *[None] * (len(names) - 3)])
+    change(folder, region=pl.Series([None] * len(names), dtype=pl.String), boxes=boxes)
+    found = "expected boxes inside of 32 x 32 pixels, found ["
+    line_end = "(and 1 more); correct its boxes; regard data check lists all such files"
+    refused(regard, folder, "gaze.train_sample=0", found=found)
+    refused(regard, folder, "gaze.train_sample=0", found=line_end)
+
+
 def test_the_check_reports_boxes_and_masks_that_do_not_fit(regard, folder):
     Image.new("L", (20, 32), 255).save(folder / "images/other.png")
     names = pl.read_parquet(folder / "manifest.parquet")["image"].to_list()
@@ -211,10 +265,15 @@ def test_the_check_reports_boxes_and_masks_that_do_not_fit(regard, folder):
     boxes = [None, [[40.0, 2.0, 50.0, 9.0]], *[None] * (len(names) - 2)]
     change(folder, region=pl.Series(region), boxes=pl.Series(boxes))
     answer = regard("data", "check", folder / "manifest.parquet", "--no-near")
-    assert answer.code == 1
-    assert "other size" in answer.out
-    assert "box outside" in answer.out
-    assert "2 errors" in answer.out
+    assert answer.code == 2
+    (line,) = answer.err.splitlines()
+    manifest = folder / "manifest.parquet"
+    assert line.startswith(f"regard: {manifest}: expected files, boxes and labels that fit, found")
+    assert line.endswith(f"; mend or remove what {folder / 'bad_files.csv'} lists")
+    assert "found 2 errors and " in line
+    assert answer.out.count(f"Problems of {manifest}") == 1
+    for kind in ("other size", "box outside"):
+        assert (answer.out + answer.err).count(kind) == 1
     kinds = ["other size", "box outside"]
     table = pl.read_csv(folder / "bad_files.csv").filter(pl.col("kind").is_in(kinds))
     assert table.select("row", "kind").rows() == [(1, "other size"), (2, "box outside")]

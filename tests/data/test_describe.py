@@ -3,14 +3,17 @@ import xml.etree.ElementTree as ET
 
 import matplotlib
 import numpy as np
+import polars as pl
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from regard.data.contact_sheet import chosen
+from regard.data.contact_sheet import _tile, chosen
 from regard.data.describe import describe
 from regard.data.manifest import manifest_from_rows
 from regard.data.measures import file_format
-from regard.data.plots import draw
+from regard.data.plots import _reach, draw
+from regard.data.plotting import style
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -91,9 +94,17 @@ def test_unreadable_images_are_counted_and_drawn_around(manifest, tmp_path):
     (tmp_path / "1.jpg").write_bytes(data[:-200])
     found = describe(manifest)
     assert found.unreadable == 1
+    assert found.regions == {"none": 8, "boxes": 2, "missing": 2}
     assert found.measures["coverage"].null_count() == 10
     assert 0 not in chosen(manifest, found, 24)
     assert draw(manifest, found, tmp_path / "out")[-1].name == "samples.png"
+
+
+def test_a_regions_file_is_looked_at_even_if_its_image_cannot_be_read(manifest, tmp_path):
+    (tmp_path / "0.png").write_bytes(b"text")
+    assert describe(manifest).regions == {"none": 8, "boxes": 2, "avoid": 1, "image": 1}
+    (tmp_path / "r.png").write_bytes(b"text")
+    assert describe(manifest).regions == {"none": 8, "boxes": 2, "unreadable": 2}
 
 
 def test_nothing_but_paths_can_be_described_and_drawn(tmp_path):
@@ -117,6 +128,31 @@ def test_drawings_are_whole_and_the_same_every_time_and_labels_stay_text(manifes
     assert dict(matplotlib.rcParams) == before
     for one, two in zip(paths, draw(manifest, describe(manifest), tmp_path / "two"), strict=True):
         assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("sides", "ends"),
+    [
+        ([761, 767, 769], (745.62, 784.38)),  # 2 % of the largest around
+        ([800, 1000], (750, 1050)),  # a quarter of their range
+        ([300, 1000], (0, 1120)),
+    ],
+)
+def test_nearly_equal_sizes_fill_their_figure(sides, ends):
+    assert _reach(pl.Series(sides)) == pytest.approx(ends)
+
+
+def test_a_tile_says_class_and_file(tmp_path):
+    Image.new("RGB", (30, 20)).save(tmp_path / "a-very-long-name-of-a-photo-0042.png")
+    with style():
+        figure = Figure(figsize=(2, 2))
+        axes = figure.add_subplot()
+        row = {"image": "a-very-long-name-of-a-photo-0042.png", "label": "fern"}
+        manifest = manifest_from_rows([row], tmp_path)
+        _tile(axes, manifest, manifest.table.row(0, named=True))
+        label, name = (text.get_text() for text in axes.texts)
+        assert (label, len(name), name[0]) == ("fern", 30, "…")
+        assert row["image"].endswith(name[1:])
 
 
 def test_region_and_boxes_are_drawn_where_they_are(tmp_path):

@@ -14,6 +14,7 @@ from regard.evaluation import curves, evaluate, predictions_table, validate
 from regard.evaluation import table as tables
 from regard.evaluation.calibration import ece_interval
 from regard.evaluation.confusion import MacroF1, mean_proportion
+from regard.evaluation.curves import reliability_diagram
 from regard.evaluation.metrics import bca_intervals
 from regard.evaluation.ranking import Ranking
 
@@ -240,6 +241,18 @@ def test_curves_keep_their_area():
         if n
     ]
     assert sum(gaps) / 5000 == pytest.approx(slow_ece(table))
+    joined = reliability_diagram(table, least=400)
+    assert min(joined["count"]) >= 400
+    assert len(joined["count"]) < 15
+    assert joined["upper"][:-1] == joined["lower"][1:]
+    assert (joined["lower"][0], joined["upper"][-1], sum(joined["count"])) == (0, 1, 5000)
+    top, right = proba.max(1), table["correct"].to_numpy()
+    for number, (low, high) in enumerate(zip(joined["lower"], joined["upper"], strict=True)):
+        own = (top > low) & (top <= high)
+        assert joined["count"][number] == own.sum()
+        assert joined["confidence"][number] == pytest.approx(top[own].mean())
+        assert joined["accuracy"][number] == pytest.approx(right[own].mean())
+    assert reliability_diagram(table[:3], least=20)["count"] == [3]
     assert curves(make(5, 2, held=1))["roc"]["c1"]["reason"]
     assert curves(make(0, 2))["reliability"]["count"] == [0] * 15
 

@@ -8,7 +8,8 @@ import regard
 from regard.data.regions import Regions
 from regard.errors import ConfigError, DataError, ModelError, TargetError
 from regard.guidance import TERMS, Energy, guided_forward
-from regard.saliency import METHODS, base
+from regard.saliency import METHODS
+from regard.saliency import seen as passes
 from regard.saliency.explain import resize
 from smallnets import Segmenter, Tiny, TwoViews, Wrapped, pictures, tiny, untouched
 
@@ -399,7 +400,7 @@ def test_a_wrapped_net_and_one_of_several_views():
 def test_the_head_s_weights_stand_in_for_a_second_backward_pass(monkeypatch):
     net, images = double()
     quick = guided_forward(net, images, LABELS, rectangles(), [Energy()])
-    monkeypatch.setattr(base, "linear_head", lambda *_: None)
+    monkeypatch.setattr(passes, "linear_head", lambda *_: None)
     slow = guided_forward(net, images, LABELS, rectangles(), [Energy()])
     torch.testing.assert_close(quick.loss(), slow.loss())
     for left, right in zip(gradients(quick.loss(), net), gradients(slow.loss(), net), strict=True):

@@ -29,8 +29,10 @@ def test_columns_of_our_names_need_no_option(table, tmp_path):
     ]
 
 
-def test_other_names_and_templates(table, tmp_path):
+def test_other_names_and_templates(table, tmp_path, picture):
     src = table("id,kind,sub\na,cat,x\nb,dog,y\n")
+    picture(tmp_path / "masks/a_m.png")
+    picture(tmp_path / "seg/b.jpg")
     rows = import_csv(
         src,
         root=tmp_path.parent,
@@ -48,6 +50,35 @@ def test_other_names_and_templates(table, tmp_path):
         "region": f"{base}/masks/a_m.png",
         "region_threshold": 127,
     }
+    assert (rows[1]["region"], rows[1]["region_threshold"]) == (None, None)
+    assert rows[1]["segmented"] == f"{base}/seg/b.jpg"
+
+
+@pytest.mark.parametrize("key", ["region", "avoid", "ignore"])
+def test_where_a_template_finds_no_file_there_is_no_region(table, tmp_path, picture, key):
+    src = table("image,label\na.png,x\nb.png,y\n")
+    picture(tmp_path / "m/b.png")
+    found = import_csv(src, root=tmp_path, **{key: "m/{stem}.png"}).table
+    assert found[key].to_list() == [None, "m/b.png"]
+
+
+def test_a_region_that_a_column_names_stays_for_the_checks(table, tmp_path, picture):
+    src = table("image,region\na.png,m/a.png\nb.png,m/b.png\nimages/a.png,\n")
+    picture(tmp_path / "m/b.png")
+    found = import_csv(src, root=tmp_path).table
+    assert found["region"].to_list() == ["m/a.png", "m/b.png", None]
+
+
+@pytest.mark.parametrize("key", ["region", "avoid", "ignore", "segmented", "mask"])
+@pytest.mark.parametrize("text", ["masks/{stem}.png", "where"])
+def test_paths_of_which_none_exists_are_refused(table, tmp_path, key, text):
+    src = table("image,where\na.png,masks/a.png\nb.png,masks/b.png\n")
+    with pytest.raises(DataError) as caught:
+        import_csv(src, root=tmp_path, **{key: text})
+    assert f"--{key}: expected files where the paths say, found none of 2, the first being " in str(
+        caught.value
+    )
+    assert str(tmp_path / "masks/a.png") in str(caught.value)
 
 
 def test_images_may_start_from_another_folder(table, tmp_path):
@@ -111,6 +142,8 @@ def test_templates_reach_no_further_than_the_columns(table, tmp_path):
         ("image,label\n", {}, "expected one row or more"),
         ("", {}, "expected a CSV file"),
         ("image,label\nzz.png,x\n", {}, "none of 1, the first being"),
+        ("image,label\nzz.png,x\n", {}, "set --images to the folder"),
+        ("image,label\na.png,x\n", {"region": "{stm}"}, "--region: expected a column 'stm'"),
         ("image,split\na.png,train\na.png,test\n", {}, "'train' and 'test'"),
         (f"image,{BOXES}\na.png,1,2,three,4\n", {"boxes": BOXES}, "row 1: expected a box of four"),
         (f"image,{BOXES}\na.png,1,2,nan,4\n", {"boxes": BOXES}, "row 1: expected a box of four"),

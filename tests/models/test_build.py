@@ -221,3 +221,14 @@ def test_pretrained_weights_without_a_network_are_one_line_at_once(monkeypatch, 
     assert "\n" not in str(caught.value)
     assert asked == ["huggingface.co"]
     assert hub.constants.HF_HUB_OFFLINE is False
+
+
+@pytest.mark.parametrize("classes", [2, 5, 40])
+@pytest.mark.parametrize("weights", [None, "bundled"])
+def test_a_fresh_classifier_begins_at_chance(weights, classes):
+    net = regard.build_model(LITE0, classes, weights=weights).eval()
+    images = torch.rand(8, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        losses = -net(images).log_softmax(1)
+    assert losses.mean() == pytest.approx(torch.tensor(float(classes)).log().item(), rel=0.05)
+    assert float(net.classifier.weight.detach().abs().min(1).values.max()) > 0

@@ -1,19 +1,27 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+import yaml
 from pages import HOSTILE, MATHS, see
+from sklearn.metrics import average_precision_score
 
 from regard.errors import RunError
+from regard.evaluation.curves import precision_recall_curve
+from regard.evaluation.table import predictions_table
 from regard.reports import report, run_report
 from regard.reports.album import photo_limit
 from regard.reports.blocks import Card, Gallery, Page, Picture, Section
+from regard.reports.drawing import canvas, plot
+from regard.reports.history import calm
 from regard.reports.layers import heat, outline, photo
 from regard.reports.page import render
+from regard.reports.predictions import _steps
 from regard.saliency.explain import resize
 
 
@@ -34,7 +42,7 @@ def test_numbers_are_those_of_the_files(trained, page):
     assert [[int(cell.split("|")[0]) for cell in row[1:]] for row in found] == counts
     accuracy = metrics["metrics"]["accuracy"]["value"]
     assert f"On test, {accuracy:.1%}".replace("%", " %") in page.text
-    assert "The test split has been read once." in page.text
+    assert "The test split was evaluated once." in page.text
 
 
 def test_gaze_is_held_against_a_uniform_map_and_the_best(trained, page):
@@ -46,6 +54,118 @@ def test_gaze_is_held_against_a_uniform_map_and_the_best(trained, page):
     assert row[3] == "1.000"
     gain = page.row("Energy gain")
     assert gain[2:4] == ["1.000", f"{(1 / defined['area']).mean():.3f}"]
+
+
+def test_what_a_uniform_map_reaches_too_is_no_best_map(run_folder):
+    path = run_folder / "scores" / "test.parquet"
+    pl.read_parquet(path).with_columns(magtr=pl.lit(0.4)).write_parquet(path)
+    page = see(run_report(run_folder, pictures=0))
+    assert page.row("MAGTR")[2:4] == ["1.000", "–"]
+    assert "how bright the map is there, not where it looks" in page.text
+
+
+def test_terms_are_said_at_the_foot_and_linked_from_first_use(trained, page):
+    html = (trained / "report.html").read_text()
+    links = [t["href"][1:] for t in page.named("a") if t.get("class") == "term"]
+    lines = [t["id"] for t in page.named("dt") if t.get("id", "").startswith("word-")]
+    assert sorted(links) == sorted(lines)
+    assert {"word-energy", "word-energy-gain", "word-uniform-map"} <= set(lines)
+    assert "word-holm" not in lines
+    assert html.index('href="#word-energy"') < html.index('id="word-energy"')
+
+
+def test_guidance_and_maps_on_contrast_are_said(run_folder):
+    config = yaml.safe_load((run_folder / "config.yaml").read_text())
+    config["gaze"]["contrast"] = config["guidance"]["terms"][0]["contrast"] = True
+    (run_folder / "config.yaml").write_text(yaml.safe_dump(config))
+    page = see(run_report(run_folder, pictures=1))
+    assert "Its gaze was guided by energy on the contrast map, weight 1, with each" in page.text
+    assert "Maps by gradcam with contrast, each over its own maximum." in page.text
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ("bundled", "trained from the bundled ImageNet weights to tell"),
+        ("../../home/me/net.safetensors", "trained from the weights in net.safetensors to tell"),
+        (None, "trained from random weights to tell"),
+    ],
+)
+def test_where_a_training_started_is_said(run_folder, weights, said):
+    config = yaml.safe_load((run_folder / "config.yaml").read_text())
+    config["model"]["weights"] = weights
+    (run_folder / "config.yaml").write_text(yaml.safe_dump(config))
+    assert said in see(run_report(run_folder, pictures=0)).text
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "said"),
+    [
+        (["step-1"] * 2, "The test split was evaluated 2 times, of one checkpoint."),
+        (["step-1", "step-2"], "The test split was evaluated 2 times, of 2 checkpoints; to choose"),
+    ],
+)
+def test_readings_are_told_by_checkpoint(run_folder, checkpoints, said):
+    lines = [json.dumps({"split": "test", "checkpoint": name}) for name in checkpoints]
+    (run_folder / "metrics" / "readings.jsonl").write_text("\n".join(lines))
+    assert said in see(run_report(run_folder, pictures=0)).text
+
+
+def test_no_path_of_the_machine_stands_under_a_picture(run_folder):
+    """Neither under pictures of absolute paths, nor where one cannot be read."""
+    config = yaml.safe_load((run_folder / "config.yaml").read_text())
+    manifest = Path(run_folder / config["data"]["manifest"]).resolve()
+    table, folder = pl.read_parquet(manifest), manifest.parent
+    moved = run_folder.parent / "elsewhere" / "m.parquet"
+    moved.parent.mkdir()
+    paths = {c: pl.concat_str(pl.lit(f"{folder}/"), pl.col(c)) for c in ("image", "region")}
+    table = table.with_columns(**paths)
+    table.write_parquet(moved)
+    path = run_folder / "predictions" / "test.parquet"
+    pl.read_parquet(path).with_columns(image=paths["image"]).write_parquet(path)
+    config["data"]["manifest"] = str(moved)
+    (run_folder / "config.yaml").write_text(yaml.safe_dump(config))
+    page = see(run_report(run_folder, pictures=2))
+    assert page.named("img")
+    assert not any(str(folder) in tag["alt"] for tag in page.named("img"))
+    assert str(folder) not in page.text.split("config.yaml")[0]
+
+
+def test_without_any_region_there_is_no_switch_for_outlines():
+    plain = Picture("data:,", "a photo", 4, 4, "data:,")
+    outlined = Picture("data:,", "a photo", 4, 4, "data:,", "M0 0L1 1")
+    for pictures, switches in (([plain], 0), ([plain, outlined], 1)):
+        gallery = Gallery("all", "", [Card(pictures, "x")])
+        html = render(Page("Run", "r", "", [Section("s", "S", [gallery])]))
+        assert html.count('class="outlines"') == switches
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [((0.50, 0.54), 0.38, 0.66), ((0.97, 1.0), 0.74, 1.01), ((0.0, 0.01), -0.01, 0.26)],
+)
+def test_an_axis_of_shares_spans_a_quarter_at_the_least(values, low, high):
+    with canvas() as drawn:
+        axes = plot(drawn, "epoch")
+        axes.plot([1, 2], values)
+        calm(axes, "accuracy")
+        assert axes.get_ylim()[1] - axes.get_ylim()[0] >= 0.25
+        assert low <= axes.get_ylim()[0] <= values[0]
+        assert values[1] <= axes.get_ylim()[1] <= high
+
+
+def test_precision_and_recall_are_drawn_as_steps_whose_area_is_the_average_precision():
+    rng = np.random.default_rng(0)
+    truth = rng.random(60) < 0.3
+    sure = np.round(np.clip(0.3 * truth + rng.random(60) * 0.7, 0, 1), 2)
+    sure[~truth] = np.where(np.arange((~truth).sum()) == 0, 1.0, sure[~truth])  # the first is wrong
+    table = predictions_table(list(range(60)), [str(i) for i in range(60)], (~truth).astype(int),
+                              np.stack([sure, 1 - sure], 1), ["yes", "no"])  # fmt: skip
+    recall, precision = _steps(precision_recall_curve(table, "yes"))
+    assert recall[0] == 0
+    assert min(precision) > 0
+    area = sum((recall[i] - recall[i - 1]) * precision[i] for i in range(1, len(recall)))
+    assert area == pytest.approx(average_precision_score(truth, sure), abs=1e-12)
 
 
 def test_best_epoch_and_counts_by_class(trained, page):

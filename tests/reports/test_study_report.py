@@ -1,7 +1,9 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from pages import HOSTILE, MATHS, see
@@ -21,6 +23,15 @@ def copy(study_folder, tmp_path):
     return shutil.copytree(study_folder, tmp_path / "study")
 
 
+def here(copy: Path) -> None:
+    """Let the copied runs find the copied manifest."""
+    for config in copy.glob("runs/*/config.yaml"):
+        lines = config.read_text().splitlines()
+        moved = f"  manifest: {copy / 'data' / 'manifest.parquet'}"
+        kept = [moved if line.strip().startswith("manifest:") else line for line in lines]
+        config.write_text("\n".join(kept))
+
+
 def comparison(folder: Path, metric: str) -> dict:
     rows = json.loads((folder / "summary.json").read_text())["comparisons"]
     return next(row for row in rows if row["metric"] == metric)
@@ -30,14 +41,11 @@ def test_shown_and_not_shown_are_told_apart(study_folder, page):
     energy, accuracy = (comparison(study_folder, f"test.{m}") for m in ("energy", "accuracy"))
     assert energy["verdict"] == "higher"
     assert accuracy["verdict"] == "no difference shown"
-    found = energy["seeds"]["difference"]
-    told = f"Energy on test is higher by {found['value']:.3f} (interval over 2 seeds "
-    assert f"{told}+{found['low']:.3f} to +{found['high']:.3f}" in page.text
-    assert "which is better" in page.text
-    assert (
-        f"No difference shown for accuracy on test (+{accuracy['seeds']['difference']['value']:.3f}"
-        in page.text
-    )
+    shown, rest = (row["seeds"]["difference"] for row in (energy, accuracy))
+    told = "guided − plain Better Energy on test "
+    told += f"+{shown['value']:.3f} +{shown['low']:.3f} to +{shown['high']:.3f} "
+    told += f"No difference shown Accuracy on test +{rest['value']:.3f} "
+    assert told in page.text
 
 
 def test_arms_and_comparisons_are_those_of_the_summary(study_folder, page):
@@ -47,12 +55,79 @@ def test_arms_and_comparisons_are_those_of_the_summary(study_folder, page):
         value = arms[arm]["test.energy"]
         assert cell.split("|")[0] == f"{value['value']:.3f}"
         assert cell.endswith(f"sd {value['sd']:.3f}")
-    row = next(r for r in page.rows if r and r[0] == "guided less plain|Energy on test")
+    row = next(r for r in page.rows if r and r[0] == "guided − plain|Energy on test")
     found = comparison(study_folder, "test.energy")
     assert row[1].startswith(f"+{found['seeds']['difference']['value']:.3f}")
     images = found["images"]["difference"]
     assert row[3] == f"+{images['value']:.3f}|+{images['low']:.3f} to +{images['high']:.3f}"
     assert row[4] == "better"
+
+
+def changed(folder: Path, arm: str, **columns) -> None:
+    """Other scores for an arm's shown run."""
+    path = folder / "runs" / f"{arm}-seed0" / "scores" / "test.parquet"
+    pl.read_parquet(path).with_columns(**columns).write_parquet(path)
+
+
+def test_a_gaze_that_hardly_changed_is_said_and_not_shown(copy):
+    here(copy)
+    for arm in ("plain", "guided"):
+        changed(copy, arm, energy=pl.Series(np.linspace(0.1, 0.3, 6) + 0.02 * (arm == "guided")))
+    seen = see(report(copy, pictures=2))
+    assert "energy rose in 6 of 6 images. The gaze hardly changed anywhere: " in seen.text
+    assert "no image's energy by more than 0.020." in seen.text
+    assert "the largest change first" not in seen.text
+
+
+def test_images_that_are_left_out_are_counted_with_the_reason(copy):
+    here(copy)
+    energy, area = [0.9, 0.8, None, 0.7, float("nan"), None], [0.2, 0.2, None, 0.2, 0.2, 1.0]
+    changed(copy, "plain", area=pl.Series(area))
+    changed(copy, "guided", energy=pl.Series(energy), area=pl.Series(area),
+            dead=pl.Series([False] * 4 + [True, False]))  # fmt: skip
+    text = see(report(copy, pictures=1)).text
+    assert "energy rose in 3 of 3 images. Left out of the 6 images: " in text
+    assert "1 without a region, 1 whose region is the whole image and 1 whose map is zero " in text
+
+
+def test_what_correction_takes_away_is_said_at_the_row(copy):
+    here(copy)
+    summary = json.loads((copy / "summary.json").read_text())
+    row = next(r for r in summary["comparisons"] if r["metric"] == "test.energy")
+    row |= {"verdict": "no difference shown", "p_holm": 0.06}
+    summary["comparisons"].append({**row, "arm": "other", "seeds": None, "images": None})
+    (copy / "summary.json").write_text(json.dumps(summary))
+    page = see(report(copy, pictures=0))
+    assert (
+        f"+{row['seeds']['difference']['high']:.3f}, not after correction for 2 comp" in page.text
+    )
+    assert page.row("guided − plain") is not None
+    cell = next(r for r in page.rows if r and r[0] == "guided − plain|Energy on test")[4]
+    assert cell == "no difference shown|not after correction for 2 comparisons"
+
+
+def test_a_better_gaze_with_worse_accuracy_is_said(copy):
+    here(copy)
+    said = "guided has more of its maps' energy in the region than plain"
+    assert said not in see(report(copy, pictures=0)).text
+    summary = json.loads((copy / "summary.json").read_text())
+    row = next(r for r in summary["comparisons"] if r["metric"] == "test.accuracy")
+    row |= {"verdict": "lower", "p_holm": 0.01}
+    row["seeds"]["difference"] |= {"value": -0.1, "low": -0.2, "high": -0.05}
+    (copy / "summary.json").write_text(json.dumps(summary))
+    text = see(report(copy, pictures=0)).text
+    assert f"On test, {said}" in text
+    assert "and is less accurate (−0.100)" in text
+
+
+def test_lines_of_arms_that_lie_on_each_other_differ(study_folder, page):
+    keys = [t["class"] for t in page.named("li") if "--tone" in t.get("style", "")]
+    assert keys[2:] == ["wide", "line"] * 2
+    html = (study_folder / "report.html").read_text()
+    figure = next(f for f in re.findall(r"<svg role.*?</svg>", html, re.S)
+                  if "Share of images at or below each energy" in f)  # fmt: skip
+    widths = re.findall(r"fill: none; stroke: var\(--c(\d)\);[^\"]*?stroke-width: ([\d.]+)", figure)
+    assert [(tone, float(width)) for tone, width in widths][:2] == [("5", 4.5), ("0", 1.8)]
 
 
 def test_runs_are_listed_and_linked(page):
@@ -79,7 +154,7 @@ def test_galleries_show_the_same_images_under_every_arm(study_folder, page):
     won = tables["guided"]["correct"] & ~tables["plain"]["correct"]
     assert f"Wrong under plain, right under guided {won.sum()} images" in page.text
     assert "Right under plain, wrong under guided" not in page.text
-    assert "it rose in 6 of 6 images" in page.text
+    assert "energy rose in 6 of 6 images. It changed by 0.05 or more in 6 of them" in page.text
     photos = [t for t in page.named("img") if t.get("class") != "map"]
     assert len(photos) == 2 * (2 + 2)
     assert all(t["alt"].strip() for t in page.named("img"))
@@ -108,10 +183,6 @@ def test_a_study_without_a_control_is_told_so(page):
     ],
 )
 def test_a_missing_file_is_said(copy, path, said):
-    for config in copy.glob("runs/*/config.yaml"):
-        lines = config.read_text().splitlines()
-        moved = f"  manifest: {copy / 'data' / 'manifest.parquet'}"
-        kept = [moved if line.strip().startswith("manifest:") else line for line in lines]
-        config.write_text("\n".join(kept))
+    here(copy)
     (copy / path).unlink()
     assert said in see(report(copy, pictures=1)).text

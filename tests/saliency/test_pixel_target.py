@@ -6,10 +6,10 @@ import torch
 import regard
 from regard.errors import TargetError
 from regard.saliency import METHODS, PixelTarget
-from smallnets import Segmenter, Wrapped, pictures, tiny, untouched
+from smallnets import Segmenter, Wrapped, explain, pictures, tiny, untouched
 
-# CAM reads a classifier's head, which a segmenter has not.
-READERS = [method for method in METHODS if method != "cam"]
+# CAM reads a classifier's head, and others read attention, which this segmenter has not.
+READERS = [m for m in METHODS if m != "cam" and "attention" not in METHODS[m].needs]
 each_method = pytest.mark.parametrize("method", READERS)
 LAYER = "features"
 
@@ -65,7 +65,7 @@ def test_an_empty_set_gives_a_zero_map_for_that_image_alone(method, net, images)
     mask[2] = 0
     alive = False
     for k in range(3):
-        maps = regard.explain(net, images, PixelTarget(k, mask), method, layer=LAYER)
+        maps = explain(net, images, PixelTarget(k, mask), method, layer=LAYER)
         assert bool((maps[2] == 0).all())
         alive = alive or bool(maps[[0, 1, 3]].any())
     assert alive
@@ -75,8 +75,8 @@ def test_an_empty_set_gives_a_zero_map_for_that_image_alone(method, net, images)
 def test_a_batch_of_segmentations_gives_what_single_ones_give(method, net, images):
     for where in ("predicted", (1, 2)):
         target = PixelTarget(0, where)
-        batch = regard.explain(net, images, target, method, layer=LAYER)
-        single = [regard.explain(net, image[None], target, method, layer=LAYER) for image in images]
+        batch = explain(net, images, target, method, layer=LAYER)
+        single = [explain(net, image[None], target, method, layer=LAYER) for image in images]
         torch.testing.assert_close(batch, torch.cat(single))
 
 
@@ -85,13 +85,16 @@ def test_a_segmenter_s_maps_can_be_part_of_a_loss(method, net, images):
     target = PixelTarget(1, torch.ones(4, 8, 8))
     with untouched(net, images, target.where):
         maps = sum(
-            regard.explain(
+            explain(
                 net, images, PixelTarget(k, target.where), method, layer=LAYER, create_graph=True
-            )
+            ).square()
             for k in range(3)
         )
-        gradients = torch.autograd.grad(maps.sum(), [net.features[0].weight, net.classifier.weight])
-    assert all(float(g.abs().max()) > 0 for g in gradients)
+        weights = [net.features[0].weight, net.classifier.weight]
+        gradients = torch.autograd.grad(maps.sum(), weights, allow_unused=True)
+    below, above = gradients
+    assert float(below.abs().max()) > 0
+    assert (above is not None and bool(above.any())) == METHODS[method].reaches_head
 
 
 @pytest.mark.parametrize(

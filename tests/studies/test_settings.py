@@ -8,8 +8,8 @@ from regard.evaluation.metrics import evaluate
 from regard.evaluation.table import predictions_table
 from regard.scores import scores
 from regard.studies.settings import METRICS, arm_config, read_study, recipes
-from regard.training.config import changed
-from tinyset import BASE
+from regard.training.config import changed, read_config
+from tinyset import BASE, write_config
 
 STUDY = {
     "name": "tiny",
@@ -34,10 +34,10 @@ def written(folder, *changes):
         ("baseline=plian", "did you mean plain?"),
         ("seed=[1]", "found 'seed'; did you mean seeds"),
         ("seeds=[]", "seeds"),
-        ("seeds=[1, 1]", "a seed comes twice"),
+        ("seeds=[1, 1]", "found a seed that comes twice; give each once"),
         ("metrics=[acuracy]", "unknown metric 'acuracy'; did you mean accuracy"),
         ("arms={}", "arms"),
-        ("arms={a b: {}, plain: {}}", "letters, digits, - and _ only"),
+        ("arms={a b: {}, plain: {}}", "use letters, digits, - and _"),
         ("data={sheets: {counts: {train: 4}, size: 1}}", "data.sheets.size"),
     ],
 )
@@ -73,6 +73,19 @@ def test_paths_start_from_the_studys_file(tmp_path):
     assert study.base["model"]["weights"] == str(tmp_path / "net.pt")
     bundled = read_study(written(tmp_path, "base.model.weights=bundled"))
     assert bundled.base["model"]["weights"] == "bundled"
+    none = read_study(written(tmp_path, "base.model.weights=none"))
+    assert arm_config(none, "plain", 0, None, 1).model.weights is None
+
+
+def test_a_runs_config_is_told_from_a_study(tmp_path):
+    path = write_config(tmp_path)
+    with pytest.raises(ConfigError, match="no arms") as caught:
+        read_study(path)
+    assert str(caught.value).endswith(f"; use: regard train {path}")
+    path = written(tmp_path)
+    with pytest.raises(ConfigError, match="it has arms") as caught:
+        read_config(path)
+    assert str(caught.value).endswith(f"; use: regard study {path}")
 
 
 def test_an_arms_config_is_the_base_with_what_differs(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from polars.testing import assert_frame_equal
 
 from regard.data.regions import overlap
 from regard.data.samples import Samples
@@ -21,7 +22,7 @@ from regard.evaluation.intervals import student_interval
 from regard.evaluation.paired import holm, paired_bootstrap, paired_student
 from regard.runs.checkpoints import load
 from regard.runs.files import read_json, write_json
-from regard.runs.folder import RunFolder
+from regard.runs.folder import RunFolder, locked
 from regard.runs.log import read_log
 from regard.runs.run import load_run
 from regard.studies import arm as arm_module
@@ -31,7 +32,7 @@ from regard.studies.runner import conclude, run_study
 from regard.studies.settings import arm_config, read_study
 from regard.studies.summary import compare, verdict
 from regard.training.config import changed
-from tinyset import BASE, environment, same_tensors, write_set
+from tinyset import BASE, REGARD, environment, same_tensors, write_set
 
 STUDY = {
     "name": "tiny",
@@ -147,7 +148,7 @@ def test_a_failing_arm_is_reported_and_the_others_go_on(finished):
     table = pl.read_parquet(out / "results.parquet")
     broken = table.filter(pl.col("arm") == "broken")
     assert broken["status"].to_list() == ["failed"] * 2
-    assert all(text.startswith("NumericalError: not finite: ") for text in broken["error"])
+    assert all(text.startswith("not finite: ") for text in broken["error"])
     assert summary["arms"]["broken"]["test.accuracy"]["value"] is None
     pair = next(row for row in summary["comparisons"] if row["arm"] == "broken")
     assert (pair["seeds"], pair["images"], pair["p_holm"]) == (None, None, None)
@@ -282,23 +283,98 @@ def test_nothing_is_run_when_an_arm_or_a_split_is_wrong(home, tmp_path, monkeypa
     assert not (tmp_path / "b" / "runs").exists()
 
 
+def test_guidance_without_regions_is_refused_before_any_run(tmp_path, monkeypatch):
+    write_set(tmp_path, counts=COUNTS, regions=False)
+    monkeypatch.setattr(runner, "ProcessPoolExecutor", None)
+    arms = "arms={plain: {}, guided: {guidance: {terms: [{term: energy}]}}}"
+    study = study_in(tmp_path, arms, "comparisons=null")
+    with pytest.raises(ConfigError) as caught:
+        run_study(study, tmp_path / "out", Watcher())
+    text = "study tiny, arm guided, guidance.terms: expected samples with a region in train, found"
+    assert str(caught.value).startswith(text)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("model={spec: regard:cnn9}", "arm odd, model regard:cnn9"),
+        ("model={weights: nowhere.pt}", "no such file"),
+        ("data={size: 48}", "arm odd, data.size and data.views"),
+        ("training={best: val.acuracy}", "did you mean accuracy"),
+        ("gaze={layer: featurs}", "featurs"),
+    ],
+)
+def test_what_can_be_known_of_an_arm_is_refused_before_any_run(
+    home, tmp_path, monkeypatch, change, text
+):
+    monkeypatch.setattr(runner, "ProcessPoolExecutor", None)
+    key, _, value = change.partition("=")
+    study = study_in(
+        home, f"arms={{plain: {{}}, odd: {{{key}: {value}}}}}", "comparisons=null",
+        "base.model.options.pool=flatten",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="study tiny, arm odd, ") as caught:
+        run_study(study, tmp_path / "out", Watcher())
+    assert text in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bad_file_of_the_test_split_is_refused_before_any_run(tmp_path, monkeypatch):
+    write_set(tmp_path, counts=COUNTS)
+    (tmp_path / "images/test-05.png").write_bytes(b"no image")
+    monkeypatch.setattr(runner, "ProcessPoolExecutor", None)
+    with pytest.raises(DataError, match=r"arm plain, .*test-05\.png: expected a readable image"):
+        run_study(study_in(tmp_path), tmp_path / "out", Watcher())
+
+
+def test_a_study_of_sheets_that_was_refused_may_be_mended(tmp_path, monkeypatch):
+    in_this_process(monkeypatch)
+    sheets = "data.sheets={counts: {train: 4, val: 2, test: 2}, size: [96, 96]}"
+    changes = [sheets, "arms={plain: {}}", "comparisons=[]", "seeds=[0]", "base.training.epochs=1"]
+    values = changed(STUDY, [*changes, "base.training.best=val.acuracy"])
+    del values["base"]["data"]["manifest"]
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match="did you mean accuracy"):
+        run_study(read_study(path), tmp_path / "out", Watcher())
+    assert not (tmp_path / "out" / "runs").exists()
+    path.write_text(yaml.safe_dump(changed(values, ["base.training.best=val.accuracy"])))
+    run_study(read_study(path), tmp_path / "out", Watcher())
+    assert pl.read_parquet(tmp_path / "out" / "results.parquet")["status"].to_list() == ["done"]
+    other = changed(values, ["base.training.best=val.accuracy", "data.sheets.seed=7"])
+    path.write_text(yaml.safe_dump(other))
+    with pytest.raises(RunError, match="a study that differs in data"):
+        run_study(read_study(path), tmp_path / "out", Watcher())
+
+
 def test_when_every_run_fails_there_is_an_error(home, tmp_path, monkeypatch):
     in_this_process(monkeypatch)
     arms = "arms={broken: {training: {optimiser: {name: sgd, lr: 1.0e+30, momentum: 0.0}}}}"
     study = study_in(home, arms, "baseline=broken", "comparisons=null", "seeds=[0]")
-    with pytest.raises(RunError, match="1 failed, the first with: NumericalError"):
+    with pytest.raises(RunError, match="1 failed, the first with: not finite: ") as caught:
         run_study(study, tmp_path / "out", Watcher())
+    assert str(caught.value).endswith("change the arm, and take another --out")
+    assert "NumericalError" not in str(caught.value)
 
 
-def test_an_error_is_told_as_text(home, tmp_path):
+def test_an_error_is_told_as_text(home, tmp_path, monkeypatch):
     study = study_in(home)
     config = arm_config(study, "plain", 0, None, 1)
     missing = config.model_copy(update={"data": config.data.model_copy(
         update={"manifest": "nowhere.parquet"})})  # fmt: skip
     row = attempt(missing, tmp_path / "run", ("test",), home)
     assert row["status"] == "failed"
-    assert row["error"].startswith("DataError: ")
-    assert "no such file" in row["error"]
+    assert row["error"].startswith(f"{home / 'nowhere.parquet'}: expected a manifest file, found")
+    assert row["remedy"].startswith("mend that")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(arm_module, "run_arm", full)
+    row = attempt(config, tmp_path / "run", ("test",), home)
+    assert row["error"] == "stopped by: [Errno 28] No space left on device"
+    assert row["remedy"] == "the same command tries again what failed"
 
 
 def test_sheets_are_drawn_for_a_study_that_asks_for_them(tmp_path, monkeypatch):
@@ -379,7 +455,7 @@ def test_killed_with_all_its_processes_and_continued_it_ends_the_same(finished, 
     conclude(study, out, rows)
     volatile = ("seconds", "error")
     table, expected = (pl.read_parquet(f / "results.parquet").drop(volatile) for f in (out, whole))
-    assert table.equals(expected)
+    assert_frame_equal(table, expected, check_exact=True)
     for arm in ("plain", "moved"):
         name = f"runs/{arm}-seed0/checkpoints"
         assert same_tensors(load(out / name).model, load(whole / name).model)
@@ -387,3 +463,22 @@ def test_killed_with_all_its_processes_and_continued_it_ends_the_same(finished, 
         json.loads((out / "summary.json").read_text())["comparisons"]
         == (read_json(whole / "summary.json")["comparisons"])
     )
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_no_training_outlives_its_study(home, tmp_path, how):
+    path = home / "long.yaml"
+    path.write_text(yaml.safe_dump(changed(STUDY, ["base.training.epochs=4000", "seeds=[0]"])))
+    words = [*REGARD, "study", str(path), "--out", str(tmp_path / "out")]
+    log = tmp_path / "out/runs/plain-seed0/log.jsonl"
+    with subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL) as process:
+        end = time.monotonic() + 300
+        while not (log.is_file() and '"kind": "step"' in log.read_text()):
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        process.send_signal(how)
+    with locked(tmp_path / "out/runs/plain-seed0"):  # free at once, or it fails after a moment
+        size = log.stat().st_size
+    time.sleep(0.5)
+    assert log.stat().st_size == size

@@ -69,6 +69,16 @@ def test_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     assert len(everything(first)) == 4 * 5 + 1
 
 
+def test_processes_draw_the_same_bytes_in_order(tmp_path: Path) -> None:
+    counts, small, told = {"train": 100, "test": 40}, (96, 96), []
+    first = write_sheets(tmp_path / "a", counts=counts, size=small).parent
+    second = write_sheets(
+        tmp_path / "b", counts=counts, size=small, workers=2, progress=lambda *n: told.append(n)
+    ).parent
+    assert everything(first) == everything(second)
+    assert told == [(done, 140) for done in range(1, 141)]
+
+
 def test_another_seed_gives_other_sheets(tmp_path: Path) -> None:
     first = write_sheets(tmp_path / "a", counts=FEW, size=SIZE).parent
     second = write_sheets(tmp_path / "b", counts=FEW, size=SIZE, seed=7).parent

@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from regard.data.preflight import refuse_files
 from regard.errors import ConfigError, DataError, ModelError
 from regard.training.config import changed, merged, read_config
-from regard.training.preflight import refuse_unreadable
 from regard.training.prepare import prepare
 from regard.training.train import train
 from tinyset import BASE, config_of, write_config, write_set
@@ -46,7 +46,7 @@ def test_several_bad_files_are_counted(folder):
         (folder / f"images/train-0{number}.png").write_bytes(b"x")
     text = refused(folder, kind=DataError)
     assert "train-02.png" in text
-    assert "(and 2 more bad files)" in text
+    assert "(and 2 more)" in text
 
 
 def test_files_of_test_do_not_stop_a_training(folder):
@@ -60,7 +60,7 @@ def test_too_many_pixels_are_told_from_the_header(folder):
     text = refused(folder, "data.max_pixels=1500", kind=DataError)
     assert "train-03.png: expected at most 1,500 pixels, found 64 x 32" in text
     prepared = prepare(config_of("data.max_pixels=2048"), folder)
-    refuse_unreadable(prepared.train.data.samples, 2048)
+    refuse_files(prepared.train.data.samples, 2048)
     prepared.close()
 
 
@@ -120,6 +120,29 @@ def test_a_size_that_the_net_cannot_take_is_refused(folder):
     text = refused(folder, "model.options.pool=flatten", "data.size=48")
     assert text.startswith("data.size and data.views: expected what regard:cnn2 takes")
     assert "48 x 48" in text
+    remedy = "leave data.size out for the net's own 32 x 32, or set model.options"
+    assert text.endswith(f"{remedy}.size=48 or model.options.pool=avg")
+    text = refused(folder, "model.options.pool=flatten", "data.size=[48, 64]")
+    assert text.endswith(f"{remedy}.pool=avg")
+    for change in ("model.options.size=48", "model.options.pool=avg"):
+        fitting = config_of("model.options.pool=flatten", "data.size=48", change)
+        prepare(fitting, folder).close()
+
+
+@pytest.mark.parametrize("spec", ["regard:cnn2", "timm:resnet18"])
+def test_weights_of_another_net_say_what_to_set(folder, spec):
+    text = refused(folder, f"model.spec={spec}", "model.options={}", "model.weights=bundled",
+                   kind=ModelError)  # fmt: skip
+    assert text.startswith("weights bundled: expected the model timm:tf_efficientnet_lite0")
+    assert ("set model.weights=pretrained" in text) == spec.startswith("timm")
+    assert "none or a file" in text
+
+
+@pytest.mark.parametrize("word", ["none", "null", "None", "~"])
+def test_no_weights_have_one_meaning_however_they_are_written(tmp_path, word):
+    path = write_config(tmp_path, "model.weights=bundled")
+    assert read_config(path).model.weights == "bundled"
+    assert read_config(path, [f"model.weights={word}"]).model.weights is None
 
 
 def test_several_views_need_a_net_that_takes_them(folder):
@@ -201,14 +224,14 @@ def test_changes_are_read_as_yaml_and_laid_over_the_file(tmp_path):
         ("training.optimizer.lr=1", "'optimizer'; did you mean optimiser?"),
         ("trainin.epochs=1", "'trainin'; did you mean training?"),
         ("training.epochs=many", "training.epochs"),
-        ("training.epochs=0", "greater than 0"),
+        ("training.epochs=0", "expected 1 or more, found 0"),
         ("guidance.terms=[{term: energi}]", "did you mean energy?"),
         ("guidance.terms=[{term: energy, weight: -1}]", "weight of 0 or more, found -1; give"),
         ("guidance.terms=[{term: energy, weigth: 1}]", "weigth"),
         ("gaze.scores=[enregy]", "did you mean energy"),
         ("gaze.method=gradcan", "did you mean gradcam"),
         ("training.best=accuracy", "write for example val.loss"),
-        ("model.freeze=-1", "a number of epochs is not negative"),
+        ("model.freeze=-1", "found -1 epochs; write none, backbone, or 0 or more epochs"),
     ],
 )
 def test_a_mistake_in_the_config_is_one_line_with_the_near_name(tmp_path, change, text):
@@ -227,3 +250,14 @@ def test_a_file_that_is_no_config_is_refused(tmp_path, content):
     with pytest.raises(ConfigError, match=r"config\.yaml"):
         read_config(path)
     assert "model" in BASE
+
+
+def test_it_is_noted_when_other_maps_are_measured_than_steered(folder):
+    from regard.runs.log import read_log
+
+    terms = "guidance.terms=[{term: energy, contrast: true}]"
+    for gaze, told in (("gaze.contrast=true", []), ("gaze.contrast=false", ["energy"])):
+        out = folder / f"run {gaze}"
+        train(config_of("training.epochs=1", terms, gaze), out, folder=folder)
+        notes = [record["text"] for record in read_log(out / "log.jsonl", "note")]
+        assert [text.split()[1] for text in notes if "steers" in text] == told

@@ -240,6 +240,6 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, copy):
 
 def test_training_into_an_existing_run_is_refused(copy, tiny):
     before = (copy / "log.jsonl").read_bytes()
-    with pytest.raises(RunError, match="expected a new folder, found a run"):
+    with pytest.raises(RunError, match="expected a new folder, found a finished run"):
         train(config_of(), copy, folder=tiny)
     assert (copy / "log.jsonl").read_bytes() == before

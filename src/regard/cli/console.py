@@ -20,9 +20,10 @@ from rich.text import Text
 
 from regard.runs.files import dump_json
 
-# A file or a pipe has no width of its own, and tables should not be folded there.
-console = Console(width=None if sys.stdout.isatty() else 110)
-errors = Console(stderr=True)
+# A file or a pipe has no width of its own, and nothing should be folded there.
+UNFOLDED = 100_000
+console = Console(width=None if sys.stdout.isatty() else UNFOLDED)
+errors = Console(stderr=True, width=None if sys.stderr.isatty() else UNFOLDED)
 
 
 @contextmanager
@@ -78,7 +79,9 @@ class BarView:
 
 def table(title: str, columns: list[str], rows: list[list[Any]], *, left: int = 1) -> None:
     """Print a table; the first `left` columns are text, the rest numbers."""
-    shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    # The table's own title would be folded to the table's width.
+    console.print(Text(title, style="bold"), soft_wrap=True)
+    shown = Table(box=box.SIMPLE_HEAD)
     for number, name in enumerate(columns):
         shown.add_column(Text(name), justify="left" if number < left else "right")
     for row in rows:
@@ -89,6 +92,12 @@ def table(title: str, columns: list[str], rows: list[list[Any]], *, left: int = 
 def say(text: str) -> None:
     """Print a line as it stands."""
     console.print(Text(text), soft_wrap=True)
+
+
+def plural(count: int, word: str) -> str:
+    """`1 class`, `2 classes`."""
+    ending = "es" if word.endswith("s") else "s"
+    return f"{count} {word}{'' if count == 1 else ending}"
 
 
 def print_json(value: Any) -> None:

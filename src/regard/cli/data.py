@@ -4,12 +4,14 @@ from pathlib import Path
 
 import typer
 
+from regard.cli.import_help import ImportCommand
+
 app = typer.Typer(help="Manifests: make one, check it, see what is in it.", no_args_is_help=True)
 
 EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-@app.command("import", context_settings=EXTRA)
+@app.command("import", cls=ImportCommand, context_settings=EXTRA)
 def import_(
     context: typer.Context,
     format: str = typer.Argument(help="folder, csv, pairs or voc (see: regard list importers)."),
@@ -28,6 +30,7 @@ def import_(
     """
     from regard.cli.console import say
     from regard.cli.options import importer_options
+    from regard.cli.show_data import imported
     from regard.data.splits import split as assign
     from regard.errors import DataError
     from regard.importers import IMPORTERS
@@ -42,11 +45,7 @@ def import_(
     if shares is not None or "split" not in manifest.table.columns:
         manifest = assign(manifest, shares or "70/15/15", seed)
     manifest.write(out)
-    counts = manifest.table["split"].value_counts(sort=True).rows()
-    say(
-        f"{out}: {len(manifest)} samples, {len(manifest.classes)} classes; "
-        + ", ".join(f"{name} {count}" for name, count in counts)
-    )
+    say(f"{out}: {imported(manifest)}")
     say(f"Next: regard data check {out}; regard data describe {out}")
 
 
@@ -60,10 +59,10 @@ def check(
     """Find what is wrong with a manifest.
 
     Decodes every file, looks for duplicates across splits, and writes bad_files.csv. Exit
-    code 1 if there are errors.
+    code 2 if there are errors.
     """
     from regard.cli.console import bar
-    from regard.cli.show_data import show_check
+    from regard.cli.show_data import refuse_errors, show_check
     from regard.data.checks import check as run_checks
     from regard.data.checks import write_bad_files
     from regard.data.duplicates import duplicates
@@ -77,9 +76,8 @@ def check(
         with bar("looking for duplicates") as shown:
             same = duplicates(table, progress=shown)
     path = write_bad_files(problems, out or manifest.parent / "bad_files.csv")
-    show_check(problems, same, path, as_json=as_json)
-    if any(problem.severity == "error" for problem in problems):
-        raise typer.Exit(1)
+    show_check(problems, same, manifest, path, as_json=as_json)
+    refuse_errors(problems, manifest, path)
 
 
 @app.command()
@@ -102,7 +100,7 @@ def describe(
     with bar("measuring") as shown:
         found = measure(table, progress=shown)
     folder = out or manifest.parent / f"{manifest.stem}-described"
-    show_description(found, draw(table, found, folder), as_json=as_json)
+    show_description(found, manifest, draw(table, found, folder), as_json=as_json)
 
 
 @app.command()
@@ -120,11 +118,18 @@ def sheets(
     Thorny or smooth plants, and a stamp whose colour tells the class too often.
     """
     from regard.cli.console import bar, say
+    from regard.machine import cores
     from regard.synthetic.sheets import write_sheets
 
     counts = {"train": train, "val": val, "test": test, "test_shifted": test}
     with bar("drawing sheets") as shown:
         path = write_sheets(
-            out, counts=counts, shortcut=shortcut, thorn=thorn, seed=seed, progress=shown
+            out,
+            counts=counts,
+            shortcut=shortcut,
+            thorn=thorn,
+            seed=seed,
+            workers=cores(),
+            progress=shown,
         )
     say(f"{path}: {sum(counts.values())} sheets")

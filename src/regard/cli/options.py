@@ -1,9 +1,11 @@
 """Options of an importer, from what follows on the command line."""
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from regard.docstrings import about, entries
 from regard.errors import ConfigError, near
 
 
@@ -13,11 +15,7 @@ def importer_options(importer: Callable, name: str, words: Sequence[str]) -> dic
     Raises:
         ConfigError: an option that the importer lacks, or one without its value.
     """
-    known = {
-        p.name: p
-        for p in inspect.signature(importer).parameters.values()
-        if p.kind is p.KEYWORD_ONLY and p.name != "root"
-    }
+    known = {p.name: p for p in own_parameters(importer)}
     options: dict[str, Any] = {}
     rest = list(words)
     while rest:
@@ -37,9 +35,51 @@ def importer_options(importer: Callable, name: str, words: Sequence[str]) -> dic
             options[option] = yes
             continue
         if not equals:
-            value = rest.pop(0) if rest else ""
+            value = _following(rest, option, name)
         options[option] = _typed(known[option], value, name)
     return options
+
+
+def own_parameters(importer: Callable) -> list[inspect.Parameter]:
+    """The parameters of an importer that become options of the command."""
+    parameters = inspect.signature(importer).parameters.values()
+    return [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "root"]
+
+
+def help_of(importer: Callable) -> tuple[str, list[tuple[str, str]]]:
+    """What an importer does, and a line for each of its options: the option and its meaning."""
+    told = entries(importer, "Args")
+    text = re.sub(r"`([^`]*)`", r"\1", about(importer))
+    lines = [(_usage(p), _meaning(p, told.get(p.name, ""))) for p in own_parameters(importer)]
+    return text, lines
+
+
+def _usage(parameter: inspect.Parameter) -> str:
+    if isinstance(parameter.default, bool):
+        # What is so anyway is of use as an option only to be switched off.
+        return _flag(f"no_{parameter.name}" if parameter.default else parameter.name)
+    kind = "<int>" if "int" in str(parameter.annotation) else "<str>"
+    return f"{_flag(parameter.name)} {kind}"
+
+
+def _meaning(parameter: inspect.Parameter, told: str) -> str:
+    text = re.sub(r"`([^`]*)`", r"\1", told).rstrip(".")
+    if parameter.default is True:
+        return f"Not so: {text}."
+    default = parameter.default
+    known = "" if default is None or default is False else f" [default: {default}]"
+    return f"{text[:1].upper()}{text[1:]}.{known}"
+
+
+def _following(rest: list[str], option: str, name: str) -> str:
+    if rest and not rest[0].startswith("--"):
+        return rest.pop(0)
+    raise ConfigError(
+        f"regard data import {name}, {_flag(option)}",
+        expected="a value after it",
+        found=repr(rest[0]) if rest else "nothing",
+        remedy=f"write {_flag(option)} VALUE, or {_flag(option)}=VALUE",
+    )
 
 
 def _flag(option: str) -> str:

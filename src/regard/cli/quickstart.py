@@ -18,7 +18,7 @@ def quickstart(
     """Run the main job on embedded data.
 
     Draws herbarium sheets, trains three arms over several seeds, and prints a table and the
-    path of a report. Takes about six minutes on two cores.
+    path of a report. Takes two to five minutes on two cores.
     """
     from regard.cli.console import say
     from regard.cli.show_study import run_and_show

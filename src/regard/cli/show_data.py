@@ -1,20 +1,40 @@
 """What `regard data check` and `describe` print."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from regard.cli.console import print_json, say, table
+from regard.cli.console import plural, print_json, say, table
 from regard.data.describe import Description
 from regard.data.duplicates import Duplicates
+from regard.data.manifest import Manifest
+from regard.data.measures import MISSING, UNREADABLE, region_kind
 from regard.data.problems import Problem
+from regard.errors import DataError
 
 SHOWN = 8
 
 
+def imported(manifest: Manifest) -> str:
+    """Counts of a new manifest: samples, those with a region, classes, splits."""
+    kinds = Counter(region_kind(cells, manifest) for cells in manifest.table.iter_rows(named=True))
+    without = sum(kinds[kind] for kind in ("none", MISSING))
+    some = f" ({len(manifest) - without} with a region)" if without < len(manifest) else ""
+    splits = manifest.table["split"].value_counts(sort=True).rows()
+    text = f"{plural(len(manifest), 'sample')}{some}, {plural(len(manifest.classes), 'class')}; "
+    text += ", ".join(f"{name} {count}" for name, count in splits)
+    missing = plural(kinds[MISSING], "region file") + " missing"
+    return f"{text}; {missing}" if kinds[MISSING] else text
+
+
 def show_check(
-    problems: Sequence[Problem], same: Sequence[Duplicates], path: Path, *, as_json: bool
+    problems: Sequence[Problem],
+    same: Sequence[Duplicates],
+    manifest: Path,
+    path: Path,
+    *,
+    as_json: bool,
 ) -> None:
     """Problems by kind with the first of each, and duplicates, across splits first."""
     if as_json:
@@ -28,10 +48,30 @@ def show_check(
         for (severity, kind), count in sorted(counts.items())
     ]
     if rows:
-        table("Problems", ["severity", "kind", "count", "first"], rows, left=4)
+        table(f"Problems of {manifest}", ["severity", "kind", "count", "first"], rows, left=4)
     _show_duplicates(same)
-    errors = sum(p.severity == "error" for p in problems)
-    say(f"{errors} errors, {len(problems) - errors} warnings; all of them in {path}")
+    if not problems:
+        say(f"{manifest}: no problems found")
+    elif not any(problem.severity == "error" for problem in problems):
+        say(f"{manifest}: {_counted(problems)}; {path} lists all of them")
+
+
+def refuse_errors(problems: Sequence[Problem], manifest: Path, path: Path) -> None:
+    """Raise a DataError that counts the errors, if there are any; the table has said the rest."""
+    if any(problem.severity == "error" for problem in problems):
+        raise DataError(
+            str(manifest),
+            expected="files, boxes and labels that fit",
+            found=_counted(problems),
+            remedy=f"mend or remove what {path} lists",
+        )
+
+
+def _counted(problems: Sequence[Problem]) -> str:
+    """`2 errors and 1 warning`, without what there is none of."""
+    counts = Counter(problem.severity for problem in problems)
+    kinds = ("error", "warning")
+    return " and ".join(plural(counts[kind], kind) for kind in kinds if counts[kind])
 
 
 def _where(problem: Problem) -> str:
@@ -57,12 +97,13 @@ def _show_duplicates(same: Sequence[Duplicates]) -> None:
         "Duplicates, those across splits first", ["kind", "splits", "labels", "files"], rows, left=4
     )
     crossing = f"{len(leaks)} across splits" if leaks else "none across splits"
-    say(
-        f"{len(same)} groups of duplicates, {crossing}; give them one `group` to keep them together"
-    )
+    groups = plural(len(same), "group")
+    say(f"{groups} of duplicates, {crossing}; give them one `group` to keep them together")
 
 
-def show_description(found: Description, pictures: Sequence[Path], *, as_json: bool) -> None:
+def show_description(
+    found: Description, manifest: Path, pictures: Sequence[Path], *, as_json: bool
+) -> None:
     """Counts, sizes and coverage as tables."""
     if as_json:
         print_json(found.as_dict() | {"pictures": [str(path) for path in pictures]})
@@ -80,10 +121,22 @@ def show_description(found: Description, pictures: Sequence[Path], *, as_json: b
     names = list(next(iter(quantiles.values()), {}))
     rows = [[name, *(_short(values.get(q)) for q in names)] for name, values in quantiles.items()]
     table("Sizes in pixels, and share of the image that regions cover", ["", *names], rows)
-    say("Regions: " + ", ".join(f"{kind} {count}" for kind, count in found.regions.items()))
-    say("Formats: " + ", ".join(f"{kind} {count}" for kind, count in found.formats.items()))
+    width, height = (found.sizes.get(side, {}) for side in ("width", "height"))
+    if width and all(side["min"] == side["max"] for side in (width, height)):
+        say(f"All images are {width['min']:,.0f} x {height['min']:,.0f} pixels")
+    _say_kinds("Regions", found.regions, manifest)
+    _say_kinds("Formats", found.formats | {UNREADABLE: found.unreadable}, manifest)
     for path in pictures:
         say(f"drawn: {path}")
+
+
+def _say_kinds(title: str, counts: Mapping[str, int], manifest: Path) -> None:
+    """The counts by kind; what is wrong comes last, with what to do."""
+    bad = (MISSING, UNREADABLE)
+    good = [f"{kind} {count}" for kind, count in counts.items() if kind not in bad]
+    wrong = [f"{counts[kind]} {kind}" for kind in bad if counts.get(kind)]
+    remedy = f": run regard data check {manifest}" if wrong else ""
+    say(f"{title}: " + ", ".join([*good, *wrong]) + remedy)
 
 
 def _short(value: float | None) -> str:

@@ -1,11 +1,17 @@
 """What training and evaluation show."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from regard.cli.console import BarView, console, errors, say, table, with_interval
+from regard.cli.console import BarView, console, errors, plural, say, table, with_interval
+from regard.errors import RegardError
+from regard.runs.evaluate import regions_by_split
+from regard.runs.explanations import INDEX
 from regard.runs.folder import RunFolder
 from regard.training.progress import Progress
+
+SHOWN = 12
 
 
 class TrainingView(BarView):
@@ -26,17 +32,36 @@ class TrainingView(BarView):
             values = record.get(split, {})
             kept = [k for k in ("loss", "accuracy", "energy") if k in values]
             shown.append(f"{split} " + " ".join(f"{k} {values[k]:.3f}" for k in kept))
-        self._bars.console.print(" | ".join(shown) + (" *" if record["best"] else ""))
+        text = " | ".join(shown) + (" *" if record["best"] else "")
+        self._bars.console.print(text, markup=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Print a note."""
-        errors.print(text, markup=False)
+        errors.print(text, markup=False, soft_wrap=True)
 
 
-def next_steps(folder: Path) -> None:
-    """Say what to do with a finished run."""
-    say(f"{folder}: done (* marks the best epoch so far)")
-    say(f"Next: regard evaluate {folder}; regard score {folder}; regard report {folder}")
+def next_steps(folder: Path, before: int | None = None) -> None:
+    """Say what to do with a finished run; `before` are its epochs, if it was finished already."""
+    if before is None:
+        say(f"{folder}: done (* marks the best epoch so far)")
+    else:
+        say(f"{folder}: was already finished, after {plural(before, 'epoch')}; nothing was trained")
+    try:
+        splits = regions_by_split(folder)
+    except RegardError:
+        splits = {}  # the manifest has gone; those who need it will say so
+    told = _of(list(splits))
+    steps = [f"evaluate {folder}{told}"]
+    if any(splits.values()):
+        steps.append(f"score {folder}{_of([name for name in splits if splits[name]])}")
+    steps += [f"explain {folder}{told}", f"report {folder}"]
+    say("Next: " + "; ".join(f"regard {step}" for step in steps))
+
+
+def _of(splits: list[str]) -> str:
+    """The option that names the best of some splits to look at; none for test, the default."""
+    chosen = next((name for name in ("test", "val") if name in splits), splits[0] if splits else "")
+    return f" --split {chosen}" if chosen not in ("", "test") else ""
 
 
 def show_metrics(values: dict[str, Any], files: RunFolder) -> None:
@@ -61,11 +86,9 @@ def show_metrics(values: dict[str, Any], files: RunFolder) -> None:
 def show_gaze(summary: dict[str, Any], split: str) -> None:
     """Gaze scores by method, with intervals."""
     names = list(next(iter(summary.values()))["scores"])
-    rows = [
-        [method, *(with_interval(found["scores"][n]) for n in names), f"{found['dead_maps']:.1%}"]
-        for method, found in summary.items()
-    ]
-    table(f"Gaze on {split}", ["method", *names, "dead maps"], rows)
+    rows = [[n, *(with_interval(found["scores"][n]) for found in summary.values())] for n in names]
+    rows.append(["dead maps", *(f"{found['dead_maps']:.1%}" for found in summary.values())])
+    table(f"Gaze on {split}, means and 95% intervals", ["score", *summary], rows)
     found = next(iter(summary.values()))
     area = found["mean_area"]
     if area is not None:
@@ -73,3 +96,15 @@ def show_gaze(summary: dict[str, Any], split: str) -> None:
             f"A uniform map would have energy {area:.3f} (the regions' mean area) and gain 1; "
             f"{found['with_region']} of {found['images']} images have a region."
         )
+
+
+def show_explanations(rows: Sequence[dict[str, Any]], folder: Path) -> None:
+    """The first explanations: what was predicted, and where the map is drawn."""
+    shown = [
+        [Path(row["image"]).name, f"{row['predicted']} {row['probability']:.1%}", row["overlay"]]
+        for row in rows[:SHOWN]
+    ]
+    table(f"Explanations in {folder}", ["image", "predicted", "map"], shown, left=3)
+    more = len(rows) - len(shown)
+    if more:
+        say(f"{plural(more, 'more map')}; {folder / INDEX} lists all of them")

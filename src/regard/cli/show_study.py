@@ -3,20 +3,22 @@
 from pathlib import Path
 from typing import Any
 
-from regard.cli.console import BarView, plus_minus, print_json, say, table
+from regard.cli.console import BarView, plural, plus_minus, print_json, say, table
 from regard.cli.stopping import stop
 from regard.reports import study_report
 from regard.studies.runner import run_study
 from regard.studies.settings import Study
 
+FEW_SEEDS = 3
+
 
 class StudyView(BarView):
     """A bar over the epochs of all runs, and a line a finished run."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, out: Path) -> None:
         super().__init__(study.name)
-        self._study = study
-        self.failed = 0
+        self._study, self._out = study, out
+        self.remedies: list[str] = []
 
     def sheets(self, done: int, total: int) -> None:
         """Move the bar while sheets are drawn."""
@@ -33,13 +35,16 @@ class StudyView(BarView):
 
     def finished(self, row: dict[str, Any]) -> None:
         """Print a run's accuracy on each split."""
+        run = self._out / row["run"]
         if row["status"] != "done":
-            self.failed += 1
-            self._bars.console.print(f"{row['run']}: {row['error']}", style="red", markup=False)
+            self.remedies.append(row["remedy"])
+            self._print(f"{run}: {row['error']}", "red")
             return
         shown = [f"{split} {row[f'{split}.accuracy']:.3f}" for split in self._study.splits]
-        text = f"{row['run']}: accuracy " + ", ".join(shown) + f" ({row['seconds']:.0f} s)"
-        self._bars.console.print(text, markup=False, highlight=False)
+        self._print(f"{run}: accuracy " + ", ".join(shown) + f" ({row['seconds']:.0f} s)")
+
+    def _print(self, text: str, style: str = "") -> None:
+        self._bars.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def run_and_show(
@@ -47,7 +52,7 @@ def run_and_show(
 ) -> None:
     """Run a study, print its tables and write its report."""
     try:
-        with StudyView(study) as view:
+        with StudyView(study, out) as view:
             summary = run_study(study, out, view, workers=workers)
     except KeyboardInterrupt:
         stop("stopped; the same command goes on from here", 130)
@@ -58,8 +63,9 @@ def run_and_show(
     path = study_report(out)
     if not as_json:
         say(f"Report: {path}")
-    if view.failed:
-        stop(f"{view.failed} runs failed; the same command tries them again", 1)
+    if view.remedies:
+        failed = plural(len(view.remedies), "run")
+        stop("; ".join([f"{failed} failed", *dict.fromkeys(view.remedies)]), 1)
 
 
 def show_summary(study: Study, summary: dict[str, Any]) -> None:
@@ -67,7 +73,7 @@ def show_summary(study: Study, summary: dict[str, Any]) -> None:
     names = [f"{split}.{metric}" for split in study.splits for metric in study.metrics]
     arms = summary["arms"]
     rows = [[name, *(plus_minus(arms[arm].get(name)) for arm in arms)] for name in names]
-    title = f"Mean over {len(study.seeds)} seeds and 95% interval (Student t)"
+    title = f"Mean over {plural(len(study.seeds), 'seed')} and 95% interval (Student t)"
     table(title, ["", *arms], rows)
     rows = [
         [
@@ -75,11 +81,31 @@ def show_summary(study: Study, summary: dict[str, Any]) -> None:
             f"{row['arm']} - {row['against']}",
             plus_minus(row["seeds"]["difference"]) if row["seeds"] else "–",
             "–" if row["p_holm"] is None else f"{row['p_holm']:.3g}",
-            row["verdict"],
+            row["verdict"] if row["seeds"] else "not computed",
         ]
         for row in summary["comparisons"]
     ]
     columns = ["", "difference", "over seeds", "p (Holm)", "verdict"]
     table("Differences, paired by seed, and their 95% intervals", columns, rows, left=2)
+    _say_seeds(len(study.seeds))
+    _say_dead(study, arms)
     for arm, found in summary["controls"].items():
         say(f"{arm}: the misplaced regions cover {found['overlap']:.1%} of the true ones")
+
+
+def _say_seeds(count: int) -> None:
+    """What few seeds allow to say."""
+    if count == 1:
+        say("One seed allows no interval and no test; take 3 or more (--seeds 3).")
+    elif count < FEW_SEEDS:
+        say(f"Intervals over {count} seeds are very wide; take 3 or more (--seeds 3).")
+
+
+def _say_dead(study: Study, arms: dict[str, Any]) -> None:
+    """The share of maps that are zero everywhere and have no score, where there are any."""
+    for split in study.splits:
+        shares = {arm: arms[arm].get(f"{split}.dead_maps") for arm in arms}
+        dead = {arm: found["value"] for arm, found in shares.items() if found and found["value"]}
+        if dead:
+            told = ", ".join(f"{arm} {value:.1%}" for arm, value in dead.items())
+            say(f"Dead maps on {split} (zero everywhere, in no score of the gaze): {told}")

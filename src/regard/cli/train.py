@@ -28,6 +28,7 @@ def train(
     from regard.errors import ConfigError
     from regard.training.config import read_config
     from regard.training.loop import Interrupted
+    from regard.training.train import finished
     from regard.training.train import resume as go_on
     from regard.training.train import train as start
 
@@ -39,6 +40,7 @@ def train(
             found="--set " + changes[0],
             remedy="train anew into another --out",
         )
+    before = finished(folder) if resume else None
     try:
         with TrainingView() as view:
             if resume:
@@ -47,7 +49,7 @@ def train(
                 start(read_config(config, changes), folder, folder=config.parent, watcher=view)
     except Interrupted as stopped:
         stop(f"{stopped}; go on with: regard train {folder} --resume", 130)
-    next_steps(folder)
+    next_steps(folder, before)
 
 
 def evaluate(

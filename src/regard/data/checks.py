@@ -25,7 +25,7 @@ def check(
     its numbers wrong; warnings deserve a look:
 
     - files: `missing`, `empty file`, `unreadable`, `truncated`, `too many pixels`;
-    - regions: `other size` than the image (an error if the shape differs too), `empty region`,
+    - regions: `other size` than the image (a further view may be a smaller copy), `empty region`,
       `tiny region`, `full region`, `faint region`;
     - boxes: `degenerate box`, `box outside`;
     - the table: `no label`, `no split`, `listed twice`, `rare class`, `empty split`,

@@ -23,7 +23,7 @@ from regard.errors import DataError
 COLUMNS = 6
 SIDE = 420
 # Inches: a tile's width, what lies between tiles, the lines of text above a tile and below all.
-TILE, GAP, CAPTION, LEGEND = 1.9, 0.12, 0.32, 0.4
+TILE, GAP, CAPTION, LEGEND = 1.9, 0.12, 0.46, 0.4
 CASING = [Stroke(linewidth=1.7, foreground="#00000080"), Normal()]
 KINDS = {"region": REGION, "boxes": BOX, "avoid": AVOID}
 
@@ -91,8 +91,7 @@ def _label(row: Mapping[str, Any]) -> str:
 
 def _tile(axes: Axes, manifest: Manifest, row: Mapping[str, Any]) -> set[str]:
     """Draw one sample; the kinds of marks that it has."""
-    axes.set_title(shortened(_label(row), 24), loc="center", fontsize=8, fontweight="normal",
-                   color=INK, pad=4)  # fmt: skip
+    _caption(axes, _label(row), row["image"])
     try:
         path = manifest.resolve(row["image"])
         height, width = image_size(path)
@@ -114,6 +113,19 @@ def _tile(axes: Axes, manifest: Manifest, row: Mapping[str, Any]) -> set[str]:
     axes.add_patch(Rectangle((-0.5, -0.5), size[1], size[0], fill=False, color=GRID, linewidth=1))
     axes.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))
     return marks
+
+
+def _caption(axes: Axes, label: str, image: str) -> None:
+    """The class, and below it the file's name, of which the end tells more than the start."""
+    name = Path(image).name
+    name = name if len(name) <= 30 else "…" + name[-29:]
+    above: dict[str, Any] = {
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+        "ha": "center",
+    }
+    axes.annotate(shortened(label, 26), (0.5, 1), (0, 13), fontsize=8, color=INK, **above)
+    axes.annotate(name, (0.5, 1), (0, 4), fontsize=6, color=MUTED, **above)
 
 
 def _outline(

@@ -28,7 +28,8 @@ class Description:
         sizes: quantiles of width and height in pixels, and of the pixels of an image.
         formats: samples by format of the file.
         unreadable: samples whose image has no readable header.
-        regions: samples by kind of region: `image`, `boxes`, `avoid` and `none`.
+        regions: samples by kind of region: `image`, `boxes`, `avoid` and `none`; `missing` and
+            `unreadable` are those whose region's file is.
         coverage: quantiles, by split, of the share of the image that the region covers.
         boxes: quantiles of the boxes an image.
         groups: number of groups and size of the largest, if the manifest has any.

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from regard.data.coverage import box_coverage, grey_coverage
 from regard.data.decoding import Size, decode, decode_grey, image_size
+from regard.data.fit import box_fault, size_severity
 from regard.data.manifest import VIEWS
-from regard.data.problems import Problem, Severity
+from regard.data.problems import Problem
 from regard.errors import DataError
 
 # Below this share of the image a region is likelier a slip of segmentation than a subject.
@@ -76,15 +77,13 @@ def _kind(found: str) -> str:
 
 
 def _sizes(row: int, cells: Cells, decoded: Mapping[str, Tensor], size: Size) -> Iterator[Problem]:
-    """Maps are stretched to the image's size, which is right if they have its shape."""
+    """Masks and further views of another size than the image."""
     for column, image in decoded.items():
         height, width = image.shape[-2:]
-        if (height, width) == size:
-            continue
-        same_shape = abs(height * size[1] - width * size[0]) <= max(height, width, *size)
-        detail = f"{width} x {height}, the upright image has {size[1]} x {size[0]}"
-        severity: Severity = "warning" if same_shape else "error"
-        yield Problem(row, column, cells[column], "other size", detail, severity)
+        severity = size_severity(column, (height, width), size)
+        if severity is not None:
+            detail = f"{width} x {height}, the upright image has {size[1]} x {size[0]}"
+            yield Problem(row, column, cells[column], "other size", detail, severity)
 
 
 def _region(row: int, cells: Cells, grey: Tensor) -> Iterator[Problem]:
@@ -116,23 +115,9 @@ def _extent(row: int, column: str, file: str, share: float) -> Iterator[Problem]
 def _boxes(row: int, cells: Cells, size: Size) -> Iterator[Problem]:
     boxes: Sequence[Sequence[float]] = cells.get("boxes") or ()
     for number, box in enumerate(boxes, start=1):
-        problem = _box(box, size)
+        problem = box_fault(box, size)
         if problem is not None:
             kind, what, severity = problem
             where = ", ".join(f"{value:g}" for value in box)
             detail = f"box {number} [{where}] {what} (image {size[1]} x {size[0]})"
             yield Problem(row, "boxes", cells["image"], kind, detail, severity)
-
-
-def _box(box: Sequence[float], size: Size) -> tuple[str, str, Severity] | None:
-    xmin, ymin, xmax, ymax = box
-    height, width = size
-    if xmax <= xmin or ymax <= ymin:
-        return ("degenerate box", "has no area", "error")
-    if xmin >= width or ymin >= height or xmax <= 0 or ymax <= 0:
-        return ("box outside", "lies outside the image", "error")
-    if xmin < 0 or ymin < 0 or xmax > width or ymax > height:
-        return ("box outside", "reaches beyond the image", "warning")
-    if min(xmax - xmin, ymax - ymin) <= 1:
-        return ("degenerate box", "is one pixel wide or high", "warning")
-    return None

@@ -1,6 +1,7 @@
 """What headers and regions say of each sample; files that cannot be read say nothing."""
 
 from collections.abc import Mapping
+from os.path import isfile
 from typing import Any
 
 import polars as pl
@@ -21,6 +22,9 @@ SCHEMA = {
     "boxes": pl.Int64,
 }
 NO_SPLIT = "no split"
+MISSING, UNREADABLE = "missing", "unreadable"
+# The column of each kind of region that is a file.
+FILES = {"image": "region", "avoid": "avoid"}
 
 
 def measures(
@@ -29,8 +33,9 @@ def measures(
     """One row a sample, in the manifest's order.
 
     The columns: `split`; `width`, `height` of the upright image and `format`, null if it
-    cannot be read; `region`, one of `image`, `boxes`, `avoid` and `none`; `coverage`, the
-    share of the image that the region covers; `boxes`, their number, null for no boxes.
+    cannot be read; `region`, one of `image`, `boxes`, `avoid` and `none`, or `missing` and
+    `unreadable` of a region's file; `coverage`, the share of the image that the region covers;
+    `boxes`, their number, null for no boxes.
     """
     rows = list(manifest.table.iter_rows(named=True))
     found = in_threads(lambda cells: _measure(cells, manifest, max_pixels), rows, progress)
@@ -39,42 +44,51 @@ def measures(
 
 def _measure(cells: Mapping[str, Any], manifest: Manifest, max_pixels: int) -> dict[str, Any]:
     path = manifest.resolve(cells["image"])
-    kind = _kind(cells)
     boxes = cells.get("boxes")
-    known = {
+    known: dict[str, Any] = {
         "split": cells.get("split") or NO_SPLIT,
-        "region": kind,
         "boxes": None if boxes is None else len(boxes),
     }
+    size = None
     try:
-        height, width = image_size(path)
+        height, width = size = image_size(path)
         known |= {"height": height, "width": width, "format": file_format(path)}
-        known["coverage"] = _coverage(cells, kind, (height, width), manifest, max_pixels)
     except (DataError, OSError):
         pass
-    return known
+    kind, coverage = _area(cells, size, manifest, max_pixels)
+    return known | {"region": kind, "coverage": coverage}
 
 
-def _kind(cells: Mapping[str, Any]) -> str:
+def region_kind(cells: Mapping[str, Any], manifest: Manifest) -> str:
+    """`image`, `boxes`, `avoid`, `none`; or `missing`, where a region's file is not there."""
     if cells.get("region"):
-        return "image"
-    if cells.get("boxes") is not None:
-        return "boxes"
-    return "avoid" if cells.get("avoid") else "none"
+        kind = "image"
+    elif cells.get("boxes") is not None:
+        kind = "boxes"
+    else:
+        kind = "avoid" if cells.get("avoid") else "none"
+    there = kind not in FILES or isfile(manifest.resolve(cells[FILES[kind]]))
+    return kind if there else MISSING
 
 
-def _coverage(
-    cells: Mapping[str, Any], kind: str, size: tuple[int, int], manifest: Manifest, max_pixels: int
-) -> float | None:
-    if kind == "boxes":
-        return box_coverage(cells, size)
-    if kind == "none":
-        return None
-    path = manifest.resolve(cells["region" if kind == "image" else "avoid"])
-    grey = decode_grey(path, max_pixels=max_pixels)
+def _area(
+    cells: Mapping[str, Any], size: tuple[int, int] | None, manifest: Manifest, max_pixels: int
+) -> tuple[str, float | None]:
+    """The kind of the region, and its share of the image where that is known."""
+    kind = region_kind(cells, manifest)
+    if kind == "boxes" and size is not None:
+        return kind, box_coverage(cells, size)
+    if kind not in FILES:
+        return kind, None
+    try:
+        grey = decode_grey(manifest.resolve(cells[FILES[kind]]), max_pixels=max_pixels)
+    except DataError:
+        return UNREADABLE, None
+    if size is None:
+        return kind, None
     if kind == "avoid":
-        return 1 - grey_coverage(grey, None)
-    return grey_coverage(grey, cells.get("region_threshold"))
+        return kind, 1 - grey_coverage(grey, None)
+    return kind, grey_coverage(grey, cells.get("region_threshold"))
 
 
 def file_format(path: str) -> str:

@@ -104,17 +104,33 @@ def image_sizes(description: Description, path: Path) -> Path:
     areas = (18 + 500 * counts["len"] / counts["len"].sum()).to_list()
     axes.scatter(counts["width"], counts["height"], areas, BLUE, alpha=0.55, linewidths=0)
     width, height = counts["width"][0], counts["height"][0]
-    widest, highest = (description.sizes[side]["max"] for side in ("width", "height"))
-    axes.set(xlim=(0, widest * 1.12), ylim=(0, highest * 1.12))
-    axes.plot([0, 2 * widest], [0, 2 * widest], color=MUTED, lw=0.8, ls=(0, (4, 4)), zorder=0)
-    near = 0.5 * min(widest, highest)
-    axes.annotate("square", (near, near), (-8, 8), textcoords="offset points", ha="right",
-                  fontsize=8, color=MUTED)  # fmt: skip
+    (left, right), (low, high) = (_reach(counts[side]) for side in ("width", "height"))
+    axes.set(xlim=(left, right), ylim=(low, high))
+    if left == low == 0:
+        _diagonal(axes, min(right, high))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set(xlabel="width, pixels", ylabel="height, pixels")
     share = f"{most:,} of {counts['len'].sum():,} images are {width} × {height}"
     axes.set_title(f"{counts.height:,} image sizes; {share}")
     axes.grid()
     return save(drawn, path)
+
+
+def _reach(sides: pl.Series) -> tuple[float, float]:
+    """An axis' ends: from 0, unless all sides are nearly equal, which would be one blot there."""
+    least, most = float(sides.min()), float(sides.max())  # type: ignore[arg-type]
+    if least < 0.75 * most:
+        return 0, most * 1.12
+    room = max(0.25 * (most - least), 0.02 * most)
+    return least - room, most + room
+
+
+def _diagonal(axes: Axes, end: float) -> None:
+    axes.plot([0, 2 * end], [0, 2 * end], color=MUTED, lw=0.8, ls=(0, (4, 4)), zorder=0)
+    axes.annotate("square", (0.45 * end, 0.45 * end), (-8, 8), textcoords="offset points",
+                  ha="right", fontsize=8, color=MUTED)  # fmt: skip
 
 
 def region_coverage(description: Description, path: Path) -> Path:

@@ -27,9 +27,8 @@ class Augment(Settings):
         flip_vertical: probability of an upside-down flip.
         zoom: largest relative change of scale, either way: 0.1 draws from 0.9 to 1.1.
         translate: largest shift as a share of the side, either way.
-        brightness: largest relative change, either way; and so on for
-        contrast, saturation;
-        hue: as a share of the colour circle, at most 0.5.
+        brightness, contrast, saturation: largest relative change, either way.
+        hue: largest change, either way, as a share of the colour circle.
     """
 
     rotate: float = Field(default=0.0, ge=0, le=180)
@@ -51,11 +50,13 @@ class Data(Settings):
         views: the views that the model takes; the first is the one explained.
         size: side of the square input, or (height, width), pixels. None: the backbone's own.
         fit: `stretch` to the size, `pad` to keep the aspect, or `crop` the centre.
-        interpolation: None takes the backbone's own.
+        interpolation: of resizing; None takes the backbone's own.
         mean, std: normalisation of the three channels; None takes the backbone's own.
+        augment: random changes of training images.
         split: None takes the manifest's column, or 70/15/15 when it has none; else a scheme.
         split_seed: seed of the split, the same for every arm of a study.
-        folds, fold: k-fold instead of a scheme: fold is test, the next one val.
+        folds: number of folds, 3 or more, instead of a scheme.
+        fold: the fold that is test, counted from 0; the next one is val.
         val_from_train: share of train that becomes val, for sets that come with two parts: of
             train and test, or of train and val, whose val then is the test set.
         workers: loader processes; 0 loads in the training process.
@@ -83,5 +84,5 @@ class Data(Settings):
     @model_validator(mode="after")
     def _one_way_to_split(self) -> "Data":
         if self.folds is not None and self.split is not None:
-            raise ValueError("give either folds or split")
+            raise ValueError("both folds and split; leave one of them out")
         return self

@@ -1,9 +1,10 @@
 """Work on many files at once; decoders and the disk leave the interpreter free meanwhile."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from regard.machine import cores
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -23,7 +24,7 @@ def in_threads(
         items: its arguments.
         progress: called with (items done, items in all) after each.
     """
-    workers = min(4, max(2, os.cpu_count() or 2))
+    workers = min(4, max(2, cores()))
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(items), CHUNK):
             part = items[start : start + CHUNK]

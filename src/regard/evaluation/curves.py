@@ -52,8 +52,12 @@ def precision_recall_curve(table: pl.DataFrame, positive: str) -> Curve:
     return _curve(keys, recall, precision, np.append(threshold, np.inf))
 
 
-def reliability_diagram(table: pl.DataFrame, bins: int = 15, level: float = 0.95) -> Curve:
+def reliability_diagram(
+    table: pl.DataFrame, bins: int = 15, level: float = 0.95, *, least: int = 0
+) -> Curve:
     """Accuracy against confidence, in bins of equal width of the top class's probability.
+
+    Neighbouring bins are joined until each has `least` images; 0 joins none.
 
     Keys `lower` and `upper` (the bin's edges), `confidence` and `accuracy` (means, None in
     an empty bin), `low` and `high` (Wilson's interval of the accuracy) and `count`: lists
@@ -62,6 +66,10 @@ def reliability_diagram(table: pl.DataFrame, bins: int = 15, level: float = 0.95
     guess, proba = tables.predicted(table), tables.probabilities(table)
     confidence = proba[np.arange(len(guess)), guess]
     bin_of = confidence_bins(confidence, bins)
+    edges = np.linspace(0, 1, bins + 1)
+    starts = _joined(np.bincount(bin_of, minlength=bins), least)
+    bin_of = np.searchsorted(starts, bin_of, side="right") - 1
+    edges, bins = np.append(edges[starts], 1.0), len(starts)
     count = np.bincount(bin_of, minlength=bins)
     hits = np.bincount(bin_of, weights=table["correct"].to_numpy(), minlength=bins)
     total = np.bincount(bin_of, weights=confidence, minlength=bins)
@@ -69,7 +77,6 @@ def reliability_diagram(table: pl.DataFrame, bins: int = 15, level: float = 0.95
         wilson_interval(h, c, level).as_dict()
         for h, c in zip(hits.tolist(), count.tolist(), strict=True)
     ]
-    edges = np.linspace(0, 1, bins + 1)
     return {
         "lower": edges[:-1].tolist(),
         "upper": edges[1:].tolist(),
@@ -93,6 +100,19 @@ def curves(table: pl.DataFrame) -> dict[str, Any]:
         "precision_recall": {name: precision_recall_curve(table, name) for name in names},
         "reliability": reliability_diagram(table),
     }
+
+
+def _joined(counts: NDArray[np.int64], least: int) -> NDArray[np.int64]:
+    """Number of the first bin of each group of neighbours that has `least` images together."""
+    starts, held = [0], 0
+    for number, own in enumerate(counts.tolist()):
+        if number and held >= least:
+            starts.append(number)
+            held = 0
+        held += own
+    if held < least and len(starts) > 1:
+        starts.pop()  # what is left over at the end joins the last whole group
+    return np.array(starts)
 
 
 def _one_against_rest(

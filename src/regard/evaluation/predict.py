@@ -13,8 +13,9 @@ from regard.data.transforms import Transform
 from regard.evaluation.settings import Gaze
 from regard.guidance.base import Term
 from regard.saliency.capture import evaluating
-from regard.saliency.explain import build_method, logits_of, look, resize
-from regard.scores.base import one_sign, score
+from regard.saliency.explain import build_method, look, maps_of, resize
+from regard.saliency.outputs import logits_of
+from regard.scores.base import SCORES, one_sign, score
 
 
 @dataclass(frozen=True)
@@ -95,23 +96,35 @@ def _row(
     device: torch.device,
 ) -> dict[str, Tensor]:
     row = {"index": batch.index, "labels": batch.labels}
-    if gaze is None or batch.regions is None:
+    names = () if gaze is None else scores_of(gaze, batch)
+    if gaze is None or not names:
         with torch.no_grad():
             return row | {"logits": logits_of(net(images)).float().cpu()}
-    labels, regions = batch.labels.to(device), batch.regions.to(device)
-    evidence = regions.of(labels)
+    labels = batch.labels.to(device)
     made: dict[tuple, tuple[Tensor, Tensor]] = {}
     for how in (gaze, *terms):
         if _key(how) not in made:
             made[_key(how)] = _maps(net, images, labels, how)
     logits, maps = made[_key(gaze)]
+    regions = None if batch.regions is None else batch.regions.to(device)
+    asked = images if isinstance(images, Tensor) else None
     with torch.no_grad():
-        row |= {name: score(maps, regions, name, targets=labels) for name in gaze.scores}
-        row["area"] = torch.where(evidence.present, evidence.area, torch.nan)
+        for name in names:
+            row[name] = score(maps, regions, name, net=net, images=asked, targets=labels)
         row["dead"] = maps.flatten(1).amax(1) <= 0
-    for term in terms:
-        row[f"loss.{term.title}"] = term_losses(term, made[_key(term)][1], evidence)
+        if regions is not None:
+            evidence = regions.of(labels)
+            row["area"] = torch.where(evidence.present, evidence.area, torch.nan)
+            for term in terms:
+                row[f"loss.{term.title}"] = term_losses(term, made[_key(term)][1], evidence)
     return {name: value.cpu() for name, value in row.items()} | {"logits": logits.float().cpu()}
+
+
+def scores_of(gaze: Gaze, batch: Batch) -> list[str]:
+    """The scores that can be had of a batch: some ask for regions, some for a net of one image."""
+    able = {"map", *(["region"] if batch.regions is not None else [])}
+    able |= {"model"} if len(batch.images) == 1 else set()
+    return [name for name in gaze.scores if SCORES[name].asks in able]
 
 
 def _key(how: Gaze | Term) -> tuple:
@@ -121,9 +134,9 @@ def _key(how: Gaze | Term) -> tuple:
 def _maps(
     net: nn.Module, images: Tensor | dict, labels: Tensor, how: Gaze | Term
 ) -> tuple[Tensor, Tensor]:
-    seen = look(net, images, labels, how.layer, create_graph=False, contrast=how.contrast)
-    with torch.no_grad():
-        return seen.logits.detach(), build_method(how.method).maps(seen).float()
+    method = build_method(how.method)
+    seen = look(net, images, labels, method, layer=how.layer, contrast=how.contrast)
+    return seen.logits.detach(), maps_of(method, seen).detach().float()
 
 
 @torch.no_grad()
@@ -140,14 +153,15 @@ def _gather(
     def joined(name: str) -> np.ndarray:
         return torch.cat([row[name] for row in rows]).numpy()
 
-    scored = gaze is not None and "area" in rows[0]
     count = sum(len(row["labels"]) for row in rows)
+    known = [name for name in (gaze.scores if gaze else ()) if name in rows[0]]
+    losses = [term.title for term in terms if f"loss.{term.title}" in rows[0]]
     return Predictions(
         index=joined("index"),
         labels=joined("labels"),
         logits=joined("logits"),
-        gaze={name: joined(name) for name in gaze.scores} if scored and gaze else {},
-        area=joined("area") if scored else np.full(count, np.nan),
-        dead=joined("dead") if scored else np.zeros(count, dtype=bool),
-        terms={term.title: joined(f"loss.{term.title}") for term in terms} if scored else {},
+        gaze={name: joined(name) for name in known},
+        area=joined("area") if "area" in rows[0] else np.full(count, np.nan),
+        dead=joined("dead") if known else np.zeros(count, dtype=bool),
+        terms={title: joined(f"loss.{title}") for title in losses},
     )

@@ -12,10 +12,10 @@ class Gaze(Settings):
     """Which maps are scored against the regions after every epoch, and how.
 
     Attributes:
-        method: makes the maps, of the label's class.
+        method: makes the maps, of the label's class; see `regard list methods`.
         layer: None (found) or a dotted name.
         contrast: of the label's logit less the mean of all logits, see `regard.explain`.
-        scores: names of `regard.scores.scores()`.
+        scores: of the maps, see `regard list scores`.
         train_sample: at most this many train images are scored after each epoch.
     """
 

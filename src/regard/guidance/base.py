@@ -43,7 +43,7 @@ class Term(ABC):
             raise ConfigError(
                 f"term {self.title}",
                 expected="a finite weight of 0 or more",
-                found=str(self.weight),
+                found=f"{self.weight:g}",
                 remedy="give a positive weight",
             )
         if not METHODS[self.method].differentiable:

@@ -1,6 +1,7 @@
 """One forward pass of a batch for the logits and all terms on maps."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -10,10 +11,12 @@ from torch import Tensor, nn
 from regard.data.regions import Evidence, Regions, as_regions
 from regard.errors import ConfigError, DataError
 from regard.guidance.base import Term
-from regard.saliency.base import Seen
-from regard.saliency.capture import Images, watch
-from regard.saliency.explain import build_method, logits_of, resize
+from regard.saliency.base import Method
+from regard.saliency.capture import Images, copied, undisturbed
+from regard.saliency.explain import build_method, maps_of, resize
 from regard.saliency.layers import find_layer, require_map
+from regard.saliency.observe import Request, observe
+from regard.saliency.seen import Seen
 from regard.saliency.targets import resolve
 from regard.scores.base import one_sign
 
@@ -79,23 +82,32 @@ def guided_forward(
     """
     _refuse_doubles(terms)
     graph = torch.is_grad_enabled()
-    layers = {term: find_layer(net, images, term.layer) for term in terms}
-    watched = {layer.name: layer.module for layer in layers.values()}
-    with torch.set_grad_enabled(graph), watch(watched, cut=not graph) as outputs:
-        logits = logits_of(net(images))
+    methods = {term: build_method(term.method) for term in terms}
+    layers = {t: find_layer(net, images, t.layer) for t, m in methods.items() if "layer" in m.reads}
+    request = Request(
+        layers={layer.name: layer.module for layer in layers.values()},
+        pixels=any("pixels" in method.needs for method in methods.values()),
+        attention=any("attention" in method.needs for method in methods.values()),
+        graph=bool(terms),
+    )
+    again = any(method.extra_forwards for method in methods.values())
+    given = copied(images) if again else images
+    observed = observe(net, given, request, view=None, create_graph=graph)
     if not terms:
-        return GuidedOutput(logits)
-    target = resolve(targets, logits)
+        return GuidedOutput(observed.logits)
+    target = resolve(targets, observed.logits)
     # Without gradients the graph begins at a layer nevertheless; a copy made here has none.
-    output = GuidedOutput(logits if graph else logits.clone())
-    evidence = _matching(regions, logits).of(targets.to(logits.device))
-    made: dict[tuple[str, str, bool], Tensor] = {}
-    for term, layer in layers.items():
-        key = (term.method, layer.name, term.contrast)
+    output = GuidedOutput(observed.logits if graph else observed.logits.clone())
+    evidence = _matching(regions, output.logits).of(targets.to(output.logits.device))
+    made: dict[tuple[str, str | None, bool], Tensor] = {}
+    for term, method in methods.items():
+        layer = layers.get(term)
+        key = (term.method, layer and layer.name, term.contrast)
         if key not in made:
-            activations = require_map(net, images, layer, outputs.get(layer.name))
-            seen = Seen(net, images, logits, target, activations, graph, term.contrast)
-            made[key] = _maps(term.method, seen)
+            if layer is not None:
+                require_map(net, images, layer, observed.outputs.get(layer.name))
+            seen = Seen(net, images, observed, target, layer, None, graph, term.contrast)
+            made[key] = _maps(method, seen)
         _add(output, term, made[key], evidence)
     return output
 
@@ -112,9 +124,11 @@ def _matching(regions: Regions | Tensor, logits: Tensor) -> Regions:
     return regions.to(logits.device)
 
 
-def _maps(method: str, seen: Seen) -> Tensor:
-    with torch.autocast(seen.activations.device.type, enabled=False):
-        maps = build_method(method).maps(seen)
+def _maps(method: Method, seen: Seen) -> Tensor:
+    # Other passes of a method leave batch norm statistics and the random state as they are.
+    frozen = undisturbed(seen.net) if method.extra_forwards else nullcontext()
+    with frozen, torch.autocast(seen.logits.device.type, enabled=False):
+        maps = maps_of(method, seen)
         return maps.to(torch.promote_types(maps.dtype, torch.float32))
 
 

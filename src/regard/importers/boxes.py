@@ -31,9 +31,9 @@ class Corners:
         absent = [name for name in names if name not in known]
         if len(names) != 4 or absent:
             raise DataError(
-                where,
+                f"{where}, --boxes",
                 expected="four columns of boxes, as in xmin,ymin,xmax,ymax",
-                found=f"boxes={text!r} and columns " + ", ".join(known[:12]),
+                found=f"{text!r} and columns " + ", ".join(known[:12]),
                 remedy=near(absent[0], known) if absent else "name four columns",
             )
         return Corners(names, inclusive, one_based)

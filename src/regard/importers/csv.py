@@ -15,6 +15,8 @@ from regard.importers.registry import IMPORTERS
 from regard.importers.template import Template
 
 Row = dict[str, Any]
+# What a sample may do without.
+AREAS = ("region", "avoid", "ignore")
 
 
 @IMPORTERS.register("csv")
@@ -40,29 +42,41 @@ def import_csv(
 ) -> Manifest:
     """Import a CSV, whatever its columns are called.
 
-    Where an option names a column, a template does as well: text with columns in braces,
-    as in `{split}/{wnid}/{image}`, and `{stem}`, the image's file name without its suffix.
-    An option that is not given takes the column of its own name, if the CSV has one.
+    Where an option takes a column, a template does as well: text with names in braces, which
+    are filled in for each row. `{name}` is what the row has in the column `name`, and `{stem}`
+    is the image's file name without folder and suffix: `masks/{stem}.png` for `photos/a.jpg` is
+    `masks/a.png`. An option that is not given takes the column of its own name, if the CSV
+    has one.
 
     Rows of one image become one sample: boxes are gathered, differing labels go to `labels`.
+
+    A region (or area to avoid or ignore) whose path comes from a template and where no file is
+    found is left out for that sample; one that a column names stays, and the checks report it.
 
     Args:
         src: the CSV.
         root: the folder in which the manifest will be written.
-        image: the image's path, from `images` on.
+        image: column or template of the image's path, from the folder `images` on.
         images: the folder that image paths start from, itself from the CSV's folder on.
-        label, split, group: columns or templates.
-        segmented, mask, region, avoid, ignore: paths from the CSV's folder on.
-        region_threshold: the region is where its image is brighter than this, 0 to 255;
-            None takes the grey level as a weight.
-        boxes: four columns, `xmin,ymin,xmax,ymax`, in pixels of the upright image.
+        label: column or template of the class.
+        split: column or template of the split: train, val or test.
+        group: column or template of what stays together, such as a patient.
+        segmented: column or template of a second view, the subject on black; like all paths
+            below from the CSV's folder on.
+        mask: column or template of a label image for segmentation.
+        region: column or template of a grey image that is bright where the evidence is.
+        region_threshold: the region is where its image is brighter than this, 0 to 255; left
+            out, the grey level is a weight.
+        avoid: column or template of a grey image that is bright where not to look.
+        ignore: column or template of a grey image that is bright where nothing counts.
+        boxes: four columns, such as xmin,ymin,xmax,ymax, in pixels of the upright image.
         inclusive: xmax and ymax are the last pixel inside, not the edge behind it.
         one_based: the first pixel is called 1, not 0.
-        box_label: the class of the row's box.
+        box_label: column or template of the class of the row's box.
 
     Raises:
         DataError: no such file, not a CSV, no such column, a box that is not four numbers,
-            rows of one image that contradict each other, no image where the paths say.
+            rows of one image that contradict each other, no file where the paths say.
 
     Example:
         `import_csv(Path("skin/labels.csv"), root=Path("skin"), images="images",
@@ -76,9 +90,15 @@ def import_csv(
     columns = _templates(given, table, str(src))
     rows = _rows(table, columns, src, src.parent / images)
     _refuse_absent(rows, src)
+    for key in ("segmented", "mask", *AREAS):
+        _refuse_none(rows, key, src)
+    for key in AREAS:
+        if key in columns and columns[key].computed:
+            _leave_out_absent(rows, key)
     if boxes is not None:
         corners = Corners.parse(boxes, inclusive, one_based, table.columns, str(src))
-        named = Template(box_label, table.columns, str(src)) if box_label else None
+        where = f"{src}, --box-label"
+        named = Template(box_label, table.columns, where) if box_label else None
         for number, cells in enumerate(table.iter_rows(named=True)):
             rows[number]["box"] = corners.box(cells, f"{src}, row {number + 1}")
             rows[number]["box_label"] = named.fill(cells) if named else None
@@ -110,7 +130,11 @@ def _templates(
 ) -> dict[str, Template]:
     """A template for each option that was given, or whose name is a column."""
     named = {key: text or (key if key in table.columns else None) for key, text in given.items()}
-    return {key: Template(text, table.columns, where) for key, text in named.items() if text}
+    return {
+        key: Template(text, table.columns, f"{where}, --{key}")
+        for key, text in named.items()
+        if text
+    }
 
 
 def _rows(
@@ -143,5 +167,23 @@ def _refuse_absent(rows: Iterable[Row], src: Path) -> None:
             str(src),
             expected="images where the paths say",
             found=f"none of {len(paths)}, the first being {paths[0]}",
-            remedy="set `images` to the folder that they start from, or `image` to a template",
+            remedy="set --images to the folder that they start from, or --image to a template",
         )
+
+
+def _refuse_none(rows: Iterable[Row], key: str, src: Path) -> None:
+    """Some that are missing are for the checks or have none; none at all is a wrong option."""
+    paths = [row[key] for row in rows if row.get(key)]
+    if paths and not any(path.is_file() for path in paths):
+        raise DataError(
+            f"{src}, --{key}",
+            expected="files where the paths say",
+            found=f"none of {len(paths)}, the first being {paths[0]}",
+            remedy=f"correct the column or template; paths start from {src.parent}",
+        )
+
+
+def _leave_out_absent(rows: Iterable[Row], key: str) -> None:
+    for row in rows:
+        if row.get(key) and not row[key].is_file():
+            row[key] = None

@@ -31,11 +31,13 @@ def import_pairs(
     Args:
         src: the folder that holds both folders.
         root: the folder in which the manifest will be written.
-        raw, segmented: the folders of photos and of segmented copies, from `src` on.
-        labels: a CSV of labels, from `src` on; None takes the folders inside `raw` as
-            classes, if there are any.
-        image, label: its columns, or templates (see the importer `csv`).
-        region_threshold: grey level, 0 to 255.
+        raw: the folder of photos, from `src` on.
+        segmented: the folder of segmented copies, from `src` on.
+        labels: a CSV of labels, from `src` on; left out, the folders inside `raw` are classes,
+            if there are any.
+        image: its column of the image's path, or a template: text with columns in braces.
+        label: its column of the class, or a template.
+        region_threshold: the region is where the copy is brighter than this, 0 to 255.
 
     Raises:
         DataError: a folder is missing or empty, two files share a name, a photo has no

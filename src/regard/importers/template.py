@@ -12,13 +12,17 @@ FIELD = re.compile(r"\{([^{}]+)\}")
 class Template:
     """A column's name, or a text with columns and `{stem}` in braces.
 
+    Attributes:
+        computed: whether it is a text with braces.
+
     >>> Template("{split}/{image}", ["split", "image"], "t.csv").fill(
     ...     {"split": "val", "image": "1.png"})
     'val/1.png'
     """
 
     def __init__(self, text: str, columns: Sequence[str], where: str) -> None:
-        self.text = text if "{" in text else "{" + text + "}"
+        self.computed = "{" in text
+        self.text = text if self.computed else "{" + text + "}"
         for name in FIELD.findall(self.text):
             if name not in columns and name != "stem":
                 raise DataError(

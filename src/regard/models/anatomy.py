@@ -1,29 +1,17 @@
-"""What a net is made of, read off a trace of one forward pass: the last spatial layer."""
+"""What a net is made of, read off a trace of one forward pass: the last layer with positions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
 from regard.errors import ModelError, near
+from regard.models.layout import Layout, Visit, layout_of
 
 # Layers that only pass on what they get: the one before them is meant.
 PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One module's output in a forward pass, in order of completion.
-
-    Attributes:
-        name: dotted name in the net.
-        module: the module itself.
-        shape: of its output tensor.
-    """
-
-    name: str
-    module: nn.Module
-    shape: tuple[int, ...]
+Placed = tuple[Visit, Layout]
+Matters = Callable[[Sequence[Placed]], list[bool]]
 
 
 @dataclass(frozen=True)
@@ -33,76 +21,102 @@ class Layer:
     Attributes:
         name: dotted name.
         module: the module.
-        grid: (h, w) of the positions in its output, None when not traced.
+        layout: how the positions of its output lie.
     """
 
     name: str
     module: nn.Module
-    grid: tuple[int, int] | None = None
+    layout: Layout
 
 
-def last_spatial(visits: Sequence[Visit]) -> Layer:
-    """The last layer whose output still has positions: (B, C, h, w) with more than one.
+def last_spatial(
+    visits: Sequence[Visit],
+    size: tuple[int, int],
+    matters: Callable[[Sequence[Placed]], list[bool]],
+) -> Layer:
+    """The last layer that has positions which the logits depend on.
 
-    Of modules that end with the same tensor (a block and the stage around it) the outermost.
+    In a net that ends with maps it is the last one with more than one position; of modules
+    that end with the same tensor (a block and the stage around it) the outermost. In a net of
+    tokens or of channels that lie last it is the last norm, or block with a norm, whose
+    patches still matter: with class-token pooling the last block's first norm.
+
+    Args:
+        visits: of a forward pass of one image.
+        size: (H, W) of the image.
+        matters: whether the logits' gradient at the patches is other than zero, for each.
 
     Raises:
-        ModelError: the net has no such layer, or mixes positions as tokens after it.
+        ModelError: the net has no such layer.
     """
-    spatial = [
-        (order, visit)
-        for order, visit in enumerate(visits)
-        if _is_map(visit) and not isinstance(visit.module, PASSING)
+    placed = [
+        (visit, layout)
+        for visit in visits
+        if visit.name and not isinstance(visit.module, PASSING)
+        for layout in [layout_of(visit, visits, size)]
+        if layout is not None
     ]
-    last = max((order for order, _ in spatial), default=-1)
-    tokens = [v for v in visits[last + 1 :] if len(v.shape) == 3 and v.shape[1] > 1]
-    if not spatial or tokens:
+    if placed and placed[-1][1].kind == "map":
+        return _layer(*placed[-1])
+    tokens = [(v, layout) for v, layout in placed if layout.kind != "map"]
+    told = dict(zip((v.name for v, _ in tokens), matters(tokens) if tokens else (), strict=True))
+    left = [(v, layout) for v, layout in tokens if told[v.name] and _is_stream(v.module)]
+    # Without norms of tokens: blocks of any make, or a head that attends to the last map.
+    left = left or [(v, layout) for v, layout in tokens if told[v.name] and _is_block(v.module)]
+    left = left or [(v, layout) for v, layout in placed if layout.kind == "map"]
+    if not left:
         raise ModelError(
             "layer",
-            expected="a net whose last layers are feature maps (B, C, h, w)",
-            found=f"tokens at {tokens[0].name!r}" if tokens else "no layer with positions",
+            expected="a net with positions: feature maps (B, C, h, w) or tokens (B, N, C)",
+            found=f"tokens at {placed[-1][0].name!r}" if placed else "no layer with positions",
             remedy="pass layer= a dotted name or a module with such an output",
         )
-    visit = spatial[-1][1]
-    if _channels_last(visit):
-        raise ModelError(
-            "layer",
-            expected="feature maps (B, C, h, w)",
-            found=f"channels last, {visit.shape}, at {visit.name!r}",
-            remedy="pass layer= a dotted name or a module with channels first",
-        )
-    return Layer(visit.name, visit.module, (visit.shape[2], visit.shape[3]))
+    return _layer(*left[-1])
 
 
-def possible_layers(visits: Sequence[Visit]) -> list[str]:
+def _layer(visit: Visit, layout: Layout) -> Layer:
+    return Layer(visit.name, visit.module, layout)
+
+
+def _is_stream(module: nn.Module) -> bool:
+    """Whether a module gives what flows through the net: a norm of tokens, or a block around one.
+
+    Queries, keys and values, too, are tokens, but no method is defined on them.
+    """
+    return any(_is_norm(part) for part in module.modules())
+
+
+def _is_block(module: nn.Module) -> bool:
+    return any(True for _ in module.children())
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return type(module).__name__.endswith(("LayerNorm", "RMSNorm")) or isinstance(
+        module, nn.LayerNorm | nn.RMSNorm
+    )
+
+
+def possible_layers(visits: Sequence[Visit], size: tuple[int, int]) -> list[str]:
     """Names of the layers that a map can be read from, last first."""
-    return [visit.name for visit in reversed(visits) if _is_map(visit)]
+    return [
+        visit.name
+        for visit in reversed(visits)
+        if visit.name and layout_of(visit, visits, size) is not None
+    ]
 
 
-def _is_map(visit: Visit) -> bool:
-    return len(visit.shape) == 4 and visit.shape[2] * visit.shape[3] > 1 and visit.name != ""
-
-
-def _channels_last(visit: Visit) -> bool:
-    """Whether a layer over the last axis made it: (B, h, w, C), as in Swin."""
-    match visit.module:
-        case nn.LayerNorm(normalized_shape=(channels,)) | nn.Linear(out_features=channels):
-            return visit.shape[3] == channels != visit.shape[1]
-    return False
-
-
-def named_layer(net: nn.Module, name: str) -> Layer:
-    """The layer of a dotted name, with or without the wrappers of DDP and torch.compile.
+def named_module(net: nn.Module, name: str) -> tuple[str, nn.Module]:
+    """The module of a dotted name, with or without the wrappers of DDP and torch.compile.
 
     Raises:
         ModelError: no such layer; names the near ones.
     """
     modules = dict(net.named_modules(remove_duplicate=False))
     if name in modules:
-        return Layer(name, modules[name])
+        return name, modules[name]
     for full, module in modules.items():
         if name and _bare(full) == _bare(name):
-            return Layer(name, module)
+            return name, module
     raise ModelError(
         "layer",
         expected=f"a layer of {type(net).__name__}",

@@ -1,12 +1,14 @@
 """Families of backbones, by the prefix of a spec, and what input each net wants."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import timm
 from torch import nn
 
 from regard.errors import ModelError, near
+from regard.models.heads import begin_small
 from regard.models.hub import offline_when_unreachable
 from regard.models.inputs import InputSpec
 from regard.models.small_cnn import SmallCNN
@@ -44,10 +46,16 @@ def build_timm(name: str, classes: int, *, pretrained: bool = False, **options: 
             found=repr(name),
             remedy=near(name.split(".")[0], timm.list_models()),
         )
-    if not pretrained:
-        return timm.create_model(name, num_classes=classes, **options)
-    with offline_when_unreachable():
-        return timm.create_model(name, pretrained=True, num_classes=classes, **options)
+    with offline_when_unreachable() if pretrained else nullcontext():
+        net = timm.create_model(name, pretrained=pretrained, num_classes=classes, **options)
+    if not pretrained or _published_classes(net) != classes:
+        begin_small(net)
+    return net
+
+
+def _published_classes(net: nn.Module) -> int | None:
+    cfg: Any = getattr(net, "pretrained_cfg", None) or {}
+    return cfg.get("num_classes")
 
 
 @FAMILIES.register("regard")
@@ -65,6 +73,6 @@ def build_own(name: str, classes: int, *, pretrained: bool = False, **options: A
             f"model regard:{name}",
             expected="weights: none or a file",
             found="pretrained",
-            remedy="this net has no published weights; leave model.weights out",
+            remedy="this net has no published weights: set model.weights=none",
         )
     return SmallCNN(classes, norm=SMALL[name], **options)

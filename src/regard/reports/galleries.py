@@ -9,7 +9,7 @@ from regard.evaluation.table import PREFIX
 from regard.reports.album import Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note
 from regard.reports.contents import RunContents, SplitContents
-from regard.reports.words import count, decimal, percent
+from regard.reports.words import count, decimal, percent, without_folders
 
 Step = Callable[[int], None]
 
@@ -42,18 +42,18 @@ def run_galleries(
             try:
                 cards.append(_card(album, rows[index], both=both))
             except (DataError, OSError) as error:
-                wrong.append(str(error))
+                wrong.append(without_folders(error))
             if progress is not None:
                 progress(1)
         if cards:
-            blocks.append(Gallery(title, f"{about} {scaled(run.method)}", cards))
+            blocks.append(Gallery(title, f"{about} {scaled(run.maps)}", cards))
         blocks += unreadable(wrong, title)
     return blocks
 
 
-def scaled(method: str) -> str:
+def scaled(maps: str) -> str:
     """How maps are to be read."""
-    return f"Maps by {method}, each over its own maximum."
+    return f"Maps by {maps}, each over its own maximum."
 
 
 def unreadable(wrong: Sequence[str], title: str) -> list[Block]:
@@ -100,14 +100,14 @@ def _mistakes(table: pl.DataFrame, pictures: int) -> tuple[str, str, list[int]]:
 def _card(album: Album, row: dict, *, both: bool) -> Card:
     label, predicted, index = row["label"], row["predicted"], row["index"]
     said = [label, predicted] if both else [label]
+    file = album.named(row["image"])
     pictures = [
-        album.picture(index, name, f"{row['image']}, map of {name}", f"map of {name}")
-        for name in said
+        album.picture(index, name, f"{file}, map of {name}", f"map of {name}") for name in said
     ]
     if not both:
-        plain = album.picture(index, None, f"{row['image']}, without a map", "image")
+        plain = album.picture(index, None, f"{file}, without a map", "image")
         pictures.insert(0, plain)
-    return Card(pictures, label, facts_of(row), row["image"])
+    return Card(pictures, label, facts_of(row), file)
 
 
 def facts_of(row: dict) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from regard.data.plotting import INK
@@ -39,7 +40,7 @@ class Marks:
 
     Attributes:
         uniform: of a map that is the same everywhere.
-        best: of the best of all maps; NaN where it is not known.
+        best: of the best of all maps; NaN where it is not known, or is that of a uniform map.
     """
 
     uniform: float
@@ -60,7 +61,10 @@ def by_image(scores: pl.DataFrame, name: str, which: str) -> Floats:
     area = torch.from_numpy(scores["area"].cast(pl.Float64).to_numpy().copy())
     inside = area.nan_to_num()[:, None, None]
     evidence = Evidence(inside, torch.ones_like(inside), ~area.isnan())
-    values = getattr(SCORES[name], which)(evidence).numpy().astype(np.float64)
+    bound = getattr(SCORES[name], which)
+    if bound is None:
+        return np.full(len(scores), np.nan)
+    values = bound(evidence).numpy().astype(np.float64)
     return np.where(np.isnan(_values(scores, name)), np.nan, values)
 
 
@@ -71,7 +75,10 @@ def marks(scores: pl.DataFrame, name: str) -> Marks | None:
     best = by_image(scores, name, "best")
     # A region with soft edges has no single area, and a ceiling that is beaten is none.
     beaten = np.nanmax((_values(scores, name) - best) * _sign(name), initial=-np.inf) > 1e-3
-    return Marks(_mean(by_image(scores, name, "uniform")), np.nan if beaten else _mean(best))
+    uniform = _mean(by_image(scores, name, "uniform"))
+    # What a map that points nowhere reaches too says nothing of a good one.
+    told = not beaten and abs(_mean(best) - uniform) > 1e-3
+    return Marks(uniform, _mean(best) if told else np.nan)
 
 
 def _sign(name: str) -> int:
@@ -93,7 +100,7 @@ def summary_of(split: SplitContents, method: str) -> Mapping[str, Any]:
     return gaze.get(method) or next(iter(gaze.values()), {})
 
 
-def gaze_table(scores: pl.DataFrame, summary: Mapping[str, Any]) -> Table:
+def gaze_table(scores: pl.DataFrame, summary: Mapping[str, Any], maps: str) -> Table:
     """Each score with its interval, what a uniform map gets, and what the best one would."""
     rows = []
     for name in score_names(scores):
@@ -117,7 +124,8 @@ def gaze_table(scores: pl.DataFrame, summary: Mapping[str, Any]) -> Table:
     return Table(
         head,
         rows,
-        "Gaze scores beside those of a uniform map (dashed) and of the best of all maps (green)",
+        f"Gaze scores of maps by {maps}, beside those of a uniform map (dashed) and of the best of "
+        "all maps (green)",
     )
 
 
@@ -135,6 +143,7 @@ def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
     with canvas() as drawn:
         axes = plot(drawn, said(name), "images")
         unit = 0 <= values.min() and values.max() <= 1
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.hist(values, bins=20, range=(0, 1) if unit else None, color=colour(0), alpha=0.35)
         _upright(axes, mean, 0, dashed=False)
         if held is not None:
@@ -143,7 +152,8 @@ def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
         axes.tick_params(labelcolor=INK)
         note = f"mean {decimal(mean)}"
         if held is not None:
-            note += f", uniform map {decimal(held.uniform)}, best map {decimal(held.best)}"
+            note += f", uniform map {decimal(held.uniform)}"
+            note += f", best map {decimal(held.best)}" if np.isfinite(held.best) else ""
         low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
         alt = f"{title(name)} of {count(values.size, 'image')}: {note}; half lie below "
         alt += f"{decimal(middle)}, and nine in ten between {decimal(low)} and {decimal(high)}"
@@ -214,9 +224,9 @@ def gaze_words(scores: pl.DataFrame, summary: Mapping[str, Any], split: str) -> 
     text = (
         f"On {split}, {percent(values['value'])} of a map's energy lies in the region "
         f"(mean over {count(values['n'], 'image')}, interval {between(values, percent)}). "
-        f"A map without preference would have {percent(held.uniform)} there, "
-        f"the best of all maps {percent(held.best)}."
+        f"A uniform map would have {percent(held.uniform)} there"
     )
+    text += f", the best of all maps {percent(held.best)}." if np.isfinite(held.best) else "."
     dead = float(scores["dead"].mean() or 0)  # type: ignore[arg-type]
     if dead:
         text += f" {percent(dead)} of the maps are zero everywhere and count for nothing."

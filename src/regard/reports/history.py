@@ -16,6 +16,17 @@ from regard.reports.words import decimal, listed, real, title
 _FIRST = ("loss", "cross_entropy")
 _THEN = ("accuracy", "balanced_accuracy", "f1")
 Curve = tuple[list[int], list[float]]
+# How lines are drawn, by their shape in a legend; lines that meet are all seen.
+LOOKS: dict[str, dict[str, Any]] = {
+    "line": {"linewidth": 1.8, "linestyle": "-"},
+    "dashed": {"linewidth": 1.8, "linestyle": (0, (4, 2))},
+    "dotted": {"linewidth": 2.2, "linestyle": (0, (1, 1.4))},
+    "wide": {"linewidth": 4.5, "linestyle": "-", "alpha": 0.6},
+    "thin": {"linewidth": 0.8, "linestyle": "-", "alpha": 0.45},
+}
+# The least that an axis of shares spans: noise of a few images does not fill the figure.
+_LEAST_SPAN = 0.25
+_UNBOUNDED = ("loss", "cross_entropy", "energy_gain")
 
 
 def learning_curves(run: RunContents) -> Drawings | None:
@@ -57,9 +68,10 @@ def _of_run(run: RunContents, name: str) -> Drawing:
         said = []
         for tone, split in enumerate(("train", "val")):
             x, y = curve(run.epochs, split, name)
-            line(axes, x, y, tone, dashed=split == "train")
+            line(axes, x, y, tone, "dashed" if split == "train" else "line")
             if y:
                 said.append(f"{split} from {decimal(y[0])} to {decimal(y[-1])}")
+        calm(axes, name)
         what = f"{title(name)} over {len(run.epochs)} epochs: {listed(said)}"
         return Drawing(inline(drawn, what), title(name), best_value(run, name))
 
@@ -77,22 +89,29 @@ def line(
     x: Sequence[float],
     y: Sequence[float],
     tone: int,
-    *,
-    dashed: bool = False,
-    thin: bool = False,
+    shape: str = "line",
 ) -> None:
-    """A series; with few points, or one alone, each is a dot too."""
+    """A series in one of `LOOKS`; with few points, or one alone, each is a dot too."""
     axes.plot(
         x,
         y,
         color=colour(tone),
-        linewidth=0.8 if thin else 1.8,
-        alpha=0.45 if thin else 1,
-        linestyle=(0, (4, 2)) if dashed else "-",
-        marker="o" if len(x) == 1 or (len(x) <= 12 and not thin) else "",
-        markersize=4,
+        **LOOKS[shape],
+        marker="o" if len(x) == 1 or (len(x) <= 12 and shape != "thin") else "",
+        markersize=6.5 if shape == "wide" else 4,
         markeredgewidth=0,
     )
+
+
+def calm(axes: Axes, name: str) -> None:
+    """Keep an axis of shares from being drawn so large that noise looks like a change."""
+    low, high = axes.dataLim.intervaly
+    if name.startswith("loss.") or name in _UNBOUNDED or not 0 <= low <= high <= 1:
+        return
+    span = max(_LEAST_SPAN, 1.1 * (high - low))
+    start = min(max(0.0, (low + high - span) / 2), 1 - min(span, 1))
+    room = 0.02 * span  # for dots at the very edge
+    axes.set_ylim(max(start, 0) - room, min(start + span, 1) + room)
 
 
 def whole_epochs(axes: Axes) -> None:

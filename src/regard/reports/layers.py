@@ -3,19 +3,14 @@
 import base64
 import io
 
-import contourpy
-import matplotlib
 import numpy as np
 from matplotlib.path import Path
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-_LEVELS = 64
-# Of a region in more pieces the largest are outlined.
-_MOST_LINES = 120
-# Inferno without its black, which hides what is under it, and its pale end, lost on paper.
-_FROM, _TO = 0.25, 0.86
+from regard.data.heat import LEVELS, heat_colours, heat_levels
+from regard.data.outlines import outlines
 
 
 def photo(image: Tensor, limit: int) -> str:
@@ -35,29 +30,19 @@ def heat(map_: Tensor) -> str:
 
     An image of a palette, 64 levels with alpha each, is a tenth of one in full colour.
     """
-    peak = float(map_.max())
-    levels = (map_ / peak if peak > 0 else map_).clamp(0, 1) * (_LEVELS - 1)
-    picture = Image.fromarray(levels.round().byte().numpy(), mode=None)
-    picture = picture.convert("L").copy()
-    paletted = Image.frombytes("P", picture.size, picture.tobytes())
-    colours = _colours()
-    paletted.putpalette(colours[:, :3].tobytes())
+    levels = heat_levels(map_)
+    picture = Image.frombytes("P", levels.shape[::-1], levels.tobytes())
+    colours = heat_colours()
+    picture.putpalette(colours[:, :3].tobytes())
     transparency = colours[:, 3].tobytes()
-    return _address(_saved(paletted, "PNG", optimize=True, transparency=transparency), "png")
+    return _address(_saved(picture, "PNG", optimize=True, transparency=transparency), "png")
 
 
 def scale_css() -> str:
     """The colours of the maps as a CSS gradient, for a legend."""
-    stops = [f"rgb({r} {g} {b} / {a / 255:.2f})" for r, g, b, a in _colours()[:: _LEVELS // 8]]
+    shown = heat_colours()[:: LEVELS // 8]
+    stops = [f"rgb({r} {g} {b} / {a / 255:.2f})" for r, g, b, a in shown]
     return f"linear-gradient(to right, {', '.join(stops)})"
-
-
-def _colours() -> NDArray[np.uint8]:
-    """The palette, (levels, 4)."""
-    place = np.linspace(0, 1, _LEVELS)
-    colours = matplotlib.colormaps["inferno"](_FROM + (_TO - _FROM) * place)
-    colours[:, 3] = np.clip(1.2 * place, 0, 0.92)
-    return (colours * 255).round().astype(np.uint8)
 
 
 def outline(region: Tensor, limit: int = 5_000) -> str:
@@ -66,13 +51,7 @@ def outline(region: Tensor, limit: int = 5_000) -> str:
     Points that hardly matter are left out, and more of them until at most about `limit`
     characters are left: a region of specks could be longer than its photo.
     """
-    height, width = region.shape
-    mask = np.pad(region.numpy().astype(np.float64), 1)
-    # Pixel centres are at halves, and the frame of nothing closes outlines along the edge.
-    y, x = (np.arange(side) - 0.5 for side in mask.shape)
-    x, y = x.clip(0, width), y.clip(0, height)
-    lines = [np.asarray(line) for line in contourpy.contour_generator(x, y, mask).lines(0.5)]
-    lines = sorted(lines, key=len, reverse=True)[:_MOST_LINES]
+    lines = outlines(region)
     for tolerance in (0.2, 0.5, 1.0, 2.0):
         path = "".join(_path(line, tolerance) for line in lines)
         if len(path) <= limit:

@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from regard.reports.blocks import Page
+from regard.reports.glossary import Glossary
 from regard.reports.layers import scale_css
 from regard.runs.files import write_atomically
 
@@ -23,10 +24,13 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    glossary = Glossary()
+    environment.filters["linked"] = glossary.linked
     script = _own_file("page.js")
     digest = hashlib.sha256(script.encode()).digest()
     return environment.get_template("page.html.j2").render(
         page=page,
+        glossary=glossary,
         css=Markup(_own_file("page.css")),
         script=Markup(script),
         script_hash=Markup(base64.b64encode(digest).decode()),

@@ -36,6 +36,7 @@ from regard.reports.words import (
 _LARGEST_MATRIX = 16
 _MOST_CURVES = 30
 _MOST_NAMED = 6
+_IN_A_BIN = 20
 Intervals = Mapping[str, Any]
 
 
@@ -153,8 +154,22 @@ def _precision_recall(
         axes = _unit(plot(drawn, "recall", "precision"))
         for tone, name in enumerate(names):
             found = precision_recall_curve(table, name)
-            _thin(axes, found["recall"], found["precision"], tone, len(names))
+            _thin(axes, *_steps(found), tone, len(names), steps=True)
         return _area(drawn, "Precision–recall", names, numbers.get("average_precision", {}))
+
+
+def _steps(curve: Mapping[str, Any]) -> tuple[list[float], list[float]]:
+    """Recall and precision, rising from 0: each precision holds back to the recall before.
+
+    The area under these steps is the average precision. Of points of the same recall the one
+    with the fewest false alarms counts, and those without any hit have no place.
+    """
+    best: dict[float, float] = {}
+    for recall, precision in zip(curve["recall"], curve["precision"], strict=True):
+        if recall > 0:
+            best[recall] = max(precision, best.get(recall, 0))
+    recalls = sorted(best)
+    return [0.0, *recalls], [best[recall] for recall in [*recalls[:1], *recalls]]
 
 
 def _area(drawn: Figure, what: str, names: Sequence[str], area: Intervals) -> Drawing:
@@ -164,12 +179,21 @@ def _area(drawn: Figure, what: str, names: Sequence[str], area: Intervals) -> Dr
     return Drawing(inline(drawn, alt), f"{what}, {of}" if len(names) == 1 else what, note)
 
 
-def _thin(axes: Axes, x: Sequence[float], y: Sequence[float], tone: int, many: int) -> None:
+def _thin(
+    axes: Axes,
+    x: Sequence[float],
+    y: Sequence[float],
+    tone: int,
+    many: int,
+    *,
+    steps: bool = False,
+) -> None:
     named = many <= _MOST_NAMED
     axes.plot(
         x,
         y,
         color=colour(tone if named else 0),
+        drawstyle="steps-pre" if steps else "default",
         linewidth=1.8 if named else 0.8,
         alpha=1 if named else 0.4,
     )
@@ -184,7 +208,9 @@ def _unit(axes: Axes) -> Axes:
 
 
 def _calibration(table: pl.DataFrame, numbers: Mapping[str, Any]) -> Drawing:
-    found = reliability_diagram(table)
+    # A dot of few images lies anywhere; of a small table every dot is a quarter at least.
+    least = max(1, min(_IN_A_BIN, len(table) // 4))
+    found = reliability_diagram(table, least=least)
     used = [i for i, n in enumerate(found["count"]) if n]
     x, y, low, high, n = (
         np.array([found[key][i] for i in used], dtype=float)
@@ -199,6 +225,7 @@ def _calibration(table: pl.DataFrame, numbers: Mapping[str, Any]) -> Drawing:
         error = numbers.get("ece", {})
         note = f"error {decimal(error.get('value'))}, interval {between(error)}"
         alt = f"Accuracy against confidence in {len(used)} bins; calibration {note}"
+        note += f"; a dot is of {count(least, 'image')} or more"
         return Drawing(inline(drawn, alt), "Calibration", note)
 
 

@@ -112,7 +112,10 @@ def _gaze(run: RunContents, split: SplitContents) -> list[Block]:
     if not any(scores[name].is_finite().any() for name in names):
         text = f"No map of {split.name} could be scored: there is no region, or every map is zero."
         return [Heading("Gaze"), Note(text)]
-    blocks: list[Block] = [Heading("Gaze"), gaze_table(scores, summary_of(split, run.method))]
+    blocks: list[Block] = [
+        Heading("Gaze"),
+        gaze_table(scores, summary_of(split, run.method), run.maps),
+    ]
     blocks.append(distributions(scores))
     if "energy" in names:
         blocks += against_correctness(scores)

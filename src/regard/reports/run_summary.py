@@ -1,12 +1,13 @@
 """A run in a few sentences and numbers, made from its files."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from regard.reports.blocks import Fact, Facts
 from regard.reports.contents import RunContents, SplitContents
 from regard.reports.gaze import gaze_words, marks, summary_of
-from regard.reports.words import between, count, decimal, listed, percent, real, times
+from regard.reports.words import between, count, listed, percent, real
 
 
 def run_facts(run: RunContents) -> Facts:
@@ -46,8 +47,13 @@ def run_words(run: RunContents) -> list[str]:
 def _model(run: RunContents) -> str:
     model, classes = run.config["model"], run.classes
     weights = model.get("weights")
-    start = {None: "from random weights", "pretrained": "from pretrained weights"}
-    text = f"The model is {model.get('spec')}, trained {start.get(weights, f'from {weights}')} "
+    start = {
+        None: "from random weights",
+        "pretrained": "from the hub's pretrained weights",
+        "bundled": "from the bundled ImageNet weights",
+    }
+    known = start.get(weights, f"from the weights in {Path(str(weights)).name}")
+    text = f"The model is {model.get('spec')}, trained {known} "
     text += f"to tell {count(len(classes), 'class', 'classes')} apart ({listed(classes)})."
     return f"{text} {_guidance(run)}"
 
@@ -57,11 +63,18 @@ def _guidance(run: RunContents) -> str:
     terms = guidance.get("terms") or []
     if not terms:
         return "It was trained on labels alone, without guidance."
-    named = [f"{t.get('term')} (weight {decimal(t.get('weight', 1), 2)})" for t in terms]
-    text = f"Its gaze was guided by {listed(named)}"
+    text = f"Its gaze was guided by {listed([_term(term) for term in terms])}"
     if guidance.get("regions") == "misplaced":
         return f"{text}, with regions moved to the wrong place: it is a control."
     return f"{text}, with each sample's own region."
+
+
+def _term(term: Mapping[str, Any]) -> str:
+    """`energy on the contrast map, weight 1`."""
+    method = term.get("method", "gradcam")
+    which = "contrast map" if term.get("contrast") else "map"
+    by = "" if method == "gradcam" else f" by {method}"
+    return f"{term.get('term')} on the {which}{by}, weight {float(term.get('weight', 1)):g}"
 
 
 def _training(run: RunContents) -> str:
@@ -108,13 +121,16 @@ def _against_the_commonest(numbers: Mapping[str, Any]) -> str:
 
 def _readings(run: RunContents) -> str:
     if not run.readings:
-        return "It is not on record how often a split was read (metrics/readings.jsonl)."
+        return "It is not on record how often a split was evaluated (metrics/readings.jsonl)."
     number = run.read("test")
     if number == 0:
-        return "The test split has never been read."
-    text = f"The test split has been read {times(number)}"
+        return "The test split has never been evaluated."
     if number == 1:
-        return f"{text}."
+        return "The test split was evaluated once."
     used = {r.get("checkpoint") for r in run.readings if r.get("split") == "test"}
-    text += f", with {count(len(used), 'checkpoint')}"
-    return f"{text}; choices made after the first reading make its numbers too good."
+    if len(used) == 1:
+        return f"The test split was evaluated {number} times, of one checkpoint."
+    return (
+        f"The test split was evaluated {number} times, of {len(used)} checkpoints; to choose among "
+        "them by its numbers would make these too good."
+    )

@@ -10,7 +10,7 @@ from regard.data.source import open_manifest, splits_of
 from regard.errors import RegardError
 from regard.reports.blocks import Block, Cell, Note, Section, Table, Text
 from regard.reports.contents import RunContents
-from regard.reports.words import count, listed, percent
+from regard.reports.words import count, listed, percent, without_folders
 
 
 def samples_section(run: RunContents) -> Section:
@@ -18,7 +18,8 @@ def samples_section(run: RunContents) -> Section:
     try:
         manifest = open_manifest(Data.model_validate(run.config["data"]), run.folder)
     except (RegardError, OSError, ValueError, KeyError) as error:
-        text = f"The counts of samples are left out, as the manifest cannot be read: {error}"
+        text = "The counts of samples are left out, as the manifest cannot be read: "
+        text += without_folders(error)
         return Section("data", "Data", [Note(text)])
     table = manifest.table
     if "label" not in table.columns:
@@ -35,7 +36,9 @@ def _words(manifest: Manifest, splits: Sequence[str]) -> list[str]:
     says = pl.any_horizontal([pl.col(c).is_not_null() for c in kinds]) if kinds else pl.lit(False)
     having = table.filter(says).height
     text = f"{count(len(table), 'sample')}: {listed(parts)}. "
-    text += f"{percent(having / max(len(table), 1))} of them say where the evidence is."
+    share = percent(having / max(len(table), 1))
+    parts = {0: "None of them has a region.", len(table): "All of them have a region."}
+    text += parts.get(having, f"{share} of them have a region.")
     if "avoid" in table.columns and table["avoid"].null_count() < len(table):
         text += " Some also say where it is not."
     return [text]

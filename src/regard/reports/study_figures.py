@@ -12,9 +12,9 @@ from regard.data.plotting import INK, MUTED, shortened
 from regard.reports.blocks import Cell, Drawing, Drawings, Key, Table
 from regard.reports.drawing import canvas, colour, inline, plot
 from regard.reports.gaze import marks
-from regard.reports.history import Curve, curve, line, measured, whole_epochs
+from regard.reports.history import LOOKS, Curve, calm, curve, line, measured, whole_epochs
 from regard.reports.study_contents import Done, StudyContents
-from regard.reports.study_words import Comparison, metric_of, quality
+from regard.reports.study_words import Comparison, corrected_away, metric_of, quality
 from regard.reports.words import (
     NONE,
     between,
@@ -51,7 +51,7 @@ def _arm_cell(value: Comparison | None) -> Cell:
     return Cell(decimal(value["value"]), note=note.lstrip(", "))
 
 
-def comparisons_table(rows: Sequence[Comparison]) -> Table:
+def comparisons_table(study: StudyContents, rows: Sequence[Comparison]) -> Table:
     """Difference, interval over seeds, corrected p, and over images, of every comparison."""
     shades = {"better": "good", "worse": "bad"}
     cells = []
@@ -63,7 +63,7 @@ def comparisons_table(rows: Sequence[Comparison]) -> Table:
         verdict = quality(row)
         cells.append(
             [
-                Cell(f"{row['arm']} less {row['against']}", note=f"{title(metric)} on {split}"),
+                Cell(f"{row['arm']} − {row['against']}", note=f"{title(metric)} on {split}"),
                 Cell(
                     signed(over_seeds.get("value")),
                     note=between(over_seeds, signed) if over_seeds else "",
@@ -73,7 +73,7 @@ def comparisons_table(rows: Sequence[Comparison]) -> Table:
                     signed(over_images.get("value")),
                     note=between(over_images, signed) if over_images else "",
                 ),
-                Cell(verdict, mark=shades.get(verdict, "quiet")),
+                Cell(verdict, corrected_away(study, row), mark=shades.get(verdict, "quiet")),
             ]
         )
     head = ("Comparison", "Over seeds#", "Corrected p#", "Over images#", "Verdict")
@@ -122,13 +122,18 @@ def _of_seeds(study: StudyContents, arm: str, name: str) -> Floats:
 
 
 def arm_keys(study: StudyContents) -> list[Key]:
-    """The legend of the arms; beyond five colours lines are dashed."""
-    return [Key(arm, study.tone(arm), "dashed" if _dashed(study, arm) else "line")
-            for arm in study.arms]  # fmt: skip
+    """The legend of the arms."""
+    return [Key(arm, study.tone(arm), arm_shape(study, arm)) for arm in study.arms]
 
 
-def _dashed(study: StudyContents, arm: str) -> bool:
-    return study.arms.index(arm) > 5
+def arm_shape(study: StudyContents, arm: str) -> str:
+    """How an arm's lines are drawn, so that lines on top of each other are all seen.
+
+    The baseline, drawn first, is wide and pale; of the others every next one is dashed or dotted.
+    """
+    if arm == study.baseline:
+        return "wide"
+    return ("line", "dashed", "dotted")[(study.arms.index(arm) - 1) % 3]
 
 
 def overlaid(study: StudyContents) -> Drawings | None:
@@ -150,12 +155,13 @@ def _overlaid(study: StudyContents, name: str) -> Drawing | None:
             if not curves:
                 continue
             for x, y in curves if len(curves) > 1 else []:
-                line(axes, x, y, study.tone(arm), thin=True)
+                line(axes, x, y, study.tone(arm), "thin")
             x, y = mean_curve(curves)
-            line(axes, x, y, study.tone(arm), dashed=_dashed(study, arm))
+            line(axes, x, y, study.tone(arm), arm_shape(study, arm))
             told.append(f"{arm} ends at {decimal(y[-1])}")
         if not told:
             return None
+        calm(axes, name)
         alt = f"{title(name)} on val by epoch, means over seeds: {listed(told, 20)}"
         return Drawing(inline(drawn, alt), title(name), "on val")
 
@@ -204,10 +210,9 @@ def _spread(study: StudyContents, values: dict[str, Floats], metric: str, split:
         for arm, own in values.items():
             ordered = np.sort(own)
             places = np.unique(np.linspace(0, own.size - 1, min(own.size, 250)).astype(int))
-            dash = (0, (4, 2)) if _dashed(study, arm) else "-"
-            tone = colour(study.tone(arm))
-            shares = (places + 1) / own.size
-            axes.step(ordered[places], shares, where="post", color=tone, lw=1.8, ls=dash)
+            tone, shares = colour(study.tone(arm)), (places + 1) / own.size
+            look = LOOKS[arm_shape(study, arm)]
+            axes.step(ordered[places], shares, where="post", color=tone, **look)
             told.append(f"{arm} {decimal(np.median(own))}")
         uniform = _uniform(study, metric, split)
         if np.isfinite(uniform):

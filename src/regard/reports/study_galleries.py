@@ -9,13 +9,15 @@ from regard.errors import DataError, RegardError
 from regard.evaluation.paired import same_images
 from regard.evaluation.table import PREFIX
 from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
-from regard.reports.blocks import Block, Card, Gallery, Note, Picture
+from regard.reports.blocks import Block, Card, Gallery, Heading, Note, Picture, Text
 from regard.reports.contents import SplitContents
 from regard.reports.galleries import scaled, unreadable
 from regard.reports.study_contents import Done, StudyContents
-from regard.reports.words import count, decimal, percent, signed
+from regard.reports.words import count, decimal, listed, percent, signed, without_folders
 
 Step = Callable[[int], None]
+# A change of energy that can be seen in a picture.
+WORTH = 0.05
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,14 @@ def study_galleries(
         chosen = _chosen(parts[arm], parts[against], arm, against, pictures)
         columns = _columns(study, runs, parts, split, sum(len(rows) for _, _, rows in chosen))
     except (RegardError, MissingPicturesError) as error:
-        return [Note(f"Pictures of {split} are left out: {error}")]
+        return [Note(f"Pictures of {split} are left out: {without_folders(error)}")]
     seed = runs[arm].seed
     blocks: list[Block] = []
     for title, about, rows in chosen:
-        method = scaled(runs[arm].contents.method)
+        if not rows:
+            blocks += [Heading(title), Text([about])]
+            continue
+        method = scaled(runs[arm].contents.maps)
         about = f"{about} Runs of seed {seed}; maps of the label. {method}"
         blocks += _gallery(title, about, rows, columns, progress)
     return blocks
@@ -105,8 +110,9 @@ def _chosen(
     for title, (which, up) in flips.items():
         rows = table.filter(which).sort("gain", descending=up)
         about = f"{count(len(rows), 'image')}, the largest change of the label's probability first."
-        found.append((title, about, rows["index"].head(pictures).to_list()))
-    return [entry for entry in found if entry[2]]
+        if len(rows):
+            found.append((title, about, rows["index"].head(pictures).to_list()))
+    return [entry for entry in found if entry[1]]
 
 
 def _sureness(table: pl.DataFrame) -> pl.Series:
@@ -123,15 +129,55 @@ def _changed(
     tables = [t for t in both if t is not None and "energy" in t.columns]
     if len(tables) < 2:
         return title, "", []
-    before, after = (t.select("index", pl.col("energy").cast(pl.Float64)) for t in tables)
-    table = before.join(after, on="index", suffix="_after")
-    table = table.with_columns(change=pl.col("energy_after") - pl.col("energy"))
-    table = table.filter(pl.col("change").is_finite())
-    rows = table.sort(pl.col("change").abs(), descending=True)
-    up = int((table["change"] > 0).sum())
-    about = f"Largest change of energy from {against} to {arm} first; it rose in {up:,} of "
-    about += f"{count(len(table), 'image')} that are scored under both."
+    table = _changes_of_energy(*tables)
+    known = table.filter(pl.col("change").is_finite())
+    if known.is_empty():
+        return title, "", []
+    about = f"From {against} to {arm}, energy rose in {int((known['change'] > 0).sum()):,} of "
+    about += f"{count(len(known), 'image')}. {_left_out(table)}"
+    seen = known.filter(pl.col("change").abs() >= WORTH)
+    if seen.is_empty():
+        most = float(known["change"].abs().max() or 0)  # type: ignore[arg-type]
+        about += f"The gaze hardly changed anywhere: no image's energy by more than {most:.3f}."
+        return title, about, []
+    about += f"It changed by {WORTH} or more in {len(seen):,} of them; the largest change first."
+    rows = seen.sort(pl.col("change").abs(), descending=True)
     return title, about, rows["index"].head(pictures).to_list()
+
+
+def _changes_of_energy(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Index, `change` of energy, the region's `area` (null for none), and whether a map is dead."""
+    columns = ["index", pl.col("energy").cast(pl.Float64), "area", "dead"]
+    table = before.select(columns).join(after.select(columns), on="index", suffix="_after")
+    return table.select(
+        "index",
+        change=pl.col("energy_after") - pl.col("energy"),
+        area=pl.when(_known("area") & _known("area_after")).then(pl.col("area")),
+        dead=pl.col("dead") | pl.col("dead_after"),
+    )
+
+
+def _known(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.Float64).is_finite().fill_null(value=False)
+
+
+def _left_out(table: pl.DataFrame) -> str:
+    """How many images have no score, and why; nothing where all have one."""
+    rest = table.filter(_known("change").not_())
+    reasons = {
+        "without a region": pl.col("area").is_null(),
+        "whose region is empty": pl.col("area") <= 0,
+        "whose region is the whole image": pl.col("area") >= 1 - 1e-6,
+        "whose map is zero everywhere under one of them": pl.col("dead"),
+        "without a score under one of them": pl.lit(value=True),
+    }
+    said = []
+    for why, which in reasons.items():
+        own, rest = rest.filter(which), rest.filter(which.fill_null(value=False).not_())
+        said += [f"{len(own):,} {why}"] if len(own) else []
+    if not said:
+        return ""
+    return f"Left out of the {len(table):,} images: {listed(said)}. "
 
 
 def _gallery(
@@ -146,7 +192,7 @@ def _gallery(
         try:
             cards.append(_card(index, columns))
         except (DataError, OSError) as error:
-            wrong.append(str(error))
+            wrong.append(without_folders(error))
         if progress is not None:
             progress(1)
     blocks: list[Block] = [Gallery(title, about, cards, wide=True)] if cards else []
@@ -157,7 +203,7 @@ def _card(index: int, columns: Sequence[Column]) -> Card:
     own = [column for column in columns if index in column.rows]
     row = own[0].rows[index]
     pictures = [_picture(index, row["label"], column) for column in own]
-    return Card(pictures, row["label"], _changes(own, index), row["image"])
+    return Card(pictures, row["label"], _changes(own, index), own[0].album.named(row["image"]))
 
 
 def _picture(index: int, label: str, column: Column) -> Picture:
@@ -166,7 +212,8 @@ def _picture(index: int, label: str, column: Column) -> Picture:
     said += percent(row[PREFIX + row["predicted"]], 0)
     if row.get("energy") is not None:
         said += f", energy {decimal(row['energy'], 2)}"
-    return column.album.picture(index, label, f"{row['image']}, {column.arm}, map of {label}", said)
+    file = column.album.named(row["image"])
+    return column.album.picture(index, label, f"{file}, {column.arm}, map of {label}", said)
 
 
 def _changes(columns: Sequence[Column], index: int) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
+from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text, Verdicts
 from regard.reports.page import write_page
 from regard.reports.study_contents import StudyContents, read_study_folder
 from regard.reports.study_figures import (
@@ -20,10 +20,10 @@ from regard.reports.study_figures import (
 from regard.reports.study_galleries import study_galleries
 from regard.reports.study_words import (
     compared,
+    contrary_words,
     control_words,
-    pair_words,
-    study_facts,
     study_words,
+    verdict_of,
 )
 
 Step = Callable[[int], None]
@@ -73,11 +73,13 @@ def _summary(study: StudyContents) -> Section:
         text = "summary.json cannot be read; it is written when the study's runs are done."
         return Section("summary", "Summary", [Note(text)])
     words = study_words(study)
-    blocks: list[Block] = [study_facts(study)]
-    for arm, against in study.pairs:
-        rows = compared(study, arm, against)
-        if rows:
-            blocks += [Heading(f"{arm} against {against}"), Text([pair_words(rows)], lead=True)]
+    blocks: list[Block] = []
+    verdicts = [verdict_of(study, *pair) for pair in study.pairs if compared(study, *pair)]
+    if verdicts:
+        blocks.append(Verdicts(verdicts))
+    contrary = contrary_words(study)
+    if contrary:
+        blocks.append(Text(contrary))
     controls = control_words(study)
     if controls:
         blocks += [Heading("Controls"), Text(controls)]
@@ -96,7 +98,7 @@ def _results(study: StudyContents) -> Section:
     blocks.append(arms_table(study, study.metrics, "Means with 95 % intervals over seeds"))
     rows = study.summary.get("comparisons", [])
     if rows:
-        blocks.append(comparisons_table(rows))
+        blocks.append(comparisons_table(study, rows))
     known = {name for values in study.summary["arms"].values() for name in values}
     rest = sorted(known - set(study.metrics))
     if rest:

@@ -1,22 +1,19 @@
 """A study in sentences: what changed, by how much, how surely, and what was not shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
-from regard.reports.blocks import Fact, Facts
+from regard.reports.blocks import Fact, Verdict
 from regard.reports.study_contents import StudyContents
 from regard.reports.words import (
     between,
     count,
-    decimal,
     listed,
     lower_is_better,
-    p_value,
     percent,
     real,
-    said,
     signed,
     title,
 )
@@ -42,46 +39,64 @@ def _what_was_run(study: StudyContents) -> str:
     text += f"trained with {count(len(seeds), 'seed')} each, "
     text += f"evaluated on {listed(study.splits)}; {study.baseline} is the baseline."
     return text + (
-        " An interval over seeds says what another training would give, one over images what "
-        "other images would. A difference counts as shown when its p-value over seeds, corrected "
-        "for the number of comparisons of that metric (Holm), is below 0.05."
+        " An interval over seeds (Student t) says what another training would give, one over "
+        "images what other images would. A difference counts as shown when its p\u2011value over "
+        "seeds, corrected for the number of comparisons of that metric (Holm), is below 0.05."
     )
 
 
-def pair_words(rows: Sequence[Comparison]) -> str:
-    """What was shown of two arms, and what was not."""
-    shown = [row for row in rows if row["verdict"] != NOT_SHOWN]
-    rest = [row for row in rows if row["verdict"] == NOT_SHOWN]
-    sentences = [_shown(row) for row in shown]
-    if rest:
-        told = "; ".join(_not_shown(row) for row in rest)
-        sentences.append(f"{NOT_SHOWN.capitalize()} for {told}.")
-    return " ".join(sentences)
+def verdict_of(study: StudyContents, arm: str, against: str) -> Verdict:
+    """What was shown of two arms, for the better and for the worse, and what was not."""
+    facts: dict[str, list[Fact]] = {}
+    for row in compared(study, arm, against):
+        facts.setdefault(quality(row), []).append(_found(study, row))
+    marks = {"better": "good", "worse": "bad", NOT_SHOWN: "quiet"}
+    groups = [(word.capitalize(), marks[word], facts[word]) for word in marks if word in facts]
+    return Verdict(f"{arm} − {against}", groups)
 
 
-def _shown(row: Comparison) -> str:
-    found = row["seeds"]["difference"]
+def _found(study: StudyContents, row: Comparison) -> Fact:
     metric, split = metric_of(row["metric"])
-    text = (
-        f"{title(metric)} on {split} is {row['verdict']} by {decimal(abs(real(found['value'])))} "
-        f"(interval over {count(found['n'], 'seed')} {between(found, signed)}, corrected p "
-        f"{p_value(row['p_holm'])}), which is {quality(row)}"
-    )
-    if row.get("images"):
-        text += f"; over images {between(row['images']['difference'], signed)}"
-    return f"{text}."
-
-
-def _not_shown(row: Comparison) -> str:
-    metric, split = metric_of(row["metric"])
-    text = f"{said(metric)} on {split}"
+    name = f"{title(metric)} on {split}"
     if row["seeds"] is None:
-        return f"{text} (no seed that both arms finished)"
+        return Fact(name, "", "no seed that both arms finished")
     found = row["seeds"]["difference"]
     if found["n"] < 2:
-        return f"{text} ({signed(found['value'])} with one seed, which allows no interval)"
-    p = f"corrected p {p_value(row['p_holm'])}"
-    return f"{text} ({signed(found['value'])}, interval {between(found, signed)}, {p})"
+        return Fact(name, signed(found["value"]), "one seed, which allows no interval")
+    parts = [between(found, signed), corrected_away(study, row)]
+    return Fact(name, signed(found["value"]), ", ".join(filter(None, parts)))
+
+
+def corrected_away(study: StudyContents, row: Comparison) -> str:
+    """What is said where an interval excludes zero and the corrected p-value shows nothing."""
+    found = row["seeds"]["difference"] if row["seeds"] else {}
+    low, high = real(found.get("low")), real(found.get("high"))
+    if row["verdict"] != NOT_SHOWN or not (low > 0 or high < 0):
+        return ""
+    rows = study.summary.get("comparisons", [])
+    number = sum(r["metric"] == row["metric"] and r["p_holm"] is not None for r in rows)
+    return f"not after correction for {count(number, 'comparison')}"
+
+
+def contrary_words(study: StudyContents) -> list[str]:
+    """Where one arm is shown to look at the region more, and to be right less often."""
+    words = []
+    for arm, against in study.pairs:
+        shown = {r["metric"]: r for r in compared(study, arm, against) if r["seeds"]}
+        for split in study.splits:
+            right, gaze = (shown.get(f"{split}.{m}") for m in ("accuracy", "energy"))
+            if right and gaze and (quality(right), quality(gaze)) == ("worse", "better"):
+                words.append(_contrary(arm, against, split, right, gaze))
+    return words
+
+
+def _contrary(arm: str, against: str, split: str, right: Comparison, gaze: Comparison) -> str:
+    more, less = (signed(row["seeds"]["difference"]["value"]) for row in (gaze, right))
+    return (
+        f"On {split}, {arm} has more of its maps' energy in the region than {against} ({more}) and "
+        f"is less accurate ({less}). A gaze on the region need not make a net more accurate on "
+        "every split; these numbers do not say why."
+    )
 
 
 def metric_of(name: str) -> tuple[str, str]:
@@ -106,22 +121,6 @@ def _failures(study: StudyContents) -> list[str]:
         return []
     names = [f"{row['arm']} seed {row['seed']}" for row in failed.iter_rows(named=True)]
     return [f"{count(len(failed), 'run')} failed and is in no number here: {listed(names)}."]
-
-
-def study_facts(study: StudyContents) -> Facts:
-    """The first comparison's differences, metric by metric."""
-    facts, caption = [], ""
-    for arm, against in study.pairs[:1]:
-        caption = f"{arm} less {against}, with intervals over seeds"
-        for row in compared(study, arm, against)[:6]:
-            if row["seeds"] is None:
-                continue
-            metric, split = metric_of(row["metric"])
-            found = row["seeds"]["difference"]
-            name = f"{title(metric)} on {split}"
-            note = f"{between(found, signed)}; {quality(row)}"
-            facts.append(Fact(name, signed(found["value"]), note))
-    return Facts(facts, caption if facts else "")
 
 
 def control_words(study: StudyContents) -> list[str]:

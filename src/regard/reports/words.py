@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from regard.runs.files import NON_FINITE
@@ -85,11 +86,6 @@ def count(value: int, one: str, many: str | None = None) -> str:
     return f"{value:,} {one if value == 1 else many or one + 's'}"
 
 
-def times(value: int) -> str:
-    """`once`, `twice`, `5 times`."""
-    return {0: "never", 1: "once", 2: "twice"}.get(value, f"{value} times")
-
-
 def between(interval: Mapping[str, Any], show: Any = decimal) -> str:
     """`0.443 to 0.634`, or a dash where there is no interval."""
     low, high = real(interval.get("low")), real(interval.get("high"))
@@ -102,6 +98,15 @@ def p_value(value: Any) -> str:
     """Three digits, and `< 0.001` below."""
     p = real(value)
     return "< 0.001" if p < 0.001 else decimal(p)
+
+
+def without_folders(error: Exception) -> str:
+    """An error's message with files by their names: a report goes to others."""
+    text = str(error)
+    for path in (getattr(error, "where", None), getattr(error, "filename", None)):
+        if path:
+            text = text.replace(str(path), Path(str(path)).name)
+    return text
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:

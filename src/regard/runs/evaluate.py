@@ -9,14 +9,17 @@ import numpy as np
 import polars as pl
 
 from regard.data.loader import Loader
+from regard.data.preflight import refuse_files
 from regard.data.samples import Samples
-from regard.data.source import samples_of
+from regard.data.settings import Data
+from regard.data.source import open_manifest, samples_of, splits_of
 from regard.evaluation.intervals import bootstrap_interval
 from regard.evaluation.metrics import evaluate
 from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import predictions_table
 from regard.runs.files import dump_json, read_json, write_atomically, write_json
+from regard.runs.folder import RunFolder
 from regard.runs.run import Run
 
 Step = Callable[[int], None]
@@ -81,6 +84,15 @@ def has_regions(run: Run, split: str) -> bool:
     return Samples(samples, run.transform).has_regions
 
 
+def regions_by_split(folder: Path) -> dict[str, bool]:
+    """The splits of a run's manifest, and whether any of a split's samples says where to look."""
+    data = Data.model_validate(RunFolder(folder).read_config()["data"])
+    table = open_manifest(data, folder).table
+    areas = [name for name in ("region", "boxes", "avoid") if name in table.columns]
+    says = pl.any_horizontal(pl.col(areas).is_not_null()) if areas else pl.lit(False)
+    return {name: table.filter(says, split=name).height > 0 for name in splits_of(table)}
+
+
 def image_paths(run: Run, split: str) -> dict[int, str]:
     """Row in the manifest to path as it stands there."""
     rows = run.manifest().select(split)
@@ -90,6 +102,7 @@ def image_paths(run: Run, split: str) -> dict[int, str]:
 def predict_split(run: Run, split: str, gaze: Gaze | None, progress: Step | None) -> Predictions:
     """One pass of the run's net over a split."""
     samples = samples_of(run.manifest(), split, run.classes, run.data.views)
+    refuse_files(samples, run.transform.max_pixels)
     regions = "none" if gaze is None else "own"
     loader = Loader(Samples(samples, run.transform, regions=regions), 32, workers=run.data.workers)
     try:

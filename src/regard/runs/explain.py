@@ -1,22 +1,54 @@
 """Overlays and maps of images, written to a folder."""
 
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from regard.errors import ConfigError, near
+from regard.data.decoding import image_size
+from regard.data.samples import Sample, Samples
+from regard.data.source import samples_of, splits_of
+from regard.errors import ConfigError, DataError, RegardError, near
+from regard.evaluation.settings import Gaze
+from regard.runs.explanations import INDEX, listed, remove_stale
 from regard.runs.files import write_atomically, write_json
+from regard.runs.overlay import laid, picture, shown_size, whole
 from regard.runs.run import Run
 from regard.saliency.base import METHODS
 from regard.saliency.capture import evaluating
-from regard.saliency.explain import explain, logits_of
+from regard.saliency.explain import explain, resize
+from regard.saliency.outputs import logits_of
+from regard.scores.base import one_sign
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One image as the net saw it.
+
+    Attributes:
+        path: of the image.
+        sample: of the manifest that has this image, with its region; None for another image.
+        probabilities: (classes,).
+        chosen: the class that is explained.
+        maps: by method, at the layer's resolution.
+    """
+
+    path: str
+    sample: Sample | None
+    probabilities: Tensor
+    chosen: int
+    maps: dict[str, Tensor]
+
+    @property
+    def predicted(self) -> int:
+        """The most probable class."""
+        return int(self.probabilities.argmax())
 
 
 def images_of(run: Run, split: str) -> list[str]:
@@ -36,6 +68,11 @@ def explain_images(
 ) -> list[dict[str, Any]]:
     """Write `METHOD/NNNN-NAME.jpg`, `maps.safetensors` and `explanations.json`.
 
+    A picture has the photo in its own proportions, the same under its map, with the region's
+    outline where the run's manifest has one for this image, and a caption. Layer and contrast
+    are those of the run's `gaze`.
+    Pictures that an earlier `explanations.json` of the folder lists are replaced or removed.
+
     Args:
         run: loaded.
         paths: of images.
@@ -45,7 +82,8 @@ def explain_images(
         progress: called with 1 after each image.
 
     Returns:
-        The rows of `explanations.json`: image, method, predicted, probability, target, files.
+        The rows of `explanations.json`: image, method, contrast, predicted, probability, target,
+        files.
 
     Raises:
         ConfigError: an unknown method or class.
@@ -57,53 +95,103 @@ def explain_images(
         )
     for method in methods:
         METHODS[method]  # an unknown one is refused before anything is written
+    gaze, known = Gaze.model_validate(run.config["gaze"]), samples_by_path(run)
+    before = listed(out)
     rows, maps = [], {}
     for number, path in enumerate(paths):
-        for row, own in _one(run, path, number, methods, out, target):
+        seen = _look(run, path, known.get(os.path.abspath(path)), methods, gaze, target)
+        for method, own in seen.maps.items():
+            row = _row(run, seen, method, number, gaze)
+            image = overlay(run, seen, method, contrast=gaze.contrast)
+            write_atomically(out / row["overlay"], lambda p, image=image: _save(image, p))
+            maps[row["map"]] = resize(own[None], run.transform.size)[0].contiguous()
             rows.append(row)
-            maps[row["map"]] = own
         if progress is not None:
             progress(1)
     write_atomically(out / "maps.safetensors", lambda file: save_file(maps, file))
-    write_json(out / "explanations.json", rows)
+    write_json(out / INDEX, rows)
+    remove_stale(out, before, rows)
     return rows
 
 
-def _one(
-    run: Run, path: str, number: int, methods: Sequence[str], out: Path, target: str | None
-) -> list[tuple[dict[str, Any], Tensor]]:
-    pixels = run.transform.load(path)
-    batch = run.transform.normalise(pixels[None]).to(next(run.net.parameters()).device)
+def _save(image: Image.Image, path: Path) -> None:
+    # Thin lines of a bright colour turn dull where colours are stored at half the size.
+    image.save(path, "JPEG", quality=90, subsampling=0)
+
+
+def samples_by_path(run: Run) -> dict[str, Sample]:
+    """The samples of the run's manifest by their image; empty where the manifest is gone."""
+    try:
+        manifest = run.manifest()
+        splits = splits_of(manifest.table)
+        found = [samples_of(manifest, s, run.classes, run.data.views) for s in splits]
+    except (RegardError, OSError, ValueError):
+        return {}
+    return {os.path.abspath(s.views[0][1]): s for samples in found for s in samples}
+
+
+def _look(
+    run: Run,
+    path: str,
+    sample: Sample | None,
+    methods: Sequence[str],
+    gaze: Gaze,
+    target: str | None,
+) -> Seen:
+    batch = run.transform(path).to(next(run.net.parameters()).device)
     with evaluating(run.net):
         with torch.no_grad():
             probabilities = logits_of(run.net(batch)).float().softmax(1)[0].cpu()
-        best = int(probabilities.argmax())
-        chosen = best if target is None else run.classes.index(target)
-        found = []
-        for method in methods:
-            own = explain(run.net, batch, [chosen], method, size=run.transform.size)[0].cpu()
-            name = f"{method}/{number:05d}-{Path(path).stem}.jpg"
-            picture = overlay(pixels, own)
-            write_atomically(out / name, lambda p, image=picture: image.save(p, "JPEG", quality=90))
-            row = {
-                "image": path,
-                "method": method,
-                "predicted": run.classes[best],
-                "probability": float(probabilities[best]),
-                "target": run.classes[chosen],
-                "target_probability": float(probabilities[chosen]),
-                "overlay": name,
-                "map": f"{method}/{number:05d}",
-            }
-            found.append((row, own.contiguous()))
-    return found
+        chosen = int(probabilities.argmax()) if target is None else run.classes.index(target)
+        how = {"layer": gaze.layer, "contrast": gaze.contrast}
+        maps = {m: explain(run.net, batch, [chosen], m, **how)[0].cpu() for m in methods}
+    return Seen(path, sample, probabilities, chosen, maps)
 
 
-def overlay(pixels: Tensor, heat: Tensor, opacity: float = 0.6) -> Image.Image:
-    """A map (H, W) over its image, uint8 (3, H, W): the stronger, the less transparent."""
-    values = heat.clamp_min(0)
-    values = (values / values.max().clamp_min(1e-12)).numpy()
-    colours = matplotlib.colormaps["inferno"](values)[..., :3] * 255
-    alpha = (opacity * np.sqrt(values))[..., None]
-    mixed = pixels.permute(1, 2, 0).numpy() * (1 - alpha) + colours * alpha
-    return Image.fromarray(mixed.round().astype(np.uint8))
+def _row(run: Run, seen: Seen, method: str, number: int, gaze: Gaze) -> dict[str, Any]:
+    return {
+        "image": seen.path,
+        "method": method,
+        "contrast": gaze.contrast,
+        "predicted": run.classes[seen.predicted],
+        "probability": float(seen.probabilities[seen.predicted]),
+        "target": run.classes[seen.chosen],
+        "target_probability": float(seen.probabilities[seen.chosen]),
+        "overlay": f"{method}/{number:05d}-{Path(seen.path).stem}.jpg",
+        "map": f"{method}/{number:05d}",
+    }
+
+
+def overlay(run: Run, seen: Seen, method: str, *, contrast: bool) -> Image.Image:
+    """Photo and overlay side by side, with a caption."""
+    original = image_size(seen.path)
+    size = shown_size(original)
+    large = whole(run.transform, size)
+    map_ = one_sign(seen.maps[method][None].float(), "positive")[0]
+    heat = laid(map_, run.transform, original, size)
+    words = caption(run, seen, method, contrast=contrast)
+    if float(map_.max()) <= 0:
+        words[1] += "; the map is zero everywhere"
+    region = None
+    try:
+        if seen.sample is not None:
+            region = Samples([seen.sample], large).region(seen.sample)
+    except DataError:
+        words[2] += " (its region cannot be read)"
+    return picture(large.load(seen.path), heat, region, words)
+
+
+def caption(run: Run, seen: Seen, method: str, *, contrast: bool) -> list[str]:
+    """What was predicted, what the map shows, and of which image."""
+    predicted, target = run.classes[seen.predicted], run.classes[seen.chosen]
+    first = f"predicted {predicted}, {_percent(seen.probabilities[seen.predicted])}"
+    if seen.sample is not None:
+        first += f" (label {run.classes[seen.sample.label]})"
+    second = f"{method}{' with contrast' if contrast else ''}, target {target}"
+    if seen.chosen != seen.predicted:
+        second += f", {_percent(seen.probabilities[seen.chosen])}"
+    return [first, second, Path(seen.path).name]
+
+
+def _percent(share: Tensor) -> str:
+    return f"{float(share):.1%}".replace("%", " %")

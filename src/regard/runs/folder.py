@@ -1,15 +1,19 @@
 """What is where in a run's folder, and the lock that keeps a second training out."""
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
 from regard.errors import RunError
+
+# Seconds; a process that was killed keeps its lock until its memory is given back.
+PATIENCE = 2.0
 
 
 @dataclass(frozen=True)
@@ -87,13 +91,22 @@ def locked(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(
-                str(folder),
-                expected="a folder that no other process trains into",
-                found="one that is locked",
-                remedy="wait for it, or choose another --out",
-            ) from error
+        end = time.monotonic() + PATIENCE
+        while not _taken(handle):
+            if time.monotonic() > end:
+                raise RunError(
+                    str(folder),
+                    expected="a folder that no other process trains into",
+                    found="one that is locked",
+                    remedy="wait for it, or choose another --out",
+                )
+            time.sleep(0.05)
         yield
+
+
+def _taken(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -15,11 +15,11 @@ from regard.data.source import open_manifest
 from regard.data.transforms import Source, Transform
 from regard.errors import DataError, RunError
 from regard.models.build import build_model
-from regard.models.settings import Model
+from regard.models.settings import NAMED, Model
 from regard.runs.checkpoints import load
 from regard.runs.folder import RunFolder
 from regard.saliency.capture import evaluating
-from regard.saliency.explain import logits_of
+from regard.saliency.outputs import logits_of
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _parts(files: RunFolder, config: dict[str, Any]) -> tuple[tuple[str, ...], M
 def net_of(model: Model, classes: int, folder: Path) -> nn.Module:
     """The net of a config's `model` section; a weights file's path starts from the folder."""
     weights = model.weights
-    if weights not in (None, "pretrained", "bundled"):
+    if weights not in (None, *NAMED):
         weights = str(folder / str(weights))
     net = build_model(
         model.spec,

@@ -1,6 +1,29 @@
 """Where a net looks: saliency maps of any `torch.nn.Module`."""
 
-from regard.saliency import cam, gradcam  # noqa: F401  each registers its method
+from regard.saliency import (  # noqa: F401  each registers its method
+    ablationcam,
+    attention,
+    cam,
+    chefer,
+    eigencam,
+    expected_gradients,
+    gradcam,
+    gradcampp,
+    gradient_rollout,
+    guided_backprop,
+    guided_gradcam,
+    hirescam,
+    input_x_gradient,
+    integrated_gradients,
+    layercam,
+    occlusion,
+    rise,
+    rollout,
+    saliency,
+    scorecam,
+    smoothgrad,
+    xgradcam,
+)
 from regard.saliency.base import METHODS, Method
 from regard.saliency.explain import explain
 from regard.saliency.layers import find_layer

@@ -1,94 +1,17 @@
-"""What a method is, and what it is given: one forward pass, seen at a layer."""
+"""What a method is."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from regard.errors import ModelError
+from regard.errors import ConfigError
 from regard.registry import Registry
-from regard.saliency.capture import Images
-from regard.saliency.layers import linear_head
-from regard.saliency.targets import PixelTarget, value
+from regard.saliency.seen import Seen
 
 METHODS: Registry[type["Method"]] = Registry("method")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One forward pass and what was watched of it.
-
-    Attributes:
-        net: the net.
-        images: what it was given.
-        logits: (B, K), or (B, K, H, W) of a segmenter.
-        target: class indices (B,), or a pixel target.
-        activations: (B, C, h, w) of the layer.
-        create_graph: whether maps have to be differentiable.
-        contrast: explain the target's logit less the mean of all classes' logits. A softmax
-            does not change when all logits move alike, so the plain logit leaves it open
-            where evidence shows: against another class it is invisible. The contrast does not.
-    """
-
-    net: nn.Module
-    images: Images
-    logits: Tensor
-    target: Tensor | PixelTarget
-    activations: Tensor
-    create_graph: bool = False
-    contrast: bool = False
-
-    @cached_property
-    def value(self) -> Tensor:
-        """The number (B,) that is explained."""
-        with torch.enable_grad():
-            logits = self.logits
-            if self.contrast:
-                logits = logits - logits.mean(1, keepdim=True)
-            return value(logits, self.target)
-
-    @cached_property
-    def gradient(self) -> Tensor:
-        """Its gradient with respect to the activations, (B, C, h, w).
-
-        Images of a batch do not mix in evaluation mode, so the gradient of the sum holds each
-        image's own. The graph goes from the layer to the logits only.
-
-        Raises:
-            ModelError: the logits do not depend on the layer, or not differentiably.
-        """
-        gradient = None
-        with torch.enable_grad():
-            total = self.value.sum()
-            if total.requires_grad:
-                (gradient,) = torch.autograd.grad(
-                    total,
-                    self.activations,
-                    create_graph=self.create_graph,
-                    retain_graph=True,
-                    allow_unused=True,
-                )
-        if gradient is None:
-            raise ModelError(
-                "layer",
-                expected="a layer that the logits depend on, differentiably",
-                found="no gradient from the logits to it",
-                remedy="choose another layer, or a net that keeps gradients on above it",
-            )
-        return gradient
-
-    @cached_property
-    def class_weights(self) -> Tensor | None:
-        """The target's row (B, C) of a head that is average pooling and linear, else None."""
-        weight = linear_head(self.net, self.activations, self.logits)
-        if weight is None or isinstance(self.target, PixelTarget):
-            return None
-        if self.contrast:
-            weight = weight - weight.mean(0)
-        return weight[self.target]
+Need = Literal["layer", "pixels", "attention"]
 
 
 class Method(ABC):
@@ -96,23 +19,47 @@ class Method(ABC):
 
     Attributes:
         name: in the registry.
+        needs: what it reads: a layer's activations, the pixels or their gradient, attention
+            matrices; empty if the logits are enough.
+        gradients: whether it asks for gradients of this pass.
         signed: whether maps may be negative.
         differentiable: whether maps can be part of a loss.
-        passes: cost, in words.
+        extra_forwards: whether it runs the net again, on other pixels or activations.
+        of_pixels: whether it explains the pixels of one view, so that a net of several views
+            needs to be told which.
+        targeted: whether maps depend on the target.
+        reaches_head: whether a loss on differentiable maps has a gradient to the parameters above
+            the layer; where not, channel weights count as constants.
+        formula: in one line.
+        passes: cost of a batch, in words.
         blind_to: what it cannot see, in words.
+        nets: which nets it reads, in words.
         reference: paper and equation.
     """
 
     name: ClassVar[str]
+    needs: ClassVar[frozenset[Need]] = frozenset({"layer"})
+    gradients: ClassVar[bool] = True
     signed: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
+    extra_forwards: ClassVar[bool] = False
+    of_pixels: ClassVar[bool] = False
+    targeted: ClassVar[bool] = True
+    reaches_head: ClassVar[bool] = True
+    formula: ClassVar[str]
     passes: ClassVar[str]
     blind_to: ClassVar[str]
+    nets: ClassVar[str]
     reference: ClassVar[str]
+
+    @property
+    def reads(self) -> frozenset[Need]:
+        """What this one reads: what its kind needs, unless it wraps another method."""
+        return self.needs
 
     @abstractmethod
     def maps(self, seen: Seen) -> Tensor:
-        """Maps (B, h, w) at the layer's resolution."""
+        """Maps (B, h, w): at the layer's resolution, or at that of the pixels."""
 
 
 def weighted_sum(weights: Tensor, activations: Tensor) -> Tensor:
@@ -120,3 +67,19 @@ def weighted_sum(weights: Tensor, activations: Tensor) -> Tensor:
     batch, channels, height, width = activations.shape
     flat = activations.reshape(batch, channels, height * width)
     return torch.bmm(weights[:, None], flat).view(batch, height, width).relu()
+
+
+def at_least_one(method: str, option: str, number: int) -> int:
+    """The number, if it is 1 or more.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if number < 1:
+        raise ConfigError(
+            f"method {method}",
+            expected=f"{option} of 1 or more",
+            found=str(number),
+            remedy=f"give a positive {option}",
+        )
+    return number

@@ -5,7 +5,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from regard.errors import ModelError
-from regard.saliency.base import METHODS, Method, Seen, weighted_sum
+from regard.saliency.base import METHODS, Method, weighted_sum
+from regard.saliency.seen import Seen
 
 
 @METHODS.register("cam")
@@ -24,8 +25,11 @@ class CAM(Method):
     """
 
     name: ClassVar[str] = "cam"
+    gradients: ClassVar[bool] = False
+    formula: ClassVar[str] = "relu(sum_k w_yk A_k)"
     passes: ClassVar[str] = "1 forward"
     blind_to: ClassVar[str] = "evidence against the class; anything finer than the layer's grid"
+    nets: ClassVar[str] = "average pooling and one linear layer"
     reference: ClassVar[str] = "arXiv:1512.04150 eq. 2"
 
     def maps(self, seen: Seen) -> Tensor:

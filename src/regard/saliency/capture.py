@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from regard.models.anatomy import Visit
+from regard.models.layout import Visit
 
 Images = Tensor | Mapping[str, Tensor]
 
@@ -16,6 +16,11 @@ def copied(images: Images, count: int | None = None) -> Images:
     if isinstance(images, Mapping):
         return {view: pixels[:count].clone() for view, pixels in images.items()}
     return images[:count].clone()
+
+
+def leaf(tensor: Tensor) -> Tensor:
+    """The tensor as the beginning of a graph."""
+    return tensor.detach().requires_grad_()
 
 
 @contextmanager
@@ -78,7 +83,7 @@ def watch(layers: Mapping[str, nn.Module], *, cut: bool) -> Iterator[dict[str, T
             torch.set_grad_enabled(True)
         with torch.enable_grad():
             if not output.requires_grad:
-                output = output.detach().requires_grad_()
+                output = leaf(output)
             seen[key] = output
             return output.clone()
 
@@ -89,6 +94,36 @@ def watch(layers: Mapping[str, nn.Module], *, cut: bool) -> Iterator[dict[str, T
             )
             hooks.callback(hook.remove)
         yield seen
+
+
+@contextmanager
+def sound_gradients(net: nn.Module, images: Images) -> Iterator[None]:
+    """Within, batch norm of a single image passes the right gradient on.
+
+    PyTorch's batch norm in evaluation mode, on a CPU and for one image, gives a wrong gradient
+    for one whose strides are those of tokens laid out as a map, as in CvT (seen in 2.15).
+    """
+    count = len(next(iter(images.values())) if isinstance(images, Mapping) else images)
+    with ExitStack() as hooks:
+        for module in net.modules() if count == 1 else ():
+            if isinstance(module, nn.BatchNorm2d):
+                hooks.callback(module.register_forward_hook(_pass_contiguous).remove)
+        yield
+
+
+def _pass_contiguous(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+    if output.requires_grad:
+        output.register_hook(lambda gradient: gradient.contiguous())
+
+
+@contextmanager
+def substitute(module: nn.Module, output: Tensor) -> Iterator[None]:
+    """Within, the module gives this output."""
+    hook = module.register_forward_hook(lambda _module, _inputs, _output: output)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def trace(net: nn.Module, images: Images) -> list[Visit]:

@@ -7,12 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regard.errors import ConfigError, DataError, ModelError
-from regard.models.anatomy import Layer
-from regard.saliency.base import METHODS, Method, Seen
-from regard.saliency.capture import Images, copied, undisturbed, watch
+from regard.errors import ConfigError, DataError
+from regard.saliency.base import METHODS, Method
+from regard.saliency.capture import Images, copied, undisturbed
 from regard.saliency.layers import find_layer, require_map
-from regard.saliency.targets import Targets, resolve
+from regard.saliency.observe import Request, observe
+from regard.saliency.seen import Seen
+from regard.saliency.targets import Targets, is_empty, resolve
 
 
 def explain(
@@ -39,9 +40,11 @@ def explain(
         targets: class indices (B,); None is the predicted class. A segmenter needs a
             `PixelTarget`.
         method: a name of `regard.saliency.methods()`.
-        layer: the layer to read: None (found), a dotted name, or the module.
+        layer: the layer to read, for a method that reads one: None (found), a dotted name, or
+            the module.
         view: the view that methods of pixels explain, for a net of several.
-        size: None for the layer's resolution, or (H, W): bilinear, align_corners=False.
+        size: None for the resolution of the layer, the tokens or the pixels, or (H, W):
+            bilinear, align_corners=False.
         create_graph: keep maps differentiable with respect to the net's parameters.
         contrast: explain the target's logit less the mean of all logits, so that evidence
             against the other classes shows too.
@@ -66,11 +69,17 @@ def explain(
     technique = build_method(method, **options)
     with torch.inference_mode(False), undisturbed(net):
         seen = look(
-            net, copied(images), targets, layer, create_graph=create_graph, contrast=contrast
+            net,
+            copied(images),
+            targets,
+            technique,
+            layer=layer,
+            view=view,
+            create_graph=create_graph,
+            contrast=contrast,
         )
-        with torch.set_grad_enabled(create_graph):
-            maps = technique.maps(seen)
-            return maps if size is None else resize(maps, size)
+        maps = maps_of(technique, seen)
+        return maps if size is None else resize(maps, size)
 
 
 def build_method(method: str, **options: Any) -> Method:
@@ -95,38 +104,39 @@ def look(
     net: nn.Module,
     images: Images,
     targets: Targets,
-    layer: str | nn.Module | None,
+    method: Method,
     *,
-    create_graph: bool,
+    layer: str | nn.Module | None = None,
+    view: str | None = None,
+    create_graph: bool = False,
     contrast: bool = False,
 ) -> Seen:
-    """Run one forward pass, watched at the layer; the graph starts there unless kept whole."""
-    where = find_layer(net, images, layer)
-    logits, activations = _watched(net, images, where, cut=not create_graph)
-    if not logits.requires_grad and not create_graph:
-        # A net with its own no_grad around the layer goes back to the mode that it began in.
-        logits, activations = _watched(net, images, where, cut=False)
-    target = resolve(targets, logits)
-    return Seen(net, images, logits, target, activations, create_graph, contrast)
+    """Run one forward pass and see of it what the method needs."""
+    _check_view(images, view, method)
+    where = find_layer(net, images, layer) if "layer" in method.reads else None
+    request = Request(
+        layers={} if where is None else {where.name: where.module},
+        pixels="pixels" in method.needs,
+        attention="attention" in method.needs,
+        graph=method.gradients,
+    )
+    # The net may change what it is given, which other passes begin from.
+    given = copied(images) if method.extra_forwards else images
+    observed = observe(net, given, request, view=view, create_graph=create_graph)
+    if where is not None:
+        require_map(net, images, where, observed.outputs.get(where.name))
+    target = resolve(targets, observed.logits)
+    return Seen(net, images, observed, target, where, view, create_graph, contrast)
 
 
-def _watched(net: nn.Module, images: Images, layer: Layer, *, cut: bool) -> tuple[Tensor, Tensor]:
-    with torch.set_grad_enabled(not cut), watch({"": layer.module}, cut=cut) as seen:
-        logits = logits_of(net(images))
-    return logits, require_map(net, images, layer, seen.get(""))
-
-
-def logits_of(output: Any) -> Tensor:
-    """The logits in a net's output: the tensor itself, or its `.logits`."""
-    logits = getattr(output, "logits", output)
-    if not isinstance(logits, Tensor):
-        raise ModelError(
-            "net",
-            expected="logits as a tensor, or an object with .logits",
-            found=type(output).__name__,
-            remedy="wrap the net so that it returns logits",
-        )
-    return logits
+def maps_of(method: Method, seen: Seen) -> Tensor:
+    """The method's maps (B, h, w), with a graph if that was asked for; 0 for an empty target."""
+    with torch.set_grad_enabled(seen.create_graph):
+        maps = method.maps(seen)
+        empty = is_empty(seen.target)
+        if empty is None:
+            return maps
+        return torch.where(empty.to(maps.device)[:, None, None], 0, maps)
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -154,3 +164,16 @@ def _check_images(images: Images) -> None:
                 found="NaN or infinity",
                 remedy="check the decoding and the normalisation",
             )
+
+
+def _check_view(images: Images, view: str | None, method: Method) -> None:
+    """A net of several views needs to be told which of them a method of pixels explains."""
+    views = list(images) if isinstance(images, Mapping) else []
+    of_pixels = method.of_pixels or "pixels" in method.reads or not method.reads
+    if (view is None and len(views) > 1 and of_pixels) or (view is not None and view not in views):
+        raise ConfigError(
+            "view",
+            expected="one of " + ", ".join(views) if views else "None for a net of one image",
+            found=repr(view),
+            remedy=f"name the view that {method.name} explains" if views else "leave view out",
+        )

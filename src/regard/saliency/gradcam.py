@@ -4,7 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from regard.saliency.base import METHODS, Method, Seen, weighted_sum
+from regard.saliency.base import METHODS, Method, weighted_sum
+from regard.saliency.seen import Seen
 
 
 @METHODS.register("gradcam")
@@ -21,8 +22,10 @@ class GradCAM(Method):
     """
 
     name: ClassVar[str] = "gradcam"
+    formula: ClassVar[str] = "relu(sum_k mean(g_k) A_k)"
     passes: ClassVar[str] = "1 forward, 1 backward from the logits to the layer"
     blind_to: ClassVar[str] = "evidence against the class; anything finer than the layer's grid"
+    nets: ClassVar[str] = "all with positions: maps or tokens"
     reference: ClassVar[str] = "arXiv:1610.02391 eq. 1-2"
 
     def maps(self, seen: Seen) -> Tensor:

@@ -1,17 +1,21 @@
 """Which layer an explanation reads, and whether the head above it is pooling and linear."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.utils.parametrize import is_parametrized
 
 from regard.errors import ModelError
-from regard.models.anatomy import Layer, last_spatial, named_layer, possible_layers
-from regard.saliency.capture import Images, trace
+from regard.models.anatomy import Layer, Placed, last_spatial, named_module, possible_layers
+from regard.models.layout import Layout, layout_of
+from regard.saliency.capture import Images, copied, evaluating, trace, undisturbed, watch
+from regard.saliency.outputs import logits_of
 
-_FOUND: WeakKeyDictionary[nn.Module, dict[int, str]] = WeakKeyDictionary()
+Found = dict[tuple[int, str | None], tuple[str, Layout]]
+_FOUND: WeakKeyDictionary[nn.Module, Found] = WeakKeyDictionary()
 # What the matrix products of a net in float32 may be rounded to.
 _ROUNDING = {"highest": 0.0, "high": 2.0**-10, "medium": 2.0**-7}
 
@@ -23,46 +27,112 @@ def find_layer(net: nn.Module, images: Images, layer: str | nn.Module | None = N
     tracing pass runs once.
 
     Raises:
-        ModelError: no such layer in the net; names the near or the possible ones.
+        ModelError: no such layer in the net, or one without positions; names the near or the
+            possible ones.
     """
     if isinstance(layer, nn.Module):
-        for name, module in net.named_modules():
-            if module is layer:
-                return Layer(name, module)
-        raise ModelError(
-            "layer",
-            expected=f"a module of {type(net).__name__}",
-            found=f"a {type(layer).__name__} that is not part of it",
-            remedy="pass one of the net's own modules, or a dotted name",
-        )
-    if layer is None:
-        known, key = _FOUND.setdefault(net, {}), _circumstances(net, images)
-        if key not in known:
-            known[key] = last_spatial(trace(net, images)).name
-        layer = known[key]
-    return named_layer(net, layer)
+        layer = _name_of(net, layer)
+    known, key = _FOUND.setdefault(net, {}), (circumstances(net, images), layer)
+    if key not in known:
+        found = _last(net, images) if layer is None else _named(net, images, layer)
+        known[key] = found.name, found.layout
+    name, layout = known[key]
+    return Layer(name, named_module(net, name)[1], layout)
 
 
-def _circumstances(net: nn.Module, images: Images) -> int:
-    """What the last spatial layer depends on, as one number."""
+def _name_of(net: nn.Module, module: nn.Module) -> str:
+    for name, part in net.named_modules():
+        if part is module:
+            return name
+    raise ModelError(
+        "layer",
+        expected=f"a module of {type(net).__name__}",
+        found=f"a {type(module).__name__} that is not part of it",
+        remedy="pass one of the net's own modules, or a dotted name",
+    )
+
+
+def _named(net: nn.Module, images: Images, layer: str) -> Layer:
+    name, module = named_module(net, layer)
+    visits, size = trace(net, images), image_size(images)
+    own = [visit for visit in visits if visit.module is module]
+    layout = layout_of(own[-1], visits, size) if own else None
+    if layout is None:
+        found = str(own[-1].shape) if own else "one without a tensor in this pass"
+        raise _no_map(net, images, layer, found)
+    return Layer(name, module, layout)
+
+
+def _last(net: nn.Module, images: Images) -> Layer:
+    def matters(placed: Sequence[Placed]) -> list[bool]:
+        return _matter(net, images, placed)
+
+    return last_spatial(trace(net, images), image_size(images), matters)
+
+
+def _matter(net: nn.Module, images: Images, placed: Sequence[Placed]) -> list[bool]:
+    """Whether the first image's logits have a gradient at the positions of each layer."""
+    layers = {str(i): visit.module for i, (visit, _) in enumerate(placed)}
+    with undisturbed(net), evaluating(net), torch.enable_grad(), watch(layers, cut=False) as seen:
+        total = telling_number(net, images)
+        outputs = [seen[key] for key in layers]
+        gradients = torch.autograd.grad(total, outputs, allow_unused=True)
+    return [
+        gradient is not None and layout.fits(gradient.shape) and bool(layout.maps(gradient).any())
+        for gradient, (_, layout) in zip(gradients, placed, strict=True)
+    ]
+
+
+def telling_number(net: nn.Module, images: Images) -> Tensor:
+    """One number whose gradient is zero only at what no logit of the first image depends on."""
+    logits = logits_of(functional_call(net, _filled(net), (copied(images, 1),)))
+    # Weights that differ, or the classes' gradients may cancel, as under a softmax.
+    weights = torch.linspace(1, 2, logits[0].numel(), device=logits.device, dtype=logits.dtype)
+    return (logits.flatten() * weights).sum()
+
+
+def _filled(net: nn.Module) -> dict[str, Tensor]:
+    """Noise for parameters that are zero all over: a head before training hides what matters."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        return {
+            name: torch.randn(p.shape, generator=generator).to(p)
+            for name, p in net.named_parameters()
+            if p.is_floating_point() and not bool(p.any())
+        }
+
+
+def image_size(images: Images) -> tuple[int, int]:
+    """(H, W) of the images; of several views, of the first."""
+    first = next(iter(images.values())) if isinstance(images, Mapping) else images
+    return first.shape[-2], first.shape[-1]
+
+
+def circumstances(net: nn.Module, images: Images) -> int:
+    """What the layers' outputs depend on, as one number."""
     views = images.values() if isinstance(images, Mapping) else (images,)
     modules = tuple((name, type(module)) for name, module in net.named_modules())
     return hash((modules, *(view.shape[1:] for view in views)))
 
 
 def require_map(net: nn.Module, images: Images, layer: Layer, output: Tensor | None) -> Tensor:
-    """The layer's output, if it was reached and is a batch of feature maps.
+    """The layer's output, if it was reached and lies as it did when it was found.
 
     Raises:
         ModelError: it is not; names the possible layers.
     """
-    if output is not None and output.ndim == 4:
+    if output is not None and layer.layout.fits(output.shape):
         return output
-    possible = possible_layers(trace(net, images))
-    raise ModelError(
-        f"layer {layer.name!r}",
-        expected="a layer with feature maps (B, C, h, w)",
-        found="one without a tensor in this pass" if output is None else f"{tuple(output.shape)}",
+    found = "one without a tensor in this pass" if output is None else f"{tuple(output.shape)}"
+    raise _no_map(net, images, layer.name, found)
+
+
+def _no_map(net: nn.Module, images: Images, layer: str, found: str) -> ModelError:
+    possible = possible_layers(trace(net, images), image_size(images))
+    return ModelError(
+        f"layer {layer!r}",
+        expected="a layer with positions: (B, C, h, w) or tokens (B, N, C)",
+        found=found,
         remedy="choose one of: " + ", ".join(possible[:12]),
     )
 

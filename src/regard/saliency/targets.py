@@ -96,7 +96,11 @@ def _pixels(targets: Targets, logits: Tensor) -> PixelTarget:
         )
     height, width = logits.shape[2:]
     match targets.where:
-        case Tensor() | "predicted":
+        case "predicted":
+            # The pixels of this very pass, also where other pixels are tried.
+            won = logits.argmax(1) == targets.class_index
+            return PixelTarget(targets.class_index, won)
+        case Tensor():
             return targets
         case (row, column) if 0 <= row < height and 0 <= column < width:
             return targets
@@ -108,18 +112,34 @@ def _pixels(targets: Targets, logits: Tensor) -> PixelTarget:
     )
 
 
+def of_rows(target: Tensor | PixelTarget, rows: Tensor | None) -> Tensor | PixelTarget:
+    """The target of some of the batch's images; None: of all."""
+    if rows is None:
+        return target
+    if isinstance(target, Tensor):
+        return target[rows]
+    if isinstance(target.where, Tensor):
+        return PixelTarget(target.class_index, target.where[rows])
+    return target
+
+
+def is_empty(target: Tensor | PixelTarget) -> Tensor | None:
+    """Which images (B,) have a pixel target without pixels; None if none can."""
+    if isinstance(target, Tensor) or not isinstance(target.where, Tensor):
+        return None
+    return ~target.where.flatten(1).any(1)
+
+
 def value(logits: Tensor, target: Tensor | PixelTarget) -> Tensor:
     """The number (B,) that is explained: a logit, or the sum of a class's logits."""
     if isinstance(target, Tensor):
         return logits.gather(1, target[:, None])[:, 0]
     chosen = logits[:, target.class_index]
-    if isinstance(target.where, str):
-        mask = (logits.argmax(1) == target.class_index).to(logits.dtype)
-    elif isinstance(target.where, Tensor):
-        mask = target.where.to(logits, copy=True)
-    else:
+    if not isinstance(target.where, Tensor):
+        assert not isinstance(target.where, str)  # resolved
         row, column = target.where
         return chosen[:, row, column]
+    mask = target.where.to(logits, copy=True)
     if mask.shape != chosen.shape:
         raise TargetError(
             "targets",

@@ -1,9 +1,16 @@
 """How well a map meets a region: one number an image, NaN where it is undefined."""
 
-from regard.scores import localisation, pointing  # noqa: F401  each registers its scores
+from regard.scores import (  # noqa: F401  each registers its scores
+    concentration,
+    faithfulness,
+    localisation,
+    pointing,
+    sanity,
+)
+from regard.scores.background import Backgrounds, background_reliance
 from regard.scores.base import SCORES, Score, score
 
-__all__ = ["SCORES", "Score", "score", "scores"]
+__all__ = ["SCORES", "Backgrounds", "Score", "background_reliance", "score", "scores"]
 
 
 def scores() -> list[str]:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from regard.errors import RunError
+from regard.errors import NumericalError, RegardError, RunError
 from regard.evaluation.settings import Gaze
 from regard.models.build import parameters_of
 from regard.runs.evaluate import evaluate_run, has_regions
@@ -16,16 +16,26 @@ from regard.runs.run import Run, load_run
 from regard.training.config import Config
 from regard.training.train import resume, train
 
+# What may help when a run has failed.
+AGAIN = "the same command tries again what failed"
+MENDED = "mend that, then the same command tries again what failed"
+OTHERWISE = "the same command would fail again: change the arm, and take another --out"
+
 
 def attempt(config: Config, out: Path, splits: tuple[str, ...], folder: Path) -> dict[str, Any]:
-    """What `run_arm` returns with status `done`; or status `failed` and the error, as text.
+    """What `run_arm` returns with status `done`; or `failed`, the error as text and a remedy.
 
     The error itself stays in its process: not every one survives the way to another.
     """
     try:
         return {"status": "done", "error": None} | run_arm(config, out, splits, folder)
-    except Exception as error:
-        return {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+    except RegardError as error:
+        return {"status": "failed", "error": str(error), "remedy": MENDED}
+    except NumericalError as error:
+        return {"status": "failed", "error": str(error), "remedy": OTHERWISE}
+    except Exception as error:  # a full disk, no memory, or a fault of ours or of a library
+        text = " ".join(str(error).split()) or type(error).__name__
+        return {"status": "failed", "error": f"stopped by: {text}", "remedy": AGAIN}
 
 
 def run_arm(config: Config, out: Path, splits: tuple[str, ...], folder: Path) -> dict[str, Any]:

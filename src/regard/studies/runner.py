@@ -3,21 +3,24 @@
 import multiprocessing
 import os
 import shutil
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
 import yaml
 
-from regard.data.source import open_manifest
 from regard.errors import RunError
+from regard.machine import cores, free_mb
 from regard.runs.evaluate import write_table
 from regard.runs.files import write_json, write_yaml
 from regard.runs.folder import locked
-from regard.studies.arm import attempt
+from regard.studies.arm import AGAIN, attempt
+from regard.studies.preflight import refuse_arms
 from regard.studies.settings import Study, arm_config
 from regard.studies.summary import summarise
 from regard.synthetic.sheets import write_sheets
@@ -25,6 +28,8 @@ from regard.training.config import Config
 
 # A process with torch, a small net and its data takes about this much.
 PROCESS_MB = 1200
+# Seconds in which a training whose study is gone may finish its step and save.
+SAVING = 20.0
 
 
 class StudyWatcher(Protocol):
@@ -59,22 +64,27 @@ def run_study(
 
     Raises:
         RunError: the folder is of another study, or every run failed.
-        ConfigError, DataError: an arm's config is wrong, or a split is empty; nothing is run then.
+        RegardError: what can be known without training is wrong: an arm's config or net, a split,
+            a file, guidance without regions; nothing is run then.
     """
     jobs = len(study.arms) * len(study.seeds)
     workers = workers or _workers(jobs)
     manifest = None if study.data.sheets is None else "sheets/manifest.parquet"
-    threads = max(1, _cores() // workers)
+    threads = max(1, cores() // workers)
     configs = {
         (arm, seed): arm_config(study, arm, seed, manifest, threads)
         for seed in study.seeds
         for arm in study.arms
     }
+    begun = {key for key in configs if (out / _folder(*key) / "config.yaml").is_file()}
+    new = {key: config for key, config in configs.items() if key not in begun}
+    if manifest is None:
+        refuse_arms(study, new, out)
     with locked(out):
         _claim(study, out)
         _make_data(study, out, watcher)
-        for arm, split in product(study.arms, study.splits):
-            open_manifest(configs[arm, study.seeds[0]].data, out).select(split)
+        if manifest is not None:
+            refuse_arms(study, new, out)
         rows = list(_run_all(study, out, configs, workers, watcher))
         return conclude(study, out, rows)
 
@@ -83,7 +93,8 @@ def conclude(study: Study, out: Path, rows: list[dict[str, Any]]) -> dict[str, A
     """Write the table of runs and the summary."""
     order = {arm: i for i, arm in enumerate(study.arms)}
     rows = sorted(rows, key=lambda row: (order[row["arm"]], row["seed"]))
-    results = pl.DataFrame(rows, infer_schema_length=None)
+    columns = [{k: v for k, v in row.items() if k != "remedy"} for row in rows]
+    results = pl.DataFrame(columns, infer_schema_length=None)
     write_table(out / "results.parquet", results)
     failed = [row for row in rows if row["status"] != "done"]
     if len(failed) == len(rows):
@@ -91,7 +102,7 @@ def conclude(study: Study, out: Path, rows: list[dict[str, Any]]) -> dict[str, A
             str(out),
             expected="at least one run that works",
             found=f"{len(failed)} failed, the first with: {failed[0]['error']}",
-            remedy="mend that and start the same command again",
+            remedy=failed[0]["remedy"],
         )
     summary = summarise(study, results, out)
     write_json(out / "summary.json", summary)
@@ -108,7 +119,7 @@ def _run_all(
     context = multiprocessing.get_context("spawn")
     epochs = max(config.training.epochs for config in configs.values())
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, context, _stop_with_parent) as pool:
         names: dict[Future, tuple[str, int]] = {}
         for (arm, seed), config in configs.items():
             place = out / _folder(arm, seed)
@@ -121,6 +132,20 @@ def _run_all(
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             raise
+
+
+def _stop_with_parent() -> None:
+    """Save and end when the study's process is gone, however it went."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(SAVING)
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _collect(
@@ -139,8 +164,9 @@ def _collect(
 def _row(future: Future, arm: str, seed: int) -> dict[str, Any]:
     row: dict[str, Any] = {"arm": arm, "seed": seed, "run": _folder(arm, seed)}
     error = future.exception()
-    if error is not None:  # its process was killed
-        return row | {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+    if error is not None:
+        what = "its process was killed, perhaps for want of memory"
+        return row | {"status": "failed", "error": what, "remedy": AGAIN}
     return row | future.result()
 
 
@@ -162,7 +188,8 @@ def _claim(study: Study, out: Path) -> None:
     if path.is_file():
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
         other = [k for k in values if k != "seeds" and before.get(k) != values[k]]
-        if other:
+        # A study that was refused before its first run may be mended.
+        if other and ((out / "runs").exists() or "data" in other):
             raise RunError(
                 str(out),
                 expected="a new folder, or one of this study",
@@ -183,22 +210,11 @@ def _make_data(study: Study, out: Path, watcher: StudyWatcher) -> None:
         return
     partial = out / ".sheets.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    write_sheets(partial, **how.model_dump(), progress=watcher.sheets)
+    write_sheets(partial, **how.model_dump(), workers=cores(), progress=watcher.sheets)
     partial.rename(final)
 
 
 def _workers(jobs: int) -> int:
-    return max(1, min(jobs, _cores(), _free_mb() // PROCESS_MB))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _free_mb() -> int:
-    """Memory that is free or can be freed; what caches files counts as free."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) // 1024 for line in lines if "MemAvailable" in line)
-    except (OSError, StopIteration):
-        return 4 * PROCESS_MB
+    free = free_mb()
+    fitting = 4 if free is None else free // PROCESS_MB
+    return max(1, min(jobs, cores(), fitting))

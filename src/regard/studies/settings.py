@@ -7,10 +7,12 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from regard.data.mistakes import parse
 from regard.data.settings import Settings
 from regard.errors import ConfigError, near
+from regard.models.settings import NAMED, NONE
 from regard.scores.base import SCORES
-from regard.training.config import Config, merged, parse, parse_config, read_mapping
+from regard.training.config import Config, merged, parse_config, read_mapping
 
 # Those of `evaluation.metrics.evaluate`; beside them all scores of maps.
 METRICS = (
@@ -63,15 +65,17 @@ class Study(Settings):
     """Arms x seeds, compared under one protocol.
 
     Attributes:
-        name, title, about: for people.
-        data: what to make; None: `base.data.manifest` names a manifest.
+        name: of the study's folder, studies/NAME.
+        title: heading of the report.
+        about: a paragraph for readers of the report.
+        data: what samples to make; left out, `base.data.manifest` names a manifest.
         base: the config that all arms share.
         arms: name to what differs from the base.
         baseline: arm that the others are compared with.
         comparisons: pairs (arm, against); None: every arm against the baseline.
         seeds: of the trainings, the same for every arm.
-        splits: that the trained nets are evaluated on.
-        metrics: that are compared, on each split.
+        splits: the parts that the trained nets are evaluated on.
+        metrics: what is compared, on each split.
         scales: name to what differs at that scale.
     """
 
@@ -98,10 +102,10 @@ class Study(Settings):
             if metric not in known_metrics():
                 raise ValueError(f"unknown metric {metric!r}; {near(metric, known_metrics())}")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("a seed comes twice")
+            raise ValueError("a seed that comes twice; give each once")
         for arm in self.arms:
             if not arm.replace("-", "").replace("_", "").isalnum():
-                raise ValueError(f"arm {arm!r}: letters, digits, - and _ only")
+                raise ValueError(f"arm {arm!r}; use letters, digits, - and _ only")
         return self
 
     @property
@@ -139,6 +143,13 @@ def read_study(name: str | Path, scale: str | None = None, seeds: int | None = N
             remedy=near(str(name), known),
         )
     values = read_mapping(path)
+    if "arms" not in values and {"data", "model", "training"} & values.keys():
+        raise ConfigError(
+            str(path),
+            expected="a study",
+            found="the config of one run (it has no arms)",
+            remedy=f"use: regard train {path}",
+        )
     if scale is not None:
         scales = values.get("scales") or {}
         if scale not in scales:
@@ -160,7 +171,7 @@ def _from_here(base: dict[str, Any], folder: Path) -> dict[str, Any]:
     base = merged(base, {})
     for section, name in (("data", "manifest"), ("model", "weights")):
         value = base.get(section, {}).get(name)
-        if isinstance(value, str) and value not in ("pretrained", "bundled"):
+        if isinstance(value, str) and value not in (*NAMED, *NONE):
             base[section][name] = str((folder / value).resolve())
     return base
 

@@ -1,30 +1,25 @@
 """A set of herbarium sheets on disk, with a manifest."""
 
+import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from PIL import Image
 
 from regard.errors import ConfigError, near
-from regard.synthetic.composing import Sheet, draw_sheet
-from regard.synthetic.stamp import Ink
+from regard.synthetic.drawer import PLACES, SPLITS, Drawer, Place
 
-SPLITS = ("train", "val", "test", "test_shifted")
-SHIFTED = "test_shifted"
 COUNTS: Mapping[str, int] = MappingProxyType(
     {"train": 600, "val": 150, "test": 300, "test_shifted": 300}
 )
-LABELS = ("smooth", "thorny")
-INKS: tuple[Ink, Ink] = ("blue", "red")
-SUFFIXES = {"image": "jpg", "segmented": "jpg", "region": "png", "avoid": "png"}
-PLACES = {"image": "images", "segmented": "segmented", "region": "masks", "avoid": "stamps"}
 SMALLEST, THORNIEST = 96, 2.0
+# A process takes as long to start as these take to draw.
+FEW = 64
 
 
 def write_sheets(
@@ -35,6 +30,7 @@ def write_sheets(
     size: tuple[int, int] = (288, 216),
     thorn: float = 1.0,
     seed: int = 42,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write sheets of smooth and thorny plants, half each, and their manifest.
@@ -53,6 +49,8 @@ def write_sheets(
         size: height and width of a sheet, at least 96 pixels each.
         thorn: scale of the thorns' length and contrast, in [0, 2]; at 0 there are none.
         seed: of the whole set, not negative.
+        workers: processes to draw in; the set is the same. More than one needs a script whose
+            main part is guarded, as `multiprocessing` says.
         progress: called with the sheets done and the total after each sheet.
 
     Returns:
@@ -65,52 +63,42 @@ def write_sheets(
     """
     _check(counts, shortcut, size, thorn, seed)
     _make_folders(out)
+    places = list(_places(counts))
     rows: list[dict[str, str]] = []
-    total = sum(counts.values())
-    for split, index in _order(counts):
-        key = [seed, SPLITS.index(split), index]
-        label, sheet = _drawn(key, split, shortcut, size, thorn)
-        rows.append({**_save(out, len(rows), sheet), "label": label, "split": split})
+    for row in _drawn(Drawer(out, shortcut, size, thorn, seed), places, workers):
+        rows.append(row)
         if progress is not None:
-            progress(len(rows), total)
+            progress(len(rows), len(places))
     return _write_manifest(out, rows)
 
 
-def _order(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """Every sheet's split and index; splits come in one order whatever the mapping's."""
+def _places(counts: Mapping[str, int]) -> Iterator[Place]:
+    """Every sheet's number, split and index; splits come in one order whatever the mapping's."""
+    number = 0
     for split in SPLITS:
         for index in range(counts.get(split, 0)):
-            yield split, index
+            yield number, split, index
+            number += 1
 
 
-def _drawn(
-    key: list[int], split: str, shortcut: float, size: tuple[int, int], thorn: float
-) -> tuple[str, Sheet]:
-    """The label and the drawing of one sheet; classes take turns, so that they balance."""
-    rng = np.random.default_rng(key)
-    thorny = key[-1] % 2 == 1
-    agrees = rng.random() < (0.5 if split == SHIFTED else shortcut)
-    ink = INKS[thorny == agrees]
-    return LABELS[thorny], draw_sheet(rng, size, thorny=thorny, ink=ink, thorn=thorn)
+def _drawn(drawer: Drawer, places: Sequence[Place], workers: int) -> Iterator[dict[str, str]]:
+    """The rows, in order; in processes if that pays."""
+    workers = min(workers, len(places) // FEW)
+    if workers < 2:
+        yield from map(drawer, places)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _leave_interrupts_alone) as pool:
+        try:
+            yield from pool.map(drawer, places, chunksize=8)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def _save(out: Path, number: int, sheet: Sheet) -> dict[str, str]:
-    """Write a sheet's four files; their paths relative to `out`, by column."""
-    pictures: dict[str, NDArray[np.uint8]] = {
-        "image": sheet.image,
-        "segmented": sheet.segmented,
-        "region": sheet.region * np.uint8(255),
-        "avoid": sheet.avoid * np.uint8(255),
-    }
-    paths = {name: f"{PLACES[name]}/{number:05d}.{SUFFIXES[name]}" for name in pictures}
-    for name, pixels in pictures.items():
-        picture = Image.fromarray(pixels)
-        if SUFFIXES[name] == "jpg":
-            # Full chroma resolution: a thorn is thinner than the 2 x 2 pixels JPEG would merge.
-            picture.save(out / paths[name], quality=92, subsampling=0)
-        else:
-            picture.save(out / paths[name], compress_level=3)
-    return paths
+def _leave_interrupts_alone() -> None:
+    """Ctrl-C reaches every process of a terminal; the first one ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _make_folders(out: Path) -> None:

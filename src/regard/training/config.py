@@ -1,29 +1,31 @@
 """A run's config: composed of what each room declares, read from YAML, changed by `--set`."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
+from regard.data.mistakes import SettingError, parse
 from regard.data.settings import Data, Settings
-from regard.errors import ConfigError, RegardError, near
+from regard.errors import ConfigError
 from regard.evaluation.settings import Gaze
 from regard.guidance.settings import Guidance
 from regard.models.settings import Model
 from regard.training.settings import Training
-
-T = TypeVar("T", bound=BaseModel)
 
 
 class Config(Settings):
     """Everything that decides a run.
 
     Attributes:
-        data, model, training, guidance, gaze: see there.
-        classes: filled in from the train split.
+        data: which samples, how they are split, and how an image becomes a tensor.
+        model: which net, from which weights, and what of it is trained.
+        training: the loop.
+        guidance: losses on where the net looks; left out, the model is a plain one.
+        gaze: how it is measured where the net looks.
+        classes: names in the order of the logits; filled in from the train split.
     """
 
     data: Data
@@ -38,9 +40,50 @@ def read_config(path: Path, changes: Sequence[str] = ()) -> Config:
     """The config in a YAML file, with changes such as `training.epochs=5`.
 
     Raises:
-        ConfigError: no such file, not YAML, an unknown key or a value of the wrong kind.
+        ConfigError: no such file, not YAML, a study, an unknown key or a value of the wrong kind.
     """
-    return parse_config(changed(read_mapping(path), changes), str(path))
+    values = read_mapping(path)
+    if "arms" in values:
+        raise ConfigError(
+            str(path),
+            expected="the config of one run",
+            found="a study (it has arms)",
+            remedy=f"use: regard study {path}",
+        )
+    try:
+        return parse_config(changed(values, changes), str(path))
+    except SettingError as error:
+        _blame_changes(error, values, changes)
+        raise
+
+
+def _blame_changes(error: SettingError, values: Mapping[str, Any], changes: Sequence[str]) -> None:
+    """Raise the mistake as one of `--set`, if the file alone does not make it."""
+    try:
+        parse_config(values, "")
+    except SettingError as own:
+        if (own.keys, own.found) == (error.keys, error.found):
+            return
+    keys = [str(key) for key in error.keys]
+    related = [c for c in changes if _along(c.partition("=")[0].split("."), keys)]
+    change = [*changes, *related][-1]
+    path = ".".join(keys)
+    where = f"--set {_short(change)}"
+    if change.partition("=")[0] != path:
+        where += f", {path}"
+    raise ConfigError(
+        where, expected=error.expected, found=error.found, remedy=error.remedy
+    ) from error
+
+
+def _along(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether one place is inside of the other, or the same."""
+    return all(a == b for a, b in zip(one, other, strict=False))
+
+
+def _short(change: str) -> str:
+    """A change as it was written, cut short."""
+    return change if len(change) <= 80 else change[:77] + "..."
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -69,53 +112,67 @@ def parse_config(values: Mapping[str, Any], where: str) -> Config:
     return parse(Config, values, where)
 
 
-def parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:
-    """Check a mapping as settings of a kind; the first mistake makes one line."""
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"]) or "top level"
-        expected, found, remedy = _said(kind, first)
-        raise ConfigError(
-            f"{where}, {path}", expected=expected, found=found, remedy=remedy
-        ) from error
-
-
-def _said(kind: type[BaseModel], mistake: ErrorDetails) -> tuple[str, str, str]:
-    """What was expected, what was found, and the remedy."""
-    given = repr(mistake["input"])[:80]
-    if mistake["type"] == "extra_forbidden":
-        name = str(mistake["loc"][-1])
-        return "a known key", repr(name), near(name, _fields(kind, mistake["loc"][:-1]))
-    if mistake["type"] == "missing":
-        return "a value", "nothing", "write it"
-    if mistake["type"] != "value_error":
-        return mistake["msg"], given, "correct it"
-    own = mistake.get("ctx", {})["error"]  # of a check of ours
-    if isinstance(own, RegardError):
-        return own.expected, own.found, own.remedy
-    text, _, remedy = str(own).partition("; ")
-    return ("a valid value", text, remedy) if remedy else (text, given, "correct it")
-
-
 def changed(values: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """The mapping with `a.b=c` applied; c is read as YAML."""
-    result = merged(values, {})
+    """The mapping with `a.b=c` applied; c is read as YAML, and numbers are indices into lists.
+
+    Raises:
+        ConfigError: no `=`, not YAML, or an index that the list does not have.
+    """
+    result = deepcopy(dict(values))
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals or not path.strip("."):
             raise ConfigError(
                 f"--set {change}", expected="key=value", found=change, remedy="write a.b=c"
             )
-        place = result
-        *parents, last = path.split(".")
-        for part in parents:
-            if not isinstance(place.get(part), dict):
-                place[part] = {}
-            place = place[part]
-        place[last] = _value(text, change)
+        keys = path.split(".")
+        place: Any = result
+        for number, part in enumerate(keys[:-1]):
+            place = _inside(place, part, change, keys[:number])
+            _refuse_no_list(place, keys[: number + 1], keys[number + 1], change)
+        if isinstance(place, list):
+            place[_index(place, keys[-1], change, keys[:-1])] = _value(text, change)
+        else:
+            place[keys[-1]] = _value(text, change)
     return result
+
+
+def _inside(place: Any, part: str, change: str, above: Sequence[str]) -> Any:
+    """What lies at a key of a mapping, which is made, or at an index of a list."""
+    if isinstance(place, list):
+        key: Any = _index(place, part, change, above)
+    else:
+        key = part
+        place.setdefault(key, {})
+    if not isinstance(place[key], dict | list):
+        place[key] = {}
+    return place[key]
+
+
+def _index(items: list, part: str, change: str, above: Sequence[str]) -> int:
+    """The index of an item that is there."""
+    if part.isdecimal() and int(part) < len(items):
+        return int(part)
+    path = ".".join(above)
+    known = f"an index from 0 to {len(items) - 1}" if items else "an item, but the list is empty"
+    raise ConfigError(
+        f"--set {_short(change)}",
+        expected=f"{known} in {path}",
+        found=part,
+        remedy=f"correct it, or set the whole list: {path}=[...]",
+    )
+
+
+def _refuse_no_list(place: Any, above: Sequence[str], part: str, change: str) -> None:
+    """An index needs a list; a mapping is not made into one."""
+    if isinstance(place, dict) and part.isdecimal() and part not in place:
+        path = ".".join(above)
+        raise ConfigError(
+            f"--set {_short(change)}",
+            expected=f"a list at {path}",
+            found="keys and values" if place else "none in the file",
+            remedy=f"set the whole list: {path}=[...]",
+        )
 
 
 def merged(values: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,13 +201,3 @@ def _value(text: str, change: str) -> Any:
         except ValueError:
             return value
     return value
-
-
-def _fields(kind: type[BaseModel], path: Sequence[Any]) -> list[str]:
-    for part in path:
-        field = kind.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        kind = annotation
-    return list(kind.model_fields)

@@ -15,6 +15,8 @@ from regard.data.loader import Loader, oversampled, shuffled
 from regard.data.samples import Batch, Draw
 from regard.errors import NumericalError
 from regard.evaluation.predict import predict
+from regard.evaluation.settings import Gaze
+from regard.guidance.base import Term
 from regard.models.heads import freeze_backbone, train_mode
 from regard.runs.checkpoints import (
     Checkpoint,
@@ -225,6 +227,15 @@ class Trainer:
         if norms and self.how.accumulate > 1:
             self.note(f"batch norm sees parts of {self.how.batch_size} images, not the whole step")
 
+    def say_what_gaze_is_of(self) -> None:
+        """Note where other maps are measured than those that the terms steer."""
+        gaze = self.prepared.config.gaze
+        for term in self.prepared.terms:
+            if (term.method, term.layer, term.contrast) != (gaze.method, gaze.layer, gaze.contrast):
+                self.note(
+                    f"term {term.title} steers {_of(term)}, and the gaze is measured on {_of(gaze)}"
+                )
+
     def note(self, text: str) -> None:
         """Log something that a reader should know."""
         self.log.write("note", step=self.progress.step, text=text)
@@ -249,3 +260,9 @@ class Trainer:
         if self._stop:
             raise KeyboardInterrupt
         self._stop = True
+
+
+def _of(how: Term | Gaze) -> str:
+    """Which maps, in words."""
+    layer = "" if how.layer is None else f" at {how.layer}"
+    return f"{how.method}{layer} {'with' if how.contrast else 'without'} contrast"

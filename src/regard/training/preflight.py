@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from regard.data.decoding import image_size
 from regard.data.manifest import Manifest
 from regard.data.samples import Sample
-from regard.data.threads import in_threads
 from regard.data.transforms import Transform
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.guidance.base import Term
+from regard.models.families import input_spec
 from regard.saliency.capture import evaluating, undisturbed
-from regard.saliency.explain import explain, logits_of
+from regard.saliency.explain import explain
+from regard.saliency.outputs import logits_of
 from regard.training.config import Config
 
 MEASURED = ("loss", "cross_entropy", "accuracy", "balanced_accuracy", "f1")
@@ -30,47 +30,6 @@ def refuse_absent(samples: Sequence[Sample], classes: Sequence[str], manifest: M
             found=f"no {classes[min(absent)]!r}",
             remedy="split anew, or add samples",
         )
-
-
-def refuse_unreadable(samples: Sequence[Sample], max_pixels: int) -> None:
-    """Every file has to be there, with a readable header and a bounded size.
-
-    Nothing is decoded: a file that is cut short passes here, and `regard data check` finds it.
-
-    Raises:
-        DataError: names the first such file and their number.
-    """
-
-    def problem(path: str) -> DataError | None:
-        try:
-            height, width = image_size(path)
-        except DataError as error:
-            return error
-        if height * width <= max_pixels:
-            return None
-        expected, found = f"at most {max_pixels:,} pixels", f"{width} x {height}"
-        return DataError(path, expected=expected, found=found, remedy="")
-
-    found = [error for error in in_threads(problem, _files(samples)) if error is not None]
-    if found:
-        first, more = found[0], len(found) - 1
-        raise DataError(
-            first.where,
-            expected=first.expected,
-            found=first.found + (f" (and {more} more bad files)" if more else ""),
-            remedy="replace or remove it; regard data check lists all such files",
-        )
-
-
-def _files(samples: Sequence[Sample]) -> list[str]:
-    """Each file once, in the samples' order."""
-    paths = (
-        path
-        for s in samples
-        for path in (*(path for _, path in s.views), s.region, s.avoid, s.ignore)
-        if path is not None
-    )
-    return list(dict.fromkeys(paths))
 
 
 def refuse_config(
@@ -144,10 +103,24 @@ def refuse_net(
             "data.size and data.views",
             expected=f"what {config.model.spec} takes",
             found=f"{height} x {width}, {', '.join(views)} ({str(error)[:120]})",
-            remedy="leave data.size out, or set model.options",
+            remedy=_fitting(config, net),
         ) from error
     for term in terms:
         explain(net, images, targets, term.method, layer=term.layer)
     if gaze:
         with evaluating(net):
             explain(net, images, targets, config.gaze.method, layer=config.gaze.layer)
+
+
+def _fitting(config: Config, net: nn.Module) -> str:
+    """What makes the size of the images and the net fit."""
+    height, width = input_spec(net).size
+    own = f"leave data.size out for the net's own {height} x {width}"
+    if len(config.data.views) > 1:
+        return f"take one view with data.views=[{config.data.views[0]}], or {own}"
+    if not config.model.spec.startswith("regard:"):
+        return f"{own}, or set what its constructor takes in model.options"
+    size = config.data.size
+    side = size if isinstance(size, int) else size[0] if size and size[0] == size[1] else None
+    square = "" if side is None else f"model.options.size={side} or "
+    return f"{own}, or set {square}model.options.pool=avg"

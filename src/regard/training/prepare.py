@@ -43,6 +43,7 @@ class Prepared:
         val: loads the val split; or None where there is none.
         terms: of the guidance.
         transform: normalises batches.
+        manifest: with the splits as the config wants them.
         digest: of the samples and their splits, as hex.
     """
 
@@ -53,6 +54,7 @@ class Prepared:
     val: Loader | None
     terms: tuple[Term, ...]
     transform: Transform
+    manifest: Manifest
     digest: str
 
     @property
@@ -94,6 +96,7 @@ def prepare(config: Config, folder: Path) -> Prepared:
         val=_loader(config, val, transform) if has_val else None,
         terms=terms,
         transform=transform,
+        manifest=manifest,
         digest=digest(manifest),
     )
 

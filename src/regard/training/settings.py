@@ -33,8 +33,8 @@ class Schedule(Settings):
             epochs without a better `training.best`.
         warmup_epochs: linear rise from 0, for constant and cosine.
         floor: share of the learning rate that is left at the end.
-        factor: of the plateau.
-        patience: of the plateau, epochs.
+        factor: of the plateau: what the learning rate is multiplied by.
+        patience: of the plateau: epochs without a better metric before that.
     """
 
     name: Literal["constant", "cosine", "plateau"] = "constant"
@@ -51,13 +51,14 @@ class Training(Settings):
         epochs: passes over the train split, at the most.
         batch_size: images in memory at once.
         accumulate: batches a step; the gradient is that of their union.
-        optimiser, schedule: see there.
+        optimiser: how parameters move.
+        schedule: how the learning rate goes.
         best: logged metric that chooses the best checkpoint, such as `val.loss`.
         patience: stop after this many epochs without a better one; None: never.
         label_smoothing: of the cross-entropy.
         imbalance: `weights` in the loss by inverse class frequency, `oversample` the rarer
             classes up to the largest, or `both`.
-        bf16: autocast to bfloat16.
+        bf16: compute in bfloat16 where that is safe (autocast).
         clip: largest norm of the gradient; None: not clipped.
         seed: of first weights, order, augmentation and dropout.
         device: `auto`, `cpu`, `cuda` ...
@@ -87,5 +88,5 @@ class Training(Settings):
     @classmethod
     def _metric(cls, value: str) -> str:
         if value.partition(".")[0] not in ("val", "train") or "." not in value:
-            raise ValueError(f"{value!r} is not a metric; write for example val.loss")
+            raise ValueError(f"{value!r}; write for example val.loss")
         return value

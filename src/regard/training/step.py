@@ -11,7 +11,7 @@ from regard.data.samples import Batch, Samples
 from regard.errors import NumericalError
 from regard.evaluation.predict import model_input
 from regard.guidance.forward import GuidedOutput, guided_forward
-from regard.saliency.explain import logits_of
+from regard.saliency.outputs import logits_of
 from regard.training.losses import Divisors, divisors, loss_of
 from regard.training.optimisers import LearningRate
 from regard.training.prepare import Prepared

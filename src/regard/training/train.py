@@ -7,14 +7,15 @@ from typing import Any
 
 import torch
 
+from regard.data.preflight import refuse_files
 from regard.errors import RunError
-from regard.runs.checkpoints import Checkpoint, checkpoints, load
+from regard.models.settings import NAMED
+from regard.runs.checkpoints import Checkpoint, checkpoints, load, pointed
 from regard.runs.files import read_json, write_json, write_yaml
 from regard.runs.folder import RunFolder, locked
 from regard.runs.log import Log
 from regard.training.config import Config, parse_config
 from regard.training.loop import Trainer, Watcher
-from regard.training.preflight import refuse_unreadable
 from regard.training.prepare import Prepared, environment, prepare
 from regard.training.progress import Progress
 
@@ -53,7 +54,7 @@ def train(
     prepared = prepare(config, folder)
     try:
         samples = [s for data in prepared.splits for s in data.samples]
-        refuse_unreadable(samples, prepared.transform.max_pixels)
+        refuse_files(samples, prepared.transform.max_pixels)
         with locked(out):
             _refuse_existing(files)  # another training may have come and gone meanwhile
             _write_config(files, prepared, folder)
@@ -95,6 +96,7 @@ def _fit(
     if saved is None:
         log.write("start", **environment())
         trainer.say_what_norms_see()
+        trainer.say_what_gaze_is_of()
         trainer.save()
         return trainer.fit()
     trainer.restore(saved)
@@ -113,9 +115,27 @@ def _refuse_existing(files: RunFolder) -> None:
         raise RunError(
             str(files.path),
             expected="a new folder",
-            found="a run",
-            remedy="choose another --out, or go on with it: --resume",
+            found="a run" if finished(files.path) is None else "a finished run",
+            remedy=_going_on(files.path),
         )
+
+
+def _going_on(out: Path) -> str:
+    other = "choose another --out"
+    return other if finished(out) else f"{other}, or go on with it: regard train {out} --resume"
+
+
+def finished(out: Path) -> int | None:
+    """The epochs of a run that has reached its end; None for one that has not, or for no run."""
+    files = RunFolder(out)
+    try:
+        how = files.read_config()["training"]
+        last = files.checkpoints / str(pointed(files.checkpoints, "last"))
+        progress = read_json(last / "state.json")["progress"]
+    except (RunError, OSError, ValueError, KeyError, TypeError):
+        return None
+    stale = how["patience"] is not None and progress["stale"] >= how["patience"]
+    return progress["epoch"] if progress["epoch"] >= how["epochs"] or stale else None
 
 
 def _environment(files: RunFolder) -> dict[str, Any]:
@@ -141,7 +161,7 @@ def _write_config(files: RunFolder, prepared: Prepared, folder: Path) -> None:
     """The resolved config, its paths now from the run's own folder."""
     values = prepared.config.model_dump(mode="json")
     values["data"]["manifest"] = _moved(values["data"]["manifest"], folder, files.path)
-    if values["model"]["weights"] not in (None, "pretrained", "bundled"):
+    if values["model"]["weights"] not in (None, *NAMED):
         values["model"]["weights"] = _moved(values["model"]["weights"], folder, files.path)
     write_json(files.environment, environment() | {"samples": prepared.digest})
     write_yaml(files.config, values)

@@ -2,7 +2,8 @@
 for (const gallery of document.querySelectorAll(".gallery")) {
   const show = () => {
     gallery.style.setProperty("--map", gallery.querySelector(".opacity").value / 100);
-    gallery.classList.toggle("bare", !gallery.querySelector(".outlines").checked);
+    const outlines = gallery.querySelector(".outlines");
+    gallery.classList.toggle("bare", outlines !== null && !outlines.checked);
   };
   gallery.addEventListener("input", show);
   show();

@@ -1,0 +1,74 @@
+"""Terms that a reader may not know: each is linked where it is first used, and said at the foot."""
+
+import re
+
+from markupsafe import Markup, escape
+
+TERMS = {
+    "energy gain": (
+        "Energy over the region's share of the image: how many times what a uniform map has there."
+    ),
+    "energy": "The share of a map's sum that lies in the region, from 0 to 1.",
+    "IoU": "Intersection over union of the region and the highest fifth of the map, from 0 to 1.",
+    "HAGTR": (
+        "Highest activation in the region, of the map over its maximum: 1 where the peak lies "
+        "there."
+    ),
+    "MAGTR": (
+        "Mean activation in the region, of the map over its maximum. It says how bright the map "
+        "is there, not where it looks: a uniform map has 1, and none has more."
+    ),
+    "MANGTR": (
+        "Mean activation outside of the region, of the map over its maximum; lower is better."
+    ),
+    "pointing": "The share of images in which the map's highest point lies in the region.",
+    "dead maps": "Maps that are zero everywhere: they have no score, and no mean includes them.",
+    "uniform map": "A map that is the same everywhere: what a gaze without preference would get.",
+    "contrast": (
+        "The map is of the class's logit less the mean of all logits: of what speaks for this "
+        "class against the others."
+    ),
+    "Holm": (
+        "A correction of p-values for the number of comparisons: of many, some look like a "
+        "difference by chance."
+    ),
+    "Student t": "An interval or a test over few trainings, wider the fewer there are.",
+}
+_BY_NAME = {name.lower(): name for name in TERMS}
+# Longer names first, so that `energy gain` is not taken for `energy`.
+_ANY = re.compile(
+    r"\b(?:" + "|".join(sorted(map(re.escape, TERMS), key=len, reverse=True)) + r")\b",
+    re.IGNORECASE,
+)
+
+
+class Glossary:
+    """The terms met so far on one page."""
+
+    def __init__(self) -> None:
+        self._met: set[str] = set()
+
+    def linked(self, text: str) -> Markup:
+        """The text, escaped, with each term that was not met before as a link to its line."""
+        parts, end = [], 0
+        for match in _ANY.finditer(text):
+            name = _BY_NAME[match[0].lower()]
+            if name in self._met:
+                continue
+            self._met.add(name)
+            link = Markup('<a class="term" href="#{}">{}</a>').format(anchor(name), match[0])
+            parts += [escape(text[end : match.start()]), link]
+            end = match.end()
+        return Markup("").join([*parts, escape(text[end:])])
+
+    @property
+    def entries(self) -> list[tuple[str, str, str]]:
+        """Anchor, term and line of each term that was met, in the order of the list."""
+        return [
+            (anchor(n), n[0].upper() + n[1:], line) for n, line in TERMS.items() if n in self._met
+        ]
+
+
+def anchor(name: str) -> str:
+    """The address of a term's line in the page."""
+    return "word-" + name.lower().replace(" ", "-")

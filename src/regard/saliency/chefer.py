@@ -1,0 +1,44 @@
+"""Relevance by attention and its gradients, after Chefer."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from regard.saliency.base import METHODS, Method, Need
+from regard.saliency.gradient_rollout import weighted_attention
+from regard.saliency.seen import Seen
+from regard.saliency.tokens import token_maps
+
+
+@METHODS.register("chefer")
+class Chefer(Method):
+    """Chefer's relevance: attention that raises the target's logit, added up over the blocks.
+
+    R <- R + Ā_b R for each block b, from R = I;  Ā_b = mean over heads of relu(A_b * dy/dA_b);
+    row of the class token
+
+    with A_b the block's attention (N, N) and y the target's logit. Where the logits are read from
+    the patches (average pooling), the mean of the patches' rows of R - I: the I that R begins
+    with is a constant there, and far larger than the rest.
+
+    Reference: Chefer et al., Generic Attention-model Explainability, arXiv:2103.15679,
+    equations 5 and 6.
+    """
+
+    name: ClassVar[str] = "chefer"
+    needs: ClassVar[frozenset[Need]] = frozenset({"attention"})
+    formula: ClassVar[str] = "R <- R + A_bar R, A_bar = mean_heads relu(A dA); class token's row"
+    passes: ClassVar[str] = "1 forward, 1 backward from the logits to the first attention"
+    blind_to: ClassVar[str] = "evidence against the class; the blocks' MLPs"
+    nets: ClassVar[str] = "transformers of one set of tokens: ViT, DeiT, DINOv2"
+    reference: ClassVar[str] = "arXiv:2103.15679 eq. 5-6"
+
+    def maps(self, seen: Seen) -> Tensor:
+        """Maps (B, h, w) on the grid of the patches."""
+        # R - I is kept in place of R: nothing small is lost beside the ones.
+        relevance = None
+        for weighted in weighted_attention(seen):
+            added = weighted if relevance is None else weighted + weighted @ relevance
+            relevance = added if relevance is None else relevance + added
+        assert relevance is not None
+        return token_maps(seen, relevance)

@@ -1,0 +1,255 @@
+"""Functions seen, or changed in their gradient, on their way through a net of any make.
+
+A net's attention and activation functions are called as modules, as functions and fused; a
+function mode meets all of them, without a list of architectures.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+from regard.errors import ModelError
+from regard.saliency.capture import leaf
+
+SOFTMAX = (torch.softmax, Tensor.softmax, F.softmax)
+# Arguments of torch's multi-head attention that no net of images makes use of.
+EXOTIC = ("key_padding_mask", "attn_mask", "bias_k", "bias_v", "static_k", "static_v")
+# As torch's modules, as functions and as methods; torch's ReLU6 is a hardtanh.
+RECTIFIERS = {
+    *(F.relu, torch.relu, Tensor.relu, torch.relu_, Tensor.relu_),
+    *(F.relu6, F.hardtanh, F.hardtanh_, F.leaky_relu, F.leaky_relu_, F.elu, F.elu_),
+    *(F.gelu, F.silu, F.hardswish),
+}
+
+
+class AttentionRecorder(TorchFunctionMode):
+    """Records the matrices (B, heads, N, M) of every attention in a forward pass, in order.
+
+    The matrix is the softmax over the keys. Of fused attention, torch's multi-head attention
+    among it, it is computed beside it, and the outputs stay the fused ones: with a graph, the
+    gradient flows through the matrix. Torch's "fast path" of whole encoder layers is not taken
+    under any function mode: there, outputs are those of the ordinary path.
+
+    Args:
+        graph: whether gradients with respect to the matrices are wanted; the graph begins at
+            the first matrix where nothing before it has one.
+    """
+
+    def __init__(self, *, graph: bool) -> None:
+        super().__init__()
+        self.graph = graph
+        self.matrices: list[Tensor] = []
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Called in place of every function of torch."""
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            return self._attend(func, *args, **kwargs)
+        if func is F.multi_head_attention_forward:
+            return self._attend_in_heads(func, args, kwargs)
+        answer = func(*args, **kwargs)
+        if func in SOFTMAX and _over_keys(answer, args, kwargs):
+            return self._seen(answer)
+        return answer
+
+    def _seen(self, matrix: Tensor) -> Tensor:
+        if self.graph:
+            torch.set_grad_enabled(True)  # undone by whoever began the pass
+            if not matrix.requires_grad:
+                matrix = leaf(matrix)
+        self.matrices.append(matrix)
+        return matrix
+
+    def _attend(
+        self,
+        fused: Callable,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Tensor:
+        rest = (attn_mask, dropout_p, is_causal)
+        if query.ndim != 4 or enable_gqa:
+            raise _unreadable(f"{tuple(query.shape)}, grouped: {enable_gqa}")
+        logits = query @ key.transpose(-2, -1) * (scale or 1 / math.sqrt(query.shape[-1]))
+        matrix = self._seen((logits + _bias(logits, attn_mask, is_causal)).softmax(-1))
+        if self.graph and dropout_p:
+            return F.dropout(matrix, dropout_p) @ value
+        return self._either(matrix @ value, lambda: fused(query, key, value, *rest, scale=scale))
+
+    def _attend_in_heads(self, fused: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+        bound = inspect.signature(fused).bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = bound.arguments
+        exotic = [name for name in EXOTIC if given[name] is not None]
+        if exotic or given["add_zero_attn"] or given["query"].ndim != 3:
+            raise _unreadable(", ".join(exotic) or "zero attention or no batch axis")
+        query, key, value = _heads(given)
+        matrix = (query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])).softmax(-1)
+        matrix, lost = self._seen(matrix), given["dropout_p"] if given["training"] else 0.0
+        mixed = F.dropout(matrix, lost) @ value if self.graph and lost else matrix @ value
+        mixed = mixed.permute(2, 0, 1, 3).flatten(2)
+        manual = F.linear(mixed, given["out_proj_weight"], given["out_proj_bias"])
+        if self.graph and lost:
+            return manual, None
+        weights = None
+
+        def whole() -> Tensor:
+            nonlocal weights
+            answer, weights = fused(*args, **kwargs)
+            return answer
+
+        return self._either(manual, whole), weights
+
+    def _either(self, manual: Tensor, fused: Callable[[], Tensor]) -> Tensor:
+        """The fused answer; with a graph, the one made by way of the matrix passes gradients."""
+        if not self.graph:
+            return fused()
+        with torch.no_grad():
+            answer = fused()
+        return _Valued.apply(manual, answer)
+
+
+class GuidedRectifiers(TorchFunctionMode):
+    """Lets only positive gradients through rectifiers, and only where their input is positive.
+
+    g * 1[g > 0] * 1[x > 0] at a ReLU. At the others, ReLU6 (any hardtanh), leaky ReLU, ELU, GELU,
+    SiLU and hard swish, the factor of the gradient stays theirs: f'(x) relu(g) 1[x > 0]. Outputs
+    are those of the plain net. Functions composed of others (a sigmoid times x) are not met.
+    """
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Called in place of every function of torch."""
+        kwargs = dict(kwargs or {})
+        if func not in RECTIFIERS:
+            return func(*args, **kwargs)
+        given = kwargs.pop("input") if "input" in kwargs else args[0]
+        # The copy is for functions that work in place.
+        inner = _FromPositive.apply(given).clone()
+        answer = _OfPositive.apply(func(inner, *args[1:], **kwargs))
+        flags = [flag for flag in (*args[1:], *kwargs.values()) if isinstance(flag, bool)]
+        in_place = any(flags) or func.__name__.endswith("_")
+        return given.copy_(answer) if in_place else answer
+
+
+class _SecondDerivatives(TorchFunctionMode):
+    """Gives the hard sigmoid, which torch has no second derivative of, the one that it has."""
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Called in place of every function of torch."""
+        kwargs = kwargs or {}
+        given = args[0] if args else kwargs.get("input")
+        if func is not F.hardsigmoid or not isinstance(given, Tensor):
+            return func(*args, **kwargs)
+        manual = (given / 6 + 0.5).clamp(0, 1)
+        with torch.no_grad():
+            answer = F.hardsigmoid(given)
+        answer = _Valued.apply(manual, answer)
+        in_place = kwargs.get("inplace", args[1] if len(args) > 1 else False)
+        return given.copy_(answer) if in_place else answer
+
+
+@contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """Within, gradients have gradients also where torch's quickest functions would have none.
+
+    The fused kernels of attention have no second derivative, nor has the hard sigmoid.
+    """
+    with sdpa_kernel(SDPBackend.MATH), _SecondDerivatives():
+        yield
+
+
+class _FromPositive(Function):
+    """The input itself; backward: g 1[x > 0]."""
+
+    @staticmethod
+    def forward(ctx: Any, given: Tensor) -> Tensor:
+        ctx.save_for_backward(given > 0)
+        return given.view_as(given)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (positive,) = ctx.saved_tensors
+        return gradients[0] * positive
+
+
+class _OfPositive(Function):
+    """The input itself; backward: relu(g)."""
+
+    @staticmethod
+    def forward(ctx: Any, given: Tensor) -> Tensor:
+        return given.view_as(given)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return torch.where(gradients[0] > 0, gradients[0], 0)
+
+
+class _Valued(Function):
+    """A tensor with the values of another that was computed in another way."""
+
+    @staticmethod
+    def forward(ctx: Any, given: Tensor, values: Tensor) -> Tensor:
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+def _unreadable(found: str) -> ModelError:
+    return ModelError(
+        "attention",
+        expected="queries (B, heads, N, d), each with keys of its own, without padding",
+        found=found,
+        remedy="use method gradcam, which reads any layer",
+    )
+
+
+def _heads(given: dict[str, Any]) -> list[Tensor]:
+    """Queries, keys and values (B, heads, N, d) of torch's multi-head attention (N, B, C)."""
+    inputs = [given[name] for name in ("query", "key", "value")]
+    if given["use_separate_proj_weight"]:
+        weights = [given[f"{name}_proj_weight"] for name in "qkv"]
+    else:
+        weights = given["in_proj_weight"].chunk(3)
+    bias = given["in_proj_bias"]
+    biases = [None] * 3 if bias is None else bias.chunk(3)
+    made = map(F.linear, inputs, weights, biases)
+    return [each.unflatten(2, (given["num_heads"], -1)).permute(1, 2, 0, 3) for each in made]
+
+
+def _over_keys(answer: Any, args: tuple, kwargs: dict[str, Any]) -> bool:
+    axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
+    return isinstance(answer, Tensor) and answer.ndim == 4 and axis in (-1, 3)
+
+
+def _bias(logits: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+    """What is added to the logits of an attention: minus infinity where it may not look."""
+    bias = logits.new_zeros(logits.shape[-2:])
+    if causal:
+        bias = bias.masked_fill(torch.ones_like(bias, dtype=torch.bool).triu(1), -math.inf)
+    if mask is None:
+        return bias
+    if mask.dtype == torch.bool:
+        return bias.masked_fill(~mask, -math.inf)
+    return bias + mask

@@ -1,0 +1,19 @@
+"""Options of methods that several of them have."""
+
+from regard.errors import ConfigError
+
+
+def at_least_one(method: str, **counts: int) -> None:
+    """Refuse options that count something and are less than 1.
+
+    Raises:
+        ConfigError: one is.
+    """
+    for name, count in counts.items():
+        if count < 1:
+            raise ConfigError(
+                f"method {method}",
+                expected=f"{name} of 1 or more",
+                found=str(count),
+                remedy="give a positive number",
+            )

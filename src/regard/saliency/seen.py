@@ -1,0 +1,255 @@
+"""What a method is given: one forward pass, and the way to run others like it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from regard.errors import ModelError
+from regard.models.anatomy import Layer
+from regard.saliency.capture import Images, leaf, sound_gradients, substitute
+from regard.saliency.intercept import twice_differentiable
+from regard.saliency.layers import linear_head
+from regard.saliency.observe import Observed, Request, observe, with_pixels
+from regard.saliency.outputs import logits_of
+from regard.saliency.targets import PixelTarget, of_rows, value
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One forward pass and what was watched of it.
+
+    Attributes:
+        net: the net.
+        images: what it was given, a copy of the caller's.
+        observed: logits, the layer's output, pixels and attention.
+        target: class indices (B,), or a pixel target.
+        layer: that was watched, for methods that need one.
+        view: that methods of pixels explain.
+        create_graph: whether maps have to be differentiable.
+        contrast: explain the target's logit less the mean of all classes' logits. A softmax
+            does not change when all logits move alike, so the plain logit leaves it open
+            where evidence shows: against another class it is invisible. The contrast does not.
+    """
+
+    net: nn.Module
+    images: Images
+    observed: Observed
+    target: Tensor | PixelTarget
+    layer: Layer | None = None
+    view: str | None = None
+    create_graph: bool = False
+    contrast: bool = False
+
+    # The pass itself
+
+    @property
+    def logits(self) -> Tensor:
+        """(B, K), or (B, K, H, W) of a segmenter."""
+        return self.observed.logits
+
+    @property
+    def pixels(self) -> Tensor:
+        """(B, 3, H, W) of the explained view."""
+        return self.observed.pixels
+
+    @property
+    def attention(self) -> tuple[Tensor, ...]:
+        """Matrices (B, heads, N, M), in the order of the pass."""
+        return self.observed.attention
+
+    @cached_property
+    def value(self) -> Tensor:
+        """The number (B,) that is explained."""
+        with torch.enable_grad():
+            return self._value(self.logits, self.target)
+
+    @cached_property
+    def activations(self) -> Tensor:
+        """(B, C, h, w) of the layer."""
+        assert self.layer is not None
+        with torch.set_grad_enabled(self.create_graph):
+            return self.layer.layout.maps(self._output)
+
+    @property
+    def _output(self) -> Tensor:
+        assert self.layer is not None
+        return self.observed.outputs[self.layer.name]
+
+    # Its gradients
+
+    @cached_property
+    def gradient(self) -> Tensor:
+        """With respect to the activations, (B, C, h, w).
+
+        Images of a batch do not mix in evaluation mode, so the gradient of the sum holds each
+        image's own. The graph goes from the layer to the logits only; under a head of average
+        pooling and one linear layer none is needed, and the head's weights are used.
+
+        Raises:
+            ModelError: the logits do not depend on the layer, or not differentiably.
+        """
+        assert self.layer is not None
+        if self.class_weights is not None:
+            positions = self.activations[0, 0].numel()
+            weights = self.class_weights.to(self.activations.dtype) / positions
+            return weights[:, :, None, None].expand_as(self.activations)
+        (gradient,) = self._gradients([self._output])
+        if gradient is None:
+            raise ModelError(
+                f"layer {self.layer.name!r}",
+                expected="a layer that the logits depend on, differentiably",
+                found="no gradient from the logits to it",
+                remedy="choose another layer, or a net that keeps gradients on above it",
+            )
+        return self.layer.layout.maps(gradient)
+
+    @cached_property
+    def pixel_gradient(self) -> Tensor:
+        """With respect to the pixels, (B, 3, H, W).
+
+        Raises:
+            ModelError: the logits do not depend on them differentiably.
+        """
+        (gradient,) = self._gradients([self.pixels])
+        return self._from_pixels(gradient)
+
+    @cached_property
+    def attention_gradients(self) -> tuple[Tensor, ...]:
+        """With respect to the attention matrices; zero where the logits do not depend on one."""
+        found = self._gradients(list(self.attention))
+        return tuple(
+            torch.zeros_like(matrix) if gradient is None else gradient
+            for matrix, gradient in zip(self.attention, found, strict=True)
+        )
+
+    def _gradients(self, inputs: list[Tensor]) -> tuple[Tensor | None, ...]:
+        with torch.enable_grad():
+            total = self.value.sum()
+            if not total.requires_grad:
+                return (None,) * len(inputs)
+            return torch.autograd.grad(
+                total,
+                inputs,
+                create_graph=self.create_graph,
+                retain_graph=True,
+                allow_unused=True,
+            )
+
+    def _from_pixels(self, gradient: Tensor | None) -> Tensor:
+        if gradient is None:
+            raise ModelError(
+                f"net {type(self.net).__name__}",
+                expected="logits that depend on the pixels, differentiably",
+                found="no gradient from the logits to the pixels",
+                remedy="explain with a method of layers, or a net that keeps gradients on",
+            )
+        return gradient
+
+    # Its head
+
+    @cached_property
+    def class_weights(self) -> Tensor | None:
+        """The target's row (B, C) of a head that is average pooling and linear, else None."""
+        weight = linear_head(self.net, self.activations, self.logits)
+        if weight is None or isinstance(self.target, PixelTarget):
+            return None
+        if self.contrast:
+            weight = weight - weight.mean(0)
+        return weight[self.target]
+
+    # Other passes
+
+    def values(
+        self, pixels: Tensor, rows: Tensor | None = None, *, probability: bool = False
+    ) -> Tensor:
+        """The explained number (n,) of other pixels (n, 3, H, W), with the targets of `rows`.
+
+        Args:
+            pixels: in place of the explained view; the net may change them.
+            rows: (n,) which image of the batch each is of; None: in order.
+            probability: the target's probability (for a pixel target the sum of them) in place
+                of its logit. It already is relative to the other classes, so a contrast does
+                not change it.
+        """
+        logits = self.logits_at(pixels, rows)
+        return self.probability_of(logits, rows) if probability else self.value_of(logits, rows)
+
+    def logits_at(self, pixels: Tensor, rows: Tensor | None = None) -> Tensor:
+        """The logits of other pixels (n, 3, H, W); arguments as those of `values`."""
+        return logits_of(self.net(self._images(pixels, rows)))
+
+    def value_of(self, logits: Tensor, rows: Tensor | None = None) -> Tensor:
+        """The explained number (n,) in logits, for the targets of `rows`."""
+        return self._value(logits, of_rows(self.target, rows))
+
+    def probability_of(self, logits: Tensor, rows: Tensor | None = None) -> Tensor:
+        """The target's probability (n,) in logits; for a segmenter summed over its pixels."""
+        return value(logits.softmax(1), of_rows(self.target, rows))
+
+    def gradients_at(self, pixels: Tensor, rows: Tensor | None = None) -> Tensor:
+        """The gradient (n, 3, H, W) of the explained number at other pixels.
+
+        Raises:
+            ModelError: the logits do not depend on them differentiably.
+        """
+        twice = twice_differentiable() if self.create_graph else nullcontext()
+        with torch.enable_grad(), sound_gradients(self.net, pixels), twice:
+            start = leaf(pixels)
+            total = self.values(start.clone(), rows).sum()
+            if not total.requires_grad:
+                return self._from_pixels(None)
+            (gradient,) = torch.autograd.grad(
+                total, start, create_graph=self.create_graph, allow_unused=True
+            )
+        return self._from_pixels(gradient)
+
+    def again(
+        self, reads: frozenset[str], pixels: Tensor, rows: Tensor, *, gradients: bool
+    ) -> "Seen":
+        """The same of a pass over other pixels (n, 3, H, W), with the targets of `rows`.
+
+        Args:
+            reads: what a method reads, as `Method.reads`.
+            pixels: in place of the explained view.
+            rows: (n,) which image of the batch each is of.
+            gradients: whether gradients of that pass are asked for.
+        """
+        request = Request(
+            layers={self.layer.name: self.layer.module} if self.layer else {},
+            pixels="pixels" in reads,
+            attention="attention" in reads,
+            graph=gradients,
+        )
+        images, target = self._images(pixels, rows), of_rows(self.target, rows)
+        observed = observe(
+            self.net, images, request, view=self.view, create_graph=self.create_graph
+        )
+        return replace(self, images=images, observed=observed, target=target)
+
+    @contextmanager
+    def substituting(self, activations: Tensor, rows: Tensor) -> Iterator[None]:
+        """Within, the layer gives these activations (n, C, h, w); prefix tokens stay.
+
+        Args:
+            activations: in place of the layer's.
+            rows: (n,) which image of the batch each is of.
+        """
+        assert self.layer is not None
+        output = self.layer.layout.output(activations, self._output[rows])
+        with substitute(self.layer.module, output):
+            yield
+
+    def _images(self, pixels: Tensor, rows: Tensor | None) -> Images:
+        images = self.images
+        if isinstance(images, Mapping):
+            images = {n: v.clone() if rows is None else v[rows] for n, v in images.items()}
+        return with_pixels(images, self.view, pixels)
+
+    def _value(self, logits: Tensor, target: Tensor | PixelTarget) -> Tensor:
+        if self.contrast:
+            logits = logits - logits.mean(1, keepdim=True)
+        return value(logits, target)

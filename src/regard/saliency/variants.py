@@ -1,0 +1,45 @@
+"""The net run on many variants of a batch, a bounded number of images at a time."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from regard.saliency.seen import Seen
+
+# Images a pass: enough to keep a processor busy, little to hold.
+TOGETHER = 16
+
+
+def portions(count: int, batch: int) -> Iterator[range]:
+    """The variants 0 to count - 1, so many at a time as make `TOGETHER` images, and at least one.
+
+    Args:
+        count: of variants.
+        batch: images of each.
+    """
+    step = max(1, TOGETHER // batch)
+    for first in range(0, count, step):
+        yield range(first, min(first + step, count))
+
+
+def rows_of(variants: Tensor) -> Tensor:
+    """Which image of the batch each of the variants (k, B, ...) is of, (k B,)."""
+    return torch.arange(variants.shape[1], device=variants.device).repeat(len(variants))
+
+
+def values(seen: Seen, variants: Tensor, *, probability: bool = False) -> Tensor:
+    """The explained numbers (k, B) of variants (k, B, 3, H, W)."""
+    found = seen.values(variants.flatten(0, 1), rows_of(variants), probability=probability)
+    return found.unflatten(0, variants.shape[:2])
+
+
+def gradients(seen: Seen, variants: Tensor) -> Tensor:
+    """The gradients (k, B, 3, H, W) of the explained number at variants of that shape."""
+    found = seen.gradients_at(variants.flatten(0, 1), rows_of(variants))
+    return found.unflatten(0, variants.shape[:2])
+
+
+def precise(pixels: Tensor) -> torch.dtype:
+    """The type that sums over variants are kept in: float32, or float64 for such pixels."""
+    return torch.promote_types(pixels.dtype, torch.float32)

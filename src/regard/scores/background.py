@@ -1,0 +1,147 @@
+"""Background reliance: what the net still knows when the outside of the region is exchanged.
+
+It needs no map at all, so it is a witness that is independent of every saliency method.
+"""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from regard.data.keys import keyed_generator
+from regard.data.regions import Regions, as_regions
+from regard.errors import DataError
+from regard.saliency.capture import evaluating, undisturbed
+from regard.saliency.outputs import logits_of
+from regard.scores.faithfulness import blurred
+
+KINDS = ("original", "mean", "blur", "same_class", "random_class")
+
+
+@dataclass(frozen=True)
+class Backgrounds:
+    """Whether the net is right (B,) with each background; NaN without region or partner.
+
+    Attributes:
+        original: as the image is.
+        mean: the outside at its mean colour.
+        blur: the outside blurred.
+        same_class: the outside of another image of the same class.
+        random_class: the outside of an image of any class.
+    """
+
+    original: Tensor
+    mean: Tensor
+    blur: Tensor
+    same_class: Tensor
+    random_class: Tensor
+
+    @property
+    def gap(self) -> Tensor:
+        """`bg_gap` (B,): same_class less random_class; its mean is the reliance."""
+        return self.same_class - self.random_class
+
+    def means(self) -> dict[str, float]:
+        """The accuracies and `bg_gap`, over the images where both of its parts are defined."""
+        rates = {name: float(values.nanmean()) for name, values in asdict(self).items()}
+        return rates | {"bg_gap": float(self.gap.nanmean())}
+
+
+def background_reliance(
+    net: nn.Module,
+    images: Tensor,
+    regions: Regions | Tensor,
+    labels: Tensor,
+    *,
+    seed: int = 0,
+    chunk: int = 32,
+) -> Backgrounds:
+    """Ask the net about images whose outside of the region was exchanged.
+
+    The outside comes from another image by the same mask: what lay at the same place there is
+    laid under this image's region, its own subject taken out first (its mean outside colour
+    fills the hole), so that no second subject appears. Soft edges blend.
+
+    Reference: Xiao et al., Noise or Signal, ImageNet-9, arXiv:2006.09994, section 3 (there with
+    the gap MIXED-SAME less MIXED-RAND).
+
+    Args:
+        net: classifier; asked in evaluation mode and left as it was.
+        images: (B, 3, H, W) as the net takes them.
+        regions: (B, H, W) of the subjects.
+        labels: (B,) class indices.
+        seed: of the partners.
+        chunk: images in one forward pass.
+
+    Raises:
+        DataError: another number of regions or labels than images, or of another size.
+    """
+    regions = as_regions(regions).to(images.device)
+    _check(images, regions, labels)
+    evidence = regions.of(labels)
+    inside = evidence.inside[:, None].to(images)
+    colour = _mean_outside(images, inside)
+    emptied = inside * colour + (1 - inside) * images
+    same, anyone = partners(labels, evidence.partial.cpu(), seed)
+    outside = {
+        "original": images,
+        "mean": colour.expand_as(images),
+        "blur": blurred(emptied),
+        "same_class": emptied[same.clamp_min(0)],
+        "random_class": emptied[anyone.clamp_min(0)],
+    }
+    known = {"same_class": same >= 0, "random_class": anyone >= 0}
+    answers = {}
+    for name, background in outside.items():
+        right = _right(net, inside * images + (1 - inside) * background, labels, chunk)
+        defined = evidence.partial.cpu() & known.get(
+            name, torch.ones(len(images), dtype=torch.bool)
+        )
+        answers[name] = torch.where(defined, right, torch.nan)
+    return Backgrounds(**answers)
+
+
+def partners(labels: Tensor, usable: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """For each image one of its class, and one of any class (B,), never itself; -1: none.
+
+    Args:
+        labels: (B,).
+        usable: bool (B,), whether an image has an outside to lend.
+        seed: of the draws, each keyed by the image's place.
+    """
+    same, anyone = [], []
+    for row, label in enumerate(labels.tolist()):
+        generator = keyed_generator(seed, "background", row)
+        able = [i for i in usable.nonzero().flatten().tolist() if i != row]
+        same.append(_drawn([i for i in able if labels[i] == label], generator))
+        anyone.append(_drawn(able, generator))
+    return torch.tensor(same), torch.tensor(anyone)
+
+
+def _drawn(rows: list[int], generator: torch.Generator) -> int:
+    return rows[int(torch.randint(len(rows), (), generator=generator))] if rows else -1
+
+
+def _mean_outside(images: Tensor, inside: Tensor) -> Tensor:
+    """The mean colour (B, 3, 1, 1) of the outside."""
+    weight = (1 - inside).sum((2, 3), keepdim=True)
+    total = (images * (1 - inside)).sum((2, 3), keepdim=True)
+    return total / torch.where(weight > 0, weight, 1)
+
+
+def _right(net: nn.Module, images: Tensor, labels: Tensor, chunk: int) -> Tensor:
+    """Whether the net is right, as 0 or 1 (B,), on the CPU."""
+    with torch.no_grad(), undisturbed(net), evaluating(net):
+        found = [logits_of(net(part.clone())).argmax(1).cpu() for part in images.split(chunk)]
+    return (torch.cat(found) == labels.cpu()).float()
+
+
+def _check(images: Tensor, regions: Regions, labels: Tensor) -> None:
+    if len(images) == len(regions) == len(labels) and tuple(images.shape[2:]) == regions.size:
+        return
+    raise DataError(
+        "background_reliance",
+        expected=f"{len(images)} regions and labels, the regions {tuple(images.shape[2:])}",
+        found=f"{len(regions)} regions of {regions.size} and {len(labels)} labels",
+        remedy="pass one of each an image, at the images' size",
+    )

@@ -1,0 +1,88 @@
+"""Does the map change when the net forgets what it learned?"""
+
+import copy
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+from torch import Tensor, nn
+
+from regard.errors import ConfigError
+from regard.saliency.explain import explain, resize
+from regard.scores.base import SCORES, Model, Score, one_sign
+
+
+def sanity(
+    maps: Tensor,
+    model: Model,
+    *,
+    method: str = "gradcam",
+    stages: int = 4,
+    seed: int = 0,
+    **options: Any,
+) -> Tensor:
+    """Rank correlation of the map with those of the net as it is randomised; lower is better.
+
+    Cascading randomisation: from the output down, the values of every parameter are shuffled,
+    layer by layer in so many stages of equally many layers; after each the method is run again.
+    The score is the mean over the stages of Spearman's rank correlation over the pixels, in
+    [-1, 1]; a map that has become constant counts as 0. A method whose map hardly changes draws
+    the image, not what the net has learned of it.
+
+    Reference: Adebayo et al., Sanity Checks for Saliency Maps, arXiv:1810.03292, section 3.
+
+    Args:
+        maps: (B, H, W), of the method.
+        model: the net, images and targets that they are of; a copy of the net is randomised.
+        method: of `regard.explain`, that made the maps.
+        stages: 1 or more.
+        seed: of the shuffling.
+        options: of `regard.explain`, as for the maps: `layer`, `contrast` and the method's own.
+    """
+    if stages < 1:
+        raise ConfigError("stages", expected="1 or more", found=str(stages), remedy="try 4")
+    size = (maps.shape[1], maps.shape[2])
+    own, found = maps.flatten(1).cpu().numpy(), []
+    for net in randomised(model.net, stages, seed):
+        other = explain(net, model.images, model.targets, method, **options)
+        other = resize(one_sign(other.float(), "positive"), size).flatten(1).cpu().numpy()
+        found.append([spearman(*pair) for pair in zip(own, other, strict=True)])
+    return torch.tensor(np.mean(found, 0), device=maps.device)
+
+
+def randomised(net: nn.Module, stages: int, seed: int) -> Iterator[nn.Module]:
+    """A copy of the net after each stage of shuffling, from the output down; the same object."""
+    net = copy.deepcopy(net)
+    generator = torch.Generator().manual_seed(seed)
+    layers = [m for m in net.modules() if next(m.parameters(recurse=False), None) is not None]
+    layers.reverse()
+    stages = min(stages, len(layers))
+    cuts = [round(stage * len(layers) / stages) for stage in range(stages + 1)]
+    for start, end in pairwise(cuts):
+        for layer in layers[start:end]:
+            for parameter in layer.parameters(recurse=False):
+                _shuffle(parameter, generator)
+        yield net
+
+
+@torch.no_grad()
+def _shuffle(parameter: Tensor, generator: torch.Generator) -> None:
+    order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
+    parameter.copy_(parameter.flatten()[order].view(parameter.shape))
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Rank correlation, ties at their mean rank; 0 where one of them is constant.
+
+    Values that differ by less than a hundred thousandth of the largest are equal but for rounding.
+    """
+    ranks = [rankdata((values / max(values.max(), 1e-30)).round(5)) for values in (a, b)]
+    if any(rank.min() == rank.max() for rank in ranks):
+        return 0.0
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+SCORES.register("sanity")(Score(sanity, "lower", asks="model"))

@@ -1,0 +1,94 @@
+"""What `regard study` prints, while runs go and at the end."""
+
+import pytest
+import yaml
+
+from regard.cli.show_study import StudyView, show_summary
+from regard.runs.files import read_json
+from regard.studies.settings import Study
+from tinyset import BASE, write_set
+
+ARMS = {"plain": {}, "guided": {"guidance": {"terms": [{"term": "energy"}]}}}
+
+
+@pytest.fixture
+def study():
+    values = {"name": "s", "base": {}, "arms": ARMS, "baseline": "plain", "metrics": ["accuracy"]}
+    return Study.model_validate(values)
+
+
+def summary(**arms):
+    row = {"metric": "test.accuracy", "arm": "guided", "against": "plain", "seeds": None}
+    row |= {"images": None, "p_holm": None, "verdict": "no difference shown"}
+    return {"arms": arms, "comparisons": [row], "controls": {}}
+
+
+def number(value):
+    return {"value": value, "low": None, "high": None, "n": 1}
+
+
+def test_what_was_not_computed_is_not_called_no_difference(study, capsys):
+    show_summary(study, summary(plain={"test.accuracy": number(0.5)}, guided={}))
+    out = capsys.readouterr().out
+    assert "not computed" in out
+    assert "no difference shown" not in out
+
+
+def test_few_seeds_are_warned_of(study, capsys):
+    for seeds, text in (((0,), "One seed allows no interval"), ((0, 1), "over 2 seeds are very w")):
+        show_summary(study.model_copy(update={"seeds": seeds}), summary(plain={}, guided={}))
+        assert text in capsys.readouterr().out
+    show_summary(study, summary(plain={}, guided={}))
+    assert "--seeds 3" not in capsys.readouterr().out
+
+
+def test_dead_maps_are_told_where_there_are_any(study, capsys):
+    plain, guided = {"test.dead_maps": number(0.0)}, {"test.dead_maps": number(0.125)}
+    show_summary(study, summary(plain=plain, guided=guided))
+    assert "Dead maps on test (zero everywhere, in no score of the gaze): guided 12.5%\n" in (
+        capsys.readouterr().out
+    )
+    show_summary(study, summary(plain=plain, guided=plain))
+    assert "Dead maps" not in capsys.readouterr().out
+
+
+def test_lines_of_runs_name_their_folder_and_no_class_of_errors(study, tmp_path, capsys):
+    view = StudyView(study, tmp_path / "studies" / "s")
+    row = {"run": "runs/plain-seed0", "status": "done", "test.accuracy": 0.5, "seconds": 2.0}
+    view.finished(row)
+    folder = tmp_path / "studies" / "s" / "runs" / "plain-seed0"
+    assert capsys.readouterr().err == f"{folder}: accuracy test 0.500 (2 s)\n"
+    failed = {"run": "runs/plain-seed0", "status": "failed", "error": "why", "remedy": "do this"}
+    view.finished(failed)
+    assert capsys.readouterr().err == f"{folder}: why\n"
+    assert view.remedies == ["do this"]
+
+
+def test_a_study_with_an_arm_that_blows_up(regard, tmp_path, monkeypatch):
+    write_set(tmp_path, counts={"train": 12, "val": 6, "test": 6})
+    broken = {"training": {"optimiser": {"name": "sgd", "lr": 1e30, "momentum": 0.0}}}
+    values = {"name": "tiny", "base": BASE, "arms": {"plain": {}, "broken": broken}}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(values | {"baseline": "plain", "seeds": [0]}, sort_keys=False))
+    monkeypatch.chdir(tmp_path)
+    answer = regard("study", path, "--workers", 1)
+    assert answer.code == 1
+    assert "studies/tiny/runs/plain-seed0: accuracy test " in answer.err
+    last = answer.err.splitlines()[-1]
+    assert last.startswith("regard: 1 run failed; the same command would fail again: ")
+    assert "NumericalError" not in answer.err + answer.out
+    assert "not computed" in answer.out
+    assert "One seed allows no interval" in answer.out
+    assert read_json(tmp_path / "studies/tiny/summary.json")["arms"]["plain"]
+
+
+def test_a_study_that_cannot_run_is_one_line_and_exit_2(regard, tmp_path):
+    write_set(tmp_path, counts={"train": 6, "val": 3, "test": 3}, regions=False)
+    path = tmp_path / "study.yaml"
+    values = {"name": "tiny", "base": BASE, "arms": ARMS, "baseline": "plain"}
+    path.write_text(yaml.safe_dump(values))
+    answer = regard("study", path, "--out", tmp_path / "out")
+    assert answer.code == 2
+    assert answer.err.startswith("regard: study tiny, arm guided, guidance.terms: expected samples")
+    assert len(answer.err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()

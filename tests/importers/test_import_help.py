@@ -1,0 +1,71 @@
+"""The options of each format on the command line, from signatures and docstrings."""
+
+import pytest
+
+from regard.cli.options import help_of, importer_options, own_parameters
+from regard.docstrings import about, entries
+from regard.errors import ConfigError
+from regard.importers import IMPORTERS
+
+
+@pytest.mark.parametrize("name", list(IMPORTERS))
+def test_every_option_of_every_format_has_its_line(name):
+    text, options = help_of(IMPORTERS[name])
+    assert text.startswith("Import ")
+    assert [usage.split()[0] for usage, _ in options] == [
+        "--" + ("no-" if p.default is True else "") + p.name.replace("_", "-")
+        for p in own_parameters(IMPORTERS[name])
+    ]
+    for usage, meaning in options:
+        assert len(meaning) > 12, usage
+        assert meaning[0].isupper(), usage
+        assert "`" not in meaning
+
+
+def test_options_say_their_kind_and_default():
+    options = dict(help_of(IMPORTERS["csv"])[1])
+    assert options["--images <str>"].endswith("[default: .]")
+    assert options["--region-threshold <int>"].startswith("The region is where its image is")
+    assert options["--inclusive"].startswith("Xmax and ymax are the last pixel")
+    assert dict(help_of(IMPORTERS["voc"])[1])["--no-one-based"].startswith("Not so: the first")
+
+
+@pytest.mark.parametrize("words", [["--label"], ["--label", "--region", "x"]])
+def test_an_option_without_its_value_is_refused(words):
+    with pytest.raises(ConfigError, match="csv, --label: expected a value after it, found"):
+        importer_options(IMPORTERS["csv"], "csv", words)
+
+
+def test_options_are_read_in_both_ways():
+    words = ["--label=kind", "--region", "m/{stem}.png", "--inclusive", "--region-threshold", "7"]
+    assert importer_options(IMPORTERS["csv"], "csv", words) == {
+        "label": "kind",
+        "region": "m/{stem}.png",
+        "inclusive": True,
+        "region_threshold": 7,
+    }
+    assert importer_options(IMPORTERS["voc"], "voc", ["--no-difficult"]) == {"difficult": False}
+
+
+def test_docstrings_are_taken_apart():
+    def thing():
+        """Do it.
+
+        More of it.
+
+        Args:
+            one: first line
+                and the second: with a colon.
+            two, three: shared.
+
+        Returns:
+            four: not an argument.
+        """
+
+    assert about(thing) == "Do it.\n\nMore of it."
+    assert entries(thing, "Args") == {
+        "one": "first line and the second: with a colon.",
+        "two": "shared.",
+        "three": "shared.",
+    }
+    assert entries(thing, "Attributes") == {}

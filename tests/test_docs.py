@@ -1,0 +1,60 @@
+"""The pages that are written from the source are up to date, and the README's files are sound."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import yaml
+
+from regard.studies.settings import arm_config, read_study
+from regard.training.config import Config, parse_config
+
+HERE = Path(__file__).resolve().parents[1]
+DOCS = HERE / "docs"
+
+
+def script():
+    spec = importlib.util.spec_from_file_location("config_reference", DOCS / "config_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def readme_files():
+    return re.findall(r"```yaml\n(.*?)```", (HERE / "README.md").read_text(), re.DOTALL)
+
+
+def test_the_reference_of_configs_is_up_to_date():
+    assert (DOCS / "config.md").read_text() == script().reference(), (
+        "run: python docs/config_reference.py"
+    )
+
+
+def test_the_reference_has_every_key_with_its_meaning():
+    text = (DOCS / "config.md").read_text()
+    for name in Config.model_fields:
+        assert f"| `{name}` |" in text
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) > 70
+    for row in rows:
+        key, what, _, meaning = (cell.strip() for cell in row.strip("|").split(" | "))
+        assert what, key
+        assert len(meaning) > 4, key
+    assert "docs/config.md" in (HERE / "README.md").read_text()
+
+
+def test_the_config_of_the_readme_is_sound():
+    config = parse_config(yaml.safe_load(readme_files()[0]), "README")
+    assert [term.term for term in config.guidance.terms] == ["energy"]
+
+
+def test_the_study_of_the_readme_is_sound(tmp_path):
+    path = tmp_path / "my-study.yaml"
+    path.write_text(readme_files()[1])
+    study = read_study(path)
+    assert list(study.arms) == ["plain", "guided", "misplaced"]
+    assert study.pairs == (("guided", "plain"), ("guided", "misplaced"))
+    configs = {arm: arm_config(study, arm, 0, None, 1) for arm in study.arms}
+    assert [len(config.guidance.terms) for config in configs.values()] == [0, 1, 1]
+    assert configs["misplaced"].guidance.regions == "misplaced"
+    assert configs["guided"].guidance.terms == configs["misplaced"].guidance.terms
