@@ -106,7 +106,7 @@ def least(method: str, images) -> dict:
             "background": torch.randn(2, *first.shape[1:], generator=generator),
             "samples": 2,
         },
-        "integrated_gradients": {"steps": 2},
+        "integrated_gradients": {"steps": 2, "tolerance": 0.05, "baseline": 0.3},
         "occlusion": {"window": side // 2, "stride": side // 2},
         "rise": {"masks": 3, "grid": 3},
         # Of wide nets a part of the channels makes the point.

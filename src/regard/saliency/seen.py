@@ -79,6 +79,16 @@ class Seen:
         assert self.layer is not None
         return self.observed.outputs[self.layer.name]
 
+    @property
+    def steady(self) -> bool:
+        """Whether an image's logits are its own: no layer is in training mode.
+
+        What a container's mode is does not matter, only that of what it holds.
+        """
+        return not any(
+            part.training for part in self.net.modules() if next(part.children(), None) is None
+        )
+
     # Its gradients
 
     @cached_property
@@ -196,16 +206,24 @@ class Seen:
         Raises:
             ModelError: the logits do not depend on them differentiably.
         """
+        return self.slopes_at(pixels, rows)[1]
+
+    def slopes_at(self, pixels: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The explained number (n,) at other pixels, and its gradient (n, 3, H, W) there.
+
+        Raises:
+            ModelError: the logits do not depend on them differentiably.
+        """
         twice = twice_differentiable() if self.create_graph else nullcontext()
         with torch.enable_grad(), sound_gradients(self.net, pixels), twice:
             start = leaf(pixels)
-            total = self.values(start.clone(), rows).sum()
-            if not total.requires_grad:
-                return self._from_pixels(None)
+            found = self.values(start.clone(), rows)
+            if not found.requires_grad:
+                return found, self._from_pixels(None)
             (gradient,) = torch.autograd.grad(
-                total, start, create_graph=self.create_graph, allow_unused=True
+                found.sum(), start, create_graph=self.create_graph, allow_unused=True
             )
-        return self._from_pixels(gradient)
+        return found, self._from_pixels(gradient)
 
     def again(
         self, reads: frozenset[str], pixels: Tensor, rows: Tensor, *, gradients: bool
