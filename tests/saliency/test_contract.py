@@ -243,6 +243,17 @@ def test_half_precision_is_near(method, name):
     assert float(torch.corrcoef(both)[0, 1]) > 0.9
 
 
+@each_method
+def test_a_batch_gives_what_single_images_give_in_half_precision(method):
+    for name in ("vit",) if method in OF_ATTENTION else ("lite0", "vit"):
+        if (method, name) not in PAIRS:
+            continue
+        net, images = copy.deepcopy(zoo_net(name)).bfloat16(), images_for(name).bfloat16()
+        batch = explain(net, images, 1, method)
+        single = [explain(net, images[i : i + 1], 1, method)[0] for i in range(3)]
+        close(batch.float(), torch.stack(single).float(), rtol=2e-2)
+
+
 def strongest(net, images, method):
     """The class of the largest map: that of another class may be nothing but rounding."""
     if method in BY_LOGIT:  # the largest map is that of the logit nearest to 0
