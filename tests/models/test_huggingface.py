@@ -14,7 +14,7 @@ from torch import nn
 import regard
 from regard.errors import MissingExtraError, ModelError
 from regard.models import InputSpec, hub, input_spec
-from regard.models.architectures import architectures
+from regard.models.architectures import architectures, make_config
 from regard.models.heads import classifier_of, find_classifier, freeze_backbone
 from regard.models.huggingface import architecture_of
 from regard.models.specs import moved
@@ -261,6 +261,14 @@ def test_a_hub_id_is_read_from_the_cache(unreachable, saved):
         build("somebody/vit", 3, "pretrained")
 
 
+def test_a_folder_is_not_taken_for_a_hub_id(saved, monkeypatch):
+    monkeypatch.chdir(saved[1].parent.parent)
+    name = f"{saved[1].parent.name}/vit"
+    with pytest.raises(ModelError, match=rf"found a folder of that name; write hf:\./{name} for"):
+        build(name)
+    assert build(f"./{name}").config.model_type == "vit"
+
+
 def test_a_file_of_weights_has_the_net_s_own_names(saved, tmp_path):
     net, folder = saved
     save_file(net.state_dict(), tmp_path / "w.safetensors")
@@ -376,8 +384,10 @@ def test_the_library_is_not_imported_unless_asked(monkeypatch):
 
 
 def test_every_architecture_that_is_offered_is_known():
-    from transformers import CONFIG_MAPPING
+    import transformers
 
     found = architectures()
     assert {"vit", "cvt", "convnextv2", "swin", "dinov2_with_registers", "resnet"} <= set(found)
-    assert all(name in CONFIG_MAPPING for name in found)
+    for name in found:
+        config = make_config(transformers, name, {"model_type": name}, 7, {})
+        assert (config.model_type, config.num_labels) == (name, 7)

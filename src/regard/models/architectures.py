@@ -43,6 +43,14 @@ def read_config(library: Any, name: str, source: str) -> dict[str, Any]:
         ModelError: there is none within reach, or its weights are quantised.
     """
     local = is_folder(name)
+    if not local and Path(name).is_dir():
+        # The library would take it in place of the hub's, whatever it holds.
+        raise ModelError(
+            f"model hf:{name}",
+            expected="an id on the hub",
+            found="a folder of that name",
+            remedy=f"write hf:./{name} for the folder",
+        )
     try:
         if local and not Path(source, "config.json").is_file():
             folder = "the folder has none" if Path(source).is_dir() else "no such folder"
@@ -85,12 +93,12 @@ def make_config(
         )
     make = library.CONFIG_MAPPING[kind]
     _refuse_unknown(library, name, make(), options)
-    labels = {number: f"LABEL_{number}" for number in range(classes)}
-    own = {"return_dict": True, "id2label": labels, "label2id": {v: k for k, v in labels.items()}}
     try:
-        return make.from_dict(_stripped(given) | dict(options) | own)
+        config = make.from_dict(_stripped(given) | dict(options) | {"return_dict": True})
     except Exception as error:  # of several kinds, by what is checked
         raise wrong_options(name, error) from error
+    config.num_labels = classes  # of some types the constructor has a number of its own
+    return config
 
 
 def wrong_options(name: str, error: Exception) -> ModelError:
