@@ -41,20 +41,27 @@ ZOO = {
     ),
     "mixer": ("timm:mixer_s32_224", {"img_size": 128}, 128),
     "crossvit": ("timm:crossvit_tiny_240", {"depth": [[1, 1, 0]], "embed_dim": [24, 48]}, 240),
-    "hf-vit": ("hf:ViT", {}, 64),
-    "hf-cvt": ("hf:Cvt", {}, 64),
-    "hf-convnextv2": ("hf:ConvNextV2", {}, 64),
-}
-HF = {
-    "ViT": {
-        "hidden_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 64,
-        "image_size": 64,
-    },
-    "Cvt": {"depth": [1, 2, 3], "embed_dim": [16, 32, 48], "num_heads": [1, 2, 3]},
-    "ConvNextV2": {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]},
+    "hf-vit": (
+        "hf:vit",
+        {
+            "hidden_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 64,
+            "image_size": 64,
+        },
+        64,
+    ),
+    "hf-cvt": (
+        "hf:cvt",
+        {"depth": [1, 2, 3], "embed_dim": [16, 32, 48], "num_heads": [1, 2, 3]},
+        64,
+    ),
+    "hf-convnextv2": (
+        "hf:convnextv2",
+        {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]},
+        64,
+    ),
 }
 CLASSES = 5
 
@@ -65,8 +72,6 @@ def zoo_net(name: str) -> nn.Module:
     spec, options, _ = ZOO[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        if spec.startswith("hf:"):
-            return _hf_net(spec[3:]).eval()
         net = build_model(spec, classes=CLASSES, **options).eval()
         for parameter in net.parameters():
             if parameter.ndim > 1 and not bool(parameter.any()):  # heads and tokens of timm
@@ -76,13 +81,6 @@ def zoo_net(name: str) -> nn.Module:
             # Logits that sum to zero: for every image there is evidence for some class.
             found[1].weight.data -= found[1].weight.data.mean(0)
         return net
-
-
-def _hf_net(kind: str) -> nn.Module:
-    import transformers
-
-    config = getattr(transformers, f"{kind}Config")(**HF[kind], num_labels=CLASSES)
-    return getattr(transformers, f"{kind}ForImageClassification")(config)
 
 
 def images_for(name: str, count: int = 3, seed: int = 1) -> Tensor:

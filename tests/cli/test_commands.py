@@ -95,6 +95,9 @@ def test_backbones_are_listed_by_pattern(regard):
     found = regard("list", "backbones", "resnet1*").out.splitlines()
     assert {"regard:cnn1", "regard:cnn2", "timm:resnet18"} <= set(found)
     assert not any("vit" in name for name in found)
+    found = regard("list", "backbones", "*convnextv2*").out.splitlines()
+    assert {"hf:convnextv2", "timm:convnextv2_atto"} <= set(found)
+    assert "hf:vit" not in found
 
 
 def test_from_pictures_to_scores_in_a_folder_with_spaces_and_letters(regard, tiny, tmp_path):

@@ -62,9 +62,13 @@ def backbones(
     like: str = typer.Argument("*", help="A pattern, such as 'resnet*'."), as_json: bool = JSON
 ) -> None:
     """Backbones, by the spec that a config takes."""
+    from fnmatch import fnmatch
+
     import timm
 
+    from regard.models.architectures import architectures
     from regard.models.families import SMALL
 
     own = [f"regard:{name}" for name in SMALL]
-    _show([*own, *(f"timm:{name}" for name in timm.list_models(like))], as_json)
+    others = [f"hf:{name}" for name in architectures() if fnmatch(name, like)]
+    _show([*own, *others, *(f"timm:{name}" for name in timm.list_models(like))], as_json)

@@ -25,15 +25,16 @@ def build_model(
     """Build a net with a new classifier.
 
     Args:
-        spec: `family:name`, such as `timm:resnet18` or `regard:cnn2`.
+        spec: `family:name`, such as `timm:resnet18` or `regard:cnn2`; for transformers (extra
+            `hf`) `hf:cvt`, an architecture; `hf:ORG/NAME`, on the hub; `hf:./FOLDER`.
         classes: number of classes, at least 2.
-        weights: None for random ones; `"pretrained"` from the hub; `"bundled"` (lite0, extra
-            `offline`); or a path of a .safetensors or .pt state dict under the net's names. A
-            classifier in it is used where its shape fits.
+        weights: None for random ones; `"pretrained"` from the hub or the folder of `hf:./FOLDER`;
+            `"bundled"` (lite0, extra `offline`); or a path of a .safetensors or .pt state dict
+            under the net's names. A classifier in it is used where its shape fits.
         head: `linear`, or `mlp`: linear, ReLU, dropout, linear.
         head_width: hidden units of the mlp.
         head_dropout: dropout of the mlp.
-        options: passed to the backbone's constructor.
+        options: passed to the backbone's constructor; for `hf:` they change its config.
 
     Raises:
         ModelError: an unknown spec or option, too few classes, weights that do not fit, or no

@@ -8,6 +8,7 @@ import timm
 from torch import nn
 
 from regard.errors import ModelError, near
+from regard.models import huggingface
 from regard.models.heads import begin_small
 from regard.models.hub import offline_when_unreachable
 from regard.models.inputs import InputSpec
@@ -76,3 +77,9 @@ def build_own(name: str, classes: int, *, pretrained: bool = False, **options: A
             remedy="this net has no published weights: set model.weights=none",
         )
     return SmallCNN(classes, norm=SMALL[name], **options)
+
+
+@FAMILIES.register("hf")
+def build_hf(name: str, classes: int, *, pretrained: bool = False, **options: Any) -> nn.Module:
+    """A classifier of transformers by architecture, folder or hub id; options are its config's."""
+    return huggingface.build(name, classes, pretrained=pretrained, options=options)

@@ -12,9 +12,12 @@ NAMES = ("classifier", "fc", "head.fc", "head")
 def find_classifier(
     net: nn.Module,
 ) -> tuple[str, nn.Linear | nn.Conv2d | nn.Sequential] | None:
-    """Name and module of the last layer, from timm's configuration or a customary name."""
+    """Name and module of the last layer.
+
+    The name is the net's own `classifier_name`, that of timm's configuration, or a customary one.
+    """
     cfg = getattr(net, "pretrained_cfg", None) or {}
-    names = cfg.get("classifier") or ()
+    names = getattr(net, "classifier_name", None) or cfg.get("classifier") or ()
     names = (names,) if isinstance(names, str) else tuple(names)
     for name in (*names, *NAMES):
         try:

@@ -70,9 +70,18 @@ def load_weights(net: nn.Module, state: Mapping[str, Tensor], where: str) -> Non
                 f"weights {where}",
                 expected=f"the {len(own)} tensors of {type(net).__name__}",
                 found=f"{len(names)} {kind}, first {names[0]}",
-                remedy="choose the weights of this very architecture (timm's names)",
+                remedy=_own_names(net),
             )
     net.load_state_dict(state, strict=False)
+
+
+def _own_names(net: nn.Module) -> str:
+    if hasattr(net, "save_pretrained"):
+        return (
+            "choose the weights of this very architecture, as net.state_dict() names them; a folder"
+            " of save_pretrained is read with hf:./FOLDER and weights: pretrained"
+        )
+    return "choose the weights of this very architecture (timm's names)"
 
 
 def bundled_weights(spec: str) -> dict[str, Tensor]:

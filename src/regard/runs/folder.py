@@ -33,6 +33,11 @@ class RunFolder:
         return self.path / "environment.json"
 
     @property
+    def architecture(self) -> Path:
+        """The config of a net of transformers, from which it is built again."""
+        return self.path / "architecture" / "config.json"
+
+    @property
     def log(self) -> Path:
         """One line a step and an epoch."""
         return self.path / "log.jsonl"

@@ -16,6 +16,7 @@ from regard.data.transforms import Source, Transform
 from regard.errors import DataError, RunError
 from regard.models.build import build_model
 from regard.models.settings import NAMED, Model
+from regard.models.specs import moved
 from regard.runs.checkpoints import load
 from regard.runs.folder import RunFolder
 from regard.saliency.capture import evaluating
@@ -90,8 +91,7 @@ def load_run(folder: str | Path, checkpoint: str = "best") -> Run:
     config = files.read_config()
     classes, model, transform = _parts(files, config)
     saved = load(files.checkpoints, checkpoint)
-    # The checkpoint has every weight, so none is fetched.
-    net = net_of(model.model_copy(update={"weights": None}), len(classes), Path(folder))
+    net = net_of(from_checkpoint(model, files), len(classes), Path(folder))
     try:
         net.load_state_dict(saved.model)
     except RuntimeError as error:
@@ -118,13 +118,23 @@ def _parts(files: RunFolder, config: dict[str, Any]) -> tuple[tuple[str, ...], M
         ) from error
 
 
+def from_checkpoint(model: Model, files: RunFolder) -> Model:
+    """The section for a net whose every weight comes from a checkpoint, so that none is fetched.
+
+    Nor is an architecture, where the run's folder keeps it.
+    """
+    kept = files.architecture
+    known = {"spec": f"hf:./{kept.parent.name}", "options": {}} if kept.is_file() else {}
+    return model.model_copy(update={"weights": None, **known})
+
+
 def net_of(model: Model, classes: int, folder: Path) -> nn.Module:
-    """The net of a config's `model` section; a weights file's path starts from the folder."""
+    """The net of a config's `model` section; paths of files and folders start from the folder."""
     weights = model.weights
     if weights not in (None, *NAMED):
         weights = str(folder / str(weights))
     net = build_model(
-        model.spec,
+        moved(model.spec, lambda path: str(folder / path)),
         classes,
         weights,
         head=model.head.kind,

@@ -11,6 +11,7 @@ from regard.data.mistakes import parse
 from regard.data.settings import Settings
 from regard.errors import ConfigError, near
 from regard.models.settings import NAMED, NONE
+from regard.models.specs import moved
 from regard.scores.base import SCORES
 from regard.training.config import Config, merged, parse_config, read_mapping
 
@@ -173,6 +174,9 @@ def _from_here(base: dict[str, Any], folder: Path) -> dict[str, Any]:
         value = base.get(section, {}).get(name)
         if isinstance(value, str) and value not in (*NAMED, *NONE):
             base[section][name] = str((folder / value).resolve())
+    spec = base.get("model", {}).get("spec")
+    if isinstance(spec, str):
+        base["model"]["spec"] = moved(spec, lambda path: str((folder / path).resolve()))
     return base
 
 

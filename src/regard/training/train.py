@@ -9,11 +9,14 @@ import torch
 
 from regard.data.preflight import refuse_files
 from regard.errors import RunError
+from regard.models.huggingface import architecture_of
 from regard.models.settings import NAMED
+from regard.models.specs import moved
 from regard.runs.checkpoints import Checkpoint, checkpoints, load, pointed
 from regard.runs.files import read_json, write_json, write_yaml
 from regard.runs.folder import RunFolder, locked
 from regard.runs.log import Log
+from regard.runs.run import from_checkpoint
 from regard.training.config import Config, parse_config
 from regard.training.loop import Trainer, Watcher
 from regard.training.prepare import Prepared, environment, prepare
@@ -76,7 +79,8 @@ def resume(out: Path, *, watcher: Watcher | None = None) -> Progress:
     with locked(out):
         # A run that was killed before its first checkpoint begins again.
         saved = load(files.checkpoints) if checkpoints(files.checkpoints) else None
-        prepared = prepare(_without_weights(config) if saved else config, out)
+        model = from_checkpoint(config.model, files) if saved else config.model
+        prepared = prepare(config.model_copy(update={"model": model}), out)
         try:
             _same_samples(files, prepared)
             with closing(Log(files.log, saved.state["log_bytes"] if saved else 0)) as log:
@@ -103,11 +107,6 @@ def _fit(
     for text in saved.damaged:
         trainer.note(f"checkpoint {text}; going on from {saved.path.name}")
     return trainer.fit()
-
-
-def _without_weights(config: Config) -> Config:
-    """Every weight comes from the checkpoint; none is fetched again."""
-    return config.model_copy(update={"model": config.model.model_copy(update={"weights": None})})
 
 
 def _refuse_existing(files: RunFolder) -> None:
@@ -163,6 +162,12 @@ def _write_config(files: RunFolder, prepared: Prepared, folder: Path) -> None:
     values["data"]["manifest"] = _moved(values["data"]["manifest"], folder, files.path)
     if values["model"]["weights"] not in (None, *NAMED):
         values["model"]["weights"] = _moved(values["model"]["weights"], folder, files.path)
+    values["model"]["spec"] = moved(
+        values["model"]["spec"], lambda path: _moved(path, folder, files.path)
+    )
+    architecture = architecture_of(prepared.net)
+    if architecture is not None:
+        write_json(files.architecture, architecture)
     write_json(files.environment, environment() | {"samples": prepared.digest})
     write_yaml(files.config, values)
 
