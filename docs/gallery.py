@@ -34,10 +34,12 @@ SHOWN = 336  # pixels a side of what is drawn
 TILE, GAP, MARGIN, WORDS, HEAD = 1.3, 0.05, 0.3, 0.3, 0.62
 TITLE, FOOT, AFTER_PHOTO = 0.85, 0.75, 0.16
 PEAK = 0.995
+CELLS = 56  # single pixels are too small to be seen
 ROUNDS = 5
 NOTE = (
     "Each map is drawn over its own range: from its lowest value (signed maps, marked ±, from 0: "
-    "their positive part) to its 99.5 % quantile.\nexpected_gradients starts from the photos' "
+    "their positive part) to its 99.5 % quantile; maps of pixels are averaged to {cells} x {cells} "
+    "cells.\nexpected_gradients starts from the photos' "
     "mirror images; all other options are the defaults. Left out, since they need a trained "
     "transformer: {left_out}."
 )
@@ -78,7 +80,9 @@ def _seconds(work: Callable[[], Tensor]) -> tuple[float, Tensor]:
 
 def shown(map_: Tensor, *, signed: bool) -> Tensor:
     """A map (h, w) as it is drawn, (SHOWN, SHOWN) in [0, 1]."""
-    found = map_.float() if signed else map_.float() - map_.min()
+    found = map_.float().clamp_min(0) if signed else map_.float() - map_.min()
+    cells = min(CELLS, found.shape[0]), min(CELLS, found.shape[1])
+    found = torch.nn.functional.adaptive_avg_pool2d(found[None], cells)[0]
     found = smooth(found, (SHOWN, SHOWN))
     return found.clamp_max(max(float(found.quantile(PEAK)), 1e-12))
 
@@ -105,7 +109,7 @@ def draw(
         for number, name in enumerate(names):
             mark = " ±" if METHODS[name].signed else ""
             place = _left(number) + TILE / 2
-            _write(sheet, place, top - HEAD + 0.09, name + mark, size=8.5, ha="center")
+            _write(sheet, place, top - HEAD + 0.09, name + mark, size=8, ha="center")
         for row, photo in enumerate(photos):
             edge = top - HEAD - row * (TILE + WORDS)
             _tile(sheet, MARGIN, edge, photo.permute(1, 2, 0).numpy())
@@ -126,7 +130,15 @@ def draw(
                 _tile(sheet, _left(number), edge, tinted(photo, map_))
         top -= deep
     left_out = ", ".join(name for name in METHODS if name not in maps)
-    _write(sheet, MARGIN, FOOT - 0.2, NOTE.format(left_out=left_out), size=8, c=MUTED, va="top")
+    _write(
+        sheet,
+        MARGIN,
+        FOOT - 0.2,
+        NOTE.format(left_out=left_out, cells=CELLS),
+        size=8,
+        c=MUTED,
+        va="top",
+    )
     return sheet
 
 

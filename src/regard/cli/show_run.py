@@ -119,7 +119,7 @@ def show_averages(values: Mapping[str, Any], folder: Path) -> None:
             row["images"],
             row["dead"],
             _number(row["mass"], "{:.3g}"),
-            f"{_number(row['centre_down'])}, {_number(row['centre_across'])}",
+            ", ".join(_number(row[f"centre_{side}"]) for side in ("down", "across")),
             with_interval(
                 {"value": row["inside"], "low": row["inside_low"], "high": row["inside_high"]}
             ),
@@ -135,4 +135,4 @@ def show_averages(values: Mapping[str, Any], folder: Path) -> None:
 
 
 def _number(value: float | None, form: str = "{:.2f}") -> str:
-    return "–" if value is None or value != value else form.format(value)
+    return "–" if value is None else form.format(value)

@@ -44,14 +44,14 @@ class Group:
     numbers: dict[str, np.ndarray]
 
     @property
-    def centre(self) -> tuple[float, float]:
-        """Centre of mass of the absolute map, (down, across) as shares of the sides; NaN: no map.
+    def centre(self) -> tuple[float, float] | None:
+        """Centre of mass of the absolute map, (down, across) as shares of the sides; None: no map.
 
         (0, 0) is the upper left corner, (1, 1) the lower right one.
         """
         total = float(self.absolute.sum())
         if total <= 0:
-            return float("nan"), float("nan")
+            return None
         sides = [(torch.arange(side) + 0.5) / side for side in self.absolute.shape]
         shares = self.absolute.sum(1) / total, self.absolute.sum(0) / total
         down, across = (float((a * b).sum()) for a, b in zip(shares, sides, strict=True))
@@ -60,7 +60,9 @@ class Group:
     def row(self) -> dict[str, Any]:
         """The numbers for a table: means, those of `mass` and `inside` with intervals."""
         found: dict[str, Any] = {"class": self.name, "images": self.images, "dead": self.dead}
-        found |= dict(zip(("centre_down", "centre_across"), self.centre, strict=True))
+        found |= dict(
+            zip(("centre_down", "centre_across"), self.centre or (None, None), strict=True)
+        )
         found["with_region"] = int((~np.isnan(self.numbers["area"])).sum())
         for name in NUMBERS:
             interval = bootstrap_interval(self.numbers[name]).as_dict()
@@ -99,9 +101,11 @@ class Averages:
         alive = torch.isfinite(mass) & (mass > 0)
         maps = torch.where(alive[:, None, None], maps, 0)
         positive = maps.clamp_min(0).sum((1, 2)) / mass
-        maps = resize(maps, self.size)
-        total = maps.abs().sum((1, 2))
-        maps = maps / torch.where(total > 0, total, 1)[:, None, None]
+        absolute = resize(maps.abs(), self.size)
+        total = absolute.sum((1, 2))[:, None, None]
+        signed, absolute = (
+            part / torch.where(total > 0, total, 1) for part in (resize(maps, self.size), absolute)
+        )
         inside = area = torch.full((count,), torch.nan)
         covered = torch.zeros(count, *self.size)
         if regions is not None:
@@ -110,7 +114,7 @@ class Averages:
             area = torch.where(evidence.present, evidence.area, torch.nan)
             covered = torch.where(evidence.present[:, None, None], evidence.inside, 0)
         grey = images.float().mean(1)
-        self._sums.index_add_(0, labels, torch.stack((maps, maps.abs(), grey, covered), 1))
+        self._sums.index_add_(0, labels, torch.stack((signed, absolute, grey, covered), 1))
         mass = torch.where(torch.isfinite(mass), mass, torch.nan)
         positive = torch.where(alive, positive, torch.nan)
         row = {"mass": mass, "positive": positive, "inside": inside, "area": area}

@@ -21,8 +21,11 @@ from regard.runs.overlay import outlined
 MOST_CLASSES = 40
 # For the eye a map of pixels is brought to so many cells: below that it is noise.
 CELLS = 56
+# A mean region is brought to so many, for an outline without splinters.
+REGION_CELLS = 14
 # Inches, and pixels of a map's longest side.
-LARGE, SMALL, GAP, MARGIN, HEAD, WORDS, FOOT, DOTS = 3.2, 1.75, 0.2, 0.35, 0.95, 0.55, 0.55, 480
+LARGE, SMALL, NARROWEST, GAP, MARGIN = 3.2, 1.75, 6.0, 0.2, 0.35
+HEAD, WORDS, FOOT, DOTS = 0.95, 0.4, 0.45, 480
 _AGAINST = LinearSegmentedColormap.from_list("against", (BLUE, "#ffffff", "#d1472b"))
 _OUTLINE = "Outline: where the mean region is above half of its maximum."
 
@@ -56,7 +59,8 @@ def classes_picture(groups: Sequence[Group], values: Mapping[str, Any]) -> Image
     if len(shown) < len(groups):
         title += f": the {len(shown)} largest of {len(groups)} classes"
     columns = min(len(panels), max(3, int(np.ceil(np.sqrt(1.6 * len(panels))))))
-    return _sheet(title, panels, SMALL, columns)
+    room = (NARROWEST - 2 * MARGIN + GAP) / columns - GAP
+    return _sheet(title, panels, min(max(SMALL, room), LARGE), columns)
 
 
 def _sheet(
@@ -67,7 +71,7 @@ def _sheet(
     width, height = side * wide / max(tall, wide), side * tall / max(tall, wide)
     rows = -(-len(panels) // columns)
     step = height + WORDS + GAP + 0.1
-    across = max(5.2, 2 * MARGIN + columns * (width + GAP) - GAP)
+    across = max(NARROWEST, 2 * MARGIN + columns * (width + GAP) - GAP)
     down = HEAD + rows * step + FOOT
     with style():
         sheet = figure(across, down, layout=None)
@@ -117,14 +121,15 @@ def _size(group: Group) -> tuple[int, int]:
 
 
 def _photo(group: Group) -> NDArray[np.uint8]:
-    """The mean photo, in grey."""
-    grey = smooth(group.photo, _size(group)).clamp(0, 255)
+    """The mean photo in grey, its contrast stretched."""
+    low, high = group.photo.quantile(0.002), group.photo.quantile(0.998)
+    stretched = (group.photo - low) * 255 / (high - low).clamp_min(1)
+    grey = smooth(stretched, _size(group)).clamp(0, 255)
     return grey[..., None].expand(-1, -1, 3).round().byte().numpy()
 
 
-def _coarse(map_: Tensor) -> Tensor:
-    height, width = map_.shape
-    cells = min(CELLS, height), min(CELLS, width)
+def _coarse(map_: Tensor, most: int = CELLS) -> Tensor:
+    cells = min(most, map_.shape[0]), min(most, map_.shape[1])
     return torch.nn.functional.adaptive_avg_pool2d(map_[None], cells)[0]
 
 
@@ -133,7 +138,7 @@ def _absolute(group: Group) -> tuple[str, NDArray[np.uint8], str]:
 
 
 def _over_photo(group: Group) -> NDArray[np.uint8]:
-    """The absolute map over the mean photo, and the mean region's outline."""
+    """The absolute map over the mean photo in grey, and the mean region's outline."""
     size = _size(group)
     pixels = torch.from_numpy(_photo(group)).permute(2, 0, 1)
     # Paler, so that the colours are those of the map.
@@ -157,7 +162,8 @@ def _signed(group: Group) -> NDArray[np.uint8]:
 def _with_region(image: Image.Image, group: Group) -> Image.Image:
     if group.region is None or float(group.region.max()) <= 0:
         return image
-    return outlined(image, smooth(group.region, _size(group)) / float(group.region.max()))
+    found = smooth(_coarse(group.region, REGION_CELLS), _size(group))
+    return outlined(image, found / float(found.max()))
 
 
 def _counted(group: Group) -> str:
@@ -170,4 +176,4 @@ def _inside(group: Group) -> str:
     if not len(row["inside"]):
         return ""
     inside, area = float(row["inside"].mean()), float(row["area"].mean())
-    return f"{inside:.0%} inside the region\n(its area: {area:.0%})"
+    return f"{inside:.0%} inside the region, area {area:.0%}".replace("%", " %")
