@@ -42,7 +42,7 @@ def mean_picture(group: Group, values: Mapping[str, Any]) -> Image.Image:
         words = "red speaks for the label, blue against it"
         panels.append(("Mean of the maps", _signed(group), words))
     title = f"{values['method']}, {values['split']}"
-    return _sheet(title, panels, LARGE, len(panels))
+    return _sheet(title, panels, _note([group]), LARGE, len(panels))
 
 
 def classes_picture(groups: Sequence[Group], values: Mapping[str, Any]) -> Image.Image:
@@ -60,11 +60,15 @@ def classes_picture(groups: Sequence[Group], values: Mapping[str, Any]) -> Image
         title += f": the {len(shown)} largest of {len(groups)} classes"
     columns = min(len(panels), max(3, int(np.ceil(np.sqrt(1.6 * len(panels))))))
     room = (NARROWEST - 2 * MARGIN + GAP) / columns - GAP
-    return _sheet(title, panels, min(max(SMALL, room), LARGE), columns)
+    return _sheet(title, panels, _note(shown), min(max(SMALL, room), LARGE), columns)
 
 
 def _sheet(
-    title: str, panels: Sequence[tuple[str, NDArray[np.uint8], str]], side: float, columns: int
+    title: str,
+    panels: Sequence[tuple[str, NDArray[np.uint8], str]],
+    note: str,
+    side: float,
+    columns: int,
 ) -> Image.Image:
     """Panels with a heading above and words below each, in rows."""
     tall, wide = panels[0][1].shape[:2]
@@ -77,7 +81,7 @@ def _sheet(
         sheet = figure(across, down, layout=None)
         _write(sheet, MARGIN, down - 0.3, shortened(title, 60), size=13, weight="bold", va="top")
         _scale(sheet, across - MARGIN, 0.32)
-        _write(sheet, MARGIN, 0.36, _OUTLINE, size=7.5, color=MUTED, va="center")
+        _write(sheet, MARGIN, 0.36, note, size=7.5, color=MUTED, va="center")
         for number, (name, pixels, words) in enumerate(panels):
             left = MARGIN + number % columns * (width + GAP)
             low = down - HEAD - number // columns * step - height
@@ -88,6 +92,10 @@ def _sheet(
             _write(sheet, left, low + height + 0.07, head, size=9, weight="bold")
             _write(sheet, left, low - 0.06, words, size=7.5, color=MUTED, va="top")
         return _drawn(sheet)
+
+
+def _note(groups: Sequence[Group]) -> str:
+    return "" if all(group.region is None for group in groups) else _OUTLINE
 
 
 def _drawn(sheet: Figure) -> Image.Image:
