@@ -1,11 +1,14 @@
 """The pages that are written from the source are up to date, and the README's files are sound."""
 
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
+from regard.saliency import METHODS
 from regard.studies.settings import arm_config, read_study
 from regard.training.config import Config, parse_config
 
@@ -13,8 +16,8 @@ HERE = Path(__file__).resolve().parents[1]
 DOCS = HERE / "docs"
 
 
-def script():
-    spec = importlib.util.spec_from_file_location("config_reference", DOCS / "config_reference.py")
+def script(name="config_reference"):
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -41,6 +44,32 @@ def test_the_reference_has_every_key_with_its_meaning():
         assert what, key
         assert len(meaning) > 4, key
     assert "docs/config.md" in (HERE / "README.md").read_text()
+
+
+def test_the_reference_of_methods_is_up_to_date():
+    assert (DOCS / "methods.md").read_text() == script("methods_reference").reference(), (
+        "run: python docs/methods_reference.py"
+    )
+    assert "docs/methods.md" in (HERE / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_reference_of_methods_tells_all_of_each(name):
+    kind = METHODS[name]
+    text = (DOCS / "methods.md").read_text()
+    (overview,) = [line for line in text.splitlines() if line.startswith(f"| [`{name}`](#{name})")]
+    assert len(re.split(r"(?<!\\)\|", overview)) == 7
+    section = text.split(f"\n### `{name}`\n")[1].split("\n#")[0]
+    for told in (kind.formula, kind.passes, kind.blind_to, kind.nets, kind.reference):
+        assert told in section
+    formula = section.split("```text\n")[1].split("\n```")[0]
+    assert len(formula) > 10
+    assert formula in inspect.getdoc(kind)
+    options = re.findall(
+        r"^\| `(\w+)` \|.*\| ([^|]+) \|$", section.replace("\\|", ""), re.MULTILINE
+    )
+    assert [option for option, _ in options] == list(inspect.signature(kind).parameters)
+    assert all(len(meaning) > 4 and "eference:" not in meaning for _, meaning in options)
 
 
 def test_the_config_of_the_readme_is_sound():

@@ -35,5 +35,5 @@ def _section(thing: object, heading: str) -> list[str]:
     if f"{heading}:" not in lines:
         return []
     start = lines.index(f"{heading}:") + 1
-    end = next((i for i in range(start, len(lines)) if HEADING.fullmatch(lines[i])), len(lines))
+    end = next((i for i in range(start, len(lines)) if lines[i][:1].strip()), len(lines))
     return lines[start:end]

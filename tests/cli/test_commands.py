@@ -218,6 +218,57 @@ def test_maps_of_other_images_do_not_stay_beside_the_new_ones(regard, run, tiny)
     assert outside.is_file()
 
 
+def test_expected_gradients_can_be_drawn_and_scored(regard, run):
+    words = ("--method", "expected_gradients", "--background", 2)
+    answer = regard("explain", run, *words, "--limit", 2, "--json")
+    assert answer.code == 0, answer.err
+    assert [row["method"] for row in json.loads(answer.out)] == ["expected_gradients"] * 2
+    answer = regard("score", run, *words, "--score", "energy", "--split", "val", "--json")
+    assert answer.code == 0, answer.err
+    assert list(json.loads(answer.out)) == ["expected_gradients"]
+
+
+def test_mean_maps_are_written_for_each_method_and_told(regard, run):
+    words = ("--global", "--split", "val", "--limit", 6)
+    methods_ = ("--method", "gradcam", "--method", "saliency")
+    answer = regard("explain", run, *words, *methods_)
+    assert answer.code == 0, answer.err
+    assert "Mean maps of gradcam on val" in answer.out
+    assert "Mean maps of saliency on val" in answer.out
+    out = run / "explanations" / "global"
+    files = {"averages.json", "averages.parquet", "maps.safetensors", "mean.png", "classes.png"}
+    for name in ("gradcam", "saliency"):
+        assert {path.name for path in (out / name).iterdir()} == files
+    answer = regard("explain", run, *words, "--background", 2, "--json")
+    (values,) = json.loads(answer.out)
+    assert values == read_json(out / "expected_gradients" / "averages.json")
+    assert (values["method"], values["background"], values["target"]) == (
+        "expected_gradients",
+        2,
+        "label",
+    )
+    assert values["rows"][0]["images"] == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--images", "photo.jpg"), "found --images; leave out --images, or --global"),
+        (("--target", "fern"), "found --target; leave out --target, or --global"),
+        (("--limit", 0), "limit: expected 1 image or more, found 0"),
+        (("--background", 0), "background: expected 1 image or more, found 0"),
+        (("--method", "gradcm"), "did you mean gradcam"),
+        (("--split", "holdout"), "'holdout'"),
+    ],
+)
+def test_what_cannot_be_averaged_is_refused_in_a_line(regard, run, words, told):
+    answer = regard("explain", run, "--global", *words)
+    assert answer.code == 2
+    assert told in answer.err
+    assert len(answer.err.strip().splitlines()) == 1
+    assert not (run / "explanations").exists()
+
+
 def test_import_check_and_describe(regard, tmp_path):
     for number, name in enumerate(("fern", "moss")):
         (tmp_path / "photos" / name).mkdir(parents=True)

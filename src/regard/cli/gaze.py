@@ -5,6 +5,9 @@ from pathlib import Path
 import typer
 
 METHODS = typer.Option([], "--method", help="May be repeated. Default: the run's own.")
+BACKGROUND = typer.Option(
+    32, help="Images of train that expected_gradients begins from, drawn at random."
+)
 FAITHFUL = ("deletion", "insertion", "average_drop", "increase", "sparseness")
 
 
@@ -16,18 +19,38 @@ def add(app: typer.Typer) -> None:
 
 def explain(
     run: Path = typer.Argument(help="A run's folder."),
-    method: list[str] = METHODS,
+    method: list[str] = typer.Option(
+        [],
+        "--method",
+        help="May be repeated. Default: the run's own; with --global expected_gradients.",
+    ),
     split: str | None = typer.Option(None, help="Explain a split. Default: test."),
     images: list[Path] = typer.Option([], help="Explain these images instead. May be repeated."),
     target: str | None = typer.Option(None, help="A class. Default: the predicted one."),
-    limit: int = typer.Option(200, help="At most this many images of a split."),
-    out: Path | None = typer.Option(None, help="A folder. Default: RUN/explanations."),
+    averages: bool = typer.Option(
+        False, "--global", help="Mean maps over the split and by label, instead of single images."
+    ),
+    limit: int | None = typer.Option(
+        None,
+        help="At most this many images of a split. Default: the first 200; with --global all, or "
+        "so many drawn at random.",
+    ),
+    background: int = BACKGROUND,
+    out: Path | None = typer.Option(
+        None, help="A folder. Default: RUN/explanations, with --global RUN/explanations/global."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print what was written."),
 ) -> None:
     """Draw where a net looks.
 
-    Writes an overlay for each image and method, and the maps themselves.
+    Writes an overlay for each image and method, and the maps themselves. With --global it writes
+    mean maps, over the whole split and by label: of each image the map of its label's logit,
+    divided by the sum of its absolute values.
     """
+    if averages:
+        _refuse_single(images, target)
+        _average(run, method, split or "test", limit, background, out, as_json=as_json)
+        return
     from regard.cli.console import counter, print_json
     from regard.cli.show_run import show_explanations
     from regard.runs.explain import explain_images, images_of
@@ -36,15 +59,66 @@ def explain(
 
     loaded = load_run(run)
     refuse_unreadable(images)
-    paths = [str(p) for p in images] or images_of(loaded, split or "test")[:limit]
+    paths = [str(p) for p in images] or images_of(loaded, split or "test")[
+        : 200 if limit is None else limit
+    ]
     methods = method or [loaded.config["gaze"]["method"]]
     folder = out or run / "explanations"
     with counter("explaining", len(paths)) as shown:
-        rows = explain_images(loaded, paths, methods, folder, target=target, progress=shown)
+        rows = explain_images(
+            loaded, paths, methods, folder, target=target, background=background, progress=shown
+        )
     if as_json:
         print_json(rows)
     else:
         show_explanations(rows, folder)
+
+
+def _refuse_single(images: list[Path], target: str | None) -> None:
+    from regard.errors import ConfigError
+
+    given = "--images" if images else "--target"
+    if images or target is not None:
+        raise ConfigError(
+            "regard explain --global",
+            expected="a whole split, explained by label",
+            found=given,
+            remedy=f"leave out {given}, or --global",
+        )
+
+
+def _average(
+    run: Path,
+    method: list[str],
+    split: str,
+    limit: int | None,
+    background: int,
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from regard.cli.console import counter, print_json
+    from regard.cli.show_run import show_averages
+    from regard.runs.averages import average_maps, chosen_samples
+    from regard.runs.run import load_run
+    from regard.saliency.base import METHODS
+
+    loaded = load_run(run)
+    methods = method or ["expected_gradients"]
+    for name in methods:
+        METHODS[name]  # an unknown one is refused before the first is drawn
+    folder = out or run / "explanations" / "global"
+    total = len(chosen_samples(loaded, split, limit)) * len(methods)
+    found = []
+    with counter(f"averaging {split}", total) as shown:
+        for name in methods:
+            how = {"limit": limit, "background": background, "progress": shown}
+            found.append(average_maps(loaded, split, name, folder / name, **how))
+    if as_json:
+        print_json(found)
+    else:
+        for values in found:
+            show_averages(values, folder / values["method"])
 
 
 def score(
@@ -54,6 +128,7 @@ def score(
     scores: list[str] = typer.Option(
         [], "--score", help="May be repeated. Default: the run's own, and how faithful the map is."
     ),
+    background: int = BACKGROUND,
     checkpoint: str = typer.Option("best", help="best, last or step-N."),
     as_json: bool = typer.Option(False, "--json", help="Print the means with intervals."),
 ) -> None:
@@ -87,7 +162,7 @@ def score(
             remedy=f"add regions to the manifest, or choose from {', '.join(FAITHFUL)}",
         )
     with counter(f"scoring {split}", total) as shown:
-        values = evaluate_run(loaded, split, gaze=gaze, progress=shown)
+        values = evaluate_run(loaded, split, gaze=gaze, background=background, progress=shown)
     if as_json:
         print_json(values["gaze"])
     else:

@@ -1,6 +1,6 @@
 """What training and evaluation show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +108,31 @@ def show_explanations(rows: Sequence[dict[str, Any]], folder: Path) -> None:
     more = len(rows) - len(shown)
     if more:
         say(f"{plural(more, 'more map')}; {folder / INDEX} lists all of them")
+
+
+def show_averages(values: Mapping[str, Any], folder: Path) -> None:
+    """Mean maps: how much there is of them, where, and how much of it in the regions."""
+    rows = values["rows"]
+    shown = [
+        [
+            "all" if row["class"] is None else row["class"],
+            row["images"],
+            row["dead"],
+            _number(row["mass"], "{:.3g}"),
+            ", ".join(_number(row[f"centre_{side}"]) for side in ("down", "across")),
+            with_interval(
+                {"value": row["inside"], "low": row["inside_low"], "high": row["inside_high"]}
+            ),
+            _number(row["area"], "{:.3f}"),
+        ]
+        for row in rows[: 1 + SHOWN]
+    ]
+    columns = ["label", "images", "dead", "mass", "centre (down, across)", "inside", "area"]
+    table(f"Mean maps of {values['method']} on {values['split']}", columns, shown)
+    if len(rows) > len(shown):
+        say(f"{plural(len(rows) - len(shown), 'more class')} in the files")
+    say(f"{folder}: mean.png, classes.png, averages.json, averages.parquet, maps.safetensors")
+
+
+def _number(value: float | None, form: str = "{:.2f}") -> str:
+    return "–" if value is None else form.format(value)

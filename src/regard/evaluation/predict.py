@@ -12,6 +12,7 @@ from regard.data.samples import Batch
 from regard.data.transforms import Transform
 from regard.evaluation.settings import Gaze
 from regard.guidance.base import Term
+from regard.saliency.base import METHODS
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import build_method, look, maps_of, resize
 from regard.saliency.outputs import logits_of
@@ -59,6 +60,7 @@ def predict(
     *,
     gaze: Gaze | None = None,
     terms: Sequence[Term] = (),
+    background: Tensor | None = None,
     device: torch.device | str = "cpu",
     bf16: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -71,6 +73,7 @@ def predict(
         transform: normalises them.
         gaze: how maps are made and scored; None, or batches without regions: not at all.
         terms: guidance terms to compute as well, where maps are made.
+        background: (N, 3, H, W) as the net takes them, for a gaze whose method begins from it.
         device: where the net is.
         bf16: run the net under autocast in bfloat16.
         progress: called with the number of images after each batch.
@@ -81,7 +84,7 @@ def predict(
         for batch in batches:
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 images = model_input(batch, transform, device)
-                rows.append(_row(net, batch, images, gaze, terms, device))
+                rows.append(_row(net, batch, images, gaze, terms, background, device))
             if progress is not None:
                 progress(len(batch))
     return _gather(rows, gaze, terms)
@@ -93,6 +96,7 @@ def _row(
     images: Tensor | dict,
     gaze: Gaze | None,
     terms: Sequence[Term],
+    background: Tensor | None,
     device: torch.device,
 ) -> dict[str, Tensor]:
     row = {"index": batch.index, "labels": batch.labels}
@@ -104,7 +108,7 @@ def _row(
     made: dict[tuple, tuple[Tensor, Tensor]] = {}
     for how in (gaze, *terms):
         if _key(how) not in made:
-            made[_key(how)] = _maps(net, images, labels, how)
+            made[_key(how)] = _maps(net, images, labels, how, background)
     logits, maps = made[_key(gaze)]
     regions = None if batch.regions is None else batch.regions.to(device)
     asked = images if isinstance(images, Tensor) else None
@@ -132,9 +136,14 @@ def _key(how: Gaze | Term) -> tuple:
 
 
 def _maps(
-    net: nn.Module, images: Tensor | dict, labels: Tensor, how: Gaze | Term
+    net: nn.Module,
+    images: Tensor | dict,
+    labels: Tensor,
+    how: Gaze | Term,
+    background: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    method = build_method(how.method)
+    given = background is not None and METHODS[how.method].from_background
+    method = build_method(how.method, **({"background": background} if given else {}))
     seen = look(net, images, labels, method, layer=how.layer, contrast=how.contrast)
     return seen.logits.detach(), maps_of(method, seen).detach().float()
 

@@ -30,6 +30,11 @@ class Gaze(Settings):
     def _known_method(cls, value: str) -> str:
         if value not in METHODS:
             raise ValueError(f"unknown method {value!r}; {near(value, METHODS)}")
+        if METHODS[value].from_background:
+            raise ValueError(
+                f"{value} begins from other images, which a training does not keep; choose another "
+                f"and score it afterwards: regard score RUN --method {value}"
+            )
         return value
 
     @field_validator("scores")

@@ -18,6 +18,7 @@ from regard.evaluation.metrics import evaluate
 from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import predictions_table
+from regard.runs.background import BACKGROUND, options_of
 from regard.runs.files import dump_json, read_json, write_atomically, write_json
 from regard.runs.folder import RunFolder
 from regard.runs.run import Run
@@ -26,7 +27,12 @@ Step = Callable[[int], None]
 
 
 def evaluate_run(
-    run: Run, split: str, *, gaze: Sequence[Gaze] = (), progress: Step | None = None
+    run: Run,
+    split: str,
+    *,
+    gaze: Sequence[Gaze] = (),
+    background: int = BACKGROUND,
+    progress: Step | None = None,
 ) -> dict[str, Any]:
     """Write `predictions/SPLIT.parquet`, `metrics/SPLIT.json` and with gaze `scores/SPLIT.parquet`.
 
@@ -38,6 +44,7 @@ def evaluate_run(
         run: loaded, on its device.
         split: of the run's manifest.
         gaze: methods and scores; none leaves the scores out.
+        background: images of train that a method begins from, see `background_of`.
         progress: called with the number of images after each batch.
 
     Returns:
@@ -47,7 +54,7 @@ def evaluate_run(
         DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
     """
     images = image_paths(run, split)
-    passes = [predict_split(run, split, how, progress) for how in (gaze or [None])]
+    passes = [predict_split(run, split, how, progress, background) for how in (gaze or [None])]
     table = predictions_of(run, passes[0], images)
     values = {
         "split": split,
@@ -99,8 +106,15 @@ def image_paths(run: Run, split: str) -> dict[int, str]:
     return dict(zip(rows["index"].to_list(), rows["image"].to_list(), strict=True))
 
 
-def predict_split(run: Run, split: str, gaze: Gaze | None, progress: Step | None) -> Predictions:
+def predict_split(
+    run: Run,
+    split: str,
+    gaze: Gaze | None,
+    progress: Step | None,
+    background: int = BACKGROUND,
+) -> Predictions:
     """One pass of the run's net over a split."""
+    given = {} if gaze is None else options_of(run, gaze.method, background)
     samples = samples_of(run.manifest(), split, run.classes, run.data.views)
     refuse_files(samples, run.transform.max_pixels)
     regions = "none" if gaze is None else "own"
@@ -108,7 +122,9 @@ def predict_split(run: Run, split: str, gaze: Gaze | None, progress: Step | None
     try:
         device = next(run.net.parameters()).device
         batches = loader.batches()
-        return predict(run.net, batches, run.transform, gaze=gaze, device=device, progress=progress)
+        return predict(
+            run.net, batches, run.transform, gaze=gaze, device=device, progress=progress, **given
+        )
     finally:
         loader.close()
 

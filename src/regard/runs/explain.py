@@ -1,7 +1,7 @@
 """Overlays and maps of images, written to a folder."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from regard.data.samples import Sample, Samples
 from regard.data.source import samples_of, splits_of
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.evaluation.settings import Gaze
+from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import INDEX, listed, remove_stale
 from regard.runs.files import write_atomically, write_json
 from regard.runs.overlay import laid, picture, shown_size, whole
 from regard.runs.run import Run
-from regard.saliency.base import METHODS
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import explain, resize
 from regard.saliency.outputs import logits_of
@@ -64,6 +64,7 @@ def explain_images(
     out: Path,
     *,
     target: str | None = None,
+    background: int = BACKGROUND,
     progress: Callable[[int], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Write `METHOD/NNNN-NAME.jpg`, `maps.safetensors` and `explanations.json`.
@@ -79,6 +80,7 @@ def explain_images(
         methods: names.
         out: the folder.
         target: a class; None: the predicted one of each image.
+        background: images of train that a method begins from, see `background_of`.
         progress: called with 1 after each image.
 
     Returns:
@@ -86,20 +88,20 @@ def explain_images(
         files.
 
     Raises:
-        ConfigError: an unknown method or class.
-        DataError: an image cannot be read.
+        ConfigError: an unknown method or class, or no images for a background.
+        DataError: an image cannot be read, or the run's manifest where a method needs it.
     """
     if target is not None and target not in run.classes:
         raise ConfigError(
             "target", expected="a class", found=repr(target), remedy=near(target, run.classes)
         )
-    for method in methods:
-        METHODS[method]  # an unknown one is refused before anything is written
+    # An unknown one is refused before anything is written.
+    options = {method: options_of(run, method, background) for method in methods}
     gaze, known = Gaze.model_validate(run.config["gaze"]), samples_by_path(run)
     before = listed(out)
     rows, maps = [], {}
     for number, path in enumerate(paths):
-        seen = _look(run, path, known.get(os.path.abspath(path)), methods, gaze, target)
+        seen = _look(run, path, known.get(os.path.abspath(path)), options, gaze, target)
         for method, own in seen.maps.items():
             row = _row(run, seen, method, number, gaze)
             image = overlay(run, seen, method, contrast=gaze.contrast)
@@ -134,7 +136,7 @@ def _look(
     run: Run,
     path: str,
     sample: Sample | None,
-    methods: Sequence[str],
+    methods: Mapping[str, Mapping[str, Any]],
     gaze: Gaze,
     target: str | None,
 ) -> Seen:
@@ -144,7 +146,10 @@ def _look(
             probabilities = logits_of(run.net(batch)).float().softmax(1)[0].cpu()
         chosen = int(probabilities.argmax()) if target is None else run.classes.index(target)
         how = {"layer": gaze.layer, "contrast": gaze.contrast}
-        maps = {m: explain(run.net, batch, [chosen], m, **how)[0].cpu() for m in methods}
+        maps = {
+            method: explain(run.net, batch, [chosen], method, **how, **own)[0].cpu()
+            for method, own in methods.items()
+        }
     return Seen(path, sample, probabilities, chosen, maps)
 
 

@@ -27,6 +27,7 @@ class Method(ABC):
         extra_forwards: whether it runs the net again, on other pixels or activations.
         of_pixels: whether it explains the pixels of one view, so that a net of several views
             needs to be told which.
+        from_background: whether it begins from other images, which its option `background` takes.
         targeted: whether maps depend on the target.
         reaches_head: whether a loss on differentiable maps has a gradient to the parameters above
             the layer; where not, channel weights count as constants.
@@ -44,6 +45,7 @@ class Method(ABC):
     differentiable: ClassVar[bool] = True
     extra_forwards: ClassVar[bool] = False
     of_pixels: ClassVar[bool] = False
+    from_background: ClassVar[bool] = False
     targeted: ClassVar[bool] = True
     reaches_head: ClassVar[bool] = True
     formula: ClassVar[str]

@@ -1,0 +1,206 @@
+"""Every method on the same photos: python docs/gallery.py PHOTO PHOTO PHOTO --out FILE.png.
+
+One row a photo, one column a method, and the time that each took on standard output. The net is
+EfficientNet-lite0 with its bundled ImageNet weights, so the methods of attention are left out:
+they need a trained transformer.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from timm.data.imagenet_info import ImageNetInfo
+from torch import Tensor, nn
+
+import regard
+from regard.data.heat import OPACITY, heat_colours, smooth, tinted
+from regard.data.plotting import INK, MUTED, figure, save, style
+from regard.data.transforms import Transform
+from regard.saliency import METHODS
+
+# The weights' own preparation.
+HALF = (0.5, 0.5, 0.5)
+TRANSFORM = Transform((224, 224), HALF, HALF, "crop", "bicubic")
+SHOWN = 336  # pixels a side of what is drawn
+# Inches.
+TILE, GAP, MARGIN, WORDS, HEAD = 1.3, 0.05, 0.3, 0.3, 0.62
+TITLE, FOOT, AFTER_PHOTO = 0.85, 0.75, 0.16
+PEAK = 0.995
+CELLS = 56  # single pixels are too small to be seen
+ROUNDS = 5
+NOTE = (
+    "Each map is drawn over its own range: from its lowest value (signed maps, marked ±, from 0: "
+    "their positive part) to its 99.5 % quantile; maps of pixels are averaged to {cells} x {cells} "
+    "cells.\nexpected_gradients starts from the photos' "
+    "mirror images; all other options are the defaults. Left out, since they need a trained "
+    "transformer: {left_out}."
+)
+
+
+def blocks() -> list[tuple[str, list[str]]]:
+    """The rows of columns: a title and its methods."""
+    able = {name: kind for name, kind in METHODS.items() if "attention" not in kind.needs}
+    return [
+        ("Methods of a layer", [name for name, kind in able.items() if not kind.of_pixels]),
+        ("Methods of pixels", [name for name, kind in able.items() if kind.of_pixels]),
+    ]
+
+
+def timed(net: nn.Module, images: Tensor, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+    """Each method's maps of the predicted classes, at the photos' size; prints the times."""
+    with torch.no_grad():
+        targets = net(images).argmax(1)
+        once = min(_seconds(lambda: net(images))[0] for _ in range(ROUNDS))
+    print(f"{'forward pass':24}{once:8.3f} s")
+    for name in names:
+        options: dict[str, Any] = {}
+        if METHODS[name].from_background:
+            options["background"] = images.flip(3)
+        explain = partial(regard.explain, net, images, targets, name, **options)
+        took, maps = _seconds(explain)
+        if took < 2:  # a quick one is measured again, since the first call is a slow one
+            took = min(_seconds(explain)[0] for _ in range(ROUNDS))
+        print(f"{name:24}{took:8.3f} s {took / once:8.1f} x", flush=True)
+        yield name, maps
+
+
+def _seconds(work: Callable[[], Tensor]) -> tuple[float, Tensor]:
+    start = time.perf_counter()
+    found = work()
+    return time.perf_counter() - start, found
+
+
+def shown(map_: Tensor, *, signed: bool) -> Tensor:
+    """A map (h, w) as it is drawn, (SHOWN, SHOWN) in [0, 1]."""
+    found = map_.float().clamp_min(0) if signed else map_.float() - map_.min()
+    cells = min(CELLS, found.shape[0]), min(CELLS, found.shape[1])
+    found = torch.nn.functional.adaptive_avg_pool2d(found[None], cells)[0]
+    found = smooth(found, (SHOWN, SHOWN))
+    return found.clamp_max(max(float(found.quantile(PEAK)), 1e-12))
+
+
+def draw(
+    photos: Sequence[Tensor], words: Sequence[tuple[str, str]], maps: dict[str, Tensor]
+) -> Figure:
+    """The whole sheet.
+
+    Args:
+        photos: uint8 (3, SHOWN, SHOWN).
+        words: of each photo the predicted class and its probability.
+        maps: by method, (photos, h, w).
+    """
+    columns = max(len(names) for _, names in blocks())
+    width = 2 * MARGIN + AFTER_PHOTO + (columns + 1) * (TILE + GAP)
+    deep = HEAD + len(photos) * (TILE + WORDS)
+    height = TITLE + len(blocks()) * deep + FOOT
+    sheet = figure(width, height, layout=None)
+    _heading(sheet, height - MARGIN)
+    top = height - TITLE
+    for title, names in blocks():
+        _write(sheet, MARGIN, top - 0.1, title, size=11, weight="bold", va="top")
+        for number, name in enumerate(names):
+            mark = " ±" if METHODS[name].signed else ""
+            place = _left(number) + TILE / 2
+            _write(sheet, place, top - HEAD + 0.09, name + mark, size=8, ha="center")
+        for row, photo in enumerate(photos):
+            edge = top - HEAD - row * (TILE + WORDS)
+            _tile(sheet, MARGIN, edge, photo.permute(1, 2, 0).numpy())
+            _write(sheet, MARGIN, edge - TILE - 0.05, words[row][0], size=8, va="top")
+            right = MARGIN + TILE
+            _write(
+                sheet,
+                right,
+                edge - TILE - 0.05,
+                words[row][1],
+                size=8,
+                c=MUTED,
+                ha="right",
+                va="top",
+            )
+            for number, name in enumerate(names):
+                map_ = shown(maps[name][row], signed=METHODS[name].signed)
+                _tile(sheet, _left(number), edge, tinted(photo, map_))
+        top -= deep
+    left_out = ", ".join(name for name in METHODS if name not in maps)
+    _write(
+        sheet,
+        MARGIN,
+        FOOT - 0.2,
+        NOTE.format(left_out=left_out, cells=CELLS),
+        size=8,
+        c=MUTED,
+        va="top",
+    )
+    return sheet
+
+
+def _left(number: int) -> float:
+    return MARGIN + AFTER_PHOTO + (number + 1) * (TILE + GAP)
+
+
+def _heading(sheet: Figure, top: float) -> None:
+    _write(sheet, MARGIN, top, "Where EfficientNet-lite0 looks", size=15, weight="bold", va="top")
+    right = float(sheet.get_figwidth()) - MARGIN
+    colours = heat_colours().astype(float) / 255
+    alpha = OPACITY * colours[:, 3:]
+    strip = (1 - alpha + colours[:, :3] * alpha)[None]
+    axes = sheet.add_axes(_share(sheet, right - 1.75, top - 0.2, 1.3, 0.13))
+    axes.imshow(strip, aspect="auto", interpolation="bilinear")
+    axes.set_axis_off()
+    _write(sheet, right - 1.82, top - 0.135, "less", size=8, c=MUTED, ha="right", va="center")
+    _write(sheet, right, top - 0.135, "more", size=8, c=MUTED, ha="right", va="center")
+
+
+def _tile(sheet: Figure, left: float, top: float, pixels: NDArray[np.uint8]) -> None:
+    axes = sheet.add_axes(_share(sheet, left, top - TILE, TILE, TILE))
+    axes.imshow(pixels, interpolation="lanczos")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set(visible=True, color="#d9dce1", linewidth=0.6)
+
+
+def _share(
+    sheet: Figure, left: float, low: float, width: float, height: float
+) -> tuple[float, float, float, float]:
+    """A box in inches as shares of the figure."""
+    across, down = sheet.get_size_inches()
+    return left / across, low / down, width / across, height / down
+
+
+def _write(sheet: Figure, x: float, y: float, text: str, *, c: str = INK, **how: object) -> None:
+    across, down = sheet.get_size_inches()
+    sheet.text(x / across, y / down, text, color=c, linespacing=1.5, **how)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Read the command line, explain, draw."""
+    parser = argparse.ArgumentParser(description="Every method on the same photos.")
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="One clear object each.")
+    parser.add_argument("--out", type=Path, default=Path("gallery.png"))
+    asked = parser.parse_args()
+    net = regard.build_model("timm:tf_efficientnet_lite0", 1000, "bundled").eval()
+    images = TRANSFORM(asked.photos)
+    with torch.no_grad():
+        best = net(images).softmax(1).max(1)
+    told = ImageNetInfo()
+    words = [
+        (told.index_to_description(int(k)).split(",")[0], f"{float(p):.0%}".replace("%", " %"))
+        for p, k in zip(best.values, best.indices, strict=True)
+    ]
+    maps = dict(timed(net, images, [name for _, group in blocks() for name in group]))
+    large = replace(TRANSFORM, size=(SHOWN, SHOWN))
+    with style():
+        save(draw([large.load(path) for path in asked.photos], words, maps), asked.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Where a run's net looks as a rule: mean maps over a split and by class, as files."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from safetensors.torch import save_file
+
+from regard.data.keys import keyed_generator
+from regard.data.loader import Loader
+from regard.data.preflight import refuse_files
+from regard.data.samples import Batch, Sample, Samples
+from regard.data.source import samples_of
+from regard.errors import ConfigError
+from regard.evaluation.averaging import Averages, Group
+from regard.evaluation.predict import model_input
+from regard.evaluation.settings import Gaze
+from regard.runs.average_pictures import classes_picture, mean_picture
+from regard.runs.background import BACKGROUND, options_of
+from regard.runs.evaluate import write_table
+from regard.runs.files import write_atomically, write_json
+from regard.runs.run import Run
+from regard.saliency.base import METHODS
+from regard.saliency.capture import evaluating
+from regard.saliency.explain import explain
+
+NUMBERS, TABLE, MAPS = "averages.json", "averages.parquet", "maps.safetensors"
+
+
+def chosen_samples(run: Run, split: str, limit: int | None = None) -> list[Sample]:
+    """The samples of a split; with a limit so many of them, drawn at random, always the same.
+
+    Raises:
+        ConfigError: a limit below 1.
+        DataError: an empty split, or a manifest that cannot be used.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(
+            "limit",
+            expected="1 image or more",
+            found=str(limit),
+            remedy="leave it out for all of the split",
+        )
+    samples = samples_of(run.manifest(), split, run.classes, run.data.views)
+    order = torch.randperm(len(samples), generator=keyed_generator("averages")).tolist()
+    return [samples[row] for row in sorted(order[:limit])]
+
+
+def average_maps(
+    run: Run,
+    split: str,
+    method: str,
+    out: Path,
+    *,
+    limit: int | None = None,
+    background: int = BACKGROUND,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Write mean maps of a split, over all images and by label, with their numbers and pictures.
+
+    Each image's map is of its label's logit, like those that `regard score` scores, so that every
+    class has maps whatever is predicted. It is brought to the net's input size and divided by the
+    sum of its absolute values, so that every image counts alike; see `evaluation.averaging.Group`.
+    Layer and contrast are those of the run's `gaze`.
+
+    Written to `out`: `averages.json` and `averages.parquet` (a row for all images, then one a
+    class), `maps.safetensors` (`absolute` and `mean`, (1 + classes, H, W), in the order of the
+    rows), `mean.png`, `classes.png`.
+
+    Args:
+        run: loaded.
+        split: of the run's manifest.
+        method: a name of `regard.saliency.methods()`.
+        out: a folder for this method alone.
+        limit: at most so many images, see `chosen_samples`.
+        background: images of train that a method begins from, see `background_of`.
+        progress: called with the number of images after each batch.
+
+    Returns:
+        What was written to `averages.json`.
+
+    Raises:
+        ConfigError: an unknown method, a limit or a background below 1.
+        DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
+    """
+    options = options_of(run, method, background)
+    samples = chosen_samples(run, split, limit)
+    gaze = Gaze.model_validate(run.config["gaze"])
+    groups = _groups(run, samples, method, gaze, options, progress)
+    values = {
+        "method": method,
+        "signed": METHODS[method].signed,
+        "split": split,
+        "checkpoint": run.checkpoint,
+        "layer": gaze.layer,
+        "contrast": gaze.contrast,
+        "target": "label",
+        "background": len(options["background"]) if options else None,
+        "size": list(run.transform.size),
+        "rows": [group.row() for group in groups],
+    }
+    maps = {
+        "absolute": torch.stack([group.absolute for group in groups]),
+        "mean": torch.stack([group.mean for group in groups]),
+    }
+    for name, drawn in (
+        ("mean.png", mean_picture(groups[0], values)),
+        ("classes.png", classes_picture(groups[1:], values)),
+    ):
+        write_atomically(out / name, lambda p, drawn=drawn: drawn.save(p, "PNG"))
+    write_atomically(out / MAPS, lambda p: save_file(maps, p))
+    write_table(out / TABLE, pl.DataFrame(values["rows"], infer_schema_length=None))
+    write_json(out / NUMBERS, values)
+    return values
+
+
+def _groups(
+    run: Run,
+    samples: list[Sample],
+    method: str,
+    gaze: Gaze,
+    options: dict[str, Any],
+    progress: Callable[[int], None] | None,
+) -> list[Group]:
+    refuse_files(samples, run.transform.max_pixels)
+    view = run.data.views[0]
+    several = len(run.data.views) > 1 and METHODS[method].of_pixels
+    how = {"layer": gaze.layer, "contrast": gaze.contrast, "view": view if several else None}
+    found = Averages(run.classes, run.transform.size)
+    device = next(run.net.parameters()).device
+
+    def maps_of(batch: Batch) -> torch.Tensor:
+        images, labels = model_input(batch, run.transform, device), batch.labels.to(device)
+        return explain(run.net, images, labels, method, **how, **options).detach().cpu()
+
+    loader = Loader(Samples(samples, run.transform), 8, workers=run.data.workers)
+    try:
+        with evaluating(run.net):
+            for batch in loader.batches():
+                found.add(maps_of(batch), batch.labels, batch.images[view], batch.regions)
+                if progress is not None:
+                    progress(len(batch))
+    finally:
+        loader.close()
+    return found.groups()
