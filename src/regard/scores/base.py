@@ -35,8 +35,8 @@ class Score:
         binary: whether the region is only where its mask is above one half.
         pooled: for a score that is a number of a set of images, as the best threshold for all of
             them is: from what its formula then counts of each image, (B, R, T), averaged over
-            images to (..., R, T), to the number (...,). It does not hang on the counts' scale.
-            None: the formula gives the number of each image, and a set has their mean.
+            images to (..., R, T), to the number (...,). None: the formula gives the number of each
+            image, and a set has their mean.
     """
 
     formula: Formula
