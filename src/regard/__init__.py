@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from regard.models.build import build_model
     from regard.runs.run import load_run
     from regard.saliency.explain import explain
-    from regard.scores.base import score
+    from regard.scores.scoring import score
 
 __version__ = "0.1.0.dev0"
 __all__ = [

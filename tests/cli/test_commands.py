@@ -172,6 +172,9 @@ def test_scores_of_several_methods(regard, run):
     answer = regard("score", run, "--method", "gradcam", "--method", "cam", "--split", "val")
     assert answer.code == 0, answer.err
     assert "Gaze on val" in answer.out
+    assert "Methods on val, by paired tests" in answer.out
+    ranked = [line.split()[0] for line in answer.out.splitlines() if "is better)" in line]
+    assert set(ranked) > {"energy", "pointing", "deletion", "sparseness"}
     table = pl.read_parquet(run / "scores" / "val.parquet")
     assert table["method"].unique().sort().to_list() == ["cam", "gradcam"]
     assert set(read_json(run / "metrics" / "val.json")["gaze"]) == {"cam", "gradcam"}

@@ -56,6 +56,44 @@ def test_gaze_is_held_against_a_uniform_map_and_the_best(trained, page):
     assert gain[2:4] == ["1.000", f"{(1 / defined['area']).mean():.3f}"]
 
 
+def two_methods(path):
+    """The run's own method, and one that is worse by energy and dead on two of the images."""
+    energy = pl.Series([0.4, 0.35, 0.5, 0.62, 0.58, 0.71])
+    own = pl.read_parquet(path).with_columns(energy=energy, energy_gain=5 * energy, dead=False)
+    dead = pl.int_range(pl.len()) < 2
+    less = pl.Series([0.0, 0.0, 0.30, 0.31, 0.32, 0.29])
+    other = own.with_columns(
+        method=pl.lit("layercam"),
+        dead=dead,
+        energy=pl.when(dead).then(float("nan")).otherwise(energy - less),
+    )
+    pl.concat([own, other]).write_parquet(path)
+    return own, other
+
+
+def test_methods_are_ranked_from_the_stored_scores(run_folder):
+    own, other = two_methods(run_folder / "scores" / "test.parquet")
+    page = see(run_report(run_folder, pictures=0))
+    assert "Methods compared" in page.text
+    defined = other["energy"].is_finite()
+    rows = [row for row in page.rows if row[0] == "Energy|higher is better"]
+    assert len(rows) == 1
+    assert rows[0][1] == str(defined.sum())
+    assert rows[0][2].split("|")[0] == f"{own.filter(defined)['energy'].mean():.3f}"
+    assert rows[0][3].split("|")[0] == f"{other.filter(defined)['energy'].mean():.3f}"
+    difference = (other["energy"] - own["energy"]).filter(defined).mean()
+    row = page.row("layercam − gradcam")
+    assert row[1].split("|")[0] == f"{difference:.3f}".replace("-", "−")
+    assert row[3] == "behind"
+    share = 2 / own.height
+    assert page.row("Dead maps")[3] == f"{share:.1%}".replace("%", "\N{NO-BREAK SPACE}%")
+    assert f"there are many by layercam ({share * 100:.1f}" in page.text
+
+
+def test_one_method_alone_is_not_ranked(page):
+    assert "Methods compared" not in page.text
+
+
 def test_what_a_uniform_map_reaches_too_is_no_best_map(run_folder):
     path = run_folder / "scores" / "test.parquet"
     pl.read_parquet(path).with_columns(magtr=pl.lit(0.4)).write_parquet(path)

@@ -25,7 +25,7 @@ from regard.runs.explain import explain_images, images_of
 from regard.runs.files import read_json
 from regard.runs.run import load_run
 from regard.saliency.explain import explain
-from regard.scores import score
+from regard.scores import SCORES, score, tally
 from regard.training.train import train
 from tinyset import config_of, same_tensors, write_set
 
@@ -160,6 +160,26 @@ def test_scores_are_those_of_direct_calls(run):
     assert (gaze_values["images"], gaze_values["with_region"]) == (12, 8)
     assert gaze_values["mean_area"] == pytest.approx(float(areas.mean()), rel=1e-5)
     assert gaze_values["dead_maps"] == own["dead"].mean()
+
+
+def test_pooled_scores_are_kept_as_counts_and_told_of_all_images(run):
+    names = ("energy", "max_box_acc", "pxap")
+    values = evaluate_run(run, "val", gaze=[Gaze(scores=names)])
+    table = pl.read_parquet(run.files.scores("val"))
+    samples = samples_of(run.manifest(), "val", run.classes, ("image",))
+    data = Samples(samples, run.transform)
+    batch = data.collate([data[draw] for draw in in_order(12)])
+    maps = explain(run.net, run.transform.normalise(batch.images["image"]), batch.labels, "gradcam")
+    for name in names[1:]:
+        rows = tally(maps, batch.regions, name)
+        undefined = rows.flatten(1).isnan().any(1)
+        assert 0 < undefined.sum() < 12
+        assert table[name].is_null().to_list() == undefined.tolist()
+        kept = np.array(table[name].drop_nulls().to_list())
+        assert kept.shape == (int((~undefined).sum()), *rows.shape[1:])
+        summary = values["gaze"]["gradcam"]["scores"][name]
+        assert summary["value"] == pytest.approx(SCORES[name].together(rows), abs=0.02)
+        assert summary["n"] == 12 - undefined.sum()
 
 
 def test_every_reading_of_a_split_is_noted(run):

@@ -134,11 +134,12 @@ def score(
 ) -> None:
     """Score maps: do they lie in the regions, and does the net's answer hang on what they show?
 
-    Writes scores/SPLIT.parquet, one row an image and method, and prints the means. Without
-    regions, only the scores that need none.
+    Writes scores/SPLIT.parquet, one row an image and method, and prints the scores of all images;
+    of several methods also which is best, and which are not told apart from it. Without regions,
+    only the scores that need none.
     """
     from regard.cli.console import counter, print_json, say
-    from regard.cli.show_run import show_gaze
+    from regard.cli.show_run import show_gaze, show_ranking
     from regard.errors import DataError
     from regard.evaluation.settings import Gaze
     from regard.runs.evaluate import evaluate_run, has_regions, image_paths
@@ -167,4 +168,5 @@ def score(
         print_json(values["gaze"])
     else:
         show_gaze(values["gaze"], split)
+        show_ranking(loaded.files.scores(split), split)
         say(str(loaded.files.scores(split)))

@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from regard.cli.console import BarView, console, errors, plural, say, table, with_interval
 from regard.errors import RegardError
+from regard.evaluation.standings import Standing, all_standings
 from regard.runs.evaluate import regions_by_split
 from regard.runs.explanations import INDEX
 from regard.runs.folder import RunFolder
+from regard.scores.base import SCORES
 from regard.training.progress import Progress
 
 SHOWN = 12
@@ -96,6 +100,28 @@ def show_gaze(summary: dict[str, Any], split: str) -> None:
             f"A uniform map would have energy {area:.3f} (the regions' mean area) and gain 1; "
             f"{found['with_region']} of {found['images']} images have a region."
         )
+
+
+def show_ranking(scores: Path, split: str) -> None:
+    """Which methods are best by each score, which are level with them and which behind."""
+    rows = []
+    for name, (best, *others) in all_standings(pl.read_parquet(scores, glob=False)).items():
+        level = [_placed(standing) for standing in others if standing.leads]
+        behind = [_placed(standing) for standing in others if not standing.leads]
+        texts = (", ".join(found) or "–" for found in (level, behind))
+        rows.append([f"{name} ({SCORES[name].better} is better)", _placed(best), *texts])
+    if rows:
+        columns = ["score", "best method", "not told apart from it", "behind"]
+        table(
+            f"Methods on {split}, by paired tests over the images that all of them score",
+            columns,
+            rows,
+            left=4,
+        )
+
+
+def _placed(standing: Standing) -> str:
+    return f"{standing.method} {standing.interval.value:.3f}"
 
 
 def show_explanations(rows: Sequence[dict[str, Any]], folder: Path) -> None:

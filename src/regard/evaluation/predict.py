@@ -16,7 +16,8 @@ from regard.saliency.base import METHODS
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import build_method, look, maps_of, resize
 from regard.saliency.outputs import logits_of
-from regard.scores.base import SCORES, one_sign, score
+from regard.scores.base import SCORES, one_sign
+from regard.scores.scoring import tally
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Predictions:
         index: (N,) rows in the manifest.
         labels: (N,) class indices.
         logits: (N, K) float32.
-        gaze: by score (N,), NaN where undefined; empty when no gaze was asked for.
+        gaze: by score (N,), of a pooled one its counts (N, R, T), NaN where undefined; empty when
+            no gaze was asked for.
         area: (N,) of the regions, NaN where missing.
         dead: (N,) bool, whether the map was zero everywhere.
         terms: by guidance term (N,), its loss, NaN where it is not valid.
@@ -114,7 +116,7 @@ def _row(
     asked = images if isinstance(images, Tensor) else None
     with torch.no_grad():
         for name in names:
-            row[name] = score(maps, regions, name, net=net, images=asked, targets=labels)
+            row[name] = tally(maps, regions, name, net=net, images=asked, targets=labels)
         row["dead"] = maps.flatten(1).amax(1) <= 0
         if regions is not None:
             evidence = regions.of(labels)

@@ -25,6 +25,7 @@ class SplitContents:
         metrics: of `metrics/SPLIT.json`.
         predictions: of `predictions/SPLIT.parquet`.
         scores: of `scores/SPLIT.parquet`, of the method that the config names.
+        methods: of `scores/SPLIT.parquet`, of all methods.
         missing: what is not there, in words.
     """
 
@@ -32,6 +33,7 @@ class SplitContents:
     metrics: Mapping[str, Any] | None
     predictions: pl.DataFrame | None
     scores: pl.DataFrame | None
+    methods: pl.DataFrame | None
     missing: tuple[str, ...]
 
     @property
@@ -125,10 +127,11 @@ def _rank(split: str) -> tuple[int, str]:
 def _read_split(files: RunFolder, name: str, method: str | None) -> SplitContents:
     metrics = attempt(lambda: read_json(files.metrics(name)), None)
     predictions = attempt(lambda: validate(_table(files.predictions(name))), None)
-    scores = attempt(lambda: _scores(files.scores(name), method), None)
+    methods = attempt(lambda: _table(files.scores(name)), None)
+    scores = attempt(lambda: _of_method(methods, method), None)
     values = {"metrics": metrics, "predictions": predictions, "scores": scores}
     missing = [_missing(files, kind, name) for kind, value in values.items() if value is None]
-    return SplitContents(name, metrics, predictions, scores, tuple(missing))
+    return SplitContents(name, metrics, predictions, scores, methods, tuple(missing))
 
 
 def _missing(files: RunFolder, kind: str, name: str) -> str:
@@ -142,9 +145,10 @@ def _missing(files: RunFolder, kind: str, name: str) -> str:
     return f"{kind}/{path.name} {state}, so {what} left out."
 
 
-def _scores(path: Path, method: str | None) -> pl.DataFrame:
+def _of_method(table: pl.DataFrame | None, method: str | None) -> pl.DataFrame | None:
     """The rows of one method: the config's, else the first."""
-    table = _table(path)
+    if table is None:
+        return None
     methods = table["method"].unique(maintain_order=True).to_list()
     chosen = method if method in methods else methods[0]
     return table.filter(pl.col("method") == chosen)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from regard.data.plotting import INK
 from regard.data.regions import Evidence
+from regard.evaluation.gaze import each_image, is_pooled, score_interval, score_names
 from regard.evaluation.intervals import Interval, bootstrap_interval
 from regard.reports.blocks import Cell, Drawing, Drawings, Key, Table
 from regard.reports.contents import SplitContents
@@ -31,7 +32,6 @@ from regard.reports.words import (
 from regard.scores.base import SCORES
 
 Floats = NDArray[np.float64]
-_FIXED = {"index", "image", "label", "predicted", "correct", "method", "area", "dead"}
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,6 @@ class Marks:
     best: float
 
 
-def score_names(scores: pl.DataFrame) -> list[str]:
-    """The scores in a table, `energy` first."""
-    names = [name for name in scores.columns if name not in _FIXED]
-    return sorted(names, key=lambda name: name != "energy")
-
-
 def by_image(scores: pl.DataFrame, name: str, which: str) -> Floats:
     """What a `uniform` or the `best` map would score, an image; NaN where the score is undefined.
 
@@ -65,7 +59,7 @@ def by_image(scores: pl.DataFrame, name: str, which: str) -> Floats:
     if bound is None:
         return np.full(len(scores), np.nan)
     values = bound(evidence).numpy().astype(np.float64)
-    return np.where(np.isnan(_values(scores, name)), np.nan, values)
+    return np.where(np.isnan(each_image(scores, name)), np.nan, values)
 
 
 def marks(scores: pl.DataFrame, name: str) -> Marks | None:
@@ -74,7 +68,7 @@ def marks(scores: pl.DataFrame, name: str) -> Marks | None:
         return None
     best = by_image(scores, name, "best")
     # A region with soft edges has no single area, and a ceiling that is beaten is none.
-    beaten = np.nanmax((_values(scores, name) - best) * _sign(name), initial=-np.inf) > 1e-3
+    beaten = np.nanmax((each_image(scores, name) - best) * _sign(name), initial=-np.inf) > 1e-3
     uniform = _mean(by_image(scores, name, "uniform"))
     # What a map that points nowhere reaches too says nothing of a good one.
     told = not beaten and abs(_mean(best) - uniform) > 1e-3
@@ -83,10 +77,6 @@ def marks(scores: pl.DataFrame, name: str) -> Marks | None:
 
 def _sign(name: str) -> int:
     return -1 if lower_is_better(name) else 1
-
-
-def _values(scores: pl.DataFrame, name: str) -> Floats:
-    return scores[name].cast(pl.Float64).to_numpy()
 
 
 def _mean(values: Floats) -> float:
@@ -106,7 +96,7 @@ def gaze_table(scores: pl.DataFrame, summary: Mapping[str, Any], maps: str) -> T
     for name in score_names(scores):
         held = marks(scores, name)
         value = (summary.get("scores") or {}).get(name)
-        value = value or bootstrap_interval(_values(scores, name)).as_dict()
+        value = value or score_interval(scores, name).as_dict()
         lower = lower_is_better(name) and "lower is better" not in about(name)
         better = "lower is better" if lower else ""
         told = [decimal(held.uniform), decimal(held.best)] if held else ["–", "–"]
@@ -131,13 +121,13 @@ def gaze_table(scores: pl.DataFrame, summary: Mapping[str, Any], maps: str) -> T
 
 def distributions(scores: pl.DataFrame) -> Drawings:
     """A histogram a score, with the means of the run, of a uniform map and of the best one."""
-    names = [name for name in score_names(scores) if np.isfinite(_values(scores, name)).any()]
+    names = [name for name in score_names(scores) if np.isfinite(each_image(scores, name)).any()]
     keys = [Key("this run", 0, "area"), Key("mean", 0), Key("uniform map", 1, "dashed")]
     return Drawings([_histogram(scores, name) for name in names], [*keys, Key("best map", 2)])
 
 
 def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
-    values = _values(scores, name)
+    values = each_image(scores, name)
     values = values[np.isfinite(values)]
     held, mean = marks(scores, name), float(values.mean())
     with canvas() as drawn:
@@ -150,7 +140,7 @@ def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
             _upright(axes, held.uniform, 1, dashed=True)
             _upright(axes, held.best, 2, dashed=False)
         axes.tick_params(labelcolor=INK)
-        note = f"mean {decimal(mean)}"
+        note = f"mean {decimal(mean)}" + (" of images by themselves" if is_pooled(name) else "")
         if held is not None:
             note += f", uniform map {decimal(held.uniform)}"
             note += f", best map {decimal(held.best)}" if np.isfinite(held.best) else ""
@@ -174,10 +164,10 @@ def against_correctness(scores: pl.DataFrame, name: str = "energy") -> Sequence[
         "classified correctly": kept.filter(pl.col("correct")),
         "misclassified": kept.filter(~pl.col("correct")),
     }
-    rows = [_mean_row(label, _values(part, name)) for label, part in groups.items()]
+    rows = [_mean_row(label, each_image(part, name)) for label, part in groups.items()]
     labels = sorted(kept["label"].unique().to_list())
     if len(labels) <= 12:
-        rows += [_mean_row(f"label {x}", _values(kept.filter(pl.col("label") == x), name))
+        rows += [_mean_row(f"label {x}", each_image(kept.filter(pl.col("label") == x), name))
                  for x in labels]  # fmt: skip
     table = Table(
         (f"{title(name)} of images", "Images#", "Mean#", "95 % interval#", "0 to 1"),
@@ -200,7 +190,7 @@ def _cumulative(groups: Mapping[str, pl.DataFrame], name: str) -> Drawing:
         axes = plot(drawn, said(name), "share of images at or below")
         told = []
         for tone, (label, part) in enumerate(groups.items()):
-            values = np.sort(_values(part, name))
+            values = np.sort(each_image(part, name))
             if not values.size:
                 continue
             places = np.unique(np.linspace(0, values.size - 1, min(values.size, 300)).astype(int))
@@ -217,7 +207,7 @@ def _cumulative(groups: Mapping[str, pl.DataFrame], name: str) -> Drawing:
 def gaze_words(scores: pl.DataFrame, summary: Mapping[str, Any], split: str) -> str:
     """Energy on a split in one sentence, with what it is to be held against."""
     values = (summary.get("scores") or {}).get("energy")
-    values = values or bootstrap_interval(_values(scores, "energy")).as_dict()
+    values = values or bootstrap_interval(each_image(scores, "energy")).as_dict()
     held = marks(scores, "energy")
     if held is None or not np.isfinite(held.uniform):
         return f"On {split} no image has a region that its map could be held against."

@@ -22,6 +22,14 @@ TERMS = {
         "Mean activation outside of the region, of the map over its maximum; lower is better."
     ),
     "pointing": "The share of images in which the map's highest point lies in the region.",
+    "MaxBoxAcc": (
+        "The share of images in which a box around the map, above the threshold that is best for "
+        "all images, fits a box of the region: the mean for overlaps of 0.3, 0.5 and 0.7."
+    ),
+    "PxAP": (
+        "Pixel average precision: the area under the precision-recall curve of taking the pixels "
+        "above a threshold for the region, over the pixels of all images."
+    ),
     "dead maps": "Maps that are zero everywhere: they have no score, and no mean includes them.",
     "uniform map": "A map that is the same everywhere: what a gaze without preference would get.",
     "contrast": (

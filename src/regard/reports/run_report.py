@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import yaml
 
+from regard.evaluation.gaze import each_image, score_names
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
 from regard.reports.contents import RunContents, SplitContents, read_run
 from regard.reports.galleries import run_galleries
@@ -12,10 +14,10 @@ from regard.reports.gaze import (
     against_correctness,
     distributions,
     gaze_table,
-    score_names,
     summary_of,
 )
 from regard.reports.history import learning_curves
+from regard.reports.methods import methods_compared
 from regard.reports.page import write_page
 from regard.reports.predictions import (
     class_table,
@@ -84,6 +86,7 @@ def _split(run: RunContents, split: SplitContents, pictures: int, progress: Step
     blocks: list[Block] = [Note(text) for text in split.missing]
     blocks += _classification(split)
     blocks += _gaze(run, split)
+    blocks += [] if split.methods is None else methods_compared(split.methods)
     blocks += run_galleries(run, split, pictures, len(run.splits), progress)
     return Section(f"split-{_anchor(split.name)}", f"Results on {split.name}", blocks)
 
@@ -109,7 +112,7 @@ def _gaze(run: RunContents, split: SplitContents) -> list[Block]:
     if scores is None:
         return []
     names = score_names(scores)
-    if not any(scores[name].is_finite().any() for name in names):
+    if not any(np.isfinite(each_image(scores, name)).any() for name in names):
         text = f"No map of {split.name} could be scored: there is no region, or every map is zero."
         return [Heading("Gaze"), Note(text)]
     blocks: list[Block] = [

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from regard.data.plotting import INK, MUTED, shortened
+from regard.evaluation.gaze import each_image
 from regard.reports.blocks import Cell, Drawing, Drawings, Key, Table
 from regard.reports.drawing import canvas, colour, inline, plot
 from regard.reports.gaze import marks
@@ -196,7 +197,7 @@ def image_means(runs: Sequence[Done], split: str, score: str) -> Floats | None:
         found = run.contents.split(split)
         if found is None or found.scores is None or score not in found.scores.columns:
             continue
-        values = found.scores.select("index", pl.col(score).cast(pl.Float64))
+        values = found.scores.select("index", pl.Series(score, each_image(found.scores, score)))
         parts.append(values.filter(pl.col(score).is_finite()))
     if not parts:
         return None

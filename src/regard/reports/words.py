@@ -30,6 +30,8 @@ _NAMES = {
     "hagtr": "HAGTR",
     "magtr": "MAGTR",
     "mangtr": "MANGTR",
+    "max_box_acc": "MaxBoxAcc",
+    "pxap": "PxAP",
     "dead_maps": "Dead maps",
 }
 _ABOUT = {
@@ -127,7 +129,7 @@ def title(metric: str) -> str:
 def said(metric: str) -> str:
     """A metric's name within a sentence: small, unless it is written in capitals."""
     name = title(metric)
-    capitals = name[1:2].isupper() or name in ("IoU", "F1")
+    capitals = name[1:2].isupper() or name in ("IoU", "F1", "MaxBoxAcc", "PxAP")
     return name if capitals else name[0].lower() + name[1:]
 
 

@@ -13,7 +13,7 @@ from regard.data.preflight import refuse_files
 from regard.data.samples import Samples
 from regard.data.settings import Data
 from regard.data.source import open_manifest, samples_of, splits_of
-from regard.evaluation.intervals import bootstrap_interval
+from regard.evaluation.gaze import column, score_interval, score_names
 from regard.evaluation.metrics import evaluate
 from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Gaze
@@ -139,7 +139,7 @@ def predictions_of(run: Run, found: Predictions, images: dict[int, str]) -> pl.D
 
 def _scores_of(found: Predictions, gaze: Gaze, table: pl.DataFrame) -> pl.DataFrame:
     """One row an image: its scores, its region's area, and whether the map was dead."""
-    values = {name: scores.astype(np.float64) for name, scores in found.gaze.items()}
+    values = {name: column(name, rows) for name, rows in found.gaze.items()}
     columns = {"area": found.area.astype(np.float64), "dead": found.dead, **values}
     own = table.select("index", "image", "label", "predicted", "correct")
     own = own.with_columns(pl.lit(gaze.method).alias("method"))
@@ -147,12 +147,9 @@ def _scores_of(found: Predictions, gaze: Gaze, table: pl.DataFrame) -> pl.DataFr
 
 
 def gaze_summary(scores: pl.DataFrame) -> dict[str, Any]:
-    """Means with intervals over images, the share of dead maps and of missing regions."""
-    fixed = {"index", "image", "label", "predicted", "correct", "method", "area", "dead"}
-    names = [name for name in scores.columns if name not in fixed]
-    summary: dict[str, Any] = {
-        name: bootstrap_interval(scores[name].to_numpy()).as_dict() for name in names
-    }
+    """Scores of all images with intervals, the share of dead maps and of missing regions."""
+    names = [name for name in scores.columns if name in score_names(scores)]
+    summary = {name: score_interval(scores, name).as_dict() for name in names}
     regions = scores.filter(pl.col("area").is_not_nan())
     return {
         "scores": summary,

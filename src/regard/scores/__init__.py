@@ -4,13 +4,16 @@ from regard.scores import (  # noqa: F401  each registers its scores
     concentration,
     faithfulness,
     localisation,
+    max_box_acc,
     pointing,
+    pxap,
     sanity,
 )
 from regard.scores.background import Backgrounds, background_reliance
-from regard.scores.base import SCORES, Score, score
+from regard.scores.base import SCORES, Score
+from regard.scores.scoring import score, tally
 
-__all__ = ["SCORES", "Backgrounds", "Score", "background_reliance", "score", "scores"]
+__all__ = ["SCORES", "Backgrounds", "Score", "background_reliance", "score", "scores", "tally"]
 
 
 def scores() -> list[str]:

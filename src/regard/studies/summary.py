@@ -10,6 +10,7 @@ import polars as pl
 from regard.data.regions import overlap
 from regard.data.samples import Samples
 from regard.data.source import samples_of
+from regard.evaluation.gaze import is_pooled
 from regard.evaluation.intervals import student_interval
 from regard.evaluation.paired import holm, paired_bootstrap, paired_student
 from regard.runs.run import load_run
@@ -91,6 +92,8 @@ def _pair(
 
 def _by_image(runs: Sequence[str], split: str, metric: str, folder: Path) -> np.ndarray | None:
     """An image's mean over the seeds, for what is measured image by image; else None."""
+    if is_pooled(metric):
+        return None
     kind, column = ("predictions", "correct") if metric == "accuracy" else ("scores", metric)
     found = []
     for run in runs:

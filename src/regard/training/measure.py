@@ -6,10 +6,11 @@ from sklearn.metrics import confusion_matrix
 from torch.nn.functional import cross_entropy
 
 from regard.evaluation.predict import Predictions
+from regard.scores.base import SCORES
 
 
 def measure(found: Predictions, weights: dict[str, float]) -> dict[str, float]:
-    """Loss, accuracy, balanced accuracy, macro F1 and mean gaze scores; NaN where undefined.
+    """Loss, accuracy, balanced accuracy, macro F1 and gaze scores; NaN where undefined.
 
     Args:
         found: of `predict`.
@@ -21,7 +22,8 @@ def measure(found: Predictions, weights: dict[str, float]) -> dict[str, float]:
     terms = [weights[name] * values[f"loss.{name}"] for name in found.terms]
     values["loss"] = values["cross_entropy"] + float(np.nansum(terms))
     values |= _rates(found.logits.argmax(1), found.labels, found.logits.shape[1])
-    return values | {name: mean(scores) for name, scores in found.gaze.items()}
+    scores = {n: SCORES[n].together(torch.from_numpy(rows)) for n, rows in found.gaze.items()}
+    return values | scores
 
 
 def mean(values: np.ndarray) -> float:

@@ -1,0 +1,147 @@
+"""Gaze scores of a set of images: how a table keeps them, their intervals, and differences."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from regard.evaluation import resampling
+from regard.evaluation.intervals import Interval, bootstrap_interval, missing
+from regard.evaluation.metrics import bca_intervals
+from regard.evaluation.paired import PairedTest, paired_bootstrap
+from regard.scores.base import SCORES, Score
+
+Floats = NDArray[np.float64]
+_OTHERS = {"index", "image", "label", "predicted", "correct", "method", "area", "dead"}
+# Lists, as arrays of two dimensions are only half supported: they cannot be turned around.
+_COUNTS = pl.List(pl.List(pl.UInt32))
+_RESAMPLES, _SEED, _LEVEL = 2000, 0, 0.95
+
+
+def score_names(scores: pl.DataFrame) -> list[str]:
+    """The scores in a table, `energy` first."""
+    names = [name for name in scores.columns if name not in _OTHERS]
+    return sorted(names, key=lambda name: name != "energy")
+
+
+def is_pooled(name: str) -> bool:
+    """Whether a score is a number of a set of images, made from counts of each."""
+    return name in SCORES and SCORES[name].pooled is not None
+
+
+def column(name: str, rows: NDArray) -> pl.Series:
+    """Scores of images as a table keeps them.
+
+    Numbers (N,) as they are, NaN where undefined; counts (N, R, T) of a pooled score as lists of R
+    lists of whole numbers, null where undefined.
+    """
+    if rows.ndim == 1:
+        return pl.Series(name, rows.astype(np.float64))
+    defined = pl.Series(_defined(rows))
+    counts = pl.Series(name, np.nan_to_num(rows).astype(np.uint32)).cast(_COUNTS)
+    return pl.select(pl.when(defined).then(counts).alias(name)).to_series()
+
+
+def kept(scores: pl.DataFrame, name: str) -> Floats:
+    """What a table keeps of a score, as `column` took it: (N,) or (N, R, T), NaN undefined."""
+    values = scores[name]
+    if not isinstance(values.dtype, pl.List):
+        return values.cast(pl.Float64).to_numpy()
+    defined = values.is_not_null().to_numpy()
+    counts = values.drop_nulls()
+    shape = np.shape(counts[0].to_list()) if len(counts) else (1, 1)
+    rows = np.full((len(values), *shape), np.nan)
+    rows[defined] = counts.explode().explode().to_numpy().reshape(-1, *shape)
+    return rows
+
+
+def each_image(scores: pl.DataFrame, name: str) -> Floats:
+    """The score (N,) of each image, of a pooled score by itself; NaN where it is undefined."""
+    rows = kept(scores, name)
+    if rows.ndim == 1:
+        return rows
+    defined, found = _defined(rows), np.full(len(rows), np.nan)
+    if defined.any():
+        found[defined] = SCORES[name].alone(torch.from_numpy(rows[defined])).numpy()
+    return found
+
+
+def score_interval(scores: pl.DataFrame, name: str) -> Interval:
+    """A score of all images with its 95% interval over images.
+
+    The mean, with the interval of `bootstrap_interval`; or what is pooled, with that of BCa.
+    """
+    rows = kept(scores, name)
+    if rows.ndim == 1:
+        return bootstrap_interval(rows)
+    known = rows[_defined(rows)]
+    undefined = len(rows) - len(known)
+    if not len(known):
+        return missing(_LEVEL, 0, "bca", "no value is defined", undefined=undefined)
+    statistic = _Pooled(SCORES[name], known)
+    found = bca_intervals(
+        lambda times: {name: statistic(times)},
+        len(known),
+        resamples=_RESAMPLES,
+        seed=_SEED,
+        level=_LEVEL,
+    )
+    return replace(found[name], undefined=undefined)
+
+
+def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
+    """A score of the images in b less that in a, over the images where both are defined.
+
+    By `paired_bootstrap`; of a pooled score the differences between the same resamples of both,
+    with the interval of their percentiles and p twice the smaller share of them beyond 0.
+
+    Args:
+        a: scores table of some images.
+        b: of the same images by another method or model.
+        name: a score of both.
+    """
+    both = a.select("index", name).join(b.select("index", name), "index", suffix="_b").sort("index")
+    first = kept(both, name)
+    second = kept(both.select(pl.col(f"{name}_b").alias(name)), name)
+    if first.ndim == 1:
+        return paired_bootstrap(first, second)
+    defined = _defined(first) & _defined(second)
+    n, undefined = int(defined.sum()), int((~defined).sum())
+    one, other = (_Pooled(SCORES[name], rows[defined]) for rows in (first, second))
+
+    def difference(times: Floats) -> Floats:
+        return other(times) - one(times)
+
+    value = float(difference(np.ones((n, 1)))[0]) if n else np.nan
+    if n < 2:
+        reason = "needs two images or more"
+        found = missing(_LEVEL, n, "percentile", reason, value=value, undefined=undefined)
+        return PairedTest(found, np.nan)
+    blocks = resampling.counts(n, _RESAMPLES, _SEED)
+    replicates = np.concatenate([difference(times) for times in blocks])
+    low, high = resampling.percentile_limits(replicates, _LEVEL)
+    tail = min((replicates >= 0).sum(), (replicates <= 0).sum())
+    interval = Interval(value, low, high, _LEVEL, n, "percentile", undefined)
+    return PairedTest(interval, min(1.0, 2 * (float(tail) + 1) / (_RESAMPLES + 1)))
+
+
+class _Pooled:
+    """A pooled score of images by how often each is taken, as the bootstrap asks for it."""
+
+    def __init__(self, score: Score, rows: Floats) -> None:
+        assert score.pooled is not None
+        self._pooled, self._shape = score.pooled, rows.shape[1:]
+        self._rows = rows.reshape(len(rows), math.prod(self._shape))
+
+    def __call__(self, times: Floats) -> Floats:
+        """The score (b,) of so many times (N, b) each image."""
+        means = (times / times.sum(0)).T @ self._rows
+        return self._pooled(torch.from_numpy(means.reshape(-1, *self._shape))).numpy()
+
+
+def _defined(rows: NDArray) -> NDArray[np.bool_]:
+    """Which images (N,) have counts."""
+    return np.asarray(~np.isnan(rows).any(axis=(1, 2)))

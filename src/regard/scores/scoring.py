@@ -1,0 +1,155 @@
+"""`regard.score`: one call for every score, which checks what it is given."""
+
+import inspect
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from regard.data.regions import Evidence, Regions, as_regions
+from regard.errors import ConfigError, DataError
+from regard.saliency.capture import undisturbed
+from regard.saliency.explain import resize
+from regard.saliency.outputs import logits_of
+from regard.scores.base import (
+    SCORES,
+    Formula,
+    Model,
+    binarised,
+    defined_rows,
+    one_sign,
+    peak_normalised,
+)
+
+
+def score(
+    maps: Float[Tensor, "B h w"],
+    regions: Regions | Tensor | None = None,
+    name: str = "energy",
+    *,
+    net: nn.Module | None = None,
+    images: Tensor | None = None,
+    targets: Tensor | None = None,
+    sign: Literal["positive", "absolute"] = "positive",
+    **options: Any,
+) -> Float[Tensor, " B"]:
+    """Score each map: against its region, by itself, or by asking the model.
+
+    Maps are resized to the regions', or to the images' size (bilinear, align_corners=False). NaN
+    where the score is undefined: a map that is zero everywhere or not finite; for scores of
+    regions no region, an empty one (for a binary score one that is nowhere above one half), and,
+    where nothing could be wrong then, one that covers the whole image. The answer for an image
+    does not depend on the others of its batch nor on the map's scale, and the maps are left as
+    they are. A pooled score is a number of a set (see `tally`): here each image is a set of one.
+
+    Args:
+        maps: (B, h, w).
+        regions: (B, H, W) in [0, 1], by class (B, K, H, W), or `Regions`; None for scores that
+            ask for none.
+        name: of `regard.scores.scores()`.
+        net: for scores that ask the model.
+        images: (B, 3, H, W) as the net takes them, for scores that ask the model.
+        targets: class indices (B,), to choose among regions by class, or to ask the model for
+            (None: the predicted class).
+        sign: what counts of a signed map: its positive part or its absolute value.
+        options: of the score.
+
+    Returns:
+        (B,), float32.
+
+    Raises:
+        ConfigError: an unknown score or option.
+        DataError: no regions, net or images where they are needed, or another number of them
+            than maps.
+
+    Example:
+        >>> inside = torch.zeros(1, 4, 4); inside[:, :2] = 1
+        >>> score(torch.ones(1, 4, 4), inside, "energy")
+        tensor([0.5000])
+    """
+    rows = tally(maps, regions, name, net=net, images=images, targets=targets, sign=sign, **options)
+    return SCORES[name].alone(rows)
+
+
+def tally(
+    maps: Float[Tensor, "B h w"],
+    regions: Regions | Tensor | None = None,
+    name: str = "energy",
+    *,
+    net: nn.Module | None = None,
+    images: Tensor | None = None,
+    targets: Tensor | None = None,
+    sign: Literal["positive", "absolute"] = "positive",
+    **options: Any,
+) -> Tensor:
+    """What a set's number is made from: as `score`, but of a pooled score its counts (B, R, T).
+
+    `regard.scores.SCORES[name].together` of these, over any number of batches, is the number of
+    all images. For other scores they are the numbers (B,) themselves.
+    """
+    kind = SCORES[name]
+    precise = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    maps = peak_normalised(one_sign(precise, sign)).float()
+    if kind.asks == "region":
+        evidence = _evidence(maps, regions, name, targets)
+        evidence = binarised(evidence) if kind.binary else evidence
+        maps = resize(maps, (evidence.inside.shape[1], evidence.inside.shape[2]))
+        defined, given = defined_rows(maps, evidence, whole=kind.whole), (maps, evidence)
+    elif kind.asks == "model":
+        model = _model(maps, net, images, targets, name)
+        maps = resize(maps, (model.images.shape[2], model.images.shape[3]))
+        defined, given = maps.flatten(1).amax(1) > 0, (maps, model)
+    else:
+        defined, given = maps.flatten(1).amax(1) > 0, (maps,)
+    values = _bound(kind.formula, name, *given, **options)
+    defined = defined.view(-1, *(1 for _ in values.shape[1:]))
+    return torch.where(defined, values.float(), torch.nan)
+
+
+def _bound(formula: Formula, name: str, *given: Any, **options: Any) -> Tensor:
+    """The formula's answer; an option that it does not take is a mistake of the caller's."""
+    try:
+        inspect.signature(formula).bind(*given, **options)
+    except TypeError as error:
+        raise ConfigError(
+            f"score {name}",
+            expected="its own options",
+            found=str(error),
+            remedy=f"see help(regard.scores.SCORES[{name!r}].formula)",
+        ) from error
+    return formula(*given, **options)
+
+
+def _evidence(
+    maps: Tensor, regions: Regions | Tensor | None, name: str, targets: Tensor | None
+) -> Evidence:
+    if regions is None:
+        raise DataError(
+            f"score {name}", expected="regions", found="None", remedy="pass regions (B, H, W)"
+        )
+    regions = as_regions(regions)
+    if maps.ndim != 3 or len(maps) != len(regions):
+        raise DataError(
+            f"score {name}",
+            expected=f"{len(regions)} maps (B, h, w), one a region",
+            found=f"maps of shape {tuple(maps.shape)}",
+            remedy="pass one map an image",
+        )
+    return regions.to(maps.device).of(None if targets is None else targets.to(maps.device))
+
+
+def _model(
+    maps: Tensor, net: nn.Module | None, images: Tensor | None, targets: Tensor | None, name: str
+) -> Model:
+    if net is None or images is None or len(images) != len(maps):
+        raise DataError(
+            f"score {name}",
+            expected=f"net= and {len(maps)} images=, one a map",
+            found="no net" if net is None else "no images" if images is None else f"{len(images)}",
+            remedy="pass the net and the images that the maps are of",
+        )
+    if targets is None:
+        with torch.no_grad(), undisturbed(net):
+            targets = logits_of(net(images.clone())).argmax(1)
+    return Model(net, images, targets.to(images.device))
