@@ -19,7 +19,7 @@ def study():
 
 def summary(**arms):
     row = {"metric": "test.accuracy", "arm": "guided", "against": "plain", "seeds": None}
-    row |= {"images": None, "p_holm": None, "verdict": "no difference shown"}
+    row |= {"images": None, "p_holm": None, "verdict": "not tested"}
     return {"arms": arms, "comparisons": [row], "controls": {}}
 
 
@@ -30,7 +30,7 @@ def number(value):
 def test_what_was_not_computed_is_not_called_no_difference(study, capsys):
     show_summary(study, summary(plain={"test.accuracy": number(0.5)}, guided={}))
     out = capsys.readouterr().out
-    assert "not computed" in out
+    assert "not tested" in out
     assert "no difference shown" not in out
 
 
@@ -77,7 +77,7 @@ def test_a_study_with_an_arm_that_blows_up(regard, tmp_path, monkeypatch):
     last = answer.err.splitlines()[-1]
     assert last.startswith("regard: 1 run failed; the same command would fail again: ")
     assert "NumericalError" not in answer.err + answer.out
-    assert "not computed" in answer.out
+    assert "not tested" in answer.out
     assert "One seed allows no interval" in answer.out
     assert read_json(tmp_path / "studies/tiny/summary.json")["arms"]["plain"]
 

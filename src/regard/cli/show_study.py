@@ -81,7 +81,7 @@ def show_summary(study: Study, summary: dict[str, Any]) -> None:
             f"{row['arm']} - {row['against']}",
             plus_minus(row["seeds"]["difference"]) if row["seeds"] else "–",
             "–" if row["p_holm"] is None else f"{row['p_holm']:.3g}",
-            row["verdict"] if row["seeds"] else "not computed",
+            row["verdict"],
         ]
         for row in summary["comparisons"]
     ]

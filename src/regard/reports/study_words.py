@@ -19,7 +19,7 @@ from regard.reports.words import (
 )
 
 Comparison = Mapping[str, Any]
-NOT_SHOWN = "no difference shown"
+NOT_SHOWN, NOT_TESTED = "no difference shown", "not tested"
 
 
 def study_words(study: StudyContents) -> list[str]:
@@ -50,7 +50,7 @@ def verdict_of(study: StudyContents, arm: str, against: str) -> Verdict:
     facts: dict[str, list[Fact]] = {}
     for row in compared(study, arm, against):
         facts.setdefault(quality(row), []).append(_found(study, row))
-    marks = {"better": "good", "worse": "bad", NOT_SHOWN: "quiet"}
+    marks = {"better": "good", "worse": "bad", NOT_SHOWN: "quiet", NOT_TESTED: "quiet"}
     groups = [(word.capitalize(), marks[word], facts[word]) for word in marks if word in facts]
     return Verdict(f"{arm} − {against}", groups)
 
@@ -107,8 +107,8 @@ def metric_of(name: str) -> tuple[str, str]:
 
 def quality(row: Comparison) -> str:
     """`better` or `worse` of a shown difference, else its verdict."""
-    if row["verdict"] == NOT_SHOWN:
-        return NOT_SHOWN
+    if row["verdict"] in (NOT_SHOWN, NOT_TESTED):
+        return row["verdict"]
     lower = lower_is_better(metric_of(row["metric"])[0])
     return "better" if (row["verdict"] == "lower") == lower else "worse"
 

@@ -10,7 +10,7 @@ from regard.errors import ConfigError
 from regard.saliency.base import METHODS, Method, Need
 from regard.saliency.options import at_least_one
 from regard.saliency.seen import Seen
-from regard.saliency.variants import portions, precise, values
+from regard.saliency.variants import Asker, portions, precise
 
 
 @METHODS.register("occlusion")
@@ -62,12 +62,14 @@ class Occlusion(Method):
         total = torch.zeros_like(pixels[:, 0], dtype=precise(pixels))
         covered = torch.zeros_like(total[0])
         fill = torch.as_tensor(self.value).to(pixels)
+        ask = Asker(seen, len(rows) * len(columns))
+        whole = ask(pixels[None])
         for part in portions(len(rows) * len(columns), len(pixels)):
             places = torch.tensor(part, device=pixels.device)
             down, across = rows[places // len(columns)], columns[places % len(columns)]
             hidden = down[:, :, None] & across[:, None]
             variants = torch.where(hidden[:, None, None], fill, pixels)
-            falls = (seen.value - values(seen, variants)).to(total)
+            falls = (whole - ask(variants)).to(total)
             total = total + torch.einsum("kb,khw->bhw", falls, hidden.to(total))
             covered = covered + hidden.sum(0)
         return (total / covered).to(pixels.dtype)

@@ -11,7 +11,7 @@ from regard.errors import ConfigError
 from regard.saliency.base import METHODS, Method, Need
 from regard.saliency.options import at_least_one
 from regard.saliency.seen import Seen
-from regard.saliency.variants import portions, precise, values
+from regard.saliency.variants import Asker, portions, precise
 
 
 @METHODS.register("rise")
@@ -62,10 +62,11 @@ class RISE(Method):
         pixels, generator = seen.pixels, torch.Generator().manual_seed(self.seed)
         height, width = pixels.shape[2:]
         total = torch.zeros_like(pixels[:, 0], dtype=precise(pixels))
+        ask = Asker(seen, self.masks)
         for part in portions(self.masks, len(pixels)):
             drawn = [self._mask(height, width, generator) for _ in part]
             masks = torch.stack(drawn).to(pixels.device)
-            scores = values(seen, masks[:, None, None].to(pixels) * pixels, probability=True)
+            scores = ask(masks[:, None, None].to(pixels) * pixels, probability=True)
             total = total + torch.einsum("kb,khw->bhw", scores.to(total), masks.to(total))
         return (total / (self.masks * self.probability)).to(pixels.dtype)
 

@@ -121,8 +121,14 @@ def _corrected(rows: Sequence[dict[str, Any]]) -> list[float | None]:
 
 
 def verdict(row: dict[str, Any]) -> str:
-    """`higher`, `lower`, or `no difference shown`: over seeds, corrected, at 5 %."""
-    p = row["p_holm"]
+    """`higher`, `lower`, or `no difference shown`: over seeds, corrected, at 5 %.
+
+    `not tested` where fewer than two seeds were finished by both arms. Differences that are all the
+    same have no p-value, and nothing is shown of them either.
+    """
+    p, seeds = row["p_holm"], row["seeds"]
+    if seeds is None or seeds["difference"]["n"] < 2:
+        return "not tested"
     if p is None or p >= LEVEL:
         return "no difference shown"
     return "higher" if row["seeds"]["difference"]["value"] > 0 else "lower"
