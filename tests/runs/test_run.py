@@ -162,6 +162,22 @@ def test_scores_are_those_of_direct_calls(run):
     assert gaze_values["dead_maps"] == own["dead"].mean()
 
 
+def test_a_score_that_makes_maps_again_makes_them_in_the_same_way(run):
+    how = {"method": "saliency", "contrast": True}
+    evaluate_run(run, "val", gaze=[Gaze(**how, scores=("sanity",))])
+    own = pl.read_parquet(run.files.scores("val"))["sanity"].to_numpy()
+    samples = samples_of(run.manifest(), "val", run.classes, ("image",))
+    data = Samples(samples, run.transform)
+    batch = data.collate([data[draw] for draw in in_order(12)])
+    images = run.transform.normalise(batch.images["image"])
+    maps = explain(run.net, images, batch.labels, **how)
+    asked = {"net": run.net, "images": images, "targets": batch.labels}
+    expected = score(maps, name="sanity", **asked, **how).numpy()
+    np.testing.assert_allclose(own, expected, atol=1e-3)
+    by_default = score(maps, name="sanity", **asked).numpy()
+    assert np.nanmax(np.abs(own - by_default)) > 0.05
+
+
 def test_pooled_scores_are_kept_as_counts_and_told_of_all_images(run):
     names = ("energy", "max_box_acc", "pxap")
     values = evaluate_run(run, "val", gaze=[Gaze(scores=names)])

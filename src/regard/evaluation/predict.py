@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -116,7 +117,8 @@ def _row(
     asked = images if isinstance(images, Tensor) else None
     with torch.no_grad():
         for name in names:
-            row[name] = tally(maps, regions, name, net=net, images=asked, targets=labels)
+            made_as = _made(gaze, background) if SCORES[name].explains else {}
+            row[name] = tally(maps, regions, name, net=net, images=asked, targets=labels, **made_as)
         row["dead"] = maps.flatten(1).amax(1) <= 0
         if regions is not None:
             evidence = regions.of(labels)
@@ -144,10 +146,20 @@ def _maps(
     how: Gaze | Term,
     background: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    given = background is not None and METHODS[how.method].from_background
-    method = build_method(how.method, **({"background": background} if given else {}))
+    method = build_method(how.method, **_options(how, background))
     seen = look(net, images, labels, method, layer=how.layer, contrast=how.contrast)
     return seen.logits.detach(), maps_of(method, seen).detach().float()
+
+
+def _options(how: Gaze | Term, background: Tensor | None) -> dict[str, Any]:
+    given = background is not None and METHODS[how.method].from_background
+    return {"background": background} if given else {}
+
+
+def _made(how: Gaze, background: Tensor | None) -> dict[str, Any]:
+    """How the maps were made, for a score that makes others."""
+    own = {"method": how.method, "layer": how.layer, "contrast": how.contrast}
+    return own | _options(how, background)
 
 
 @torch.no_grad()

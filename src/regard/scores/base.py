@@ -33,6 +33,8 @@ class Score:
             or None.
         whole: whether a region that covers the whole image leaves the score defined.
         binary: whether the region is only where its mask is above one half.
+        explains: whether the formula makes maps again, so that it has to be told how those were
+            made that it is given: `method`, and what `regard.explain` takes.
         pooled: for a score that is a number of a set of images, as the best threshold for all of
             them is: from what its formula then counts of each image, (B, R, T), averaged over
             images to (..., R, T), to the number (...,). None: the formula gives the number of each
@@ -46,6 +48,7 @@ class Score:
     best: Callable[[Evidence], Tensor] | None = None
     whole: bool = False
     binary: bool = False
+    explains: bool = False
     pooled: Callable[[Tensor], Tensor] | None = None
 
     def alone(self, rows: Tensor) -> Tensor:

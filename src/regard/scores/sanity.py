@@ -85,4 +85,4 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(*ranks)[0, 1])
 
 
-SCORES.register("sanity")(Score(sanity, "lower", asks="model"))
+SCORES.register("sanity")(Score(sanity, "lower", asks="model", explains=True))
