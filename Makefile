@@ -22,7 +22,7 @@ format: .venv/ready
 	$(BIN)/ruff check --fix .
 
 bench: .venv/ready
-	$(BIN)/python benchmarks/saliency.py
+	TQDM_DISABLE=1 $(BIN)/python benchmarks/saliency.py
 
 # One environment, from the lock file alone (hashes checked), valid for every Python from 3.11.
 .venv/ready: requirements.lock pyproject.toml

@@ -10,7 +10,6 @@ has been resized twice).
 """
 
 import argparse
-import os
 from functools import partial
 
 import numpy as np
@@ -96,7 +95,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", choices=["gradcam", "scorecam"])
     args = parser.parse_args()
-    os.environ["TQDM_DISABLE"] = "1"  # the peers' own bars
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     if args.only != "scorecam":

@@ -12,9 +12,10 @@ from PIL import Image
 from regard.evaluation.metrics import evaluate
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import predictions_table
-from regard.runs.evaluate import evaluate_run, gaze_summary
+from regard.runs.evaluate import evaluate_run
 from regard.runs.files import dump_json, write_json, write_yaml
 from regard.runs.run import load_run
+from regard.runs.scored import gaze_summary
 from regard.studies.runner import conclude
 from regard.studies.settings import Study
 from regard.training.config import parse_config

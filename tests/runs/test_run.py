@@ -213,6 +213,25 @@ def test_gaze_that_was_scored_stays_while_the_checkpoint_does(run):
     assert "gaze" not in evaluate_run(load_run(run.folder, "step-9"), "test")
 
 
+def test_scores_are_added_to_those_of_the_checkpoint(run):
+    first = evaluate_run(run, "test", gaze=[Gaze(scores=("energy", "iou"))])["gaze"]["gradcam"]
+    before = pl.read_parquet(run.files.scores("test"))
+    more = [Gaze(scores=("pxap", "iou")), Gaze(method="layercam", scores=("energy",))]
+    found = evaluate_run(run, "test", gaze=more)["gaze"]
+    assert list(found) == ["gradcam", "layercam"]
+    assert set(found["gradcam"]["scores"]) == {"energy", "iou", "pxap"}
+    assert set(found["layercam"]["scores"]) == {"energy"}
+    assert found["gradcam"]["scores"]["energy"] == first["scores"]["energy"]
+    table = pl.read_parquet(run.files.scores("test"))
+    own = table.filter(pl.col("method") == "gradcam")
+    for name in ("index", "energy", "iou", "area", "dead"):
+        assert own[name].equals(before[name], null_equal=True)
+    assert table["method"].value_counts()["count"].to_list() == [len(before)] * 2
+    # Of another checkpoint nothing stays.
+    other = load_run(run.folder, "step-9")
+    assert list(evaluate_run(other, "test", gaze=more[1:])["gaze"]) == ["layercam"]
+
+
 def test_progress_counts_every_image_of_every_pass(run):
     done = []
     evaluate_run(run, "val", gaze=[Gaze(), Gaze(method="cam")], progress=done.append)

@@ -32,6 +32,7 @@ def explain(
     ),
     limit: int | None = typer.Option(
         None,
+        min=1,
         help="At most this many images of a split. Default: the first 200; with --global all, or "
         "so many drawn at random.",
     ),
@@ -135,8 +136,8 @@ def score(
     """Score maps: do they lie in the regions, and does the net's answer hang on what they show?
 
     Writes scores/SPLIT.parquet, one row an image and method, and prints the scores of all images;
-    of several methods also which is best, and which are not told apart from it. Without regions,
-    only the scores that need none.
+    of several methods also which is best, and which are not told apart from it. What was scored
+    before of the same checkpoint stays. Without regions, only the scores that need none.
     """
     from regard.cli.console import counter, print_json, say
     from regard.cli.show_run import show_gaze, show_ranking
@@ -151,6 +152,8 @@ def score(
     own = Gaze.model_validate(loaded.config["gaze"])
     for name in method:
         METHODS[name]  # an unknown one is refused with the near names
+    for name in scores:
+        SCORES[name]
     wanted = tuple(scores) or tuple(dict.fromkeys((*own.scores, *FAITHFUL)))
     own = Gaze.model_validate(own.model_dump() | {"scores": wanted})
     gaze = [own.model_copy(update={"method": name}) for name in method] or [own]

@@ -51,7 +51,7 @@ def show_check(
         table(f"Problems of {manifest}", ["severity", "kind", "count", "first"], rows, left=4)
     _show_duplicates(same)
     if not problems:
-        say(f"{manifest}: no problems found")
+        say(f"{manifest}: no problems found" + (", other than the duplicates" if same else ""))
     elif not any(problem.severity == "error" for problem in problems):
         say(f"{manifest}: {_counted(problems)}; {path} lists all of them")
 

@@ -10,7 +10,7 @@ from threading import Lock
 import numpy as np
 import simplejpeg
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from regard.errors import DataError
@@ -233,7 +233,7 @@ def _unreadable(name: str, error: Exception) -> DataError:
         found = "no permission to read it"
     else:
         found = str(error).replace("\n", " ")[:120] or type(error).__name__
-        if "BytesIO" in found:
+        if isinstance(error, UnidentifiedImageError):
             found = "not an image"
     return DataError(
         os.fspath(name),

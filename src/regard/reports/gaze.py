@@ -91,9 +91,13 @@ def summary_of(split: SplitContents, method: str) -> Mapping[str, Any]:
 
 
 def gaze_table(scores: pl.DataFrame, summary: Mapping[str, Any], maps: str) -> Table:
-    """Each score with its interval, what a uniform map gets, and what the best one would."""
-    rows = []
-    for name in score_names(scores):
+    """Each score with its interval, what a uniform map gets, and what the best one would.
+
+    The columns of the latter two are left out where no score has a region to be held against.
+    """
+    names, rows = score_names(scores), []
+    held_against = _held_against(scores, names)
+    for name in names:
         held = marks(scores, name)
         value = (summary.get("scores") or {}).get(name)
         value = value or score_interval(scores, name).as_dict()
@@ -104,26 +108,32 @@ def gaze_table(scores: pl.DataFrame, summary: Mapping[str, Any], maps: str) -> T
             [
                 Cell(title(name), note="; ".join(filter(None, [about(name), better]))),
                 Cell(decimal(value["value"]), note=between(value)),
-                Cell(told[0]),
-                Cell(told[1]),
+                *(Cell(text) for text in told if held_against),
                 Cell(f"{value['n']:,}"),
                 Cell(span=span(value, [held.uniform, held.best] if held else [])),
             ]
         )
-    head = ("Score", "Mean and interval#", "Uniform map#", "Best map#", "Images#", "0 to 1")
-    return Table(
-        head,
-        rows,
-        f"Gaze scores of maps by {maps}, beside those of a uniform map (dashed) and of the best of "
-        "all maps (green)",
-    )
+    beside = ("Uniform map#", "Best map#") if held_against else ()
+    caption = f"Gaze scores of maps by {maps}"
+    if held_against:
+        caption += ", beside those of a uniform map (dashed) and of the best of all maps (green)"
+    head = ("Score", "Mean and interval#", *beside, "Images#", "0 to 1")
+    return Table(head, rows, caption)
+
+
+def _held_against(scores: pl.DataFrame, names: Sequence[str]) -> bool:
+    """Whether any score has a uniform or a best map to be held against."""
+    found = [marks(scores, name) for name in names]
+    return any(m is not None and np.isfinite([m.uniform, m.best]).any() for m in found)
 
 
 def distributions(scores: pl.DataFrame) -> Drawings:
     """A histogram a score, with the means of the run, of a uniform map and of the best one."""
     names = [name for name in score_names(scores) if np.isfinite(each_image(scores, name)).any()]
-    keys = [Key("this run", 0, "area"), Key("mean", 0), Key("uniform map", 1, "dashed")]
-    return Drawings([_histogram(scores, name) for name in names], [*keys, Key("best map", 2)])
+    keys = [Key("this run", 0, "area"), Key("mean", 0)]
+    if _held_against(scores, names):
+        keys += [Key("uniform map", 1, "dashed"), Key("best map", 2)]
+    return Drawings([_histogram(scores, name) for name in names], keys)
 
 
 def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
@@ -142,7 +152,7 @@ def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
         axes.tick_params(labelcolor=INK)
         note = f"mean {decimal(mean)}" + (" of images by themselves" if is_pooled(name) else "")
         if held is not None:
-            note += f", uniform map {decimal(held.uniform)}"
+            note += f", uniform map {decimal(held.uniform)}" if np.isfinite(held.uniform) else ""
             note += f", best map {decimal(held.best)}" if np.isfinite(held.best) else ""
         low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
         alt = f"{title(name)} of {count(values.size, 'image')}: {note}; half lie below "

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from regard.data.loader import Loader
@@ -13,15 +12,15 @@ from regard.data.preflight import refuse_files
 from regard.data.samples import Samples
 from regard.data.settings import Data
 from regard.data.source import open_manifest, samples_of, splits_of
-from regard.evaluation.gaze import column, score_interval, score_names
 from regard.evaluation.metrics import evaluate
 from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import predictions_table
 from regard.runs.background import BACKGROUND, options_of
-from regard.runs.files import dump_json, read_json, write_atomically, write_json
+from regard.runs.files import dump_json, write_atomically, write_json
 from regard.runs.folder import RunFolder
 from regard.runs.run import Run
+from regard.runs.scored import gaze_summary, scores_of, with_earlier
 
 Step = Callable[[int], None]
 
@@ -36,7 +35,7 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Write `predictions/SPLIT.parquet`, `metrics/SPLIT.json` and with gaze `scores/SPLIT.parquet`.
 
-    Without gaze, what was scored before of the same checkpoint stays in `metrics/SPLIT.json`.
+    What was scored before of the same checkpoint stays; what is scored again is replaced.
     Every reading of a split is noted in `metrics/readings.jsonl`, so that a report can say how
     often the test set was looked at.
 
@@ -63,26 +62,15 @@ def evaluate_run(
         "images": len(table),
         "metrics": evaluate(table),
     }
-    scores = [_scores_of(p, how, table) for p, how in zip(passes, gaze, strict=False) if p.gaze]
-    if scores:
-        values["gaze"] = {
-            how.method: gaze_summary(table) for how, table in zip(gaze, scores, strict=False)
-        }
-        write_table(run.files.scores(split), pl.concat(scores, how="diagonal"))
-    elif (kept := _earlier_gaze(run, split)) is not None:
-        values["gaze"] = kept
+    fresh = {how.method: scores_of(p, how, table) for p, how in zip(passes, gaze, strict=False)}
+    scored = with_earlier(run, split, {m: rows for m, rows in fresh.items() if rows is not None})
+    if scored:
+        values["gaze"] = {method: gaze_summary(rows) for method, rows in scored.items()}
+        write_table(run.files.scores(split), pl.concat(scored.values(), how="diagonal"))
     write_table(run.files.predictions(split), table)
     write_json(run.files.metrics(split), values)
     _note_reading(run, split)
     return values
-
-
-def _earlier_gaze(run: Run, split: str) -> dict[str, Any] | None:
-    """The gaze that was scored before, if the checkpoint was this one."""
-    if not run.files.metrics(split).is_file() or not run.files.scores(split).is_file():
-        return None
-    before = read_json(run.files.metrics(split))
-    return before.get("gaze") if before["checkpoint"] == run.checkpoint else None
 
 
 def has_regions(run: Run, split: str) -> bool:
@@ -135,29 +123,6 @@ def predictions_of(run: Run, found: Predictions, images: dict[int, str]) -> pl.D
     return predictions_table(
         found.index, names, found.labels, found.probabilities, list(run.classes)
     )
-
-
-def _scores_of(found: Predictions, gaze: Gaze, table: pl.DataFrame) -> pl.DataFrame:
-    """One row an image: its scores, its region's area, and whether the map was dead."""
-    values = {name: column(name, rows) for name, rows in found.gaze.items()}
-    columns = {"area": found.area.astype(np.float64), "dead": found.dead, **values}
-    own = table.select("index", "image", "label", "predicted", "correct")
-    own = own.with_columns(pl.lit(gaze.method).alias("method"))
-    return own.with_columns(**{name: pl.Series(value) for name, value in columns.items()})
-
-
-def gaze_summary(scores: pl.DataFrame) -> dict[str, Any]:
-    """Scores of all images with intervals, the share of dead maps and of missing regions."""
-    names = [name for name in scores.columns if name in score_names(scores)]
-    summary = {name: score_interval(scores, name).as_dict() for name in names}
-    regions = scores.filter(pl.col("area").is_not_nan())
-    return {
-        "scores": summary,
-        "images": len(scores),
-        "with_region": len(regions),
-        "mean_area": float(regions["area"].mean() or 0) if len(regions) else None,  # type: ignore[arg-type]
-        "dead_maps": float(scores["dead"].mean() or 0),  # type: ignore[arg-type]
-    }
 
 
 def write_table(path: Path, table: pl.DataFrame) -> Path:

@@ -1,0 +1,87 @@
+"""The table of scores of a split, which grows while the checkpoint stays."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from regard.evaluation.gaze import column, score_interval, score_names
+from regard.evaluation.predict import Predictions
+from regard.evaluation.settings import Gaze
+from regard.runs.files import read_json
+from regard.runs.run import Run
+
+# Beside the scores themselves.
+COLUMNS = ("index", "image", "label", "predicted", "correct", "method", "area", "dead")
+
+
+def with_earlier(
+    run: Run, split: str, fresh: Mapping[str, pl.DataFrame]
+) -> dict[str, pl.DataFrame]:
+    """Fresh tables by method, and what was scored before of this checkpoint and not again.
+
+    Args:
+        run: loaded.
+        split: of its manifest.
+        fresh: rows of each method, as of `scores_of`.
+
+    Returns:
+        Tables by method, earlier methods first.
+    """
+    found = _earlier(run, split)
+    for method, rows in fresh.items():
+        if (before := found.get(method)) is not None:
+            kept = [name for name in before.columns if name not in rows.columns]
+            rows = rows.join(before.select("index", *kept), on="index", how="left")
+        found[method] = rows
+    return found
+
+
+def _earlier(run: Run, split: str) -> dict[str, pl.DataFrame]:
+    """What `metrics/SPLIT.json` tells of and `scores/SPLIT.parquet` holds of this checkpoint."""
+    files = run.files
+    if not files.metrics(split).is_file() or not files.scores(split).is_file():
+        return {}
+    before = read_json(files.metrics(split))
+    if before["checkpoint"] != run.checkpoint:
+        return {}
+    table = pl.read_parquet(files.scores(split))
+    return {
+        method: table.filter(pl.col("method") == method).select(*COLUMNS, *told["scores"])
+        for method, told in before.get("gaze", {}).items()
+    }
+
+
+def scores_of(found: Predictions, gaze: Gaze, table: pl.DataFrame) -> pl.DataFrame | None:
+    """One row an image: its scores, its region's area, and whether the map was dead.
+
+    Args:
+        found: of a pass.
+        gaze: how its maps were made.
+        table: of the predictions.
+
+    Returns:
+        The rows; None where the pass scored nothing.
+    """
+    if not found.gaze:
+        return None
+    values = {name: column(name, rows) for name, rows in found.gaze.items()}
+    columns = {"area": found.area.astype(np.float64), "dead": found.dead, **values}
+    own = table.select("index", "image", "label", "predicted", "correct")
+    own = own.with_columns(pl.lit(gaze.method).alias("method"))
+    return own.with_columns(**{name: pl.Series(value) for name, value in columns.items()})
+
+
+def gaze_summary(scores: pl.DataFrame) -> dict[str, Any]:
+    """Scores of all images with intervals, the share of dead maps and of missing regions."""
+    names = [name for name in scores.columns if name in score_names(scores)]
+    summary = {name: score_interval(scores, name).as_dict() for name in names}
+    regions = scores.filter(pl.col("area").is_not_nan())
+    return {
+        "scores": summary,
+        "images": len(scores),
+        "with_region": len(regions),
+        "mean_area": float(regions["area"].mean() or 0) if len(regions) else None,  # type: ignore[arg-type]
+        "dead_maps": float(scores["dead"].mean() or 0),  # type: ignore[arg-type]
+    }
