@@ -1,4 +1,4 @@
-"""Many passes of one net without gradients, quicker: batch norms folded into convolutions.
+"""Many passes of one net without gradients, quicker: norms and ReLUs within convolutions.
 
 A function mode meets the convolutions and norms of a net of any make. What is gained is kept
 only where the net's answer stays the same to 1e-5.
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+
+from regard.saliency.folded import Activation, Folded, activation, fold
 
 AGREEMENT = 1e-5
 Answer = Callable[[Tensor, Tensor], Tensor]
@@ -66,30 +68,39 @@ def _autocasting(answer: Answer, dtype: torch.dtype | None) -> Answer:
 
 
 @dataclass
-class Folded:
-    """A convolution with the norm after it folded in."""
-
-    weight: Tensor
-    bias: Tensor
-    rest: tuple[Any, ...]
-
-    def to(self, dtype: torch.dtype | None) -> "Folded":
-        """With channels last, and in that type."""
-        weight = self.weight.contiguous(memory_format=torch.channels_last)
-        return (
-            Folded(weight.to(dtype), self.bias.to(dtype), self.rest)
-            if dtype
-            else Folded(weight, self.bias, self.rest)
-        )
-
-
-@dataclass
 class _Made:
-    """A convolution of the pass that is looked at, and what its output went into."""
+    """A convolution of the pass that is looked at, and what became of its output.
+
+    Attributes:
+        call: weight, bias and the rest.
+        output: of the convolution.
+        norms: its uses; None is one that is no batch norm.
+        normed: what the norm gave.
+        acts: uses of that, until one changed it in place; None is one that cannot be fused.
+    """
 
     call: tuple[Any, ...]
     output: Tensor
-    used: list[tuple[Any, ...] | None] = field(default_factory=list)
+    norms: list[tuple[Any, ...] | None] = field(default_factory=list)
+    normed: Tensor | None = None
+    acts: list[Activation | None] = field(default_factory=list)
+
+    def met(self, func: Callable, args: tuple, kwargs: dict[str, Any], output: Any) -> None:
+        """Note what was done, if it was done to this."""
+        given = list(_given(args, kwargs))
+        if any(value is self.output for value in given):
+            self.norms.append(_norm(*args, **kwargs) if func is F.batch_norm else None)
+            self.normed = output
+        elif self.normed is not None and any(value is self.normed for value in given):
+            self.acts.append(activation(func, args, kwargs))
+            if output is self.normed:  # changed in place, it is no longer what the norm gave
+                self.normed = None
+
+    def folded(self) -> Folded | None:
+        """With the norm folded in; None where there is none, or others use the output too."""
+        if len(self.norms) != 1 or not self.norms[0]:
+            return None
+        return fold(self.call, self.norms[0], self.acts[0] if len(self.acts) == 1 else None)
 
 
 class Finder(TorchFunctionMode):
@@ -104,45 +115,46 @@ class Finder(TorchFunctionMode):
     ) -> Any:
         """Called in place of every function of torch."""
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") != "__get__":  # asking for a shape uses nothing
-            for made in self._made:
-                if any(value is made.output for value in _given(args, kwargs)):
-                    norm = _norm(*args, **kwargs) if func is F.batch_norm else None
-                    made.used.append(norm)
         output = func(*args, **kwargs)
-        if func is F.conv2d:
+        if not any(isinstance(value, Tensor) for value in _given((output,), {})):
+            return output  # asking for a shape uses nothing
+        for made in self._made:
+            made.met(func, args, kwargs, output)
+        if func is F.conv2d and isinstance(output, Tensor):
             self._made.append(_Made(_convolution(*args, **kwargs), output))
         return output
 
     def folds(self) -> list[Folded | None]:
         """Of each convolution in order; None where there is nothing to fold."""
-        return [
-            _fold(made.call, made.used[0]) if len(made.used) == 1 and made.used[0] else None
-            for made in self._made
-        ]
+        return [made.folded() for made in self._made]
 
 
 class Folding(TorchFunctionMode):
-    """Runs the folded convolutions, and skips the norms that were folded in."""
+    """Runs the folded convolutions, and skips the norms and activations that are in them."""
 
     def __init__(self, folds: list[Folded | None]) -> None:
         super().__init__()
         self._folds = iter(folds)
-        self._waiting: Tensor | None = None
+        self._norm: Tensor | None = None
+        self._activation: Tensor | None = None
 
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Called in place of every function of torch."""
         kwargs = kwargs or {}
-        if func is F.conv2d and (fold := next(self._folds, None)) is not None:
+        if func is F.conv2d and (folded := next(self._folds, None)) is not None:
+            self._norm, fused = folded(args[0] if args else kwargs["input"])
+            self._activation = self._norm if fused else None
+            return self._norm
+        if func is F.batch_norm and self._norm is not None:
             given = args[0] if args else kwargs["input"]
-            self._waiting = F.conv2d(given, fold.weight, fold.bias, *fold.rest)
-            return self._waiting
-        if func is F.batch_norm and self._waiting is not None:
-            given = args[0] if args else kwargs["input"]
-            if given is self._waiting:
-                self._waiting = None
+            if given is self._norm:
+                self._norm = None
+                return given
+        if self._activation is not None and activation(func, args, kwargs):
+            if (given := next(_given(args, kwargs))) is self._activation:
+                self._activation = None
                 return given
         return func(*args, **kwargs)
 
@@ -178,16 +190,6 @@ def _norm(
     eps: float = 1e-5,
 ) -> tuple[Any, ...] | None:
     return None if training else (running_mean, running_var, weight, bias, eps)
-
-
-def _fold(convolution: tuple[Any, ...], norm: tuple[Any, ...]) -> Folded:
-    weight, bias, rest = convolution
-    mean, variance, scale, shift, eps = norm
-    factor = (variance.double() + eps).rsqrt() * (1 if scale is None else scale.double())
-    centre = -mean.double() if bias is None else bias.double() - mean.double()
-    offset = centre * factor + (0 if shift is None else shift.double())
-    folded = (weight.double() * factor[:, None, None, None]).to(weight.dtype)
-    return Folded(folded, offset.to(weight.dtype), rest)
 
 
 def native_bfloat16(device: torch.device) -> bool:
