@@ -1,14 +1,14 @@
 """Every method on the same photos: python docs/gallery.py PHOTO PHOTO PHOTO --out FILE.png.
 
 One row a photo, one column a method, and the time that each took on standard output. The net is
-EfficientNet-lite0 with its bundled ImageNet weights, so the methods of attention are left out:
-they need a trained transformer.
+EfficientNet-lite0 with its bundled ImageNet weights. The methods of attention need a trained
+transformer: they are drawn for `--transformer RUN`, a run of one, and else left out.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,18 +40,57 @@ NOTE = (
     "Each map is drawn over its own range: from its lowest value (signed maps, marked ±, from 0: "
     "their positive part) to its 99.5 % quantile; maps of pixels are averaged to {cells} x {cells} "
     "cells.\nexpected_gradients starts from the photos' "
-    "mirror images; all other options are the defaults. Left out, since they need a trained "
-    "transformer: {left_out}."
+    "mirror images; all other options are the defaults.{more}"
 )
+LEFT_OUT = " Left out, since they need a trained transformer: {names}."
 
 
-def blocks() -> list[tuple[str, list[str]]]:
-    """The rows of columns: a title and its methods."""
+@dataclass(frozen=True)
+class Block:
+    """Columns of methods, of one net.
+
+    Attributes:
+        title: above them.
+        words: of each photo the predicted class and its probability.
+        maps: by method, (photos, h, w).
+    """
+
+    title: str
+    words: Sequence[tuple[str, str]]
+    maps: dict[str, Tensor]
+
+
+def blocks_of(paths: Sequence[str], transformer: Path | None) -> list[Block]:
+    """The blocks of lite0, and with a run of a transformer that of attention."""
+    net = regard.build_model("timm:tf_efficientnet_lite0", 1000, "bundled").eval()
+    told = ImageNetInfo()
+    classes = [told.index_to_description(k).split(",")[0] for k in range(1000)]
     able = {name: kind for name, kind in METHODS.items() if "attention" not in kind.needs}
-    return [
-        ("Methods of a layer", [name for name, kind in able.items() if not kind.of_pixels]),
-        ("Methods of pixels", [name for name, kind in able.items() if kind.of_pixels]),
+    of_layers = [name for name, kind in able.items() if not kind.of_pixels]
+    of_pixels = [name for name, kind in able.items() if kind.of_pixels]
+    images = TRANSFORM(paths)
+    found = [
+        _block("Methods of a layer", net, images, classes, of_layers),
+        _block("Methods of pixels", net, images, classes, of_pixels),
     ]
+    if transformer is not None:
+        run = regard.load_run(transformer)
+        title = f"Methods of attention, of {run.config['model']['spec']}"
+        names = [name for name in METHODS if name not in able]
+        found.append(_block(title, run.net, run.transform(paths), run.classes, names))
+    return found
+
+
+def _block(
+    title: str, net: nn.Module, images: Tensor, classes: Sequence[str], names: Sequence[str]
+) -> Block:
+    with torch.no_grad():
+        best = net(images).softmax(1).max(1)
+    words = [
+        (classes[int(k)], f"{float(p):.0%}".replace("%", " %"))
+        for p, k in zip(best.values, best.indices, strict=True)
+    ]
+    return Block(title, words, dict(timed(net, images, names)))
 
 
 def timed(net: nn.Module, images: Tensor, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
@@ -87,59 +126,44 @@ def shown(map_: Tensor, *, signed: bool) -> Tensor:
     return found.clamp_max(max(float(found.quantile(PEAK)), 1e-12))
 
 
-def draw(
-    photos: Sequence[Tensor], words: Sequence[tuple[str, str]], maps: dict[str, Tensor]
-) -> Figure:
+def draw(photos: Sequence[Tensor], blocks: Sequence[Block]) -> Figure:
     """The whole sheet.
 
     Args:
         photos: uint8 (3, SHOWN, SHOWN).
-        words: of each photo the predicted class and its probability.
-        maps: by method, (photos, h, w).
+        blocks: one below the other.
     """
-    columns = max(len(names) for _, names in blocks())
+    columns = max(len(block.maps) for block in blocks)
     width = 2 * MARGIN + AFTER_PHOTO + (columns + 1) * (TILE + GAP)
     deep = HEAD + len(photos) * (TILE + WORDS)
-    height = TITLE + len(blocks()) * deep + FOOT
+    height = TITLE + len(blocks) * deep + FOOT
     sheet = figure(width, height, layout=None)
     _heading(sheet, height - MARGIN)
-    top = height - TITLE
-    for title, names in blocks():
-        _write(sheet, MARGIN, top - 0.1, title, size=11, weight="bold", va="top")
-        for number, name in enumerate(names):
-            mark = " ±" if METHODS[name].signed else ""
-            place = _left(number) + TILE / 2
-            _write(sheet, place, top - HEAD + 0.09, name + mark, size=8, ha="center")
-        for row, photo in enumerate(photos):
-            edge = top - HEAD - row * (TILE + WORDS)
-            _tile(sheet, MARGIN, edge, photo.permute(1, 2, 0).numpy())
-            _write(sheet, MARGIN, edge - TILE - 0.05, words[row][0], size=8, va="top")
-            right = MARGIN + TILE
-            _write(
-                sheet,
-                right,
-                edge - TILE - 0.05,
-                words[row][1],
-                size=8,
-                c=MUTED,
-                ha="right",
-                va="top",
-            )
-            for number, name in enumerate(names):
-                map_ = shown(maps[name][row], signed=METHODS[name].signed)
-                _tile(sheet, _left(number), edge, tinted(photo, map_))
-        top -= deep
-    left_out = ", ".join(name for name in METHODS if name not in maps)
-    _write(
-        sheet,
-        MARGIN,
-        FOOT - 0.2,
-        NOTE.format(left_out=left_out, cells=CELLS),
-        size=8,
-        c=MUTED,
-        va="top",
-    )
+    for number, block in enumerate(blocks):
+        _draw_block(sheet, height - TITLE - number * deep, photos, block)
+    drawn = {name for block in blocks for name in block.maps}
+    names = ", ".join(name for name in METHODS if name not in drawn)
+    more = LEFT_OUT.format(names=names) if names else ""
+    note = NOTE.format(cells=CELLS, more=more)
+    _write(sheet, MARGIN, FOOT - 0.2, note, size=8, c=MUTED, va="top")
     return sheet
+
+
+def _draw_block(sheet: Figure, top: float, photos: Sequence[Tensor], block: Block) -> None:
+    _write(sheet, MARGIN, top - 0.1, block.title, size=11, weight="bold", va="top")
+    for number, name in enumerate(block.maps):
+        mark = " ±" if METHODS[name].signed else ""
+        place = _left(number) + TILE / 2
+        _write(sheet, place, top - HEAD + 0.09, name + mark, size=8, ha="center")
+    for row, photo in enumerate(photos):
+        edge = top - HEAD - row * (TILE + WORDS)
+        _tile(sheet, MARGIN, edge, photo.permute(1, 2, 0).numpy())
+        (word, share), below = block.words[row], edge - TILE - 0.05
+        _write(sheet, MARGIN, below, word, size=8, va="top")
+        _write(sheet, MARGIN + TILE, below, share, size=8, c=MUTED, ha="right", va="top")
+        for number, (name, maps) in enumerate(block.maps.items()):
+            map_ = shown(maps[row], signed=METHODS[name].signed)
+            _tile(sheet, _left(number), edge, tinted(photo, map_))
 
 
 def _left(number: int) -> float:
@@ -147,7 +171,7 @@ def _left(number: int) -> float:
 
 
 def _heading(sheet: Figure, top: float) -> None:
-    _write(sheet, MARGIN, top, "Where EfficientNet-lite0 looks", size=15, weight="bold", va="top")
+    _write(sheet, MARGIN, top, "Where a net looks, by method", size=15, weight="bold", va="top")
     right = float(sheet.get_figwidth()) - MARGIN
     colours = heat_colours().astype(float) / 255
     alpha = OPACITY * colours[:, 3:]
@@ -186,20 +210,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Every method on the same photos.")
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="One clear object each.")
     parser.add_argument("--out", type=Path, default=Path("gallery.png"))
+    parser.add_argument("--transformer", type=Path, metavar="RUN", help="A run of a ViT, say.")
     asked = parser.parse_args()
-    net = regard.build_model("timm:tf_efficientnet_lite0", 1000, "bundled").eval()
-    images = TRANSFORM(asked.photos)
-    with torch.no_grad():
-        best = net(images).softmax(1).max(1)
-    told = ImageNetInfo()
-    words = [
-        (told.index_to_description(int(k)).split(",")[0], f"{float(p):.0%}".replace("%", " %"))
-        for p, k in zip(best.values, best.indices, strict=True)
-    ]
-    maps = dict(timed(net, images, [name for _, group in blocks() for name in group]))
+    blocks = blocks_of(asked.photos, asked.transformer)
     large = replace(TRANSFORM, size=(SHOWN, SHOWN))
     with style():
-        save(draw([large.load(path) for path in asked.photos], words, maps), asked.out)
+        save(draw([large.load(path) for path in asked.photos], blocks), asked.out)
 
 
 if __name__ == "__main__":

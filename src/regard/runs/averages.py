@@ -13,13 +13,13 @@ from regard.data.loader import Loader
 from regard.data.preflight import refuse_files
 from regard.data.samples import Batch, Sample, Samples
 from regard.data.source import samples_of
-from regard.errors import ConfigError
 from regard.evaluation.averaging import Averages, Group
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
 from regard.runs.average_pictures import classes_picture, mean_picture
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.evaluate import write_table
+from regard.runs.explanations import refuse_limit
 from regard.runs.files import write_atomically, write_json
 from regard.runs.run import Run
 from regard.saliency.base import METHODS
@@ -36,13 +36,7 @@ def chosen_samples(run: Run, split: str, limit: int | None = None) -> list[Sampl
         ConfigError: a limit below 1.
         DataError: an empty split, or a manifest that cannot be used.
     """
-    if limit is not None and limit < 1:
-        raise ConfigError(
-            "limit",
-            expected="1 image or more",
-            found=str(limit),
-            remedy="leave it out for all of the split",
-        )
+    refuse_limit(limit)
     samples = samples_of(run.manifest(), split, run.classes, run.data.views)
     order = torch.randperm(len(samples), generator=keyed_generator("averages")).tolist()
     return [samples[row] for row in sorted(order[:limit])]

@@ -17,7 +17,7 @@ from regard.data.source import samples_of, splits_of
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.evaluation.settings import Gaze
 from regard.runs.background import BACKGROUND, options_of
-from regard.runs.explanations import INDEX, listed, remove_stale
+from regard.runs.explanations import INDEX, listed, refuse_limit, remove_stale
 from regard.runs.files import write_atomically, write_json
 from regard.runs.overlay import laid, picture, shown_size, whole
 from regard.runs.run import Run
@@ -51,10 +51,15 @@ class Seen:
         return int(self.probabilities.argmax())
 
 
-def images_of(run: Run, split: str) -> list[str]:
-    """The paths of a split's images."""
+def images_of(run: Run, split: str, limit: int | None = None) -> list[str]:
+    """The paths of a split's images, the first `limit` of them.
+
+    Raises:
+        ConfigError: a limit below 1.
+    """
+    refuse_limit(limit)
     manifest = run.manifest()
-    return [manifest.resolve(path) for path in manifest.select(split)["image"].to_list()]
+    return [manifest.resolve(path) for path in manifest.select(split)["image"].to_list()[:limit]]
 
 
 def explain_images(

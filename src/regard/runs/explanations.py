@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.data.decoding import image_size
-from regard.errors import DataError
+from regard.errors import ConfigError, DataError
 from regard.runs.files import read_json
 
 INDEX = "explanations.json"
@@ -48,3 +48,18 @@ def remove_stale(folder: Path, before: Iterable[Path], rows: Iterable[Mapping[st
     kept = {(folder / row["overlay"]).resolve() for row in rows}
     for path in set(before) - kept:
         path.unlink(missing_ok=True)
+
+
+def refuse_limit(limit: int | None) -> None:
+    """Refuse to explain less than one image.
+
+    Raises:
+        ConfigError: a limit below 1.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(
+            "limit",
+            expected="1 image or more",
+            found=str(limit),
+            remedy="leave it out for the default",
+        )
