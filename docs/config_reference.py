@@ -52,7 +52,9 @@ def _sections(kind: type[BaseModel], path: str) -> Iterator[str]:
 def _terms() -> Iterator[str]:
     """The options of the guidance terms, by kind."""
     for name, kind in TERMS.items():
-        told = entries(Term, "Attributes") | entries(kind, "Attributes")
+        told: dict[str, str] = {}
+        for base in reversed([base for base in kind.__mro__ if issubclass(base, Term)]):
+            told |= entries(base, "Attributes")
         yield f"#### With `term: {name}`"
         yield about(kind).splitlines()[0]
         yield _table(options_of(kind), told)

@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from regard.data.loader import Loader, Order, in_order, oversampled, shuffled
-from regard.data.samples import Draw, Sample, Samples
+from regard.data.sample import Draw, Sample
+from regard.data.samples import Samples
 from regard.data.settings import Augment
 from regard.data.transforms import Transform
 from regard.errors import DataError

@@ -5,9 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
+from regard.data.annotation import Annotation, annotated, dilated
 from regard.data.decoding import decode_grey
 from regard.data.regions import boxes_to_mask, overlap
-from regard.data.samples import Cache, Draw, Sample, Samples
+from regard.data.sample import Draw, Sample
+from regard.data.samples import Cache, Samples
 from regard.data.settings import Augment
 from regard.data.transforms import Transform
 from regard.errors import DataError
@@ -73,7 +75,10 @@ def test_a_batch_holds_views_labels_rows_and_regions(folder):
 
 def test_without_any_region_there_are_none(folder):
     assert one(sample(folder)).regions is None
-    assert one(sample(folder, boxes=((0.0, 0.0, 9.0, 9.0),)), regions="none").regions is None
+    assert (
+        one(sample(folder, boxes=((0.0, 0.0, 9.0, 9.0),)), annotation=Annotation("none")).regions
+        is None
+    )
 
 
 def test_a_sample_with_no_boxes_is_present_and_empty(folder):
@@ -146,7 +151,7 @@ def test_the_control_moves_what_is_to_be_looked_at_and_what_is_not(folder, what)
     name = "attend" if what == "region" else "avoid"
     marked = sample(folder, index=3, **{what: str(folder / "region.png")}, region_threshold=60)
     own = getattr(one(marked).regions, name)[0] > 0.25
-    moved = getattr(one(marked, regions="misplaced").regions, name)[0] > 0.25
+    moved = getattr(one(marked, annotation=Annotation("misplaced")).regions, name)[0] > 0.25
     assert moved.sum() == own.sum() > 0
     assert overlap(own.float(), moved.float()) < 0.05
 
@@ -155,7 +160,8 @@ def test_a_misplaced_region_stays_where_it_is_over_epochs_and_differs_by_seed(fo
     samples = [sample(folder, i, region=str(folder / "region.png")) for i in range(2)]
 
     def moved(draw, seed=0):
-        return Samples(samples, STRETCH, regions="misplaced", seed=seed)[draw][1]["attend"]
+        how = Annotation("misplaced", seed=seed)
+        return Samples(samples, STRETCH, annotation=how)[draw][1]["attend"]
 
     first = moved(Draw(0, 0))
     assert torch.equal(moved(Draw(0, 5, 2)), first)
@@ -215,3 +221,46 @@ def test_a_file_that_cannot_be_read_is_named(folder):
     save(folder / "photo.png", spot(1, 1))
     with pytest.raises(DataError, match=r"gone\.png: .*no such file"):
         one(sample(folder, region=str(folder / "gone.png")))
+
+
+def test_the_mean_region_stands_in_for_each(folder):
+    boxes = [((0.0, 0.0, 30.0, 30.0),), ((0.0, 0.0, 30.0, 60.0),), None]
+    samples = [sample(folder, i, boxes=own) for i, own in enumerate(boxes)]
+    own = Samples(samples, STRETCH)
+    means = own.means()
+    expected = (own.region(samples[0]) + own.region(samples[1])) / 2
+    torch.testing.assert_close(means["attend"], expected)
+    data = Samples(samples, STRETCH, annotation=Annotation("mean", means=means))
+    batch = data.collate([data[Draw(row)] for row in range(3)])
+    assert batch.regions.present.tolist() == [True, True, False]
+    torch.testing.assert_close(batch.regions.attend[:2], expected.expand(2, -1, -1))
+
+
+def test_a_dilated_box_is_a_larger_box(folder):
+    boxed = sample(folder, boxes=((20.0, 20.0, 40.0, 40.0),))
+    own = one(boxed).regions.attend[0]
+    wide = one(boxed, annotation=Annotation(dilate=0.125)).regions.attend[0]
+    rows, columns = (own > 0.5).nonzero().unbind(1)
+    expected = torch.zeros_like(own)
+    reach = 6  # an eighth of 48
+    expected[
+        max(0, rows.min() - reach) : rows.max() + reach + 1,
+        max(0, columns.min() - reach) : columns.max() + reach + 1,
+    ] = 1
+    torch.testing.assert_close((wide > 0.5).float(), expected)
+    assert torch.equal(dilated(own, 0.0), own)
+
+
+def test_a_share_of_the_regions_is_left_by_class(folder):
+    boxes = ((0.0, 0.0, 9.0, 9.0),)
+    samples = [
+        Sample(i, (("image", "a.png"),), label=i % 2, boxes=boxes if i % 5 else None)
+        for i in range(100)
+    ]
+    few = annotated(samples, 0.1)
+    left = [s for s in few if s.boxes is not None]
+    assert [s.label for s in left].count(0) == [s.label for s in left].count(1) == 4
+    assert [s.index for s in few] == list(range(100))
+    assert few == annotated(samples, 0.1)
+    assert annotated(samples, 1) == samples
+    assert sum(s.boxes is not None for s in annotated(samples, 0.001)) == 2

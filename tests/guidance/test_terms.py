@@ -7,13 +7,17 @@ from torch import nn
 import regard
 from regard.data.regions import Regions
 from regard.errors import ConfigError, DataError, ModelError, TargetError
-from regard.guidance import TERMS, Energy, guided_forward
+from regard.guidance import TERMS, Energy, MapTerm, guided_forward
+from regard.guidance.forward_pass import Donors, donors_of
 from regard.saliency import METHODS
 from regard.saliency import seen as passes
 from regard.saliency.explain import resize
 from smallnets import Segmenter, Tiny, TwoViews, Wrapped, pictures, tiny, untouched
 
 each_term = pytest.mark.parametrize("kind", list(TERMS))
+OF_MAPS = [kind for kind in TERMS if issubclass(TERMS[kind], MapTerm)]
+each_of_maps = pytest.mark.parametrize("kind", OF_MAPS)
+OF_LAYERS = [*OF_MAPS, "actdiff"]
 LABELS = torch.tensor([0, 2, 1, 0, 1, 2])
 HEADS = ("linear", "mlp")
 each_head = pytest.mark.parametrize("head", HEADS)
@@ -46,6 +50,11 @@ def double(**options):
     return net_with(**options).double(), pictures(6, dtype=torch.float64)
 
 
+def term(kind, layer=None, **options):
+    """A term, which reads the layer if it reads any."""
+    return TERMS[kind](layer=layer, **options) if kind in OF_LAYERS else TERMS[kind](**options)
+
+
 def gradients(loss, net):
     return torch.autograd.grad(loss, list(net.parameters()), allow_unused=True)
 
@@ -57,14 +66,14 @@ def largest(found):
 # Losses of maps --------------------------------------------------------------------------
 
 
-@each_term
+@each_of_maps
 def test_a_perfect_map_has_no_loss(kind):
     regions = rectangles()
     losses = TERMS[kind]().loss(regions, Regions(regions).of(None))
     torch.testing.assert_close(losses, torch.zeros(6), rtol=0, atol=1e-6)
 
 
-@each_term
+@each_of_maps
 def test_a_map_outside_of_the_region_loses_most(kind):
     regions = rectangles()
     evidence = Regions(regions).of(None)
@@ -72,10 +81,11 @@ def test_a_map_outside_of_the_region_loses_most(kind):
     generator = torch.Generator().manual_seed(0)
     some = TERMS[kind]().loss(torch.rand(6, 8, 8, generator=generator), evidence)
     assert bool((worst > some).all())
-    assert bool((some > 0).all())
+    # A peak in the region is all that hagtr asks for.
+    assert bool((some > 0).all()) or kind == "hagtr"
 
 
-@each_term
+@each_of_maps
 def test_a_zero_map_counts_as_a_uniform_one(kind):
     evidence = Regions(rectangles(), ignore=rectangles().flip(2)).of(None)
     zero = torch.zeros(6, 8, 8, requires_grad=True)
@@ -86,7 +96,7 @@ def test_a_zero_map_counts_as_a_uniform_one(kind):
         assert bool(gradient.isfinite().all())
 
 
-@each_term
+@each_of_maps
 def test_losses_are_of_each_image_alone(kind):
     generator = torch.Generator().manual_seed(1)
     maps, regions = torch.rand(6, 8, 8, generator=generator), rectangles()
@@ -127,19 +137,24 @@ def test_gradients_are_those_of_finite_differences(kind, head):
     values = [getattr(module, name).detach().clone() for module, name in chosen]
     for module, name in chosen:
         delattr(module, name)
-    term = TERMS[kind](layer="after")
+    # Squares of small gradients would drown in the tolerance.
+    own = [term(kind, layer="after", weight=1e4 if kind == "rrr" else 1.0)]
 
     def loss(*values):
         for (module, name), value in zip(chosen, values, strict=True):
             setattr(module, name, value)
-        return guided_forward(net, images[:2], labels, rectangles(2), [term]).loss()
+        return guided_forward(net, images[:2], labels, rectangles(2), own).loss()
 
     values = [value.requires_grad_() for value in values]
     torch.manual_seed(0)
     # Fast mode compares along random directions instead of one parameter at a time.
     assert torch.autograd.gradcheck(loss, values, eps=1e-6, atol=1e-7, rtol=1e-5, fast_mode=True)
-    for gradient in torch.autograd.grad(loss(*values), values):
-        assert float(gradient.abs().max()) > 1e-4
+    found = torch.autograd.grad(loss(*values), values, allow_unused=True)
+    for (module, _), gradient in zip(chosen, found, strict=True):
+        if kind == "actdiff" and module is net.classifier:
+            assert gradient is None
+        else:
+            assert float(gradient.abs().max()) > 1e-5
 
 
 @each_term
@@ -152,10 +167,11 @@ def test_a_term_alone_moves_the_parameters(kind, head, training):
         zip((n for n, _ in net.named_parameters()), gradients(out.loss(), net), strict=True)
     )
     for name in ("stem.weight", "last.weight", "classifier.weight"):
-        assert float(found[name].abs().max()) > 1e-6, name
+        if (kind, name) != ("actdiff", "classifier.weight"):
+            assert float(found[name].abs().max()) > 1e-6, name
 
 
-@each_term
+@pytest.mark.parametrize("kind", [kind for kind in TERMS if kind != "actdiff"])
 def test_a_frozen_backbone_leaves_the_head_to_move(kind):
     net = tiny(between=nn.Sequential(nn.Linear(6, 6), nn.Tanh()))
     net.requires_grad_(False)
@@ -173,7 +189,8 @@ def test_images_without_a_telling_region_have_no_part(kind, head):
     out = guided_forward(net, images, LABELS, regions, [TERMS[kind]()])
     assert out.valid[kind].tolist() == telling.tolist()
     assert bool((out.losses[kind][~telling] == 0).all())
-    assert bool((out.losses[kind][telling] > 0).all())
+    # A map that is zero, and so uniform, is all that the inside alone can ask for.
+    assert bool((out.losses[kind][telling] > 0).all()) or kind in ("hagtr", "magtr")
     found = gradients(out.loss(), net)
     alone = guided_forward(
         net, images[telling], LABELS[telling], regions.attend[telling], [TERMS[kind]()]
@@ -198,7 +215,7 @@ def test_without_any_region_the_loss_is_zero(kind):
         assert gradient is None or not gradient.any()
 
 
-@each_term
+@each_of_maps
 @each_head
 def test_a_dead_net_gives_finite_gradients(kind, head):
     net = net_with(after=nn.ReLU(), head=head)
@@ -225,9 +242,12 @@ def test_parts_of_a_batch_add_up_to_its_gradient(kind, head, parts):
     whole = guided_forward(net, images, LABELS, regions, [TERMS[kind]()])
     expected = gradients(whole.loss(), net)
     sums, start = [torch.zeros_like(p) for p in net.parameters()], 0
+    lent = donors_of(images, regions.of(LABELS))
     for count in parts:
         rows = slice(start, start + count)
-        out = guided_forward(net, images[rows], LABELS[rows], regions[rows], [TERMS[kind]()])
+        given = images[rows], LABELS[rows], regions[rows]
+        donors = Donors(*(each[rows] for each in lent))
+        out = guided_forward(net, *given, [TERMS[kind]()], donors=donors)
         share = out.losses[kind].sum() / telling.sum()
         for total, part in zip(sums, gradients(share, net), strict=True):
             if part is not None:
@@ -334,19 +354,21 @@ def test_no_terms_is_a_plain_pass():
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad])
 def test_without_gradients_the_values_are_the_same(kind, head, mode):
     net, images = net_with(head=head), pictures(6)
-    terms = [TERMS[kind](), TERMS[kind](name="early", layer="stem")]
+    terms = [TERMS[kind](), term(kind, name="early", layer="stem")]
     expected = guided_forward(net, images, LABELS, rectangles(), terms)
     with mode(), untouched(net, images):
         out = guided_forward(net, images, LABELS, rectangles(), terms)
         graph = torch.is_grad_enabled()
     for name in (kind, "early"):
         torch.testing.assert_close(out.losses[name], expected.losses[name])
-        torch.testing.assert_close(out.maps[name], expected.maps[name])
-        assert out.maps[name].requires_grad is out.losses[name].requires_grad is graph
+        assert out.losses[name].requires_grad is graph
+        if kind in OF_MAPS:
+            torch.testing.assert_close(out.maps[name], expected.maps[name])
+            assert out.maps[name].requires_grad is graph
     assert out.logits.requires_grad is graph
 
 
-@each_term
+@each_of_maps
 @each_head
 def test_terms_are_computed_in_float32_outside_of_autocast(kind, head, monkeypatch):
     net, images, seen = net_with(head=head), pictures(6), []
@@ -363,7 +385,7 @@ def test_terms_are_computed_in_float32_outside_of_autocast(kind, head, monkeypat
     assert out.logits.dtype == torch.bfloat16
     assert out.losses[kind].dtype == out.maps[kind].dtype == out.loss().dtype == torch.float32
     expected = guided_forward(net, images, LABELS, rectangles(), [TERMS[kind]()])
-    torch.testing.assert_close(out.losses[kind], expected.losses[kind], rtol=0, atol=2e-2)
+    torch.testing.assert_close(out.losses[kind], expected.losses[kind], rtol=3e-2, atol=2e-2)
     assert largest(gradients(out.loss(), net)) > 1e-6
 
 
@@ -420,7 +442,7 @@ def test_a_weight_that_is_no_weight_is_refused(kind, weight):
     assert TERMS[kind](weight=0.0).weight == 0
 
 
-@each_term
+@each_of_maps
 def test_a_method_that_cannot_be_part_of_a_loss_is_refused(kind, monkeypatch):
     monkeypatch.setattr(METHODS["cam"], "differentiable", False)
     with pytest.raises(ConfigError, match="expected a differentiable method, found cam"):

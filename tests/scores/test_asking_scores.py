@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 import regard
+from regard.data.backgrounds import blurred
 from regard.errors import ConfigError, DataError
 from regard.scores import SCORES
-from regard.scores.faithfulness import blurred, rank_of
+from regard.scores.faithfulness import rank_of
 from smallnets import pictures, tiny, untouched
 
 OTHERS = [name for name in SCORES if SCORES[name].asks != "region"]

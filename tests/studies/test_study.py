@@ -14,6 +14,7 @@ import pytest
 import yaml
 from polars.testing import assert_frame_equal
 
+from regard.data.annotation import Annotation
 from regard.data.regions import overlap
 from regard.data.samples import Samples
 from regard.data.source import samples_of
@@ -207,7 +208,7 @@ def test_controls_say_how_much_the_misplaced_regions_cover(finished):
     run = load_run(out / "runs/moved-seed0")
     samples = samples_of(run.manifest(), "train", run.classes, ("image",))
     own = Samples(samples, run.transform)
-    moved = Samples(samples, run.transform, regions="misplaced", seed=0)
+    moved = Samples(samples, run.transform, annotation=Annotation("misplaced"))
     shares = [float(overlap(own.region(s), moved.region(s))) for s in samples if s.region]
     assert summary["controls"]["moved"]["overlap"] == pytest.approx(np.mean(shares))
     assert np.mean(shares) < 0.2

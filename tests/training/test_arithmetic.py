@@ -17,14 +17,14 @@ from regard.data.loader import oversampled
 from regard.data.regions import Regions
 from regard.errors import NumericalError
 from regard.evaluation.predict import Predictions, model_input
-from regard.guidance import Energy, guided_forward
+from regard.guidance import Combination, Energy, divisors, guided_forward
 from regard.guidance.forward import GuidedOutput
 from regard.models.heads import classifier_of
 from regard.runs.checkpoints import checkpoints, load, pointed
 from regard.runs.log import Log
 from regard.training import step as stepping
 from regard.training.loop import Trainer
-from regard.training.losses import class_weights, divisors, loss_of
+from regard.training.losses import class_weights, entropies
 from regard.training.measure import measure
 from regard.training.optimisers import LearningRate
 from regard.training.prepare import prepare
@@ -128,7 +128,7 @@ def test_an_image_without_region_counts_for_the_cross_entropy_alone():
     assert (by.cross_entropy, by.terms) == (4.0, {"energy": 2})
     losses = torch.tensor([0.5, 0.0, 0.0, 0.7])
     output = GuidedOutput(logits.float(), losses={"energy": losses}, weights={"energy": 2.0})
-    total, parts = loss_of(output, labels, by, weights=None, smoothing=0.0)
+    total, parts = Combination()(entropies(output.logits, labels, None, 0.0), output, by)
     assert float(parts["loss.energy"]) == pytest.approx(0.6)
     entropy = float(cross_entropy(logits.float(), labels))
     assert float(parts["cross_entropy"]) == pytest.approx(entropy)
@@ -145,7 +145,8 @@ def test_cross_entropy_is_torchs(smoothing):
     logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
     labels = torch.tensor([0, 1, 2, 0, 0, 1])
     by = divisors(labels, None, [], None)
-    total, _ = loss_of(GuidedOutput(logits), labels, by, weights=None, smoothing=smoothing)
+    losses = entropies(logits, labels, None, smoothing)
+    total, _ = Combination()(losses, GuidedOutput(logits), by)
     expected = cross_entropy(logits, labels, label_smoothing=smoothing)
     torch.testing.assert_close(total, expected)
 
@@ -154,7 +155,8 @@ def test_weighted_cross_entropy_is_torchs():
     logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(2))
     labels, weights = torch.tensor([0, 1, 2, 0, 0, 1]), torch.tensor([0.5, 1.0, 3.0])
     by = divisors(labels, None, [], weights)
-    total, _ = loss_of(GuidedOutput(logits), labels, by, weights=weights, smoothing=0.0)
+    losses = entropies(logits, labels, weights, 0.0)
+    total, _ = Combination()(losses, GuidedOutput(logits), by)
     torch.testing.assert_close(total, cross_entropy(logits, labels, weight=weights))
 
 
@@ -371,11 +373,11 @@ def test_memory_that_runs_out_halves_the_parts_and_keeps_the_gradient(
     expected = gradient(made, batch, 12)
     part, sizes = made.stepper._part, []
 
-    def bounded(images, by):
+    def bounded(images, *rest):
         sizes.append(len(images))
         if len(images) > 3:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-        return part(images, by)
+        return part(images, *rest)
 
     monkeypatch.setattr(made.stepper, "_part", bounded)
     steps = []
@@ -401,7 +403,7 @@ def test_other_errors_and_a_single_image_too_large_are_not_swallowed(trainer, mo
     batch = batches(made)[0]
     for error, kind in ((RuntimeError("shape"), RuntimeError), (MemoryError(), MemoryError)):
 
-        def fail(images, by, error=error):
+        def fail(*_, error=error):
             raise error
 
         monkeypatch.setattr(made.stepper, "_part", fail)
@@ -441,7 +443,8 @@ def test_measures_are_scikit_learns():
         np.arange(40), labels, logits, {"energy": energy, "iou": nothing},
         nothing, np.zeros(40, bool), {"energy": term},
     )  # fmt: skip
-    values = measure(found, {"energy": 0.5})
+    terms = [Energy(weight=0.5)]
+    values = measure(found, Combination("sum", terms), terms)
     predicted = logits.argmax(1)
     assert values["accuracy"] == (predicted == labels).mean()
     with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):

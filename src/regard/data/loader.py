@@ -9,7 +9,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from regard.data.keys import keyed_generator
-from regard.data.samples import Batch, Draw, Samples
+from regard.data.sample import Draw
+from regard.data.samples import Batch, Samples
 from regard.errors import DataError
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from regard.data.decoding import Size, image_size
 from regard.data.fit import box_fault, size_severity
-from regard.data.samples import Sample
+from regard.data.sample import Sample
 from regard.data.threads import in_threads
 from regard.errors import DataError
 

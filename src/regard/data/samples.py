@@ -1,48 +1,19 @@
-"""Samples as loader processes hold them: plain values, no table and no shared state."""
+"""Samples loaded, fitted, augmented and made into batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from regard.data.annotation import Annotation, spread_evenly
 from regard.data.decoding import Size, decode_grey, image_size
 from regard.data.keys import keyed_generator
-from regard.data.regions import Regions, boxes_to_mask, misplace
+from regard.data.regions import Regions, boxes_to_mask
+from regard.data.sample import Draw, Sample, says_where
 from regard.data.settings import Augment
 from regard.data.transforms import Transform, augment
-
-
-class Draw(NamedTuple):
-    """Which sample, in which epoch, the how-many-th time in that epoch."""
-
-    row: int
-    epoch: int = 0
-    occurrence: int = 0
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One row of a manifest: absolute paths, and the label as an index.
-
-    Attributes:
-        index: row in the manifest, the sample's identity.
-        views: name and path of each view, the explained one first.
-        label: class index, or -1 for none.
-        region, avoid, ignore: paths of grey images.
-        region_threshold: the region is 1 above this grey level; None: grey / 255.
-        boxes: pixel edges in the upright image; used when there is no region image.
-    """
-
-    index: int
-    views: tuple[tuple[str, str], ...]
-    label: int
-    region: str | None = None
-    region_threshold: int | None = None
-    avoid: str | None = None
-    ignore: str | None = None
-    boxes: tuple[tuple[float, ...], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,9 +69,8 @@ class Samples(torch.utils.data.Dataset):
         samples: the rows of one split.
         transform: how images are fitted.
         augmentation: None for evaluation.
-        seed: of the augmentation, and of the misplaced regions.
-        regions: `own`; `misplaced`, moved away from the true place, the same for every epoch;
-            or `none`, which leaves them out.
+        seed: of the augmentation.
+        annotation: how regions are used; None: each sample's own.
         cache_mb: bound of the cache of fitted samples, for each process.
     """
 
@@ -111,13 +81,15 @@ class Samples(torch.utils.data.Dataset):
         *,
         augmentation: Augment | None = None,
         seed: int = 0,
-        regions: str = "own",
+        annotation: Annotation | None = None,
         cache_mb: int = 0,
     ) -> None:
         self.samples, self.transform, self.augmentation = tuple(samples), transform, augmentation
-        self.seed, self.regions = seed, regions
+        self.seed, self.annotation = seed, annotation or Annotation()
         self.cache = Cache(cache_mb * 2**20)
-        self.has_regions = regions != "none" and any(_says_where(s) for s in self.samples)
+        self.has_regions = self.annotation.kind != "none" and any(
+            says_where(s) for s in self.samples
+        )
         self.has_avoid = self.has_regions and any(s.avoid for s in self.samples)
         self.has_ignore = self.has_regions and any(s.ignore for s in self.samples)
 
@@ -153,7 +125,7 @@ class Samples(torch.utils.data.Dataset):
             masks["attend"] = attend
         if sample.avoid is not None:
             avoid = self.transform.fit_mask(self._grey(sample.avoid) / 255)
-            masks["avoid"] = self._placed(avoid, sample, "misplaced avoid")
+            masks["avoid"] = self.annotation.avoided(avoid, sample)
             # Everything else may be looked at; `Regions.of` takes the avoided part out.
             masks.setdefault("attend", torch.ones_like(avoid))
         if sample.ignore is not None:
@@ -161,14 +133,19 @@ class Samples(torch.utils.data.Dataset):
         return masks
 
     def region(self, sample: Sample) -> Tensor | None:
-        """The sample's region at the input size, (H, W), misplaced if that was asked for."""
+        """The sample's region at the input size, (H, W), as the annotation is used."""
         region = self._own_region(sample)
-        return None if region is None else self._placed(region, sample, "misplaced")
+        return None if region is None else self.annotation.region(region, sample)
 
-    def _placed(self, region: Tensor, sample: Sample, what: str) -> Tensor:
-        if self.regions != "misplaced":
-            return region
-        return misplace(region, keyed_generator(self.seed, what, sample.index))
+    def means(self) -> dict[str, Tensor]:
+        """The mean `attend` and `avoid` (H, W) of a thousand samples at most that have them."""
+        telling = [sample for sample in self.samples if says_where(sample)]
+        masks = [self._masks(telling[i]) for i in spread_evenly(len(telling))]
+        names = [n for n in ("attend", "avoid") if any(n in mask for mask in masks)]
+        return {
+            name: torch.stack([mask[name] for mask in masks if name in mask]).mean(0)
+            for name in names
+        }
 
     def _own_region(self, sample: Sample) -> Tensor | None:
         if sample.region is not None:
@@ -215,7 +192,3 @@ def _drawn(boxes: Tensor, size: Size, wanted: Size) -> Tensor:
     rows, columns = -(-height // shrink), -(-width // shrink)
     scale = torch.tensor([columns / width, rows / height] * 2, dtype=boxes.dtype)
     return boxes_to_mask(boxes * scale, (rows, columns))
-
-
-def _says_where(sample: Sample) -> bool:
-    return sample.region is not None or sample.boxes is not None or sample.avoid is not None

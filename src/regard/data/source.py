@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from regard.data.manifest import Manifest, read_manifest
-from regard.data.samples import Sample
+from regard.data.sample import Sample
 from regard.data.settings import Data
 from regard.data.splits import carve_val, folds, split
 from regard.errors import DataError, near

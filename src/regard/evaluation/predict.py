@@ -8,16 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from regard.data.regions import Evidence
+from regard.data.regions import Regions
 from regard.data.samples import Batch
 from regard.data.transforms import Transform
 from regard.evaluation.settings import Gaze
 from regard.guidance.base import Term
+from regard.guidance.forward import GuidedOutput, guided_forward
+from regard.guidance.maps import MapTerm
 from regard.saliency.base import METHODS
 from regard.saliency.capture import evaluating
-from regard.saliency.explain import build_method, look, maps_of, resize
+from regard.saliency.explain import build_method, look, maps_of
 from regard.saliency.outputs import logits_of
-from regard.scores.base import SCORES, one_sign
+from regard.scores.base import SCORES
 from regard.scores.scoring import tally
 
 
@@ -108,12 +110,9 @@ def _row(
         with torch.no_grad():
             return row | {"logits": logits_of(net(images)).float().cpu()}
     labels = batch.labels.to(device)
-    made: dict[tuple, tuple[Tensor, Tensor]] = {}
-    for how in (gaze, *terms):
-        if _key(how) not in made:
-            made[_key(how)] = _maps(net, images, labels, how, background)
-    logits, maps = made[_key(gaze)]
     regions = None if batch.regions is None else batch.regions.to(device)
+    guided = _guided(net, images, labels, regions, terms)
+    logits, maps = _maps(net, images, labels, gaze, terms, guided, background)
     asked = images if isinstance(images, Tensor) else None
     with torch.no_grad():
         for name in names:
@@ -123,8 +122,8 @@ def _row(
         if regions is not None:
             evidence = regions.of(labels)
             row["area"] = torch.where(evidence.present, evidence.area, torch.nan)
-            for term in terms:
-                row[f"loss.{term.title}"] = term_losses(term, made[_key(term)][1], evidence)
+        for name, losses in guided.losses.items():
+            row[f"loss.{name}"] = torch.where(guided.valid[name], losses, torch.nan)
     return {name: value.cpu() for name, value in row.items()} | {"logits": logits.float().cpu()}
 
 
@@ -135,23 +134,44 @@ def scores_of(gaze: Gaze, batch: Batch) -> list[str]:
     return [name for name in gaze.scores if SCORES[name].asks in able]
 
 
-def _key(how: Gaze | Term) -> tuple:
-    return how.method, how.layer, how.contrast
+@torch.no_grad()
+def _guided(
+    net: nn.Module,
+    images: Tensor | dict,
+    labels: Tensor,
+    regions: Regions | None,
+    terms: Sequence[Term],
+) -> GuidedOutput:
+    """The terms' losses, and maps; none without regions."""
+    if not terms or regions is None:
+        return GuidedOutput(torch.zeros(0, 0))
+    return guided_forward(net, images, labels, regions, terms)
 
 
 def _maps(
     net: nn.Module,
     images: Tensor | dict,
     labels: Tensor,
-    how: Gaze | Term,
+    how: Gaze,
+    terms: Sequence[Term],
+    guided: GuidedOutput,
     background: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
+    """Logits and maps; those of a term, if it has made the same."""
+    for term in terms:
+        if isinstance(term, MapTerm) and term.title in guided.maps and _alike(term, how):
+            return guided.logits, guided.maps[term.title]
     method = build_method(how.method, **_options(how, background))
     seen = look(net, images, labels, method, layer=how.layer, contrast=how.contrast)
     return seen.logits.detach(), maps_of(method, seen).detach().float()
 
 
-def _options(how: Gaze | Term, background: Tensor | None) -> dict[str, Any]:
+def _alike(term: MapTerm, how: Gaze) -> bool:
+    own = (term.method, term.layer, term.contrast)
+    return not term.options and own == (how.method, how.layer, how.contrast)
+
+
+def _options(how: Gaze, background: Tensor | None) -> dict[str, Any]:
     given = background is not None and METHODS[how.method].from_background
     return {"background": background} if given else {}
 
@@ -160,14 +180,6 @@ def _made(how: Gaze, background: Tensor | None) -> dict[str, Any]:
     """How the maps were made, for a score that makes others."""
     own = {"method": how.method, "layer": how.layer, "contrast": how.contrast}
     return own | _options(how, background)
-
-
-@torch.no_grad()
-def term_losses(term: Term, maps: Tensor, evidence: Evidence) -> Tensor:
-    """A term's losses (B,) on maps, NaN where it is not valid."""
-    height, width = evidence.inside.shape[1:]
-    losses = term.loss(resize(one_sign(maps, "positive"), (height, width)), evidence)
-    return torch.where(term.valid(evidence), losses, torch.nan)
 
 
 def _gather(

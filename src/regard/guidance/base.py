@@ -9,61 +9,69 @@ from torch import Tensor, nn
 
 from regard.data.regions import Evidence
 from regard.errors import ConfigError
+from regard.guidance.forward_pass import ForwardPass
 from regard.registry import Registry
-from regard.saliency.base import METHODS
+from regard.saliency.base import Need
 
 TERMS: Registry[type["Term"]] = Registry("guidance term")
 
 
 @dataclass(frozen=True)
 class Term(ABC):
-    """A differentiable loss on a map and a region, one number an image.
+    """A differentiable loss on where the net looks, one number an image.
 
     Attributes:
         weight: factor of the term's mean in the total loss, finite and at least 0.
-        method: makes the map, of the label's class.
-        layer: that the method reads: None (found), a dotted name or a module.
         name: of the term among others; None takes the kind's own.
-        contrast: the map is of the label's logit less the mean of all logits. Without it a net
-            can keep its evidence out of sight, as evidence against the other classes: with
-            two classes it does.
+        warmup_epochs: in which the weight rises from 0 along a straight line.
     """
 
     kind: ClassVar[str]
-    extra_forwards: ClassVar[int] = 0
+    # Whether the net runs again, on other images than the batch's.
+    extra_forwards: ClassVar[bool] = False
+    # Whether losses lie in [0, 1].
+    bounded: ClassVar[bool] = False
+    # Whether it takes pixels from other images of the batch.
+    lends: ClassVar[bool] = False
 
     weight: float = 1.0
-    method: str = "gradcam"
-    layer: str | nn.Module | None = None
     name: str | None = None
-    contrast: bool = False
+    warmup_epochs: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.weight < float("inf"):
-            raise ConfigError(
-                f"term {self.title}",
-                expected="a finite weight of 0 or more",
-                found=f"{self.weight:g}",
-                remedy="give a positive weight",
-            )
-        if not METHODS[self.method].differentiable:
-            able = [name for name in METHODS if METHODS[name].differentiable]
-            raise ConfigError(
-                f"term {self.title}",
-                expected="a differentiable method",
-                found=self.method,
-                remedy="choose one of: " + ", ".join(able),
-            )
+        for option in ("weight", "warmup_epochs"):
+            value = getattr(self, option)
+            if not 0 <= value < float("inf"):
+                raise ConfigError(
+                    f"term {self.title}",
+                    expected=f"a finite {option} of 0 or more",
+                    found=f"{value:g}",
+                    remedy=f"give a positive {option}",
+                )
 
     @property
     def title(self) -> str:
         """Its own name, or its kind's."""
         return self.name or self.kind
 
+    @property
+    def reads(self) -> frozenset[Need]:
+        """What it reads of the batch's forward pass, see `Method.needs`."""
+        return frozenset()
+
+    @property
+    def read_layer(self) -> str | nn.Module | None:
+        """The layer that it reads, if it reads one; None: the one that is found."""
+        return None
+
     def valid(self, evidence: Evidence) -> Bool[Tensor, " B"]:
         """Which images the term can be computed for; known before any forward pass."""
         return evidence.partial
 
     @abstractmethod
-    def loss(self, maps: Float[Tensor, "B H W"], evidence: Evidence) -> Float[Tensor, " B"]:
-        """The loss of each image, of maps at least 0 and at the region's size."""
+    def losses(self, seen: ForwardPass) -> Float[Tensor, " B"]:
+        """The loss of each image; whatever it is where the term is not valid."""
+
+    @abstractmethod
+    def raw(self, seen: ForwardPass) -> Tensor:
+        """What the loss is made from, before a region comes into it, (B, ...)."""

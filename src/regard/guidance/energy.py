@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from regard.data.regions import Evidence
-from regard.guidance.base import TERMS, Term
+from regard.guidance.base import TERMS
+from regard.guidance.maps import MapTerm, counted_maps
 
 
 @TERMS.register("energy")
 @dataclass(frozen=True)
-class Energy(Term):
+class Energy(MapTerm):
     """Energy loss: the share of the map's sum that lies outside of the region.
 
     1 - sum(L M) / sum(L)
@@ -31,12 +32,12 @@ class Energy(Term):
     """
 
     kind: ClassVar[str] = "energy"
+    bounded: ClassVar[bool] = True
 
     def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:
         """Losses (B,) in [0, 1]."""
-        counted = maps * evidence.counted
+        counted = counted_maps(maps, evidence)
         total = counted.sum((1, 2))
-        alive = total > 0
-        # The safe divisor keeps the gradient of the branch not taken finite.
-        share = (counted * evidence.inside).sum((1, 2)) / torch.where(alive, total, 1)
-        return 1 - torch.where(alive, share, evidence.area)
+        # All pixels of an image may be ignored; the term is not valid for it then.
+        total = torch.where(total > 0, total, 1)
+        return 1 - (counted * evidence.inside).sum((1, 2)) / total

@@ -1,8 +1,8 @@
-"""One forward pass of a batch for the logits and all terms on maps."""
+"""One forward pass of a batch for the logits and all terms."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import reduce
 
 import torch
 from jaxtyping import Float
@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from regard.data.regions import Evidence, Regions, as_regions
 from regard.errors import ConfigError, DataError
 from regard.guidance.base import Term
-from regard.saliency.base import Method
-from regard.saliency.capture import Images, copied, undisturbed
-from regard.saliency.explain import build_method, maps_of, resize
+from regard.guidance.forward_pass import Donors, ForwardPass, donors_of
+from regard.guidance.maps import MapTerm
+from regard.saliency.capture import Images, copied
 from regard.saliency.layers import find_layer, require_map
 from regard.saliency.observe import Request, observe
 from regard.saliency.seen import Seen
 from regard.saliency.targets import resolve
-from regard.scores.base import one_sign
 
 
 @dataclass
@@ -27,9 +26,10 @@ class GuidedOutput:
 
     Attributes:
         logits: (B, K).
-        maps: (B, h, w) at the layer's resolution, differentiable.
+        maps: (B, h, w) at the layer's resolution, differentiable, of the terms that make one.
         losses: (B,), unweighted, 0 where the term is not valid.
         valid: bool (B,), whether the image has a region that says something.
+        weights: of the terms.
     """
 
     logits: Float[Tensor, "B K"]
@@ -52,12 +52,15 @@ def guided_forward(
     targets: Tensor,
     regions: Regions | Tensor,
     terms: Sequence[Term],
+    *,
+    donors: Donors | None = None,
 ) -> GuidedOutput:
-    """Run the net once and compute the terms on the maps of the targets.
+    """Run the net once on the batch and compute the terms for the targets.
 
     The net runs in its own mode and under the caller's autocast; the terms are computed outside
     of it, in float32 (float64 for a net in float64). Batch norm statistics move as in any
-    training pass, once. Under `torch.no_grad` the answer carries no graph.
+    training pass, once: a term with `extra_forwards` runs the net again without moving them.
+    Under `torch.no_grad` the answer carries no graph.
 
     Args:
         net: as for `regard.explain`.
@@ -65,6 +68,8 @@ def guided_forward(
         targets: class indices (B,), usually the labels.
         regions: (B, H, W), or `Regions` with some images missing.
         terms: with names that differ; none gives a plain forward pass.
+        donors: for terms that take pixels from other images, of each image the one that lends;
+            None: the next of the batch that has a region.
 
     Raises:
         ConfigError: two terms of one name.
@@ -81,38 +86,58 @@ def guided_forward(
         >>> loss = torch.nn.functional.cross_entropy(out.logits, labels) + out.loss()
     """
     _refuse_doubles(terms)
-    graph = torch.is_grad_enabled()
-    methods = {term: build_method(term.method) for term in terms}
-    layers = {t: find_layer(net, images, t.layer) for t, m in methods.items() if "layer" in m.reads}
-    request = Request(
-        layers={layer.name: layer.module for layer in layers.values()},
-        pixels=any("pixels" in method.needs for method in methods.values()),
-        attention=any("attention" in method.needs for method in methods.values()),
-        graph=bool(terms),
-    )
-    again = any(method.extra_forwards for method in methods.values())
-    given = copied(images) if again else images
-    observed = observe(net, given, request, view=None, create_graph=graph)
-    if not terms:
-        return GuidedOutput(observed.logits)
-    target = resolve(targets, observed.logits)
+    seen = forward_pass(net, images, targets, regions, terms, donors)
     # Without gradients the graph begins at a layer nevertheless; a copy made here has none.
-    output = GuidedOutput(observed.logits if graph else observed.logits.clone())
-    evidence = _matching(regions, output.logits).of(targets.to(output.logits.device))
-    made: dict[tuple[str, str | None, bool], Tensor] = {}
-    for term, method in methods.items():
-        layer = layers.get(term)
-        key = (term.method, layer and layer.name, term.contrast)
-        if key not in made:
-            if layer is not None:
-                require_map(net, images, layer, observed.outputs.get(layer.name))
-            seen = Seen(net, images, observed, target, layer, None, graph, term.contrast)
-            made[key] = _maps(method, seen)
-        _add(output, term, made[key], evidence)
+    logits = seen.logits if torch.is_grad_enabled() else seen.logits.detach().clone()
+    output = GuidedOutput(logits)
+    for term in terms:
+        _add(output, term, seen)
     return output
 
 
-def _matching(regions: Regions | Tensor, logits: Tensor) -> Regions:
+def forward_pass(
+    net: nn.Module,
+    images: Images,
+    targets: Tensor,
+    regions: Regions | Tensor,
+    terms: Sequence[Term],
+    donors: Donors | None = None,
+) -> ForwardPass:
+    """One pass of the net, in which all that the terms read is watched; as `guided_forward`."""
+    graph = torch.is_grad_enabled()
+    reads: frozenset[str] = reduce(frozenset.union, (term.reads for term in terms), frozenset())
+    of_layers = [term.read_layer for term in terms if "layer" in term.reads]
+    layers = {layer: find_layer(net, images, layer) for layer in of_layers}
+    request = Request(
+        layers={layer.name: layer.module for layer in layers.values()},
+        pixels="pixels" in reads,
+        attention="attention" in reads,
+        graph=bool(reads),
+    )
+    again = any(term.extra_forwards for term in terms)
+    given = copied(images) if again else images
+    observed = observe(net, given, request, view=None, create_graph=graph)
+    for layer in layers.values():
+        require_map(net, images, layer, observed.outputs.get(layer.name))
+    target = resolve(targets, observed.logits) if terms else targets
+    whole = Seen(net, images, observed, target, None, None, graph)
+    labels = targets.to(observed.logits.device)
+    evidence = _evidence(regions, labels, observed.logits) if terms else _NONE
+    if donors is None and any(term.lends for term in terms):
+        donors = donors_of(images, evidence)
+    return ForwardPass(whole, labels, evidence, layers, donors, _autocast(labels.device))
+
+
+def _autocast(device: torch.device) -> torch.dtype | None:
+    """The type of the caller's autocast, if there is one."""
+    on = torch.is_autocast_enabled(device.type)
+    return torch.get_autocast_dtype(device.type) if on else None
+
+
+_NONE = Evidence(torch.ones(0, 1, 1), torch.ones(0, 1, 1), torch.ones(0, dtype=torch.bool))
+
+
+def _evidence(regions: Regions | Tensor, labels: Tensor, logits: Tensor) -> Evidence:
     regions = as_regions(regions)
     if len(regions) != len(logits):
         raise DataError(
@@ -121,23 +146,15 @@ def _matching(regions: Regions | Tensor, logits: Tensor) -> Regions:
             found=str(len(regions)),
             remedy="use Regions(..., present=) where some images have none",
         )
-    return regions.to(logits.device)
+    return regions.to(logits.device).of(labels)
 
 
-def _maps(method: Method, seen: Seen) -> Tensor:
-    # Other passes of a method leave batch norm statistics and the random state as they are.
-    frozen = undisturbed(seen.net) if method.extra_forwards else nullcontext()
-    with frozen, torch.autocast(seen.logits.device.type, enabled=False):
-        maps = maps_of(method, seen)
-        return maps.to(torch.promote_types(maps.dtype, torch.float32))
-
-
-def _add(output: GuidedOutput, term: Term, maps: Tensor, evidence: Evidence) -> None:
-    valid = term.valid(evidence)
-    with torch.autocast(maps.device.type, enabled=False):
-        height, width = evidence.inside.shape[1:]
-        losses = term.loss(resize(one_sign(maps, "positive"), (height, width)), evidence)
-    output.maps[term.title] = maps
+def _add(output: GuidedOutput, term: Term, seen: ForwardPass) -> None:
+    valid = term.valid(seen.evidence)
+    with torch.autocast(seen.logits.device.type, enabled=False):
+        losses = term.losses(seen)
+        if isinstance(term, MapTerm):
+            output.maps[term.title] = term.raw(seen)
     output.losses[term.title] = torch.where(valid, losses, 0)
     output.valid[term.title] = valid
     output.weights[term.title] = term.weight

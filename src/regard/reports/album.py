@@ -10,7 +10,8 @@ from torch import Tensor
 
 from regard.data.decoding import image_size
 from regard.data.heat import smooth
-from regard.data.samples import Draw, Sample, Samples
+from regard.data.sample import Draw, Sample
+from regard.data.samples import Samples
 from regard.data.source import samples_of
 from regard.data.transforms import Transform
 from regard.errors import RegardError

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from regard.guidance import TERMS, MapTerm
 from regard.reports.blocks import Fact, Facts
 from regard.reports.contents import RunContents, SplitContents
 from regard.reports.gaze import gaze_words, marks, summary_of
@@ -66,15 +67,33 @@ def _guidance(run: RunContents) -> str:
     text = f"Its gaze was guided by {listed([_term(term) for term in terms])}"
     if guidance.get("regions") == "misplaced":
         return f"{text}, with regions moved to the wrong place: it is a control."
-    return f"{text}, with each sample's own region."
+    if guidance.get("regions") == "mean":
+        return f"{text}, with the mean region of all samples for each of them: it is a control."
+    return f"{text}, with {_whose(guidance)} own region{_widened(guidance)}."
+
+
+def _whose(guidance: Mapping[str, Any]) -> str:
+    share = guidance.get("share", 1)
+    if share == 1:
+        return "each sample's"
+    return f"{percent(share)} of the annotated samples, each with its"
+
+
+def _widened(guidance: Mapping[str, Any]) -> str:
+    dilate = guidance.get("dilate", 0)
+    return f", widened by {percent(dilate)} of the shorter side" if dilate else ""
 
 
 def _term(term: Mapping[str, Any]) -> str:
     """`energy on the contrast map, weight 1`."""
+    weight = f"weight {float(term.get('weight', 1)):g}"
+    kind = TERMS.get(term.get("term", ""))
+    if kind is None or not issubclass(kind, MapTerm):
+        return f"{term.get('term')}, {weight}"
     method = term.get("method", "gradcam")
     which = "contrast map" if term.get("contrast") else "map"
     by = "" if method == "gradcam" else f" by {method}"
-    return f"{term.get('term')} on the {which}{by}, weight {float(term.get('weight', 1)):g}"
+    return f"{term.get('term')} on the {which}{by}, {weight}"
 
 
 def _training(run: RunContents) -> str:

@@ -128,11 +128,13 @@ def control_words(study: StudyContents) -> list[str]:
     words = []
     for arm, values in study.summary.get("controls", {}).items():
         share = values.get("overlap")
-        text = f"{arm} was guided with regions moved to the wrong place. "
+        which = {"mean": "the mean region of all samples"}
+        wrong = which.get(values.get("regions", ""), "regions moved to the wrong place")
+        text = f"{arm} was guided with {wrong}. "
         if share is None:
-            text += "How much of the own region they cover is not known."
+            text += "How much of the own region that covers is not known."
         else:
-            text += f"On average they still cover {percent(share)} of the own region."
+            text += f"On average that still covers {percent(share)} of the own region."
         words.append(
             f"{text} Whatever this arm gains too does not come from looking at the right place."
         )

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from regard.data.keys import keyed_generator
 from regard.data.loader import Loader
 from regard.data.preflight import refuse_files
-from regard.data.samples import Batch, Sample, Samples
+from regard.data.sample import Sample
+from regard.data.samples import Batch, Samples
 from regard.data.source import samples_of
 from regard.evaluation.averaging import Averages, Group
 from regard.evaluation.predict import model_input

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from regard.data.annotation import Annotation
 from regard.data.loader import Loader
 from regard.data.preflight import refuse_files
 from regard.data.samples import Samples
@@ -105,8 +106,8 @@ def predict_split(
     given = {} if gaze is None else options_of(run, gaze.method, background)
     samples = samples_of(run.manifest(), split, run.classes, run.data.views)
     refuse_files(samples, run.transform.max_pixels)
-    regions = "none" if gaze is None else "own"
-    loader = Loader(Samples(samples, run.transform, regions=regions), 32, workers=run.data.workers)
+    how = Annotation("none" if gaze is None else "own")
+    loader = Loader(Samples(samples, run.transform, annotation=how), 32, workers=run.data.workers)
     try:
         device = next(run.net.parameters()).device
         batches = loader.batches()

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from regard.data.decoding import image_size
-from regard.data.samples import Sample, Samples
+from regard.data.sample import Sample
+from regard.data.samples import Samples
 from regard.data.source import samples_of, splits_of
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.evaluation.settings import Gaze

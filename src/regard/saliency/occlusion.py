@@ -10,7 +10,7 @@ from regard.errors import ConfigError
 from regard.saliency.base import METHODS, Method, Need
 from regard.saliency.options import at_least_one
 from regard.saliency.seen import Seen
-from regard.saliency.variants import Asker, portions, precise
+from regard.saliency.variants import Asker, in_cache, portions, precise
 
 
 @METHODS.register("occlusion")
@@ -62,9 +62,10 @@ class Occlusion(Method):
         total = torch.zeros_like(pixels[:, 0], dtype=precise(pixels))
         covered = torch.zeros_like(total[0])
         fill = torch.as_tensor(self.value).to(pixels)
-        ask = Asker(seen, len(rows) * len(columns))
+        count = len(rows) * len(columns)
+        ask = Asker(seen, count)
         whole = ask(pixels[None])
-        for part in portions(len(rows) * len(columns), len(pixels)):
+        for part in portions(count, len(pixels), in_cache(pixels)):
             places = torch.tensor(part, device=pixels.device)
             down, across = rows[places // len(columns)], columns[places % len(columns)]
             hidden = down[:, :, None] & across[:, None]

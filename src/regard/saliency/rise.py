@@ -11,7 +11,7 @@ from regard.errors import ConfigError
 from regard.saliency.base import METHODS, Method, Need
 from regard.saliency.options import at_least_one
 from regard.saliency.seen import Seen
-from regard.saliency.variants import Asker, portions, precise
+from regard.saliency.variants import Asker, in_cache, portions, precise
 
 
 @METHODS.register("rise")
@@ -63,7 +63,7 @@ class RISE(Method):
         height, width = pixels.shape[2:]
         total = torch.zeros_like(pixels[:, 0], dtype=precise(pixels))
         ask = Asker(seen, self.masks)
-        for part in portions(self.masks, len(pixels)):
+        for part in portions(self.masks, len(pixels), in_cache(pixels)):
             drawn = [self._mask(height, width, generator) for _ in part]
             masks = torch.stack(drawn).to(pixels.device)
             scores = ask(masks[:, None, None].to(pixels) * pixels, probability=True)

@@ -10,14 +10,12 @@ from regard.errors import ConfigError
 from regard.saliency.base import METHODS, Method, at_least_one, weighted_sum
 from regard.saliency.folding import native_bfloat16, quicker
 from regard.saliency.seen import Seen
+from regard.saliency.variants import in_cache
 
 Variant = Literal["paper", "author", "grad-cam", "torchcam"]
 Precision = Literal["float32", "bfloat16", "auto"]
 # With fewer channels the exact map is quick enough, and with fewer pixels bfloat16 is not near it.
 _MANY_CHANNELS, _MANY_PIXELS = 512, 128 * 128
-# Bytes of a colour of a chunk whose activations stay in a core's cache, as measured on
-# EfficientNet-lite0.
-_IN_CACHE = 800_000
 
 
 @METHODS.register("scorecam")
@@ -95,7 +93,7 @@ class ScoreCAM(Method):
     def _fill(self, scores: Tensor, seen: Seen, activations: Tensor, places: Tensor) -> None:
         pixels, dtype = seen.pixels, self._dtype(seen)
         answer = quicker(seen.logits_at, pixels, dtype)
-        length = self._length(pixels, dtype or pixels.dtype)
+        length = self.chunk or in_cache(pixels, dtype)
         for rows, channels in (part.unbind(1) for part in places.split(length)):
             masks = self._masks(activations[rows, channels][:, None], pixels.shape[2:])
             logits = answer(pixels[rows] * masks, rows).to(scores.dtype)
@@ -109,11 +107,6 @@ class ScoreCAM(Method):
         if self.variant == "torchcam":
             return _enlarge(_stretched(channels), size, corners=False)
         return _stretched(_enlarge(channels, size, corners=self.variant == "grad-cam"))
-
-    def _length(self, pixels: Tensor, dtype: torch.dtype) -> int:
-        if self.chunk is not None or pixels.device.type != "cpu":
-            return self.chunk or 128
-        return min(32, max(1, round(_IN_CACHE / (pixels[0, 0].numel() * dtype.itemsize))))
 
     def _dtype(self, seen: Seen) -> torch.dtype | None:
         """For autocast, the same for an image alone and in a batch; None is as the net runs."""

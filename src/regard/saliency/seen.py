@@ -33,6 +33,7 @@ class Seen:
         contrast: explain the target's logit less the mean of all classes' logits. A softmax
             does not change when all logits move alike, so the plain logit leaves it open
             where evidence shows: against another class it is invisible. The contrast does not.
+        stop: the gradients at a layer or at attention count as constants in a loss on the map.
     """
 
     net: nn.Module
@@ -43,6 +44,7 @@ class Seen:
     view: str | None = None
     create_graph: bool = False
     contrast: bool = False
+    stop: bool = False
 
     # The pass itself
 
@@ -144,7 +146,7 @@ class Seen:
             return torch.autograd.grad(
                 total,
                 inputs,
-                create_graph=self.create_graph,
+                create_graph=self.create_graph and not self.stop,
                 retain_graph=True,
                 allow_unused=True,
             )
@@ -169,7 +171,7 @@ class Seen:
             return None
         if self.contrast:
             weight = weight - weight.mean(0)
-        return weight[self.target]
+        return weight[self.target].detach() if self.stop else weight[self.target]
 
     # Other passes
 

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
+from regard.data.backgrounds import blurred, emptied, mean_outside
 from regard.data.keys import keyed_generator
 from regard.data.regions import Regions, as_regions
 from regard.errors import DataError
 from regard.saliency.capture import evaluating, undisturbed
 from regard.saliency.outputs import logits_of
-from regard.scores.faithfulness import blurred
 
 KINDS = ("original", "mean", "blur", "same_class", "random_class")
 
@@ -80,20 +80,19 @@ def background_reliance(
     _check(images, regions, labels)
     evidence = regions.of(labels)
     inside = evidence.inside[:, None].to(images)
-    colour = _mean_outside(images, inside)
-    emptied = inside * colour + (1 - inside) * images
+    background = emptied(images, inside)
     same, anyone = partners(labels, evidence.partial.cpu(), seed)
     outside = {
         "original": images,
-        "mean": colour.expand_as(images),
-        "blur": blurred(emptied),
-        "same_class": emptied[same.clamp_min(0)],
-        "random_class": emptied[anyone.clamp_min(0)],
+        "mean": mean_outside(images, inside).expand_as(images),
+        "blur": blurred(background),
+        "same_class": background[same.clamp_min(0)],
+        "random_class": background[anyone.clamp_min(0)],
     }
     known = {"same_class": same >= 0, "random_class": anyone >= 0}
     answers = {}
-    for name, background in outside.items():
-        right = _right(net, inside * images + (1 - inside) * background, labels, chunk)
+    for name, around in outside.items():
+        right = _right(net, inside * images + (1 - inside) * around, labels, chunk)
         defined = evidence.partial.cpu() & known.get(
             name, torch.ones(len(images), dtype=torch.bool)
         )
@@ -120,13 +119,6 @@ def partners(labels: Tensor, usable: Tensor, seed: int) -> tuple[Tensor, Tensor]
 
 def _drawn(rows: list[int], generator: torch.Generator) -> int:
     return rows[int(torch.randint(len(rows), (), generator=generator))] if rows else -1
-
-
-def _mean_outside(images: Tensor, inside: Tensor) -> Tensor:
-    """The mean colour (B, 3, 1, 1) of the outside."""
-    weight = (1 - inside).sum((2, 3), keepdim=True)
-    total = (images * (1 - inside)).sum((2, 3), keepdim=True)
-    return total / torch.where(weight > 0, weight, 1)
 
 
 def _right(net: nn.Module, images: Tensor, labels: Tensor, chunk: int) -> Tensor:

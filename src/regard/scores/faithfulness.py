@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from regard.data.backgrounds import blurred
 from regard.errors import ConfigError
 from regard.scores.base import SCORES, Model, Score, peak_normalised
 
@@ -104,21 +104,6 @@ def _replacement(images: Tensor, baseline: str) -> Tensor:
     raise ConfigError(
         "baseline", expected="mean, blur or zero", found=repr(baseline), remedy="choose one"
     )
-
-
-def blurred(images: Tensor, share: float = 0.05) -> Tensor:
-    """Images (B, C, H, W) after a Gaussian of that share of the shorter side as sigma.
-
-    Mirrored at the edges, so that nothing darkens there.
-    """
-    sigma = max(1.0, share * min(images.shape[2:]))
-    reach = min(round(3 * sigma), min(images.shape[2:]) - 1)
-    places = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
-    kernel = (-(places**2) / (2 * sigma**2)).exp()
-    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, -1)
-    padded = F.pad(images, [reach] * 4, mode="reflect")
-    across = F.conv2d(padded, kernel[:, :, None], groups=images.shape[1])
-    return F.conv2d(across, kernel[..., None], groups=images.shape[1])
 
 
 SCORES.register("deletion")(Score(deletion, "lower", asks="model"))

@@ -1,6 +1,7 @@
 """From one row a run to what can be said of the arms."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from regard.evaluation.intervals import student_interval
 from regard.evaluation.paired import holm, paired_bootstrap, paired_student
 from regard.runs.run import load_run
 from regard.studies.settings import Study
+from regard.training.config import parse_config
+from regard.training.prepare import annotation
 
 LEVEL = 0.05
 
@@ -135,25 +138,27 @@ def verdict(row: dict[str, Any]) -> str:
 
 
 def controls(study: Study, done: pl.DataFrame, folder: Path) -> dict[str, Any]:
-    """For arms with misplaced regions, how much of the own region the misplaced one covers."""
+    """For arms with other regions than their own, how much of the own region those cover."""
     found = {}
     for arm in study.arms:
         runs = done.filter(pl.col("arm") == arm)["run"].to_list()
         if not runs:
             continue
         run = load_run(folder / runs[0])
-        if run.config["guidance"]["regions"] != "misplaced":
+        config = parse_config(run.config, runs[0])
+        if config.guidance.regions == "own" or not config.guidance.terms:
             continue
         samples = samples_of(run.manifest(), "train", run.classes, run.data.views)
-        seed = run.config["training"]["seed"]
+        used = annotation(config, samples, run.transform)
         own, moved = (
-            Samples(samples, run.transform, regions=kind, seed=seed)
-            for kind in ("own", "misplaced")
+            Samples(samples, run.transform, annotation=how)
+            for how in (replace(used, kind="own"), used)
         )
         shares = [
             float(overlap(a, b))
             for a, b in ((own.region(s), moved.region(s)) for s in samples)
             if a is not None and b is not None
         ]
-        found[arm] = {"overlap": float(np.nanmean(shares)) if shares else None}
+        share = float(np.nanmean(shares)) if shares else None
+        found[arm] = {"overlap": share, "regions": config.guidance.regions}
     return found

@@ -12,11 +12,13 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from regard.data.loader import Loader, oversampled, shuffled
-from regard.data.samples import Batch, Draw
+from regard.data.sample import Draw
+from regard.data.samples import Batch
 from regard.errors import NumericalError
 from regard.evaluation.predict import predict
 from regard.evaluation.settings import Gaze
-from regard.guidance.base import Term
+from regard.guidance.combination import Combination
+from regard.guidance.maps import MapTerm
 from regard.models.heads import freeze_backbone, train_mode
 from regard.runs.checkpoints import (
     Checkpoint,
@@ -76,7 +78,12 @@ class Trainer:
         self.labels = [sample.label for sample in prepared.train.data.samples]
         self.progress = Progress(micro=self.how.batch_size)
         self.steps = -(-len(self.draws(0)) // (self.how.batch_size * self.how.accumulate))
-        self.optimiser = build_optimiser(prepared.net, self.how.optimiser)
+        guidance = prepared.config.guidance
+        self.combination = Combination(
+            guidance.combine, prepared.terms, cross_entropy=guidance.cross_entropy
+        ).to(next(prepared.net.parameters()).device)
+        others = list(self.combination.parameters())
+        self.optimiser = build_optimiser(prepared.net, self.how.optimiser, others)
         self.rate = LearningRate(
             self.optimiser,
             self.how.schedule,
@@ -86,7 +93,9 @@ class Trainer:
         )
         classes = len(prepared.config.classes or ())
         weights = class_weights(self.labels, classes, self.how.imbalance)
-        self.stepper = Stepper(prepared, self.optimiser, self.rate, weights, self.note)
+        self.stepper = Stepper(
+            prepared, self.combination, self.optimiser, self.rate, self.steps, weights, self.note
+        )
         self._rows: list[int] = []
         self._stop = False
         self._saved_at = time.monotonic()
@@ -100,6 +109,7 @@ class Trainer:
     def restore(self, saved: Checkpoint) -> None:
         """Go back to what a checkpoint holds."""
         self.prepared.net.load_state_dict(saved.model)
+        self.combination.restore(saved.state["combination"])
         rest = saved.state["optimiser"]
         self.optimiser.load_state_dict(unflatten_optimiser(saved.optimiser, rest))
         restore_formats(self.optimiser)
@@ -187,7 +197,7 @@ class Trainer:
         blown = found.index[~np.isfinite(found.logits).all(1)]
         if len(blown):
             raise NumericalError(blown_up("outputs", loader.data, blown.tolist()))
-        return measure(found, {term.title: term.weight for term in self.prepared.terms})
+        return measure(found, self.combination, self.prepared.terms)
 
     def _due(self) -> bool:
         steps = self.how.checkpoint_steps
@@ -212,6 +222,7 @@ class Trainer:
             "progress": self.progress.state(),
             "optimiser": rest,
             "rate": self.rate.state(),
+            "combination": self.combination.state(),
             "log_bytes": self.log.sync(),
         }
         path = save(self.folder, self.progress.step, model, tensors, state)
@@ -231,6 +242,8 @@ class Trainer:
         """Note where other maps are measured than those that the terms steer."""
         gaze = self.prepared.config.gaze
         for term in self.prepared.terms:
+            if not isinstance(term, MapTerm):
+                continue
             if (term.method, term.layer, term.contrast) != (gaze.method, gaze.layer, gaze.contrast):
                 self.note(
                     f"term {term.title} steers {_of(term)}, and the gaze is measured on {_of(gaze)}"
@@ -262,7 +275,7 @@ class Trainer:
         self._stop = True
 
 
-def _of(how: Term | Gaze) -> str:
+def _of(how: MapTerm | Gaze) -> str:
     """Which maps, in words."""
     layer = "" if how.layer is None else f" at {how.layer}"
     return f"{how.method}{layer} {'with' if how.contrast else 'without'} contrast"

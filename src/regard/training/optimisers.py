@@ -1,6 +1,7 @@
 """Optimisers and learning rate schedules."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,14 +12,24 @@ from regard.models.heads import classifier_of
 from regard.training.settings import Optimiser, Schedule
 
 
-def build_optimiser(net: nn.Module, how: Optimiser) -> torch.optim.Optimizer:
-    """The optimiser over all parameters; frozen ones have no gradient and stay."""
+def build_optimiser(
+    net: nn.Module, how: Optimiser, others: Sequence[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
+    """The optimiser over all parameters; frozen ones have no gradient and stay.
+
+    Args:
+        net: whose parameters are moved.
+        how: they are.
+        others: parameters beside them, which do not decay.
+    """
     groups: list[dict[str, Any]] = [{"params": list(net.parameters()), "lr": how.lr}]
     if how.backbone_lr is not None:
         head = set(classifier_of(net).parameters())
         rest = [p for p in net.parameters() if p not in head]
         own = [p for p in net.parameters() if p in head]
         groups = [{"params": rest, "lr": how.backbone_lr}, {"params": own, "lr": how.lr}]
+    if others:
+        groups.append({"params": list(others), "lr": how.lr, "weight_decay": 0.0})
     if how.name == "sgd":
         return torch.optim.SGD(groups, momentum=how.momentum, weight_decay=how.weight_decay)
     kind = torch.optim.Adam if how.name == "adam" else torch.optim.AdamW

@@ -1,17 +1,19 @@
 """What is refused before a training begins, so that it does not fail after hours or an epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
 from regard.data.manifest import Manifest
-from regard.data.samples import Sample
+from regard.data.sample import Sample, says_where
 from regard.data.transforms import Transform
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.guidance.base import Term
+from regard.guidance.probe import reaches
 from regard.models.families import input_spec
-from regard.saliency.capture import evaluating, undisturbed
+from regard.models.heads import classifier_of
+from regard.saliency.capture import Images, evaluating, undisturbed
 from regard.saliency.explain import explain
 from regard.saliency.outputs import logits_of
 from regard.training.config import Config
@@ -79,11 +81,6 @@ def has_regions(samples: Sequence[Sample]) -> bool:
     return any(map(says_where, samples))
 
 
-def says_where(sample: Sample) -> bool:
-    """Whether the sample has a region, boxes, or an area to avoid."""
-    return bool(sample.region or sample.boxes is not None or sample.avoid)
-
-
 def refuse_net(
     config: Config, net: nn.Module, transform: Transform, terms: Sequence[Term], *, gaze: bool
 ) -> None:
@@ -106,10 +103,34 @@ def refuse_net(
             remedy=_fitting(config, net),
         ) from error
     for term in terms:
-        explain(net, images, targets, term.method, layer=term.layer)
+        _refuse_unmoved(config, net, images, term)
     if gaze:
         with evaluating(net):
             explain(net, images, targets, config.gaze.method, layer=config.gaze.layer)
+
+
+def _refuse_unmoved(config: Config, net: nn.Module, images: Images, term: Term) -> None:
+    """A term whose gradient reaches nothing that is trained would do nothing."""
+    frozen = config.model.freeze == "backbone"
+    trained = list((classifier_of(net) if frozen else net).parameters())
+    with evaluating(net):
+        if reaches(net, _noise(images), len(config.classes or ()), term, trained):
+            return
+    what = "the classifier, which alone is trained," if frozen else "the net's parameters"
+    raise ConfigError(
+        f"guidance, term {term.title}",
+        expected=f"a loss with a gradient to {what}",
+        found="none: "
+        + ("the backbone is frozen" if frozen else "the map does not depend on them"),
+        remedy="choose another method or layer" + (", or set model.freeze=none" if frozen else ""),
+    )
+
+
+def _noise(images: Images) -> Images:
+    generator = torch.Generator().manual_seed(0)
+    if isinstance(images, Mapping):
+        return {n: torch.randn(view.shape, generator=generator) for n, view in images.items()}
+    return torch.randn(images.shape, generator=generator)
 
 
 def _fitting(config: Config, net: nn.Module) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from regard import __version__
+from regard.data.annotation import Annotation, annotated
 from regard.data.keys import key, keyed_generator
 from regard.data.loader import Loader
 from regard.data.manifest import COLUMNS, Manifest
-from regard.data.samples import Sample, Samples
+from regard.data.sample import Sample, says_where
+from regard.data.samples import Samples
 from regard.data.source import class_names, open_manifest, samples_of, splits_of
 from regard.data.transforms import Transform
 from regard.errors import ConfigError
@@ -27,7 +29,6 @@ from regard.training.preflight import (
     refuse_absent,
     refuse_config,
     refuse_net,
-    says_where,
 )
 
 
@@ -153,16 +154,27 @@ def environment() -> dict[str, Any]:
 
 def _train_loader(config: Config, samples: list[Sample], transform: Transform) -> Loader:
     data = Samples(
-        samples,
+        annotated(samples, config.guidance.share),
         transform,
         augmentation=config.data.augment,
         seed=config.training.seed,
-        # A plain arm makes no use of regions, so it need not load them.
-        regions=config.guidance.regions if config.guidance.terms else "none",
+        annotation=annotation(config, samples, transform),
         cache_mb=config.data.cache_mb,
     )
     size = config.training.batch_size * config.training.accumulate
     return Loader(data, size, workers=config.data.workers)
+
+
+def annotation(config: Config, samples: list[Sample], transform: Transform) -> Annotation:
+    """How the regions of the train split are used."""
+    how = config.guidance
+    # A plain arm makes no use of regions, so it need not load them.
+    kind = how.regions if how.terms else "none"
+    used = Annotation(kind, how.dilate, config.training.seed)
+    if kind != "mean":
+        return used
+    own = Samples(annotated(samples, how.share), transform, annotation=replace(used, kind="own"))
+    return replace(used, means=own.means())
 
 
 def _gaze_loader(config: Config, samples: list[Sample], transform: Transform) -> Loader | None:

@@ -1,7 +1,7 @@
 """One optimiser step over an effective batch, in parts that fit into memory."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,12 @@ from regard.data.keys import key
 from regard.data.samples import Batch, Samples
 from regard.errors import NumericalError
 from regard.evaluation.predict import model_input
+from regard.guidance.base import Term
+from regard.guidance.combination import Combination, Divisors, divisors
 from regard.guidance.forward import GuidedOutput, guided_forward
+from regard.guidance.forward_pass import Donors, lenders
 from regard.saliency.outputs import logits_of
-from regard.training.losses import Divisors, divisors, loss_of
+from regard.training.losses import entropies
 from regard.training.optimisers import LearningRate
 from regard.training.prepare import Prepared
 
@@ -23,15 +26,19 @@ class Stepper:
 
     Attributes:
         prepared: net, terms, transform and config.
+        combination: makes one loss of cross-entropy and terms.
         optimiser: moves the parameters.
         rate: sets the learning rate.
+        steps: in an epoch.
         weights: of the classes, on the CPU, or None.
         note: called with a text worth logging.
     """
 
     prepared: Prepared
+    combination: Combination
     optimiser: torch.optim.Optimizer
     rate: LearningRate
+    steps: int
     weights: Tensor | None
     note: Callable[[str], None]
 
@@ -70,36 +77,49 @@ class Stepper:
 
     def _gradients(self, batch: Batch, step: int, micro: int) -> tuple[int, dict[str, float]]:
         self.optimiser.zero_grad(set_to_none=True)
-        by = divisors(batch.labels, batch.regions, self.prepared.terms, self.weights)
+        terms = warmed(self.prepared.terms, step / self.steps)
+        by = divisors(batch.labels, batch.regions, terms, self.weights)
+        lend = _lenders(batch) if any(term.lends for term in terms) else None
         # Dropout is keyed by the step, so a resumed run draws what the first one drew.
         torch.manual_seed(key(self.prepared.config.training.seed, "step", step))
         correct, sums = 0, {}
         for start in range(0, len(batch), micro):
-            right, parts = self._part(batch[start : start + micro], by)
+            rows = slice(start, start + micro)
+            donors = None if lend is None else self._donors(batch, lend[rows])
+            right, parts = self._part(batch[rows], terms, by, donors)
             correct += right
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + value
         return correct, sums
 
-    def _part(self, part: Batch, by: Divisors) -> tuple[int, dict[str, float]]:
+    def _part(
+        self, part: Batch, terms: Sequence[Term], by: Divisors, donors: Donors | None
+    ) -> tuple[int, dict[str, float]]:
         how, device = self.prepared.config.training, self.device
         labels = part.labels.to(device)
         images = model_input(part, self.prepared.transform, device)
         with torch.autocast(device.type, torch.bfloat16, enabled=how.bf16):
-            output = self._forward(self.prepared.net, images, labels, part)
+            if part.regions is None or not terms:
+                output = GuidedOutput(logits_of(self.prepared.net(images)))
+            else:
+                regions = part.regions.to(device)
+                output = guided_forward(
+                    self.prepared.net, images, labels, regions, terms, donors=donors
+                )
         weights = None if self.weights is None else self.weights.to(device)
-        loss, parts = loss_of(output, labels, by, weights=weights, smoothing=how.label_smoothing)
+        losses = entropies(output.logits, labels, weights, how.label_smoothing)
+        loss, parts = self.combination(losses, output, by)
         loss.backward()
         found = {"loss": float(loss.detach())} | {k: float(v.detach()) for k, v in parts.items()}
         return int((output.logits.argmax(1) == labels).sum()), found
 
-    def _forward(
-        self, net: nn.Module, images: Tensor | dict, labels: Tensor, part: Batch
-    ) -> GuidedOutput:
-        if part.regions is None or not self.prepared.terms:
-            return GuidedOutput(logits_of(net(images)))
-        regions = part.regions.to(self.device)
-        return guided_forward(net, images, labels, regions, self.prepared.terms)
+    def _donors(self, batch: Batch, rows: Tensor) -> Donors:
+        """The images in these rows of the whole batch, and their regions."""
+        assert batch.regions is not None
+        view = next(iter(batch.images.values()))[rows].to(self.device)
+        regions = batch.regions.to(self.device).of(batch.labels.to(self.device))
+        inside = regions.inside[rows.to(self.device)]
+        return Donors(self.prepared.transform.normalise(view), inside)
 
     def _refuse_non_finite(self, batch: Batch, parts: dict[str, float]) -> None:
         parameters = [p for p in self.prepared.net.parameters() if p.grad is not None]
@@ -111,6 +131,21 @@ class Stepper:
         values = ", ".join(f"{name} {value:.4g}" for name, value in parts.items())
         what = f"{values}, gradient norm {float(norm):.4g}"
         raise NumericalError(blown_up(what, self.prepared.train.data, batch.index.tolist()))
+
+
+def warmed(terms: Sequence[Term], epochs: float) -> tuple[Term, ...]:
+    """The terms with the weights that they have after so many epochs, without those of none."""
+    part = [(term, min(1.0, epochs / (term.warmup_epochs or 1))) for term in terms]
+    return tuple(
+        replace(term, weight=share * term.weight) if term.warmup_epochs else term
+        for term, share in part
+        if share > 0 or not term.warmup_epochs
+    )
+
+
+def _lenders(batch: Batch) -> Tensor:
+    assert batch.regions is not None
+    return lenders(batch.regions.of(batch.labels).partial)
 
 
 def blown_up(what: str, data: Samples, rows: Sequence[int]) -> str:

@@ -1,0 +1,164 @@
+"""The forward pass of a batch as guidance terms see it."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from regard.data.regions import Evidence
+from regard.models.anatomy import Layer
+from regard.saliency.base import Method
+from regard.saliency.capture import Images, copied, undisturbed
+from regard.saliency.explain import maps_of
+from regard.saliency.observe import Request, observe, pixels_of, with_pixels
+from regard.saliency.outputs import logits_of
+from regard.saliency.seen import Seen
+
+
+class Donors(NamedTuple):
+    """Of each image the one that lends it pixels.
+
+    Attributes:
+        pixels: (B, 3, H, W) of the explained view.
+        inside: (B, H, W), their regions.
+    """
+
+    pixels: Tensor
+    inside: Tensor
+
+
+@dataclass
+class ForwardPass:
+    """One forward pass of a batch, its labels and its regions.
+
+    Attributes:
+        whole: the pass as methods see it, with the graph to the parameters if there is one.
+        labels: class indices (B,).
+        evidence: regions, at any resolution.
+        layers: those that were watched, by what a term names as its `read_layer`.
+        donors: for terms that take pixels from other images.
+        autocast: the type that the net runs in under the caller's autocast; None: its own.
+    """
+
+    whole: Seen
+    labels: Tensor
+    evidence: Evidence
+    layers: Mapping[Any, Layer]
+    donors: Donors | None = None
+    autocast: torch.dtype | None = None
+    _made: dict[Any, Tensor] = field(default_factory=dict)
+
+    @property
+    def logits(self) -> Tensor:
+        """(B, K)."""
+        return self.whole.logits
+
+    @property
+    def pixels(self) -> Tensor:
+        """(B, 3, H, W) of the explained view, where the graph begins if a term reads pixels."""
+        return self.whole.pixels
+
+    def seen(self, layer: Any = None, *, contrast: bool = False, stop: bool = False) -> Seen:
+        """The pass for a method; arguments as those of `MapTerm`."""
+        pass_ = self.whole
+        return Seen(
+            pass_.net,
+            pass_.images,
+            pass_.observed,
+            pass_.target,
+            self.layers.get(layer),
+            pass_.view,
+            pass_.create_graph,
+            contrast,
+            stop,
+        )
+
+    def maps(self, method: Method, key: Any, layer: Any, **how: Any) -> Tensor:
+        """A method's maps (B, h, w) in float32 or float64, made once for a key.
+
+        Args:
+            method: makes them.
+            key: of the same method with the same options.
+            layer: as for `seen`.
+            how: as for `seen`.
+        """
+        where = self.layers.get(layer)
+        name = (key, where and where.name, *how.items())
+        if name not in self._made:
+            # Other passes of a method leave batch norm statistics and the random state be.
+            net = self.whole.net
+            frozen = undisturbed(net) if method.extra_forwards else nullcontext()
+            with frozen:
+                self._made[name] = precise(maps_of(method, self.seen(layer, **how)))
+        return self._made[name]
+
+    def activations(self, layer: Any) -> Tensor:
+        """The layer's activations (B, C, h, w), with their graph."""
+        return precise(self.seen(layer).activations)
+
+    def outside(self, size: torch.Size) -> Tensor:
+        """What lies outside of the region and counts, (B, H, W) in [0, 1], at this size."""
+        part = (1 - self.evidence.inside) * self.evidence.counted
+        if part.shape[1:] == size:
+            return part
+        return F.interpolate(part[:, None], tuple(size), mode="area")[:, 0]
+
+    def gradient(self, value: Tensor) -> Tensor:
+        """Of a sum over the images, with respect to the pixels, (B, 3, H, W)."""
+        (found,) = torch.autograd.grad(
+            value, self.pixels, create_graph=self.whole.create_graph, retain_graph=True
+        )
+        return precise(found)
+
+    def logits_at(self, pixels: Tensor) -> Tensor:
+        """The logits (B, K) of other pixels; batch norm statistics and random state stay."""
+        with undisturbed(self.whole.net), self._cast():
+            return precise(logits_of(self.whole.net(self._with(pixels))))
+
+    def activations_at(self, pixels: Tensor, layer: Any) -> Tensor:
+        """The layer's activations (B, C, h, w) of other pixels, as `logits_at`."""
+        where = self.layers[layer]
+        request = Request(layers={where.name: where.module}, graph=self.whole.create_graph)
+        with undisturbed(self.whole.net), self._cast():
+            observed = observe(
+                self.whole.net,
+                self._with(pixels),
+                request,
+                view=self.whole.view,
+                create_graph=self.whole.create_graph,
+            )
+        return precise(where.layout.maps(observed.outputs[where.name]))
+
+    def _cast(self) -> torch.autocast:
+        return torch.autocast(
+            self.logits.device.type, self.autocast, enabled=self.autocast is not None
+        )
+
+    def _with(self, pixels: Tensor) -> Images:
+        return with_pixels(copied(self.whole.images), self.whole.view, pixels)
+
+
+def lenders(usable: Tensor) -> Tensor:
+    """For each image the next one that has an outside to lend, (B,); itself where it has none.
+
+    Args:
+        usable: bool (B,).
+    """
+    order = torch.arange(len(usable), device=usable.device)
+    rows = usable.nonzero().flatten()
+    return order.index_put((rows,), rows.roll(-1))
+
+
+def donors_of(images: Images, evidence: Evidence) -> Donors:
+    """The images of a batch lend to each other."""
+    rows = lenders(evidence.partial)
+    return Donors(pixels_of(images, None)[rows], evidence.inside[rows])
+
+
+def precise(values: Tensor) -> Tensor:
+    """In float32, or float64 for a net in float64."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

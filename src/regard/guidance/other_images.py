@@ -1,0 +1,132 @@
+"""Terms that show the net its images with another outside."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regard.data.backgrounds import blurred, emptied, mean_outside
+from regard.errors import ConfigError
+from regard.guidance.base import TERMS, Term
+from regard.guidance.forward_pass import ForwardPass
+from regard.saliency.base import Need
+
+
+@TERMS.register("masked_input")
+@dataclass(frozen=True)
+class MaskedInput(Term):
+    """The cross-entropy of the image with its outside replaced.
+
+    - log p_c(x M + (1 - M) r)
+
+    No map comes into it: the simple way that guidance must beat. Ignored areas stay as they are.
+
+    Attributes:
+        fill: r: `mean`, the outside's mean colour; `blur`, the outside blurred; `zero`, the
+            zero of the net's input.
+    """
+
+    kind: ClassVar[str] = "masked_input"
+    extra_forwards: ClassVar[bool] = True
+
+    fill: Literal["mean", "blur", "zero"] = "mean"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fill not in ("mean", "blur", "zero"):
+            raise ConfigError(
+                f"term {self.title}",
+                expected="a fill of mean, blur or zero",
+                found=repr(self.fill),
+                remedy="choose one of them",
+            )
+
+    def raw(self, seen: ForwardPass) -> Tensor:
+        """The logits (B, K) of the changed images."""
+        pixels = seen.pixels.detach()
+        inside = 1 - seen.outside(pixels.shape[2:])[:, None].to(pixels)
+        return seen.logits_at(inside * pixels + (1 - inside) * self._other(pixels, inside))
+
+    def _other(self, pixels: Tensor, inside: Tensor) -> Tensor:
+        if self.fill == "zero":
+            return torch.zeros_like(pixels)
+        if self.fill == "mean":
+            return mean_outside(pixels, inside)
+        return blurred(emptied(pixels, inside))
+
+    def losses(self, seen: ForwardPass) -> Tensor:
+        """Cross-entropies (B,)."""
+        return F.cross_entropy(self.raw(seen), seen.labels, reduction="none")
+
+
+@TERMS.register("background_swap")
+@dataclass(frozen=True)
+class BackgroundSwap(Term):
+    """The cross-entropy of the image with the outside of another image of the batch.
+
+    What lies outside of the region is exchanged for what lies there in the next image that has
+    a region, whose own inside is first filled with its outside's mean colour.
+
+    Reference: Xiao et al., Noise or Signal, arXiv:2006.09994 (Mixed-Rand, there for testing).
+    """
+
+    kind: ClassVar[str] = "background_swap"
+    extra_forwards: ClassVar[bool] = True
+    lends: ClassVar[bool] = True
+
+    def raw(self, seen: ForwardPass) -> Tensor:
+        """The logits (B, K) of the changed images."""
+        assert seen.donors is not None
+        pixels = seen.pixels.detach()
+        inside = 1 - seen.outside(pixels.shape[2:])[:, None].to(pixels)
+        other = emptied(seen.donors.pixels, seen.donors.inside[:, None].to(pixels))
+        return seen.logits_at(inside * pixels + (1 - inside) * other)
+
+    def losses(self, seen: ForwardPass) -> Tensor:
+        """Cross-entropies (B,)."""
+        return F.cross_entropy(self.raw(seen), seen.labels, reduction="none")
+
+
+@TERMS.register("actdiff")
+@dataclass(frozen=True)
+class ActDiff(Term):
+    """How far the activations of the image are from those of the region alone.
+
+    mean over channels and positions of (A(x) - A(x M))^2
+
+    with A the layer's activations and 0 the zero of the net's input. No second derivative is
+    needed. The activations can also be made alike by making all of them small.
+
+    Reference: Viviano et al., Saliency is a Possible Red Herring When Diagnosing Poor
+    Generalization, arXiv:1910.00199 (there the distance, summed over layers).
+
+    Attributes:
+        layer: whose activations: None (found), a dotted name or a module.
+    """
+
+    kind: ClassVar[str] = "actdiff"
+    extra_forwards: ClassVar[bool] = True
+
+    layer: str | nn.Module | None = None
+
+    @property
+    def reads(self) -> frozenset[Need]:
+        """The layer."""
+        return frozenset({"layer"})
+
+    @property
+    def read_layer(self) -> str | nn.Module | None:
+        """The layer."""
+        return self.layer
+
+    def raw(self, seen: ForwardPass) -> Tensor:
+        """The differences (B, C, h, w)."""
+        pixels = seen.pixels.detach()
+        inside = 1 - seen.outside(pixels.shape[2:])[:, None].to(pixels)
+        return seen.activations(self.layer) - seen.activations_at(inside * pixels, self.layer)
+
+    def losses(self, seen: ForwardPass) -> Tensor:
+        """Losses (B,), at least 0."""
+        return self.raw(seen).square().mean((1, 2, 3))
