@@ -19,8 +19,9 @@ class AblationCAM(Method):
 
     with A_k the activations of channel k, y the target's logit and y_k the logit with A_k set
     to 0. With pooling and a linear head y - y_k is the head's weight times the mean of A_k,
-    exactly; elsewhere the net runs once for each channel that is not 0 anyway, in chunks. Where
-    y is 0 the weights are not divided. In a loss they count as constants.
+    exactly; elsewhere the net runs once for each channel that is not 0 anyway, in chunks. The
+    paper divides by y itself; |y| keeps the sign where y is negative. Where y is 0 the weights
+    are not divided. In a loss they count as constants.
 
     Args:
         chunk: how many ablated images run at a time; memory grows with it.

@@ -21,7 +21,7 @@ class Attention(Method):
     patches are not in the map.
 
     Reference: Caron et al., Emerging Properties in Self-Supervised Vision Transformers,
-    arXiv:2104.14294, section 4.2.2.
+    arXiv:2104.14294, section 4.2.2, which shows single heads; the mean over heads is ours.
 
     Args:
         block: which one, from 0, or from the end if negative.

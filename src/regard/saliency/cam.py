@@ -21,7 +21,7 @@ class CAM(Method):
     exists it is h w times Grad-CAM.
 
     Reference: Zhou et al., Learning Deep Features for Discriminative Localization,
-    arXiv:1512.04150, equation 2.
+    arXiv:1512.04150, equation 2; the ReLU is ours.
     """
 
     name: ClassVar[str] = "cam"

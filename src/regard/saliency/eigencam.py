@@ -26,7 +26,8 @@ class EigenCAM(Method):
         centre: subtract each channel's mean over the positions first. The paper does not, and
             nor does the default; the grad-cam package does, and leaves the sign to chance.
 
-    Reference: Muhammad and Yeasin, Eigen-CAM, arXiv:2008.00299, section III.
+    Reference: Muhammad and Yeasin, Eigen-CAM, arXiv:2008.00299, equations 2 and 3; the ReLU and
+    the sign are ours.
     """
 
     name: ClassVar[str] = "eigencam"
@@ -37,7 +38,7 @@ class EigenCAM(Method):
     passes: ClassVar[str] = "1 forward"
     blind_to: ClassVar[str] = "the class: it shows what is strongest, not what speaks for what"
     nets: ClassVar[str] = "all with positions: maps or tokens"
-    reference: ClassVar[str] = "arXiv:2008.00299 sec. III"
+    reference: ClassVar[str] = "arXiv:2008.00299 eq. 2-3"
 
     def __init__(self, centre: bool = False) -> None:
         self.centre = centre

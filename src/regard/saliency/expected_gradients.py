@@ -23,8 +23,8 @@ class ExpectedGradients(Method):
     The draws are the same for all images and calls with a seed. This is what the
     GradientExplainer of SHAP estimates.
 
-    Reference: Erion et al., Learning Explainable Models Using Attribution Priors,
-    arXiv:1906.10670, equation 3.
+    Reference: Erion et al., Improving performance of deep learning models with axiomatic
+    attribution priors and expected gradients, arXiv:1906.10670, section 2.2.
 
     Args:
         background: images (N, 3, H, W) as the net takes them.
@@ -45,7 +45,7 @@ class ExpectedGradients(Method):
     passes: ClassVar[str] = "1 forward, and `samples` forwards and backwards to the pixels"
     blind_to: ClassVar[str] = "what the image shares with the whole background"
     nets: ClassVar[str] = "all with gradients to the pixels"
-    reference: ClassVar[str] = "arXiv:1906.10670 eq. 3"
+    reference: ClassVar[str] = "arXiv:1906.10670 sec. 2.2"
 
     def __init__(self, *, background: Tensor, samples: int = 64, seed: int = 0) -> None:
         at_least_one(self.name, samples=samples, background=len(background))

@@ -23,7 +23,8 @@ class GradCAMpp(Method):
     Above a layer without ReLU the sum of A_k may be negative and the divisor near 0: the formula
     is then unsteady, by the paper's own derivation. A divisor of exactly 0 counts as alpha 0.
 
-    Reference: Chattopadhay et al., Grad-CAM++, arXiv:1710.11063, equation 19.
+    Reference: Chattopadhyay et al., Grad-CAM++, arXiv:1710.11063, equations 5, 19 and 20, but for
+    the factor exp(y) common to all weights.
     """
 
     name: ClassVar[str] = "gradcampp"
@@ -31,7 +32,7 @@ class GradCAMpp(Method):
     passes: ClassVar[str] = "1 forward, 1 backward from the logits to the layer"
     blind_to: ClassVar[str] = "evidence against the class, negative gradients included"
     nets: ClassVar[str] = "all with positions; meant for layers with ReLU"
-    reference: ClassVar[str] = "arXiv:1710.11063 eq. 19"
+    reference: ClassVar[str] = "arXiv:1710.11063 eq. 5, 19, 20"
 
     def maps(self, seen: Seen) -> Tensor:
         """Maps (B, h, w)."""

@@ -19,7 +19,8 @@ class HiResCAM(Method):
     did not raise the logit; this does not. Before the ReLU the map sums to y, but for the bias,
     where the head is linear in the activations. With pooling and a linear head it is Grad-CAM.
 
-    Reference: Draelos and Carin, HiResCAM, arXiv:2011.08891, equation 4.
+    Reference: Draelos and Carin, Use HiResCAM instead of Grad-CAM for faithful explanations of
+    convolutional neural networks, arXiv:2011.08891; the ReLU is ours, as in Grad-CAM.
     """
 
     name: ClassVar[str] = "hirescam"
@@ -27,7 +28,7 @@ class HiResCAM(Method):
     passes: ClassVar[str] = "1 forward, 1 backward from the logits to the layer"
     blind_to: ClassVar[str] = "evidence against the class; anything finer than the layer's grid"
     nets: ClassVar[str] = "all with positions: maps or tokens"
-    reference: ClassVar[str] = "arXiv:2011.08891 eq. 4"
+    reference: ClassVar[str] = "arXiv:2011.08891"
 
     def maps(self, seen: Seen) -> Tensor:
         """Maps (B, h, w)."""

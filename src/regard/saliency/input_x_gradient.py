@@ -17,7 +17,7 @@ class InputXGradient(Method):
     with x the pixels as the net takes them and y the target's logit. Signed. In a piecewise
     linear net without biases the map sums to y.
 
-    Reference: Shrikumar et al., Not Just a Black Box, arXiv:1605.01713, section 3.
+    Reference: Shrikumar et al., Not Just a Black Box, arXiv:1605.01713, where it is a comparison.
     """
 
     name: ClassVar[str] = "input_x_gradient"
@@ -28,7 +28,7 @@ class InputXGradient(Method):
     passes: ClassVar[str] = "1 forward, 1 backward to the pixels"
     blind_to: ClassVar[str] = "pixels of value 0 (the mean colour); evidence that saturates"
     nets: ClassVar[str] = "all with gradients to the pixels"
-    reference: ClassVar[str] = "arXiv:1605.01713 sec. 3"
+    reference: ClassVar[str] = "arXiv:1605.01713"
 
     def maps(self, seen: Seen) -> Tensor:
         """Maps (B, H, W), signed."""

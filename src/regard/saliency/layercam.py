@@ -18,7 +18,7 @@ class LayerCAM(Method):
     position. Meant for early layers too, where the mean gradient of a channel says little.
 
     Reference: Jiang et al., LayerCAM: Exploring Hierarchical Class Activation Maps for
-    Localization, IEEE TIP 30, 2021, doi:10.1109/TIP.2021.3089943, equations 6 and 7.
+    Localization, IEEE TIP 30, 2021, doi:10.1109/TIP.2021.3089943.
     """
 
     name: ClassVar[str] = "layercam"
@@ -26,7 +26,7 @@ class LayerCAM(Method):
     passes: ClassVar[str] = "1 forward, 1 backward from the logits to the layer"
     blind_to: ClassVar[str] = "evidence against the class, channels of negative gradient included"
     nets: ClassVar[str] = "all with positions; meant for layers with ReLU"
-    reference: ClassVar[str] = "doi:10.1109/TIP.2021.3089943 eq. 6-7"
+    reference: ClassVar[str] = "doi:10.1109/TIP.2021.3089943"
 
     def maps(self, seen: Seen) -> Tensor:
         """Maps (B, h, w)."""

@@ -23,7 +23,8 @@ class Occlusion(Method):
     stride until the border is covered, where the last ones end.
 
     Reference: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks,
-    arXiv:1311.2901, section 4.2.
+    arXiv:1311.2901, section 4.2, which maps the class's probability by the occluder's position;
+    the fall of the logit, averaged over the windows that cover a pixel, is ours.
 
     Args:
         window: its side, in pixels.

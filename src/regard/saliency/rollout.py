@@ -24,8 +24,9 @@ class Rollout(Method):
     rownorm the division of each row by its sum, so that the rows of the product sum to 1, too.
     Where the logits are read from the patches (average pooling), the mean of the patches' rows.
 
-    Reference: Abnar and Zuidema, Quantifying Attention Flow in Transformers, arXiv:2005.00928,
-    equation 1.
+    Reference: Abnar and Zuidema, Quantifying Attention Flow in Transformers, arXiv:2005.00928.
+    Equation 1 is the product; the identity is mixed in before it, as 0.5 A + 0.5 I, which is
+    rownorm(A + I) where the rows of A sum to 1.
 
     Args:
         head_fusion: the mean, max or min over heads.

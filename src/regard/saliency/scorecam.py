@@ -48,8 +48,9 @@ class ScoreCAM(Method):
             EfficientNet-lite0 its map correlates with the exact one by 0.9995 at 224 px and
             0.995 at 128 px; at 96 px it would be 0.95.
 
-    Reference: Wang et al., Score-CAM, arXiv:1910.01279 v2, equations 3 to 6 and algorithm 1;
-    Faster Score-CAM: github.com/tabayashi0117/Score-CAM.
+    Reference: Wang et al., Score-CAM, arXiv:1910.01279 v2, equations 6 to 10 and algorithm 1; the
+    softmax over k stands only in algorithm 1. Faster Score-CAM:
+    github.com/tabayashi0117/Score-CAM.
     """
 
     name: ClassVar[str] = "scorecam"
@@ -61,7 +62,7 @@ class ScoreCAM(Method):
     passes: ClassVar[str] = "1 forward, and 1 a channel that is not flat (at most max_n)"
     blind_to: ClassVar[str] = "what several channels show together; anything finer than the grid"
     nets: ClassVar[str] = "all with positions: maps or tokens"
-    reference: ClassVar[str] = "arXiv:1910.01279 eq. 3-6"
+    reference: ClassVar[str] = "arXiv:1910.01279 eq. 6-10, alg. 1"
 
     def __init__(
         self,

@@ -20,9 +20,10 @@ class SmoothGrad(Method):
 
     with M the map of the base, n standard normal noise, s the option `sigma` and r the range
     (largest less smallest value) of the image's pixels. The noise is the same for all images
-    and calls with a seed. Maps have the base's sign and resolution.
+    and calls with a seed. Maps have the base's sign and resolution. With base `saliency` the mean
+    is of |g|, g the gradient; the paper averages the signed gradient.
 
-    Reference: Smilkov et al., SmoothGrad, arXiv:1706.03825, section 3.
+    Reference: Smilkov et al., SmoothGrad, arXiv:1706.03825, section 2.2.
 
     Args:
         base: the method whose maps are averaged.
@@ -41,7 +42,7 @@ class SmoothGrad(Method):
     passes: ClassVar[str] = "1 forward, and `samples` times the base's"
     blind_to: ClassVar[str] = "what its base cannot see; detail that the noise drowns"
     nets: ClassVar[str] = "those of its base"
-    reference: ClassVar[str] = "arXiv:1706.03825 sec. 3"
+    reference: ClassVar[str] = "arXiv:1706.03825 sec. 2.2"
 
     def __init__(
         self,

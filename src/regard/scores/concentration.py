@@ -14,8 +14,8 @@ def sparseness(maps: Tensor) -> Tensor:
     It is computed at the map's own resolution, so maps of different methods compare only where
     their resolutions do.
 
-    Reference: Chalasani et al., Concise Explanations of Neural Networks, arXiv:1810.06583,
-    section 6.
+    Reference: Chalasani et al., Concise Explanations of Neural Networks using Adversarial
+    Training, arXiv:1810.06583.
     """
     values = maps.flatten(1).sort(1).values
     count = values.shape[1]

@@ -35,10 +35,10 @@ def max_box_acc(
     boxes has the boxes of its connected areas, so that boxes that touch are one.
 
     Reference: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right,
-    arXiv:2001.07437, section 4.3; the defaults are its MaxBoxAccV2, and `boxes="largest"` with
-    `ious=(0.5,)` the first version. The 1,000 thresholds of its authors' code fall on these 255
-    levels. There maps are resized by cubic interpolation, and a map that is zero everywhere has
-    the upper left pixel as its box; here it is undefined.
+    arXiv:2001.07437, section 4; the defaults are MaxBoxAccV2, in the latest arXiv version, and
+    `boxes="largest"` with `ious=(0.5,)` the first version. The 1,000 thresholds of its authors'
+    code fall on these 255 levels. There maps are resized by cubic interpolation, and a map that
+    is zero everywhere has the upper left pixel as its box; here it is undefined.
 
     Args:
         maps: (B, H, W).

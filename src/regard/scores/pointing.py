@@ -16,7 +16,7 @@ def pointing(maps: Tensor, evidence: Evidence, *, tolerance: int = 0) -> Tensor:
     without preference gets the region's area, in whatever order pixels are searched.
 
     Reference: Zhang et al., Top-down Neural Attention by Excitation Backprop,
-    arXiv:1608.00507, section 4.2 (with a tolerance of 15 pixels).
+    arXiv:1608.00507, section 4.1; published evaluations allow 15 pixels.
 
     Args:
         maps: (B, H, W).

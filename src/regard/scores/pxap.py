@@ -18,7 +18,7 @@ def pxap(maps: Tensor, evidence: Evidence, *, step: float = 0.001) -> Tensor:
     means. An image by itself has its own curve.
 
     Reference: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right,
-    arXiv:2001.07437, section 4.3, with the thresholds of its authors' code: 0 to 1 by `step`, and
+    arXiv:2001.07437, section 4, with the thresholds of its authors' code: 0 to 1 by `step`, and
     1. There maps are resized by cubic interpolation, stretched before ignored pixels are left out,
     and a map that is zero everywhere counts as uniform; here it is undefined.
 

@@ -33,6 +33,8 @@ def sanity(
     the image, not what the net has learned of it.
 
     Reference: Adebayo et al., Sanity Checks for Saliency Maps, arXiv:1810.03292, section 3.
+    The paper re-initialises the weights; here their values are shuffled, and the mean over the
+    stages is ours.
 
     Args:
         maps: (B, H, W), of the method.
