@@ -3,8 +3,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import regard
 from regard.saliency.folding import AGREEMENT, Finder, quicker
 
 
@@ -99,3 +101,128 @@ def test_norms_are_not_run_apart():
         answer(images, torch.arange(2))
     assert sum("batch_norm" in name for name in plain.seen) == 3
     assert not any("batch_norm" in name for name in quick.seen)
+
+
+class Wayward(Net):
+    """Takes each image by another way, as the net of a test says."""
+
+    def __init__(self, way):
+        super().__init__(nn.ReLU())
+        self.other, self.norm4 = nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8)
+        self.way = way
+
+    def forward(self, images):
+        maps = torch.cat([self.way(self, image) for image in images.split(1)])
+        return self.head(self.norm3(self.third(maps)).mean((2, 3)))
+
+
+def by_expert(net, image):
+    if image.mean() > 0:
+        return net.norm1(net.first(image)).relu()
+    return net.norm4(net.other(image)).relu()
+
+
+def by_own_weights(net, image):
+    return net.norm1(F.conv2d(image, net.first.weight * image.mean(), None, 2, 1)).relu()
+
+
+def by_own_norm(net, image):
+    norm, scale = net.norm1, net.norm1.weight * image.mean()
+    maps = F.batch_norm(net.first(image), norm.running_mean, norm.running_var, scale, norm.bias)
+    return maps.relu()
+
+
+def without_norm(net, image):
+    maps = net.first(image)
+    return net.norm1(maps).relu() if image.mean() > 0 else maps.relu()
+
+
+def with_another_use(net, image):
+    maps = net.norm1(net.first(image))
+    return maps.relu() if image.mean() > 0 else maps.relu() + maps.tanh()
+
+
+def with_the_maps_too(net, image):
+    maps = net.first(image)
+    return net.norm1(maps).relu() + (0 if image.mean() > 0 else maps)
+
+
+def beside_each_other(net, image):
+    one, two = net.first(image), net.other(image)
+    return net.norm1(one).relu() * net.norm4(two).relu()
+
+
+def spread(net):
+    torch.manual_seed(0)
+    for part in net.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.uniform_(part.running_var, 0.1, 0.5)
+            nn.init.uniform_(part.weight, 0.5, 2)
+    return net.eval()
+
+
+WAYS = (
+    *(by_expert, by_own_weights, by_own_norm, without_norm),
+    *(with_another_use, with_the_maps_too, beside_each_other),
+)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("first", [0.0, 1.0])
+@torch.no_grad()
+def test_a_net_that_goes_another_way_than_the_first_image_gives_the_same(way, first):
+    net = spread(Wayward(way))
+    tried = torch.full((1, 3, 16, 16), first)
+    answer = quicker(lambda pixels, rows: net(pixels), tried)
+    for images in (torch.randn(3, 3, 16, 16) + shift for shift in (1, -1, 1)):
+        expected = net(images)
+        found = answer(images.clone(), torch.zeros(3, dtype=torch.long))
+        assert float((found - expected).abs().max()) <= AGREEMENT * float(expected.abs().max())
+
+
+class Grouped(nn.Module):
+    """Views the channels of all images as one axis: with channels last only one image can be."""
+
+    def __init__(self, refuses):
+        super().__init__()
+        self.net, self.refuses = made(nn.ReLU()), refuses
+
+    def forward(self, images):
+        if self.refuses:
+            assert images.is_contiguous()
+        return self.net(images.view(-1, 1, *images.shape[2:]).mul(2).view(images.shape))
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+@torch.no_grad()
+def test_a_net_that_cannot_have_channels_last_is_run_as_it_is(refuses):
+    net, images = Grouped(refuses), torch.randn(4, 3, 16, 16)
+    for tried in (images, images[:1]):
+        answer = quicker(lambda pixels, rows: net(pixels), tried)
+        assert torch.equal(answer(images, torch.arange(4)), net(images))
+
+
+@torch.no_grad()
+def test_what_is_set_in_an_output_is_a_use_of_it():
+    def settled(maps):
+        maps[:, 2:4] = -1
+        return maps.relu()
+
+    with Finder() as finder:
+        made(settled)(torch.randn(1, 3, 16, 16))
+    assert [folded and folded.activation for folded in finder.folds()] == [None] * 3
+
+
+def test_scorecam_tries_nothing_in_training_mode():
+    net = nn.Sequential(made(nn.ReLU()), nn.BatchNorm1d(4)).train()
+    maps = regard.explain(net, torch.randn(4, 3, 16, 16), method="scorecam", layer="0.norm3")
+    assert bool(maps.isfinite().all())
+
+
+def test_autocast_leaves_float64_alone():
+    net, images = made(nn.ReLU()).double(), torch.randn(2, 3, 16, 16).double()
+    maps = [
+        regard.explain(net, images, 0, "scorecam", layer="norm3", precision=precision)
+        for precision in ("float32", "bfloat16")
+    ]
+    torch.testing.assert_close(*maps)

@@ -140,6 +140,22 @@ def test_occlusion_is_its_formula(net, images, window, stride):
     assert difference(found, expected) < 1e-10
 
 
+def test_occlusion_of_a_net_that_works_in_place_on_its_input(images):
+    class InPlace(nn.Module):
+        def forward(self, images):
+            return images.add_(1).square_().sum((2, 3))
+
+    class Apart(nn.Module):
+        def forward(self, images):
+            return images.add(1).square().sum((2, 3))
+
+    found, expected = (
+        regard.explain(kind().eval(), images, TARGETS, "occlusion", window=4, stride=4)
+        for kind in (InPlace, Apart)
+    )
+    torch.testing.assert_close(found, expected)
+
+
 def test_rise_is_its_formula(net, images):
     generator = torch.Generator().manual_seed(2)
     expected = torch.zeros(2, 8, 8).double()
@@ -316,6 +332,18 @@ def test_a_sum_that_cannot_be_got_right_is_warned_of():
     images = torch.full((1, 3, 8, 8), 0.1)
     with pytest.warns(UserWarning, match=r"y\(x\) - y\(b\) = 1019, found 19.2"):
         regard.explain(jumping(), images, 1, "integrated_gradients")
+
+
+def test_a_gap_in_what_the_net_answers_ends_the_search():
+    class Gap(torch.nn.Module):
+        def forward(self, images):
+            sums = images.sum((1, 2, 3))
+            jump = sums + 1000 * (sums > 5)
+            return torch.where((sums - 5).abs() < 1e-3, torch.nan, jump)[:, None]
+
+    images = torch.full((1, 3, 8, 8), 0.1)
+    with pytest.warns(UserWarning, match="found 19.2"):
+        regard.explain(Gap().eval(), images, 0, "integrated_gradients")
 
 
 def test_integrated_gradients_in_a_loss_are_those_outside(net, images):

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 # The name that oneDNN knows it by, and its numbers.
 Activation = tuple[str, tuple[float, ...]]
-_RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
+IN_PLACE = (torch.relu_, Tensor.relu_)
+_RELUS = (F.relu, torch.relu, Tensor.relu, *IN_PLACE)
 
 
 @dataclass
@@ -19,7 +20,8 @@ class Folded:
 
     Attributes:
         weight, bias: of both.
-        rest: stride, padding, dilation and groups.
+        convolution: weight, bias and the rest: stride, padding, dilation and groups.
+        norm: mean, variance, scale, shift and eps.
         activation: that follows, and on a CPU is run with them; None: there is none, or it is left
             to the net.
         packed: the weight as oneDNN wants it, after the first run on a CPU.
@@ -27,16 +29,24 @@ class Folded:
 
     weight: Tensor
     bias: Tensor
-    rest: tuple[Any, ...]
+    convolution: tuple[Any, ...]
+    norm: tuple[Any, ...]
     activation: Activation | None = None
     packed: Tensor | None = None
 
     def to(self, dtype: torch.dtype | None) -> "Folded":
-        """With channels last, and in that type."""
+        """With channels last, and in that type; autocast leaves float64 as it is."""
         weight = self.weight.contiguous(memory_format=torch.channels_last)
-        made = replace(self, weight=weight.to(dtype or weight.dtype), packed=None)
+        if dtype and weight.dtype != torch.float64:
+            weight = weight.to(dtype)
+        made = replace(self, weight=weight, packed=None)
         made.bias = self.bias.to(made.weight.dtype)
         return made
+
+    @property
+    def rest(self) -> tuple[Any, ...]:
+        """Stride, padding, dilation and groups."""
+        return self.convolution[2]
 
     @property
     def one_call(self) -> bool:
@@ -67,13 +77,13 @@ class Folded:
 
 def fold(convolution: tuple[Any, ...], norm: tuple[Any, ...], follows: Activation | None) -> Folded:
     """A convolution (weight, bias, rest) and a norm (mean, variance, scale, shift, eps) as one."""
-    weight, bias, rest = convolution
+    weight, bias, _ = convolution
     mean, variance, scale, shift, eps = norm
     factor = (variance.double() + eps).rsqrt() * (1 if scale is None else scale.double())
     centre = -mean.double() if bias is None else bias.double() - mean.double()
     offset = centre * factor + (0 if shift is None else shift.double())
     folded = (weight.double() * factor[:, None, None, None]).to(weight.dtype)
-    return Folded(folded, offset.to(weight.dtype), rest, follows)
+    return Folded(folded, offset.to(weight.dtype), convolution, norm, follows)
 
 
 def activation(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Activation | None:

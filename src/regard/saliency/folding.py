@@ -1,7 +1,7 @@
 """Many passes of one net without gradients, quicker: norms and ReLUs within convolutions.
 
 A function mode meets the convolutions and norms of a net of any make. What is gained is kept
-only where the net's answer stays the same to 1e-5.
+only where the net's answer stays the same to 1e-5, and in passes that go the way of the first.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,38 +12,45 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
 
-from regard.saliency.folded import Activation, Folded, activation, fold
+from regard.saliency.folded import IN_PLACE, Activation, Folded, activation, fold
 
 AGREEMENT = 1e-5
 Answer = Callable[[Tensor, Tensor], Tensor]
 
 
-def quicker(answer: Answer, pixels: Tensor, dtype: torch.dtype | None = None) -> Answer:
+def quicker(
+    answer: Answer, pixels: Tensor, dtype: torch.dtype | None = None, *, steady: bool = True
+) -> Answer:
     """A quicker way to a net's answers, where there is one that agrees; else the same one.
 
-    Tried on one image: folded norms with channels last, channels last alone.
+    Tried on the first and the last image: folded norms with channels last, channels last alone.
 
     Args:
         answer: from pixels (n, 3, H, W) and rows (n,) to logits.
-        pixels: (B, 3, H, W), of which the first is tried.
+        pixels: (B, 3, H, W).
         dtype: for autocast; None is as the net runs.
+        steady: whether an image's logits are its own; where not, nothing can be tried.
     """
-    row = torch.zeros(1, dtype=torch.long, device=pixels.device)
+    if not steady:
+        return _autocasting(answer, dtype)
+    # Two: of one image alone, channels last can be viewed in ways that those of a batch cannot.
+    rows = torch.tensor([0, len(pixels) - 1], device=pixels.device)
     with torch.no_grad(), Finder() as finder:
-        expected = answer(pixels[:1].clone(), row)
+        expected = answer(pixels[rows], rows).clone()
     folds = finder.folds()
     for found in [folds, []] if any(folds) else [[]]:
-        if _agrees(_folding(answer, found, None), pixels[:1], row, expected):
+        if _agrees(_folding(answer, found, None), pixels[rows], rows, expected):
             return _folding(answer, found, dtype)
     return _autocasting(answer, dtype)
 
 
-def _agrees(answer: Answer, pixels: Tensor, row: Tensor, expected: Tensor) -> bool:
+def _agrees(answer: Answer, pixels: Tensor, rows: Tensor, expected: Tensor) -> bool:
     try:
         with torch.no_grad():
-            found = answer(pixels.clone(), row)
-    except RuntimeError:  # a view of what lies otherwise in memory
+            found = answer(pixels, rows)
+    except Exception:  # a view of what lies otherwise in memory, a net that asks how it lies
         return False
     return bool((found - expected).abs().max() <= AGREEMENT * expected.abs().max())
 
@@ -53,8 +60,15 @@ def _folding(answer: Answer, folds: "list[Folded | None]", dtype: torch.dtype | 
     inner = _autocasting(answer, dtype)
 
     def quick(pixels: Tensor, rows: Tensor) -> Tensor:
-        with Folding(cast):
-            return inner(pixels.contiguous(memory_format=torch.channels_last), rows)
+        try:
+            with Folding(cast) as folding:
+                found = inner(pixels.clone(memory_format=torch.channels_last), rows)
+            if not folding.waits_for(found):
+                return found
+        except Strayed:
+            pass
+        cast.clear()
+        return quick(pixels, rows)
 
     return quick
 
@@ -116,8 +130,8 @@ class Finder(TorchFunctionMode):
         """Called in place of every function of torch."""
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
-        if not any(isinstance(value, Tensor) for value in _given((output,), {})):
-            return output  # asking for a shape uses nothing
+        if not _used(output):
+            return output
         for made in self._made:
             made.met(func, args, kwargs, output)
         if func is F.conv2d and isinstance(output, Tensor):
@@ -129,34 +143,84 @@ class Finder(TorchFunctionMode):
         return [made.folded() for made in self._made]
 
 
+class Strayed(Exception):
+    """The net goes another way than in the pass that was looked at."""
+
+
+@dataclass(frozen=True)
+class _Due:
+    """What the net has to do next with an output, which is in it already; nothing else may be."""
+
+    norm: tuple[Any, ...] | None = None
+    activation: Activation | None = None
+
+
 class Folding(TorchFunctionMode):
-    """Runs the folded convolutions, and skips the norms and activations that are in them."""
+    """Runs the folded convolutions, and skips the norms and activations that are in them.
+
+    A convolution with other weights than were folded is run as it is.
+
+    Raises:
+        Strayed: an output is not used as it was when it was looked at.
+    """
 
     def __init__(self, folds: list[Folded | None]) -> None:
         super().__init__()
         self._folds = iter(folds)
-        self._norm: Tensor | None = None
-        self._activation: Tensor | None = None
+        self._due = WeakTensorKeyDictionary()
 
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Called in place of every function of torch."""
         kwargs = kwargs or {}
+        for given in _given(args, kwargs):
+            if self.waits_for(given):
+                return self._go_on(given, func, args, kwargs)
         if func is F.conv2d and (folded := next(self._folds, None)) is not None:
-            self._norm, fused = folded(args[0] if args else kwargs["input"])
-            self._activation = self._norm if fused else None
-            return self._norm
-        if func is F.batch_norm and self._norm is not None:
-            given = args[0] if args else kwargs["input"]
-            if given is self._norm:
-                self._norm = None
-                return given
-        if self._activation is not None and activation(func, args, kwargs):
-            if (given := next(_given(args, kwargs))) is self._activation:
-                self._activation = None
-                return given
+            if _alike(_convolution(*args, **kwargs), folded.convolution):
+                output, fused = folded(args[0] if args else kwargs["input"])
+                self._due[output] = _Due(folded.norm, folded.activation if fused else None)
+                return output
         return func(*args, **kwargs)
+
+    def waits_for(self, value: Any) -> bool:
+        """Whether it is an output with more in it than in the net's own."""
+        return isinstance(value, Tensor) and value in self._due
+
+    def _go_on(self, given: Tensor, func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+        due = self._due[given]
+        if due.norm and func is F.batch_norm and _alike(_norm(*args, **kwargs), due.norm):
+            return self._next(given, due.activation)
+        if not due.norm and due.activation and activation(func, args, kwargs) == due.activation:
+            if any(flag is True for flag in (*args, *kwargs.values())) or func in IN_PLACE:
+                del self._due[given]
+                return given
+            return self._next(given, None)
+        if _used(output := func(*args, **kwargs)):
+            raise Strayed
+        return output
+
+    def _next(self, given: Tensor, follows: Activation | None) -> Tensor:
+        """The same under another name: the one that was given is not used again."""
+        self._due[given] = _Due()
+        output = given.detach()
+        if follows:
+            self._due[output] = _Due(activation=follows)
+        return output
+
+
+def _used(output: Any) -> bool:
+    """Whether a call that gave this used what it was given; asking for a shape does not."""
+    return output is None or any(isinstance(value, Tensor) for value in _given((output,), {}))
+
+
+def _alike(these: tuple[Any, ...] | None, those: tuple[Any, ...]) -> bool:
+    """Whether they are the same tensors and equal numbers."""
+    return these is not None and all(
+        this is that if isinstance(this, Tensor) or isinstance(that, Tensor) else this == that
+        for this, that in zip(these, those, strict=True)
+    )
 
 
 def _given(args: tuple, kwargs: dict[str, Any]) -> Iterator[Any]:

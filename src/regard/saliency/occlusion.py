@@ -65,7 +65,7 @@ class Occlusion(Method):
         fill = torch.as_tensor(self.value).to(pixels)
         count = len(rows) * len(columns)
         ask = Asker(seen, count)
-        whole = ask(pixels[None])
+        whole = ask(pixels[None].clone())
         for part in portions(count, len(pixels), in_cache(pixels)):
             places = torch.tensor(part, device=pixels.device)
             down, across = rows[places // len(columns)], columns[places % len(columns)]

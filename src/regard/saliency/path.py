@@ -87,8 +87,8 @@ def refine(path: Path, allowed: float, most: int) -> bool:
         most: places at most.
 
     Returns:
-        Whether the bound was met. It never is where the net jumps, and then that is seen before
-        `most`.
+        Whether the bound was met. It never is where the net jumps or answers NaN, and then that
+        is seen before `most`.
     """
     while True:
         misses = path.misses()
@@ -96,7 +96,8 @@ def refine(path: Path, allowed: float, most: int) -> bool:
             return True
         wide = path.places.diff() > NARROWEST
         left = most - len(path.places)
-        if left <= 0 or bool(misses[~wide].sum().abs() > allowed):
+        jumps = not bool(misses[~wide].sum().abs() <= allowed)
+        if left <= 0 or jumps or not bool(misses.isfinite().all()):
             return False
         misses = torch.where(wide, misses.abs(), 0)
         worst = misses.argsort(descending=True)[:left]
