@@ -232,3 +232,16 @@ def test_a_fresh_classifier_begins_at_chance(weights, classes):
         losses = -net(images).log_softmax(1)
     assert losses.mean() == pytest.approx(torch.tensor(float(classes)).log().item(), rel=0.05)
     assert float(net.classifier.weight.detach().abs().min(1).values.max()) > 0
+
+
+@pytest.mark.parametrize(("name", "layers"), [("digit_mlp", 3), ("digit_cnn", 4)])
+def test_nets_for_digits_see_the_mean_over_colours(name, layers):
+    net = regard.build_model(f"regard:{name}", classes=10)
+    images = torch.rand(2, 3, 28, 28)
+    grey = images.mean(1, keepdim=True).expand_as(images)
+    torch.testing.assert_close(net(images), net(grey))
+    assert net(images).shape == (2, 10)
+    weights = [p for p in net.parameters() if p.ndim > 1]
+    assert len(weights) == layers
+    if name == "digit_mlp":
+        assert [tuple(w.shape) for w in weights] == [(50, 784), (30, 50), (10, 30)]

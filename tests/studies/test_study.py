@@ -56,7 +56,7 @@ class Watcher:
     def __init__(self):
         self.rows, self.seen = [], []
 
-    def sheets(self, done, total):
+    def made(self, done, total):
         self.seen.append(("sheets", done, total))
 
     def epochs(self, done, total):
@@ -427,7 +427,7 @@ def test_killed_with_all_its_processes_and_continued_it_ends_the_same(finished, 
         "from regard.studies.runner import run_study\n"
         "from regard.studies.settings import read_study\n"
         "class Quiet:\n"
-        "    def sheets(self, done, total): pass\n"
+        "    def made(self, done, total): pass\n"
         "    def epochs(self, done, total): pass\n"
         "    def finished(self, row): pass\n"
         "if __name__ == '__main__':\n"

@@ -1,4 +1,4 @@
-"""`regard data`: import, check, describe, sheets."""
+"""`regard data`: import, check, describe, sheets, decoy."""
 
 from pathlib import Path
 
@@ -133,3 +133,23 @@ def sheets(
             progress=shown,
         )
     say(f"{path}: {sum(counts.values())} sheets")
+
+
+@app.command()
+def decoy(
+    out: Path = typer.Argument(help="A new folder."),
+    source: Path = typer.Option(help="Folder of the IDX files of MNIST or Fashion-MNIST."),
+    side: int = typer.Option(4, help="Of the patch, pixels."),
+    limit: int | None = typer.Option(None, help="Images of each split. Default: all."),
+    seed: int = typer.Option(42, help="Of corners and greys."),
+) -> None:
+    """Make decoy digits.
+
+    A grey patch in a corner tells the class in train, and nothing in test.
+    """
+    from regard.cli.console import bar, say
+    from regard.synthetic.decoys import write_decoys
+
+    with bar("making decoys") as shown:
+        path = write_decoys(source, out, side=side, limit=limit, seed=seed, progress=shown)
+    say(f"{path}, and the same digits without a patch: {out / 'clean.parquet'}")

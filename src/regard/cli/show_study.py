@@ -20,9 +20,9 @@ class StudyView(BarView):
         self._study, self._out = study, out
         self.remedies: list[str] = []
 
-    def sheets(self, done: int, total: int) -> None:
-        """Move the bar while sheets are drawn."""
-        self._bars.update(self._task, description="drawing sheets", completed=done, total=total)
+    def made(self, done: int, total: int) -> None:
+        """Move the bar while samples are made."""
+        self._bars.update(self._task, description="making samples", completed=done, total=total)
 
     def epochs(self, done: dict[str, int], total: int) -> None:
         """Move the bar over epochs."""

@@ -14,6 +14,9 @@ def study(
     name: str = typer.Argument(help="A study's YAML file, or a recipe (regard list recipes)."),
     seeds: int | None = typer.Option(None, help="Seeds 0 to N-1 instead of the study's own."),
     scale: str | None = typer.Option(None, help="smoke, small or full, as the study has them."),
+    data: Path | None = typer.Option(
+        None, help="Folder that the samples are made from, for a recipe that needs one."
+    ),
     out: Path | None = typer.Option(None, help="The study's folder. Default: studies/NAME."),
     workers: int | None = typer.Option(None, help="Processes. Default: what fits the machine."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
@@ -26,5 +29,5 @@ def study(
     from regard.cli.show_study import run_and_show
     from regard.studies.settings import read_study
 
-    chosen = read_study(name, scale, seeds)
+    chosen = read_study(name, scale, seeds, data)
     run_and_show(chosen, out or Path("studies") / chosen.name, workers=workers, as_json=as_json)

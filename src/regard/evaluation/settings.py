@@ -17,6 +17,8 @@ class Gaze(Settings):
         contrast: of the label's logit less the mean of all logits, see `regard.explain`.
         scores: of the maps, see `regard list scores`.
         train_sample: at most this many train images are scored after each epoch.
+        backgrounds: when a study evaluates, ask also with exchanged backgrounds, for the
+            metrics `accuracy_random_class`, `bg_gap` and their like.
     """
 
     method: str = "gradcam"
@@ -24,6 +26,7 @@ class Gaze(Settings):
     contrast: bool = False
     scores: tuple[str, ...] = ("energy", "energy_gain", "iou", "magtr", "mangtr", "pointing")
     train_sample: int = Field(default=256, ge=0)
+    backgrounds: bool = False
 
     @field_validator("method")
     @classmethod

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import timm
@@ -9,6 +10,7 @@ from torch import nn
 
 from regard.errors import ModelError, near
 from regard.models import huggingface
+from regard.models.digit_nets import DigitCNN, DigitMLP
 from regard.models.heads import begin_small
 from regard.models.hub import offline_when_unreachable
 from regard.models.inputs import InputSpec
@@ -16,7 +18,12 @@ from regard.models.small_cnn import SmallCNN
 from regard.registry import Registry
 
 FAMILIES: Registry[Callable[..., nn.Module]] = Registry("model family")
-SMALL = {"cnn1": False, "cnn2": True}
+SMALL: dict[str, Callable[..., nn.Module]] = {
+    "cnn1": partial(SmallCNN, norm=False),
+    "cnn2": partial(SmallCNN, norm=True),
+    "digit_mlp": DigitMLP,
+    "digit_cnn": DigitCNN,
+}
 
 
 def input_spec(net: nn.Module) -> InputSpec:
@@ -61,7 +68,7 @@ def _published_classes(net: nn.Module) -> int | None:
 
 @FAMILIES.register("regard")
 def build_own(name: str, classes: int, *, pretrained: bool = False, **options: Any) -> nn.Module:
-    """One of our own small nets, `cnn1` or `cnn2`; they have no pretrained weights."""
+    """One of our own small nets; they have no pretrained weights."""
     if name not in SMALL:
         raise ModelError(
             f"model regard:{name}",
@@ -76,7 +83,7 @@ def build_own(name: str, classes: int, *, pretrained: bool = False, **options: A
             found="pretrained",
             remedy="this net has no published weights: set model.weights=none",
         )
-    return SmallCNN(classes, norm=SMALL[name], **options)
+    return SMALL[name](classes, **options)
 
 
 @FAMILIES.register("hf")

@@ -29,9 +29,9 @@ class Model(Settings):
     """Which net, from which weights, and what of it is trained.
 
     Attributes:
-        spec: `timm:NAME`, `regard:cnn1` or `regard:cnn2`; with the extra `hf`, of transformers,
-            `hf:ARCHITECTURE` (`hf:cvt`), `hf:ORG/NAME` on the hub or `hf:./FOLDER`, relative to
-            the config's folder; see `regard list backbones`.
+        spec: `timm:NAME`, or one of our own small nets (`regard:cnn2`); with the extra `hf`, of
+            transformers, `hf:ARCHITECTURE` (`hf:cvt`), `hf:ORG/NAME` on the hub or
+            `hf:./FOLDER`, relative to the config's folder; see `regard list backbones`.
         weights: `none` for random ones, `pretrained` from the hub or `hf:`'s folder, `bundled`
             (extra `offline`), or the path of a .safetensors or .pt file, relative to the config's
             folder.

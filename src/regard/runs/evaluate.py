@@ -20,6 +20,7 @@ from regard.evaluation.table import predictions_table
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.files import dump_json, write_atomically, write_json
 from regard.runs.folder import RunFolder
+from regard.runs.reliance import reliance_numbers, reliance_table
 from regard.runs.run import Run
 from regard.runs.scored import gaze_summary, scores_of, with_earlier
 
@@ -32,6 +33,7 @@ def evaluate_run(
     *,
     gaze: Sequence[Gaze] = (),
     background: int = BACKGROUND,
+    backgrounds: bool = False,
     progress: Step | None = None,
 ) -> dict[str, Any]:
     """Write `predictions/SPLIT.parquet`, `metrics/SPLIT.json` and with gaze `scores/SPLIT.parquet`.
@@ -45,6 +47,7 @@ def evaluate_run(
         split: of the run's manifest.
         gaze: methods and scores; none leaves the scores out.
         background: images of train that a method begins from, see `background_of`.
+        backgrounds: ask also with exchanged backgrounds, and write `backgrounds/SPLIT.parquet`.
         progress: called with the number of images after each batch.
 
     Returns:
@@ -68,6 +71,10 @@ def evaluate_run(
     if scored:
         values["gaze"] = {method: gaze_summary(rows) for method, rows in scored.items()}
         write_table(run.files.scores(split), pl.concat(scored.values(), how="diagonal"))
+    reliance = reliance_table(run, split) if backgrounds else None
+    if reliance is not None:
+        values["backgrounds"] = reliance_numbers(reliance)
+        write_table(run.files.backgrounds(split), reliance)
     write_table(run.files.predictions(split), table)
     write_json(run.files.metrics(split), values)
     _note_reading(run, split)

@@ -51,6 +51,10 @@ class RunFolder:
         """One row an image."""
         return self.path / "predictions" / f"{split}.parquet"
 
+    def backgrounds(self, split: str) -> Path:
+        """Whether the net is right with exchanged backgrounds."""
+        return self.path / "backgrounds" / f"{split}.parquet"
+
     def scores(self, split: str) -> Path:
         """One row an image and method."""
         return self.path / "scores" / f"{split}.parquet"

@@ -64,7 +64,12 @@ def run_arm(config: Config, out: Path, splits: tuple[str, ...], folder: Path) ->
     run = load_run(out)
     for split in splits:
         if not evaluated(run, split):
-            evaluate_run(run, split, gaze=gaze_of(run.config))
+            evaluate_run(
+                run,
+                split,
+                gaze=gaze_of(run.config),
+                backgrounds=run.config["gaze"]["backgrounds"],
+            )
     return numbers(run, splits)
 
 
@@ -74,8 +79,10 @@ def evaluated(run: Run, split: str) -> bool:
     if not path.is_file():
         return False
     values = read_json(path)
-    scored = "gaze" in values or not has_regions(run, split)
-    return values["checkpoint"] == run.checkpoint and scored
+    telling = has_regions(run, split)
+    asked = run.config["gaze"]["backgrounds"] and telling and len(run.data.views) == 1
+    whole = ("gaze" in values or not telling) and ("backgrounds" in values or not asked)
+    return values["checkpoint"] == run.checkpoint and whole
 
 
 def config_digest(config: Config) -> str:
@@ -116,4 +123,6 @@ def split_numbers(values: dict[str, Any], split: str) -> dict[str, float | None]
     for summary in values.get("gaze", {}).values():
         found |= {name: score["value"] for name, score in summary["scores"].items()}
         found["dead_maps"] = summary["dead_maps"]
+    exchanged = values.get("backgrounds", {})
+    found |= {name: value for name, value in exchanged.items() if name != "images"}
     return {f"{split}.{name}": value for name, value in found.items()}

@@ -23,6 +23,7 @@ from regard.studies.arm import AGAIN, attempt
 from regard.studies.preflight import refuse_arms
 from regard.studies.settings import Study, arm_config
 from regard.studies.summary import summarise
+from regard.synthetic.decoys import write_decoys
 from regard.synthetic.sheets import write_sheets
 from regard.training.config import Config
 
@@ -35,8 +36,8 @@ SAVING = 20.0
 class StudyWatcher(Protocol):
     """Who wants to see how a study goes."""
 
-    def sheets(self, done: int, total: int) -> None:
-        """While synthetic sheets are drawn."""
+    def made(self, done: int, total: int) -> None:
+        """While samples are made."""
         ...
 
     def epochs(self, done: dict[str, int], total: int) -> None:
@@ -69,7 +70,7 @@ def run_study(
     """
     jobs = len(study.arms) * len(study.seeds)
     workers = workers or _workers(jobs)
-    manifest = None if study.data.sheets is None else "sheets/manifest.parquet"
+    manifest = study.data.manifest
     threads = max(1, cores() // workers)
     configs = {
         (arm, seed): arm_config(study, arm, seed, manifest, threads)
@@ -204,13 +205,18 @@ def _claim(study: Study, out: Path) -> None:
 
 
 def _make_data(study: Study, out: Path, watcher: StudyWatcher) -> None:
-    """Draw the sheets, whole or not at all."""
-    how, final = study.data.sheets, out / "sheets"
-    if how is None or final.is_dir():
+    """Make the samples, whole or not at all."""
+    sheets, decoys = study.data.sheets, study.data.decoys
+    name = "decoys" if sheets is None else "sheets"
+    final, partial = out / name, out / f".{name}.partial"
+    if (sheets is None and decoys is None) or final.is_dir():
         return
-    partial = out / ".sheets.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    write_sheets(partial, **how.model_dump(), workers=cores(), progress=watcher.sheets)
+    if sheets is not None:
+        write_sheets(partial, **sheets.model_dump(), workers=cores(), progress=watcher.made)
+    elif decoys is not None:
+        how = decoys.model_dump(exclude={"source"})
+        write_decoys(Path(decoys.source or ""), partial, **how, progress=watcher.made)
     partial.rename(final)
 
 

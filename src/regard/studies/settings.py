@@ -1,6 +1,5 @@
 """What a study is: a YAML file of arms, seeds and a base config."""
 
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,12 @@ from regard.data.settings import Settings
 from regard.errors import ConfigError, near
 from regard.models.settings import NAMED, NONE
 from regard.models.specs import moved
+from regard.runs.reliance import GAP, MEASURED
 from regard.scores.base import SCORES
 from regard.training.config import Config, merged, parse_config, read_mapping
 
-# Those of `evaluation.metrics.evaluate`; beside them all scores of maps.
+# Those of `evaluation.metrics.evaluate` and of exchanged backgrounds; beside them all scores of
+# maps.
 METRICS = (
     "accuracy",
     "balanced_accuracy",
@@ -31,6 +32,8 @@ METRICS = (
     "recall",
     "f1",
     "dead_maps",
+    *MEASURED,
+    GAP,
 )
 
 
@@ -52,14 +55,39 @@ class Sheets(Settings):
     seed: int = 42
 
 
+class Decoys(Settings):
+    """Decoy digits, made into the study's folder from IDX files, which `--data` names.
+
+    Attributes:
+        source: folder of the IDX files.
+        side: of the patch, pixels.
+        limit: images of each split; none: all.
+        seed: of corners and greys.
+    """
+
+    source: str | None = None
+    side: int = Field(default=4, gt=0)
+    limit: int | None = Field(default=None, gt=0)
+    seed: int = 42
+
+
 class Sources(Settings):
     """Where the samples come from, when the study makes them.
 
     Attributes:
-        sheets: synthetic herbarium sheets.
+        sheets: synthetic herbarium sheets, in `sheets/manifest.parquet`.
+        decoys: decoy digits, in `decoys/manifest.parquet`; the same digits without a patch in
+            `decoys/clean.parquet`.
     """
 
     sheets: Sheets | None = None
+    decoys: Decoys | None = None
+
+    @property
+    def manifest(self) -> str | None:
+        """What the arms train on unless they say otherwise, in the study's folder."""
+        made = [name for name in ("sheets", "decoys") if getattr(self, name) is not None]
+        return f"{made[0]}/manifest.parquet" if made else None
 
 
 class Study(Settings):
@@ -128,11 +156,22 @@ def recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def read_study(name: str | Path, scale: str | None = None, seeds: int | None = None) -> Study:
+def read_study(
+    name: str | Path,
+    scale: str | None = None,
+    seeds: int | None = None,
+    data: Path | None = None,
+) -> Study:
     """A study from a YAML file or a recipe's name, at a scale and with so many seeds.
 
+    Args:
+        name: a file, or a recipe.
+        scale: one of the study's.
+        seeds: 0 to one less; None: the study's own.
+        data: where the samples are made from, for a study that needs that.
+
     Raises:
-        ConfigError: no such file or recipe, an unknown scale, arm or key.
+        ConfigError: no such file or recipe, an unknown scale, arm or key, no data.
     """
     known = recipes()
     path = known.get(str(name), Path(name))
@@ -163,8 +202,32 @@ def read_study(name: str | Path, scale: str | None = None, seeds: int | None = N
         values = merged(values, scales[scale] or {})
     if seeds is not None:
         values["seeds"] = list(range(seeds))
-    study = parse(Study, values, str(path))
+    study = _with_source(parse(Study, values, str(path)), name, data)
     return study.model_copy(update={"base": _from_here(study.base, path.parent)})
+
+
+def _with_source(study: Study, name: str | Path, data: Path | None) -> Study:
+    decoys = study.data.decoys
+    if decoys is None:
+        if data is None:
+            return study
+        raise ConfigError(
+            f"study {name}, --data",
+            expected="none for this study",
+            found=str(data),
+            remedy="leave --data out",
+        )
+    source = data or decoys.source
+    if source is None:
+        raise ConfigError(
+            f"study {name}",
+            expected="the folder of the IDX files of MNIST",
+            found="none",
+            remedy="add --data FOLDER",
+        )
+    made = decoys.model_copy(update={"source": str(Path(source).resolve())})
+    sources = study.data.model_copy(update={"decoys": made})
+    return study.model_copy(update={"data": sources})
 
 
 def _from_here(base: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -186,9 +249,8 @@ def arm_config(study: Study, arm: str, seed: int, manifest: str | None, threads:
     Raises:
         ConfigError: an arm overrides an unknown key, or a value is of the wrong kind.
     """
-    own: Mapping[str, Any] = {"training": {"seed": seed}}
-    if manifest is not None:
-        own = merged(own, {"data": {"manifest": manifest}})
     values = merged({"training": {"threads": threads}}, study.base)
-    values = merged(merged(values, study.arms[arm]), own)
+    if manifest is not None:
+        values = merged(values, {"data": {"manifest": manifest}})
+    values = merged(merged(values, study.arms[arm]), {"training": {"seed": seed}})
     return parse_config(values, f"study {study.name}, arm {arm}")

@@ -14,6 +14,7 @@ from regard.data.source import samples_of
 from regard.evaluation.gaze import is_pooled
 from regard.evaluation.intervals import student_interval
 from regard.evaluation.paired import holm, paired_bootstrap, paired_student
+from regard.runs.reliance import GAP, MEASURED
 from regard.runs.run import load_run
 from regard.studies.settings import Study
 from regard.training.config import parse_config
@@ -98,6 +99,8 @@ def _by_image(runs: Sequence[str], split: str, metric: str, folder: Path) -> np.
     if is_pooled(metric):
         return None
     kind, column = ("predictions", "correct") if metric == "accuracy" else ("scores", metric)
+    if metric in (*MEASURED, GAP):
+        kind = "backgrounds"
     found = []
     for run in runs:
         path = folder / run / kind / f"{split}.parquet"

@@ -168,8 +168,7 @@ class Trainer:
         record: dict[str, Any] = {"train": progress.means() | self._gaze()}
         if self.prepared.val is not None:
             record["val"] = self._measure(self.prepared.val)
-        split, _, name = self.how.best.partition(".")
-        metric = record[split][name]
+        metric = self._metric(record)
         better = progress.end_epoch(metric, lower=self.lower)
         self.rate.after_epoch(metric)
         progress.seconds += time.monotonic() - started
@@ -177,6 +176,13 @@ class Trainer:
         self.log.write("epoch", **record, best=better, seconds=round(progress.seconds, 3))
         path = self.save(best=better)
         self.watcher.epoch({**record, "best": better, "checkpoint": path.name})
+
+    def _metric(self, record: dict[str, Any]) -> float:
+        """What chooses the best checkpoint; of `last` the number of the epoch."""
+        if self.how.best == "last":
+            return float(self.progress.epoch)
+        split, _, name = self.how.best.partition(".")
+        return record[split][name]
 
     def _gaze(self) -> dict[str, float]:
         if self.prepared.train_gaze is None:

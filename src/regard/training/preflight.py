@@ -45,6 +45,15 @@ def refuse_config(
             found="none",
             remedy="add regions to the manifest, or remove the terms",
         )
+    if config.training.best == "last":
+        if config.training.schedule.name == "plateau":
+            raise ConfigError(
+                "training.schedule.name",
+                expected="a metric in training.best for the plateau to watch",
+                found="last",
+                remedy="set training.best=val.loss, or another schedule",
+            )
+        return
     split, _, name = config.training.best.partition(".")
     if split == "val" and not val:
         raise ConfigError(

@@ -53,7 +53,8 @@ class Training(Settings):
         accumulate: batches a step; the gradient is that of their union.
         optimiser: how parameters move.
         schedule: how the learning rate goes.
-        best: logged metric that chooses the best checkpoint, such as `val.loss`.
+        best: logged metric that chooses the best checkpoint, such as `val.loss`; `last` takes
+            that of the last epoch.
         patience: stop after this many epochs without a better one; None: never.
         label_smoothing: of the cross-entropy.
         imbalance: `weights` in the loss by inverse class frequency, `oversample` the rarer
@@ -87,6 +88,8 @@ class Training(Settings):
     @field_validator("best")
     @classmethod
     def _metric(cls, value: str) -> str:
-        if value.partition(".")[0] not in ("val", "train") or "." not in value:
+        if value != "last" and (
+            value.partition(".")[0] not in ("val", "train") or "." not in value
+        ):
             raise ValueError(f"{value!r}; write for example val.loss")
         return value

@@ -1,0 +1,58 @@
+"""Backgrounds exchanged under a run: the table, the numbers, and what a study makes of them."""
+
+import polars as pl
+import pytest
+import torch
+
+from regard.data.sample import Draw
+from regard.data.samples import Samples
+from regard.data.source import samples_of
+from regard.evaluation.predict import model_input
+from regard.runs.evaluate import evaluate_run
+from regard.runs.files import read_json
+from regard.runs.reliance import GAP, MEASURED, reliance_table
+from regard.runs.run import load_run
+from regard.scores.background import background_reliance
+from regard.studies.arm import evaluated, split_numbers
+from regard.training.train import train
+from tinyset import config_of
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tmp_path_factory):
+    out = tmp_path_factory.mktemp("reliance") / "run"
+    config = config_of("training.epochs=1", "gaze.backgrounds=true")
+    train(config, out, folder=tiny)
+    return load_run(out)
+
+
+def test_the_table_is_what_the_score_says(run):
+    table = reliance_table(run, "test")
+    samples = samples_of(run.manifest(), "test", run.classes, run.data.views)
+    data = Samples([s for s in samples if s.boxes or s.region or s.avoid], run.transform)
+    batch = data.collate([data[Draw(row)] for row in range(len(data))])
+    images = model_input(batch, run.transform, torch.device("cpu"))
+    found = background_reliance(run.net, images, batch.regions, batch.labels)
+    assert table["index"].to_list() == batch.index.tolist()
+    expected = found.means()
+    for name in ("mean", "blur", "random_class"):
+        own = table[f"accuracy_{name}"].drop_nans().mean()
+        assert own == pytest.approx(expected[name])
+
+
+def test_numbers_are_written_and_go_into_a_study(run):
+    values = evaluate_run(run, "test", backgrounds=True)
+    assert values == read_json(run.files.metrics("test"))
+    assert set(values["backgrounds"]) == {"images", *MEASURED, GAP}
+    table = pl.read_parquet(run.files.backgrounds("test"))
+    numbers = split_numbers(values, "test")
+    for name in (*MEASURED, GAP):
+        assert numbers[f"test.{name}"] == table[name].drop_nans().mean()
+    assert "test.images" not in numbers
+
+
+def test_a_study_asks_when_its_config_says_so(run):
+    evaluate_run(run, "val")
+    assert not evaluated(run, "val")
+    values = evaluate_run(run, "val", backgrounds=True)
+    assert ("gaze" in values) == evaluated(run, "val")
