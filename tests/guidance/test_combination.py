@@ -137,7 +137,7 @@ def test_only_losses_within_bounds_are_multiplied():
 def test_a_term_warms_up_along_a_straight_line():
     terms = (Energy(weight=2.0, warmup_epochs=4), Energy(name="now"))
     weights = [{t.title: t.weight for t in warmed(terms, epochs)} for epochs in (0, 1, 2.5, 4, 9)]
-    assert [w.get("energy") for w in weights] == [None, 0.5, 1.25, 2.0, 2.0]
+    assert [w.get("energy") for w in weights] == [0.0, 0.5, 1.25, 2.0, 2.0]
     assert all(w["now"] == 1 for w in weights)
     with pytest.raises(ConfigError, match="finite warmup_epochs of 0 or more, found -1"):
         Energy(warmup_epochs=-1)

@@ -21,6 +21,7 @@ from regard.guidance import Combination, Energy, divisors, guided_forward
 from regard.guidance.forward import GuidedOutput
 from regard.models.heads import classifier_of
 from regard.runs.checkpoints import checkpoints, load, pointed
+from regard.runs.folder import RunFolder
 from regard.runs.log import Log
 from regard.training import step as stepping
 from regard.training.loop import Trainer
@@ -46,7 +47,7 @@ def trainer(tiny, tmp_path):
         prepared = prepare(config_of(*changes), folder)
         log = Log(tmp_path / "log.jsonl")
         opened.extend([prepared, log])
-        return Trainer(prepared, tmp_path / "checkpoints", log, Silent())
+        return Trainer(prepared, RunFolder(tmp_path), log, Silent())
 
     yield make
     for each in opened:

@@ -22,7 +22,10 @@ from tinyset import (
 
 # Everything that has a state: order, copies, augmentation, dropout, momenta, rates, counters.
 EVERYTHING = (
-    "guidance.terms=[{term: energy, weight: 0.5}]",
+    "guidance.terms=[{term: energy, weight: 0.5, warmup_epochs: 3}, {term: background_swap},"
+    "{term: rrr, weight: 0.01}]",
+    "guidance.combine=uncertainty",
+    "training.keep_epochs=all",
     "data.augment={rotate: 20, flip: 0.5, translate: 0.1, brightness: 0.2, saturation: 0.2}",
     "model.options.dropout=0.25",
     "training.epochs=8",

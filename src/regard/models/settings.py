@@ -33,8 +33,8 @@ class Model(Settings):
             transformers, `hf:ARCHITECTURE` (`hf:cvt`), `hf:ORG/NAME` on the hub or
             `hf:./FOLDER`, relative to the config's folder; see `regard list backbones`.
         weights: `none` for random ones, `pretrained` from the hub or `hf:`'s folder, `bundled`
-            (extra `offline`), or the path of a .safetensors or .pt file, relative to the config's
-            folder.
+            (extra `offline`), or the path of a .safetensors or .pt file, or of a run's folder for
+            its best checkpoint, relative to the config's folder.
         head: the classifier on top of the backbone.
         freeze: `none`, `backbone`, or the number of first epochs in which the backbone rests.
         options: passed to the backbone's constructor; for `hf:` they change its config.

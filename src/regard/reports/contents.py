@@ -50,6 +50,7 @@ class RunContents:
         folder: where it lies.
         config: the resolved config.
         environment: versions and machine.
+        untrained: the log's line of what was measured before the first step, if it was.
         epochs: the log's lines of epochs.
         notes: what the log says to a reader.
         readings: a line for each time that a split was evaluated.
@@ -59,6 +60,7 @@ class RunContents:
     folder: Path
     config: dict[str, Any]
     environment: dict[str, Any]
+    untrained: dict[str, Any] | None
     epochs: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     readings: tuple[dict[str, Any], ...]
@@ -113,6 +115,7 @@ def read_run(folder: Path) -> RunContents:
         folder=folder,
         config=config,
         environment=attempt(lambda: read_json(files.environment), {}),
+        untrained=attempt(lambda: next(read_log(files.log, "untrained"), None), None),
         epochs=tuple(attempt(lambda: list(read_log(files.log, "epoch")), [])),
         notes=tuple(attempt(lambda: [r["text"] for r in read_log(files.log, "note")], [])),
         readings=tuple(attempt(lambda: _lines(files.readings), [])),

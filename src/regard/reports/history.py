@@ -67,7 +67,7 @@ def _of_run(run: RunContents, name: str) -> Drawing:
             axes.axvline(run.best_epoch, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
         said = []
         for tone, split in enumerate(("train", "val")):
-            x, y = curve(run.epochs, split, name)
+            x, y = curve([*([run.untrained] if run.untrained else []), *run.epochs], split, name)
             line(axes, x, y, tone, "dashed" if split == "train" else "line")
             if y:
                 said.append(f"{split} from {decimal(y[0])} to {decimal(y[-1])}")

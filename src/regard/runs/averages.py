@@ -19,9 +19,8 @@ from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
 from regard.runs.average_pictures import classes_picture, mean_picture
 from regard.runs.background import BACKGROUND, options_of
-from regard.runs.evaluate import write_table
 from regard.runs.explanations import refuse_limit
-from regard.runs.files import write_atomically, write_json
+from regard.runs.files import write_atomically, write_json, write_table
 from regard.runs.run import Run
 from regard.saliency.base import METHODS
 from regard.saliency.capture import evaluating

@@ -79,6 +79,26 @@ def pointed(folder: Path, which: str) -> str | None:
         return None
 
 
+def keep(folder: Path, name: str, epoch: int) -> Path:
+    """Keep a checkpoint under the name `epoch-N`, whatever becomes of it; takes no room of its own.
+
+    Links are made under a temporary name and renamed; a file system without links gets copies.
+    """
+    final, partial = folder / f"epoch-{epoch}", folder / f".step-epoch-{epoch}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    for path in sorted((folder / name).iterdir()):
+        try:
+            os.link(path, partial / path.name)
+        except OSError:
+            shutil.copy2(path, partial / path.name)
+    sync(partial)
+    shutil.rmtree(final, ignore_errors=True)
+    partial.rename(final)
+    sync(folder)
+    return final
+
+
 def prune(folder: Path, keep: int = 2) -> None:
     """Remove all but the newest, the best, and leftovers of killed runs."""
     steps = checkpoints(folder)
@@ -95,7 +115,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def load(folder: Path, which: str = "last") -> Checkpoint:
-    """Read a checkpoint, `last`, `best` or `step-N`, and check its sums.
+    """Read a checkpoint, `last`, `best`, `step-N` or `epoch-N`, and check its sums.
 
     A damaged last one falls back to the newest whole one before it, named in `damaged`; any
     other one is wanted for itself and has no substitute.

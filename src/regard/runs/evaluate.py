@@ -18,7 +18,7 @@ from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import predictions_table
 from regard.runs.background import BACKGROUND, options_of
-from regard.runs.files import dump_json, write_atomically, write_json
+from regard.runs.files import dump_json, write_json, write_table
 from regard.runs.folder import RunFolder
 from regard.runs.reliance import reliance_numbers, reliance_table
 from regard.runs.run import Run
@@ -131,11 +131,6 @@ def predictions_of(run: Run, found: Predictions, images: dict[int, str]) -> pl.D
     return predictions_table(
         found.index, names, found.labels, found.probabilities, list(run.classes)
     )
-
-
-def write_table(path: Path, table: pl.DataFrame) -> Path:
-    """Write parquet in one atomic step."""
-    return write_atomically(path, table.write_parquet)
 
 
 def _note_reading(run: Run, split: str) -> None:

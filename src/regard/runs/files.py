@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -24,6 +25,11 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> Path:
         partial.unlink(missing_ok=True)
     sync(path.parent)
     return path
+
+
+def write_table(path: Path, table: pl.DataFrame) -> Path:
+    """Write parquet in one atomic step."""
+    return write_atomically(path, table.write_parquet)
 
 
 def sync(path: Path) -> None:

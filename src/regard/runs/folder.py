@@ -55,6 +55,10 @@ class RunFolder:
         """Whether the net is right with exchanged backgrounds."""
         return self.path / "backgrounds" / f"{split}.parquet"
 
+    def gaze_of_epoch(self, split: str, epoch: int) -> Path:
+        """One row an image that was measured after an epoch."""
+        return self.path / "scores" / "epochs" / f"{split}-{epoch}.parquet"
+
     def scores(self, split: str) -> Path:
         """One row an image and method."""
         return self.path / "scores" / f"{split}.parquet"

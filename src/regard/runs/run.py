@@ -128,11 +128,23 @@ def from_checkpoint(model: Model, files: RunFolder) -> Model:
     return model.model_copy(update={"weights": None, **known})
 
 
+def weights_file(path: Path) -> Path:
+    """The file of weights; of a run's folder that of its best checkpoint.
+
+    Raises:
+        RunError: a run without a whole one.
+    """
+    files = RunFolder(path)
+    if not files.config.is_file():
+        return path
+    return load(files.checkpoints, "best").path / "model.safetensors"
+
+
 def net_of(model: Model, classes: int, folder: Path) -> nn.Module:
     """The net of a config's `model` section; paths of files and folders start from the folder."""
     weights = model.weights
     if weights not in (None, *NAMED):
-        weights = str(folder / str(weights))
+        weights = str(weights_file(folder / str(weights)))
     net = build_model(
         moved(model.spec, lambda path: str(folder / path)),
         classes,

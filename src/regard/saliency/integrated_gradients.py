@@ -116,8 +116,8 @@ class IntegratedGradients(Method):
     def _warn(self, row: int, found: float, rise: float, nodes: int) -> None:
         warnings.warn(
             f"{self.name}: expected a map of image {row} that sums to y(x) - y(b) = {rise:.4g}, "
-            f"found {found:.4g} after {nodes} nodes; the net jumps on the way: choose another "
-            f"baseline (or raise `most`, here {self.most})",
+            f"found {found:.4g} after {nodes} nodes; the net jumps on the way, or bends "
+            f"too often: choose another baseline (or raise `most`, here {self.most})",
             stacklevel=2,
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from regard.data.preflight import refuse_files
 from regard.data.source import samples_of
 from regard.errors import RegardError
-from regard.studies.settings import Study
+from regard.studies.settings import BEFORE, Study
 from regard.training.config import Config
 from regard.training.prepare import prepare
 
@@ -24,6 +24,10 @@ def refuse_arms(study: Study, configs: Mapping[tuple[str, int], Config], folder:
     """
     looked: list[object] = []
     for arm, config in {arm: config for (arm, _), config in configs.items()}.items():
+        if study.before is not None and arm != BEFORE:
+            # The weights that it begins from are not there yet.
+            model = config.model.model_copy(update={"weights": None})
+            config = config.model_copy(update={"model": model})
         try:
             _refuse(config, study.splits, folder, files=config.data not in looked)
         except RegardError as error:

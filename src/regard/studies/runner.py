@@ -16,12 +16,11 @@ import yaml
 
 from regard.errors import RunError
 from regard.machine import cores, free_mb
-from regard.runs.evaluate import write_table
-from regard.runs.files import write_json, write_yaml
+from regard.runs.files import write_json, write_table, write_yaml
 from regard.runs.folder import locked
 from regard.studies.arm import AGAIN, attempt
 from regard.studies.preflight import refuse_arms
-from regard.studies.settings import Study, arm_config
+from regard.studies.settings import BEFORE, Study, arm_config, run_folder
 from regard.studies.summary import summarise
 from regard.synthetic.decoys import write_decoys
 from regard.synthetic.sheets import write_sheets
@@ -69,15 +68,16 @@ def run_study(
             a file, guidance without regions; nothing is run then.
     """
     jobs = len(study.arms) * len(study.seeds)
+    arms = [*([] if study.before is None else [BEFORE]), *study.arms]
     workers = workers or _workers(jobs)
     manifest = study.data.manifest
     threads = max(1, cores() // workers)
     configs = {
         (arm, seed): arm_config(study, arm, seed, manifest, threads)
         for seed in study.seeds
-        for arm in study.arms
+        for arm in arms
     }
-    begun = {key for key in configs if (out / _folder(*key) / "config.yaml").is_file()}
+    begun = {key for key in configs if (out / run_folder(*key) / "config.yaml").is_file()}
     new = {key: config for key, config in configs.items() if key not in begun}
     if manifest is None:
         refuse_arms(study, new, out)
@@ -86,7 +86,11 @@ def run_study(
         _make_data(study, out, watcher)
         if manifest is not None:
             refuse_arms(study, new, out)
-        rows = list(_run_all(study, out, configs, workers, watcher))
+        first = {key: config for key, config in configs.items() if key[0] == BEFORE}
+        rest = {key: config for key, config in configs.items() if key[0] != BEFORE}
+        if first:
+            _refuse_failed(list(_run_all(study, out, first, workers, watcher)), out)
+        rows = list(_run_all(study, out, rest, workers, watcher))
         return conclude(study, out, rows)
 
 
@@ -97,17 +101,23 @@ def conclude(study: Study, out: Path, rows: list[dict[str, Any]]) -> dict[str, A
     columns = [{k: v for k, v in row.items() if k != "remedy"} for row in rows]
     results = pl.DataFrame(columns, infer_schema_length=None)
     write_table(out / "results.parquet", results)
-    failed = [row for row in rows if row["status"] != "done"]
-    if len(failed) == len(rows):
-        raise RunError(
-            str(out),
-            expected="at least one run that works",
-            found=f"{len(failed)} failed, the first with: {failed[0]['error']}",
-            remedy=failed[0]["remedy"],
-        )
+    if all(row["status"] != "done" for row in rows):
+        _refuse_failed(rows, out)
     summary = summarise(study, results, out)
     write_json(out / "summary.json", summary)
     return summary
+
+
+def _refuse_failed(rows: list[dict[str, Any]], out: Path) -> None:
+    """Raise what the first failed run failed with."""
+    failed = [row for row in rows if row["status"] != "done"]
+    if failed:
+        raise RunError(
+            str(out),
+            expected="runs that work",
+            found=f"{len(failed)} failed, the first with: {failed[0]['error']}",
+            remedy=failed[0]["remedy"],
+        )
 
 
 def _run_all(
@@ -123,7 +133,7 @@ def _run_all(
     with ProcessPoolExecutor(workers, context, _stop_with_parent) as pool:
         names: dict[Future, tuple[str, int]] = {}
         for (arm, seed), config in configs.items():
-            place = out / _folder(arm, seed)
+            place = out / run_folder(arm, seed)
             names[pool.submit(attempt, config, place, study.splits, out)] = (arm, seed)
         try:
             yield from _collect(names, out, epochs, watcher)
@@ -159,11 +169,11 @@ def _collect(
             row = _row(future, *names[future])
             watcher.finished(row)
             yield row
-        watcher.epochs({_folder(*key): _epochs(out, *key) for key in names.values()}, epochs)
+        watcher.epochs({run_folder(*key): _epochs(out, *key) for key in names.values()}, epochs)
 
 
 def _row(future: Future, arm: str, seed: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"arm": arm, "seed": seed, "run": _folder(arm, seed)}
+    row: dict[str, Any] = {"arm": arm, "seed": seed, "run": run_folder(arm, seed)}
     error = future.exception()
     if error is not None:
         what = "its process was killed, perhaps for want of memory"
@@ -171,14 +181,10 @@ def _row(future: Future, arm: str, seed: int) -> dict[str, Any]:
     return row | future.result()
 
 
-def _folder(arm: str, seed: int) -> str:
-    return f"runs/{arm}-seed{seed}"
-
-
 def _epochs(out: Path, arm: str, seed: int) -> int:
     """Epochs in a run's log, counted without parsing it: this runs all the time."""
     try:
-        return (out / _folder(arm, seed) / "log.jsonl").read_bytes().count(b'{"kind": "epoch"')
+        return (out / run_folder(arm, seed) / "log.jsonl").read_bytes().count(b'{"kind": "epoch"')
     except OSError:
         return 0
 

@@ -37,6 +37,10 @@ METRICS = (
 )
 
 
+# The name of the first training.
+BEFORE = "before"
+
+
 class Sheets(Settings):
     """Synthetic herbarium sheets, made into the study's folder.
 
@@ -99,6 +103,8 @@ class Study(Settings):
         about: a paragraph for readers of the report.
         data: what samples to make; left out, `base.data.manifest` names a manifest.
         base: the config that all arms share.
+        before: what differs from the base in a first training, one a seed, from whose best
+            checkpoint all arms begin; none: they begin from `base.model.weights`.
         arms: name to what differs from the base.
         baseline: arm that the others are compared with.
         comparisons: pairs (arm, against); None: every arm against the baseline.
@@ -113,6 +119,7 @@ class Study(Settings):
     about: str = ""
     data: Sources = Sources()
     base: dict[str, Any]
+    before: dict[str, Any] | None = None
     arms: dict[str, dict[str, Any]] = Field(min_length=1)
     baseline: str
     comparisons: tuple[tuple[str, str], ...] | None = None
@@ -132,6 +139,8 @@ class Study(Settings):
                 raise ValueError(f"unknown metric {metric!r}; {near(metric, known_metrics())}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a seed that comes twice; give each once")
+        if BEFORE in self.arms:
+            raise ValueError(f"arm {BEFORE!r}; that is the first training, choose another name")
         for arm in self.arms:
             if not arm.replace("-", "").replace("_", "").isalnum():
                 raise ValueError(f"arm {arm!r}; use letters, digits, - and _ only")
@@ -243,8 +252,20 @@ def _from_here(base: dict[str, Any], folder: Path) -> dict[str, Any]:
     return base
 
 
+def run_folder(arm: str, seed: int) -> str:
+    """A run's folder, relative to the study's."""
+    return f"runs/{arm}-seed{seed}"
+
+
 def arm_config(study: Study, arm: str, seed: int, manifest: str | None, threads: int) -> Config:
     """The config of one run; `threads` holds where the study names no number of its own.
+
+    Args:
+        study: the study.
+        arm: of it, or `BEFORE` for the first training.
+        seed: of the run.
+        manifest: that the study has made, relative to its folder.
+        threads: of torch.
 
     Raises:
         ConfigError: an arm overrides an unknown key, or a value is of the wrong kind.
@@ -252,5 +273,8 @@ def arm_config(study: Study, arm: str, seed: int, manifest: str | None, threads:
     values = merged({"training": {"threads": threads}}, study.base)
     if manifest is not None:
         values = merged(values, {"data": {"manifest": manifest}})
-    values = merged(merged(values, study.arms[arm]), {"training": {"seed": seed}})
+    own = study.before if arm == BEFORE else study.arms[arm]
+    if study.before is not None and arm != BEFORE:
+        values = merged(values, {"model": {"weights": run_folder(BEFORE, seed)}})
+    values = merged(merged(values, own or {}), {"training": {"seed": seed}})
     return parse_config(values, f"study {study.name}, arm {arm}")

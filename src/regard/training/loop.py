@@ -23,15 +23,18 @@ from regard.models.heads import freeze_backbone, train_mode
 from regard.runs.checkpoints import (
     Checkpoint,
     flatten_optimiser,
+    keep,
     point,
     pointed,
     prune,
     save,
     unflatten_optimiser,
 )
+from regard.runs.files import write_table
+from regard.runs.folder import RunFolder
 from regard.runs.log import Log
 from regard.training.losses import class_weights
-from regard.training.measure import measure
+from regard.training.measure import gaze_by_image, measure
 from regard.training.optimisers import LearningRate, build_optimiser, restore_formats
 from regard.training.prepare import Prepared
 from regard.training.progress import Progress, lower_is_better
@@ -63,7 +66,7 @@ class Trainer:
 
     Args:
         prepared: of `prepare`.
-        folder: of the checkpoints.
+        files: of the run.
         log: to append to.
         watcher: told of steps and epochs.
 
@@ -71,8 +74,9 @@ class Trainer:
         steps: optimiser steps in an epoch.
     """
 
-    def __init__(self, prepared: Prepared, folder: Path, log: Log, watcher: Watcher) -> None:
-        self.prepared, self.folder, self.log, self.watcher = prepared, folder, log, watcher
+    def __init__(self, prepared: Prepared, files: RunFolder, log: Log, watcher: Watcher) -> None:
+        self.prepared, self.files, self.log, self.watcher = prepared, files, log, watcher
+        self.folder = files.checkpoints
         self.how = prepared.config.training
         self.lower = lower_is_better(self.how.best)
         self.labels = [sample.label for sample in prepared.train.data.samples]
@@ -120,6 +124,16 @@ class Trainer:
             # A kill came between the best checkpoint and its pointer.
             point(self.folder, "best", f"step-{best}")
 
+    def begin(self) -> None:
+        """Save the first weights; where epoch 0 is kept, measure them too."""
+        path = self.save()
+        if self._keeps(0):
+            record = {"train": self._gaze()}
+            if self.prepared.val is not None:
+                record["val"] = self._measure(self.prepared.val, "val")
+            self.log.write("untrained", epoch=0, step=0, **record)
+            keep(self.folder, path.name, 0)
+
     def fit(self) -> Progress:
         """Train to the end.
 
@@ -165,9 +179,9 @@ class Trainer:
 
     def _end_epoch(self, started: float) -> None:
         progress, lr = self.progress, self.rate.now
-        record: dict[str, Any] = {"train": progress.means() | self._gaze()}
+        record: dict[str, Any] = {"train": progress.means() | self._gaze(after=1)}
         if self.prepared.val is not None:
-            record["val"] = self._measure(self.prepared.val)
+            record["val"] = self._measure(self.prepared.val, "val", after=1)
         metric = self._metric(record)
         better = progress.end_epoch(metric, lower=self.lower)
         self.rate.after_epoch(metric)
@@ -175,6 +189,8 @@ class Trainer:
         record = {"epoch": progress.epoch, "step": progress.step, "lr": lr, **record}
         self.log.write("epoch", **record, best=better, seconds=round(progress.seconds, 3))
         path = self.save(best=better)
+        if self._keeps(progress.epoch):
+            keep(self.folder, path.name, progress.epoch)
         self.watcher.epoch({**record, "best": better, "checkpoint": path.name})
 
     def _metric(self, record: dict[str, Any]) -> float:
@@ -184,13 +200,17 @@ class Trainer:
         split, _, name = self.how.best.partition(".")
         return record[split][name]
 
-    def _gaze(self) -> dict[str, float]:
+    def _keeps(self, epoch: int) -> bool:
+        return self.how.keep_epochs == "all" or epoch in self.how.keep_epochs
+
+    def _gaze(self, after: int = 0) -> dict[str, float]:
         if self.prepared.train_gaze is None:
             return {}
-        values = self._measure(self.prepared.train_gaze)
+        values = self._measure(self.prepared.train_gaze, "train", after)
         return {name: values[name] for name in self.prepared.config.gaze.scores if name in values}
 
-    def _measure(self, loader: Loader) -> dict[str, float]:
+    def _measure(self, loader: Loader, split: str, after: int = 0) -> dict[str, float]:
+        """The numbers of a split, `after` epochs past those that are done."""
         found = predict(
             self.prepared.net,
             loader.batches(),
@@ -203,6 +223,9 @@ class Trainer:
         blown = found.index[~np.isfinite(found.logits).all(1)]
         if len(blown):
             raise NumericalError(blown_up("outputs", loader.data, blown.tolist()))
+        epoch = self.progress.epoch + after
+        if self._keeps(epoch):
+            write_table(self.files.gaze_of_epoch(split, epoch), gaze_by_image(found))
         return measure(found, self.combination, self.prepared.terms)
 
     def _due(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
 import torch
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
@@ -32,6 +33,15 @@ def measure(
     values |= _rates(found.logits.argmax(1), found.labels, found.logits.shape[1])
     scores = {n: SCORES[n].together(torch.from_numpy(rows)) for n, rows in found.gaze.items()}
     return values | scores
+
+
+def gaze_by_image(found: Predictions) -> pl.DataFrame:
+    """One row an image: label, prediction, scores of its map and losses of the terms."""
+    scores = {name: values for name, values in found.gaze.items() if values.ndim == 1}
+    losses = {f"loss.{name}": values for name, values in found.terms.items()}
+    predicted = found.logits.argmax(1)
+    fixed = {"index": found.index, "label": found.labels, "predicted": predicted}
+    return pl.DataFrame({**fixed, "dead": found.dead, **scores, **losses}).sort("index")
 
 
 def _total(

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, NonNegativeInt, field_validator
 
 from regard.data.settings import Settings
 
@@ -55,6 +55,9 @@ class Training(Settings):
         schedule: how the learning rate goes.
         best: logged metric that chooses the best checkpoint, such as `val.loss`; `last` takes
             that of the last epoch.
+        keep_epochs: the epochs that are kept to be compared, or `all`: each with its checkpoint
+            `epoch-N` and the gaze of every measured image in `scores/epochs`. Epoch 0 is before
+            the first step, and is measured then.
         patience: stop after this many epochs without a better one; None: never.
         label_smoothing: of the cross-entropy.
         imbalance: `weights` in the loss by inverse class frequency, `oversample` the rarer
@@ -74,6 +77,7 @@ class Training(Settings):
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
     best: str = "val.loss"
+    keep_epochs: Literal["all"] | tuple[NonNegativeInt, ...] = ()
     patience: int | None = Field(default=None, gt=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     imbalance: Literal["none", "weights", "oversample", "both"] = "none"

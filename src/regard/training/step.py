@@ -134,12 +134,12 @@ class Stepper:
 
 
 def warmed(terms: Sequence[Term], epochs: float) -> tuple[Term, ...]:
-    """The terms with the weights that they have after so many epochs, without those of none."""
-    part = [(term, min(1.0, epochs / (term.warmup_epochs or 1))) for term in terms]
+    """The terms with the weights that they have after so many epochs."""
     return tuple(
-        replace(term, weight=share * term.weight) if term.warmup_epochs else term
-        for term, share in part
-        if share > 0 or not term.warmup_epochs
+        replace(term, weight=min(1.0, epochs / term.warmup_epochs) * term.weight)
+        if term.warmup_epochs
+        else term
+        for term in terms
     )
 
 

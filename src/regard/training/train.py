@@ -96,16 +96,18 @@ def _fit(
     watcher: Watcher | None,
     saved: Checkpoint | None,
 ) -> Progress:
-    trainer = Trainer(prepared, files.checkpoints, log, watcher or Silent())
+    trainer = Trainer(prepared, files, log, watcher or Silent())
     if saved is None:
         log.write("start", **environment())
         trainer.say_what_norms_see()
         trainer.say_what_gaze_is_of()
-        trainer.save()
+        trainer.begin()
         return trainer.fit()
     trainer.restore(saved)
     for text in saved.damaged:
         trainer.note(f"checkpoint {text}; going on from {saved.path.name}")
+    if trainer.progress.step == 0:
+        trainer.begin()
     return trainer.fit()
 
 
