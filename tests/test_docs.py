@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from regard.guidance import TERMS
 from regard.saliency import METHODS
 from regard.studies.settings import arm_config, read_study
 from regard.training.config import Config, parse_config
@@ -51,6 +52,17 @@ def test_the_reference_of_methods_is_up_to_date():
         "run: python docs/methods_reference.py"
     )
     assert "docs/methods.md" in (HERE / "README.md").read_text()
+
+
+def test_the_reference_of_terms_is_up_to_date():
+    text = script("guidance_reference").reference()
+    assert (DOCS / "guidance.md").read_text() == text, "run: python docs/guidance_reference.py"
+    assert "docs/guidance.md" in (HERE / "README.md").read_text()
+    for name, kind in TERMS.items():
+        section = text.split(f"\n### `{name}`\n")[1].split("\n### ")[0]
+        formula = section.split("```text\n")[1].split("\n```")[0]
+        assert len(formula) > 10
+        assert formula in inspect.getdoc(kind)
 
 
 @pytest.mark.parametrize("name", METHODS)

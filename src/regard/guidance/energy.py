@@ -22,7 +22,8 @@ class Energy(MapTerm):
     and leaves the net free to look at a part. A zero map counts as a uniform one.
 
     Reference: Rao et al., Studying How to Efficiently and Effectively Guide Models with
-    Explanations, ICCV 2023, arXiv:2303.11932, section 3.3.
+    Explanations, ICCV 2023, arXiv:2303.11932, section 3.4, equation 6 (there -EPG, the same
+    but for the constant).
 
     Example:
         >>> inside = torch.zeros(1, 2, 2); inside[:, 0] = 1

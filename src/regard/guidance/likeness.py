@@ -23,7 +23,7 @@ class L1(MapTerm):
 
     Wants all of the region to be looked at, and evenly: give it tight masks.
 
-    Reference: Rao et al., arXiv:2303.11932, section 3.3.
+    Reference: Rao et al., arXiv:2303.11932, section 3.4.
     """
 
     kind: ClassVar[str] = "l1"

@@ -66,8 +66,10 @@ class MaskedInput(Term):
 class BackgroundSwap(Term):
     """The cross-entropy of the image with the outside of another image of the batch.
 
-    What lies outside of the region is exchanged for what lies there in the next image that has
-    a region, whose own inside is first filled with its outside's mean colour.
+    - log p_c(x M + (1 - M) z)
+
+    What lies outside of the region is exchanged for what lies there in z, the next image that
+    has a region, whose own inside is first filled with its outside's mean colour.
 
     Reference: Xiao et al., Noise or Signal, arXiv:2006.09994 (Mixed-Rand, there for testing).
     """
