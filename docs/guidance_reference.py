@@ -10,8 +10,8 @@ from regard.saliency import METHODS
 PATH = Path(__file__).with_name("guidance.md")
 START = """# Guidance
 
-A term is a loss on where the net looks, one number an image with a region. This page is written by
-`docs/guidance_reference.py` from the terms themselves; [config.md](config.md) has all their
+A term is a loss on where the net looks, one number an image with a region. This page is written
+by `docs/guidance_reference.py` from the terms themselves; [config.md](config.md) has all their
 options.
 
 ```yaml
@@ -27,20 +27,20 @@ output = regard.guidance.guided_forward(net, images, labels, regions, terms)
 loss = torch.nn.functional.cross_entropy(output.logits, labels) + output.loss()
 ```
 
-In the formulas M is the region, 1 inside, L the map of the label's class (where the map comes from is
-an option of the term), x the pixels, y the logits and p the probabilities.
+In the formulas M is the region, 1 inside, L the map of the label's class (where the map comes
+from is an option of the term), x the pixels, y the logits and p the probabilities.
 
 ## How to begin
 
-- **Take `energy` on Grad-CAM, with `contrast: true`.** It tolerates loose boxes, leaves the net free
-  to look at a part, and costs next to nothing.
-- **Let it warm up** (`warmup_epochs`) when a pretrained net gets a new classifier. The share of a map
-  does not change when the map is scaled, so its gradient is largest while the classifier's weights
-  are small, and drives the backbone before the classes do ([findings](findings.md)).
+- **Take `energy` on Grad-CAM, with `contrast: true`.** It tolerates loose boxes, leaves the net
+  free to look at a part, and costs next to nothing.
+- **Let it warm up** (`warmup_epochs`) when a pretrained net gets a new classifier. The share of a
+  map does not change when the map is scaled, so its gradient is largest while the classifier's
+  weights are small, and drives the backbone before the classes do ([findings](findings.md)).
 - **Against a small known confounder** (a patch, a stamp) `rrr` and `background_swap` act on every
   pixel of it, where a map of the last layer is coarse.
-- **Compare with `masked_input`, with `regions: misplaced` and with weight decay.** What those bring
-  too does not come from looking at the right place.
+- **Compare with `masked_input`, with `regions: misplaced` and with weight decay.** What those
+  bring too does not come from looking at the right place.
 - **Do not take `magtr` or `hagtr` alone.** They ask for evidence inside and say nothing of the
   outside: a map that is high everywhere satisfies them.
 
@@ -48,35 +48,38 @@ an option of the term), x the pixels, y the logits and p the probabilities.
 
 | key of `guidance` | what it does |
 |---|---|
-| `share` | uses the regions of this share of the annotated train images, drawn by class; the rest trains plainly |
+| `share` | uses the regions of this share of the annotated train images, by class |
 | `dilate` | widens them on each side, to see how loose they may be |
 | `regions: misplaced` | a control: each moved away from its place in the same image |
 | `regions: mean` | a control: the mean region of the train split for every image |
 
-An image without a region counts for the cross-entropy alone; a term's mean is over the images that
-have one. Areas to `avoid` are outside, areas to `ignore` neither inside nor outside.
+An image without a region counts for the cross-entropy alone; a term's mean is over the images
+that have one. Areas to `avoid` are outside, areas to `ignore` neither inside nor outside.
 
 ## How terms combine
 
 `guidance.combine` is `sum` (weighted, with a weight for the cross-entropy in
 `guidance.cross_entropy`), `product` or `quotient` (of each image's cross-entropy and losses, for
-terms within 0 and 1), or `uncertainty` (a sum with learned weights). Published comparisons found the
-product and the quotient bad and the weighted sum acceptable.
+terms within 0 and 1), or `uncertainty` (a sum with learned weights). Published comparisons found
+the product and the quotient bad and the weighted sum acceptable.
 
 ## Two stages
 
-Transfer learning with the cross-entropy first and guided epochs from there: give a run the folder of
-another as `model.weights`, or a study a `before`, which is trained once a seed and is where all arms
-begin. With `training.keep_epochs: all` every epoch stays as `checkpoints/epoch-N`, epoch 0 among
-them, and `scores/epochs` keeps the gaze of every measured image.
+Transfer learning with the cross-entropy first and guided epochs from there: give a run the folder
+of another as `model.weights`, or a study a `before`, which is trained once a seed and is where
+all arms begin. With `training.keep_epochs: all` every epoch stays as `checkpoints/epoch-N`, epoch
+0 among them, and `scores/epochs` keeps the gaze of every measured image.
 
 ## What is refused before training
 
-No region in train; a method that cannot be differentiated; a term whose gradient cannot reach what
-is trained (`scorecam` or `weights: stop` with a frozen backbone). It is probed with random numbers on
-the raw map, so that a term that is merely satisfied passes.
+No region in train; a method that cannot be differentiated; a term whose gradient cannot reach
+what is trained (`scorecam` or `weights: stop` with a frozen backbone). It is probed with random
+numbers on the raw map, so that a term that is merely satisfied passes.
 """
-OVERVIEW = "| term | in short | made from | beside the plain step | within 0 and 1 |\n|---|---|---|---|---|"
+OVERVIEW = (
+    "| term | in short | made from | beside the plain step | within 0 and 1 |\n"
+    "|---|---|---|---|---|"
+)
 
 
 def reference() -> str:

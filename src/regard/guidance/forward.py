@@ -13,7 +13,7 @@ from regard.errors import ConfigError, DataError
 from regard.guidance.base import Term
 from regard.guidance.forward_pass import Donors, ForwardPass, donors_of
 from regard.guidance.maps import MapTerm
-from regard.saliency.capture import Images, copied
+from regard.saliency.capture import Images, constant, copied
 from regard.saliency.layers import find_layer, require_map
 from regard.saliency.observe import Request, observe
 from regard.saliency.seen import Seen
@@ -88,7 +88,7 @@ def guided_forward(
     _refuse_doubles(terms)
     seen = forward_pass(net, images, targets, regions, terms, donors)
     # Without gradients the graph begins at a layer nevertheless; a copy made here has none.
-    logits = seen.logits if torch.is_grad_enabled() else seen.logits.detach().clone()
+    logits = seen.logits if torch.is_grad_enabled() else constant(seen.logits).clone()
     output = GuidedOutput(logits)
     for term in terms:
         _add(output, term, seen)

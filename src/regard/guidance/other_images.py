@@ -12,6 +12,7 @@ from regard.errors import ConfigError
 from regard.guidance.base import TERMS, Term
 from regard.guidance.forward_pass import ForwardPass
 from regard.saliency.base import Need
+from regard.saliency.capture import constant
 
 
 @TERMS.register("masked_input")
@@ -45,7 +46,7 @@ class MaskedInput(Term):
 
     def raw(self, seen: ForwardPass) -> Tensor:
         """The logits (B, K) of the changed images."""
-        pixels = seen.pixels.detach()
+        pixels = constant(seen.pixels)
         inside = 1 - seen.outside(pixels.shape[2:])[:, None].to(pixels)
         return seen.logits_at(inside * pixels + (1 - inside) * self._other(pixels, inside))
 
@@ -81,7 +82,7 @@ class BackgroundSwap(Term):
     def raw(self, seen: ForwardPass) -> Tensor:
         """The logits (B, K) of the changed images."""
         assert seen.donors is not None
-        pixels = seen.pixels.detach()
+        pixels = constant(seen.pixels)
         inside = 1 - seen.outside(pixels.shape[2:])[:, None].to(pixels)
         other = emptied(seen.donors.pixels, seen.donors.inside[:, None].to(pixels))
         return seen.logits_at(inside * pixels + (1 - inside) * other)
@@ -125,7 +126,7 @@ class ActDiff(Term):
 
     def raw(self, seen: ForwardPass) -> Tensor:
         """The differences (B, C, h, w)."""
-        pixels = seen.pixels.detach()
+        pixels = constant(seen.pixels)
         inside = 1 - seen.outside(pixels.shape[2:])[:, None].to(pixels)
         return seen.activations(self.layer) - seen.activations_at(inside * pixels, self.layer)
 

@@ -23,6 +23,11 @@ def leaf(tensor: Tensor) -> Tensor:
     return tensor.detach().requires_grad_()
 
 
+def constant(tensor: Tensor) -> Tensor:
+    """The same values as a constant: no loss on them reaches what they were made from."""
+    return tensor.detach()
+
+
 @contextmanager
 def undisturbed(net: nn.Module) -> Iterator[None]:
     """Leave the net's buffers and the random state as they were, whatever happens inside.

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from regard.saliency.capture import constant
 from regard.saliency.folded import IN_PLACE, Activation, Folded, activation, fold
 
 AGREEMENT = 1e-5
@@ -204,7 +205,7 @@ class Folding(TorchFunctionMode):
     def _next(self, given: Tensor, follows: Activation | None) -> Tensor:
         """The same under another name: the one that was given is not used again."""
         self._due[given] = _Due()
-        output = given.detach()
+        output = constant(given)
         if follows:
             self._due[output] = _Due(activation=follows)
         return output

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from regard.errors import ModelError
 from regard.models.anatomy import Layer
-from regard.saliency.capture import Images, leaf, sound_gradients, substitute
+from regard.saliency.capture import Images, constant, leaf, sound_gradients, substitute
 from regard.saliency.intercept import twice_differentiable
 from regard.saliency.layers import linear_head
 from regard.saliency.observe import Observed, Request, observe, with_pixels
@@ -171,7 +171,7 @@ class Seen:
             return None
         if self.contrast:
             weight = weight - weight.mean(0)
-        return weight[self.target].detach() if self.stop else weight[self.target]
+        return constant(weight[self.target]) if self.stop else weight[self.target]
 
     # Other passes
 
