@@ -6,6 +6,7 @@ from PIL import Image
 
 from regard.data.preflight import refuse_files
 from regard.errors import ConfigError, DataError, ModelError
+from regard.runs.log import read_log
 from regard.training.config import changed, merged, read_config
 from regard.training.prepare import prepare
 from regard.training.train import train
@@ -173,6 +174,26 @@ def test_guidance_without_regions_is_refused(tmp_path):
     assert text.startswith("guidance.terms: expected samples with a region in train")
 
 
+@pytest.mark.parametrize(
+    "term",
+    ["{term: energy, weights: stop}", "{term: energy, method: scorecam}", "{term: actdiff}"],
+)
+def test_a_term_that_cannot_move_what_is_trained_is_refused(folder, term):
+    text = refused(folder, f"guidance.terms=[{term}]", "model.freeze=backbone")
+    assert "expected a loss with a gradient to the classifier, which alone is trained" in text
+    assert text.endswith("or set model.freeze=none")
+    changes = (f"guidance.terms=[{term}]", "training.epochs=1")
+    train(config_of(*changes), folder / "run", folder=folder)
+    (epoch,) = read_log(folder / "run/log.jsonl", "epoch")
+    name = "actdiff" if "actdiff" in term else "energy"
+    assert epoch["train"][f"loss.{name}"] > 0
+
+
+def test_a_plateau_needs_a_metric_to_watch(folder):
+    text = refused(folder, "training.best=last", "training.schedule.name=plateau")
+    assert "a metric in training.best for the plateau to watch" in text
+
+
 def test_a_missing_val_is_refused_unless_it_is_carved_or_not_needed(tmp_path):
     write_set(tmp_path, counts={"train": 24})
     assert "set data.val_from_train" in refused(tmp_path)
@@ -228,6 +249,11 @@ def test_changes_are_read_as_yaml_and_laid_over_the_file(tmp_path):
         ("guidance.terms=[{term: energi}]", "did you mean energy?"),
         ("guidance.terms=[{term: energy, weight: -1}]", "weight of 0 or more, found -1; give"),
         ("guidance.terms=[{term: energy, weigth: 1}]", "weigth"),
+        ("guidance.terms=[{term: energy, method: rise, options: {maks: 3}}]", "maks"),
+        ("guidance.terms=[{term: energy, method: saliency, weights: stop}]", "of a layer or of"),
+        ("guidance.share=0", "guidance.share"),
+        ("guidance={combine: product, terms: [{term: rrr}]}", "term rrr, which has no such bound"),
+        ("guidance={combine: mean}", "combine"),
         ("gaze.scores=[enregy]", "did you mean energy"),
         ("gaze.method=gradcan", "did you mean gradcam"),
         ("training.best=accuracy", "write for example val.loss"),
@@ -253,8 +279,6 @@ def test_a_file_that_is_no_config_is_refused(tmp_path, content):
 
 
 def test_it_is_noted_when_other_maps_are_measured_than_steered(folder):
-    from regard.runs.log import read_log
-
     terms = "guidance.terms=[{term: energy, contrast: true}]"
     for gaze, told in (("gaze.contrast=true", []), ("gaze.contrast=false", ["energy"])):
         out = folder / f"run {gaze}"

@@ -53,7 +53,8 @@ class MapTerm(Term):
                 remedy="choose one of: " + ", ".join(able),
             )
         one_sign(torch.zeros(1), self.sign)
-        if self.weights == "stop" and not self.reads & {"layer", "attention"}:
+        # Built here, so that a wrong option is found at once.
+        if not self.reads & {"layer", "attention"} and self.weights == "stop":
             raise ConfigError(
                 f"term {self.title}",
                 expected="a method of a layer or of attention for weights: stop",

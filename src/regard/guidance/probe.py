@@ -1,12 +1,14 @@
 """Whether a term can move a net at all."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from regard.guidance.base import Term
 from regard.guidance.forward import forward_pass
+from regard.guidance.maps import MapTerm
 from regard.saliency.capture import Images, undisturbed
 from regard.saliency.observe import pixels_of
 
@@ -24,8 +26,9 @@ def reaches(
     """Whether a loss on what the term is made from has a gradient at any of the parameters.
 
     What is tried is the raw map times random numbers, not the loss: a loss that happens to be
-    satisfied has no gradient either. So are several classes: a map may be zero for one. One that
-    is zero for all of them tells nothing, and counts as one that reaches.
+    satisfied has no gradient either. So are several classes, with contrast: the map of one may be
+    zero, and contrasts add up to nothing, so that some map is not. Where all are zero nothing is
+    known, and the term counts as one that reaches.
 
     Args:
         net: in the mode that it is trained in; left as it was.
@@ -34,6 +37,8 @@ def reaches(
         term: the term.
         parameters: that are to be moved; None: all.
     """
+    if isinstance(term, MapTerm):
+        term = replace(term, contrast=True)
     wanted = [*net.parameters()] if parameters is None else [*parameters]
     flags = [parameter.requires_grad for parameter in wanted]
     silent = True

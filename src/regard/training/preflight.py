@@ -125,7 +125,7 @@ def _refuse_unmoved(config: Config, net: nn.Module, images: Images, term: Term) 
     with evaluating(net):
         if reaches(net, _noise(images), len(config.classes or ()), term, trained):
             return
-    what = "the classifier, which alone is trained," if frozen else "the net's parameters"
+    what = "the classifier, which alone is trained" if frozen else "the net's parameters"
     raise ConfigError(
         f"guidance, term {term.title}",
         expected=f"a loss with a gradient to {what}",
