@@ -2,7 +2,7 @@
 
 import typer
 
-from regard.cli import data, gaze, listing, quickstart, report, study, train
+from regard.cli import compare, data, gaze, listing, quickstart, report, study, train
 from regard.cli.stopping import stop
 from regard.errors import NumericalError, RegardError
 
@@ -17,6 +17,7 @@ quickstart.add(app)
 app.add_typer(data.app, name="data")
 train.add(app)
 gaze.add(app)
+compare.add(app)
 study.add(app)
 report.add(app)
 app.add_typer(listing.app, name="list")

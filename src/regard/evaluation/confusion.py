@@ -16,6 +16,13 @@ def indicator(classes: NDArray[np.int64], k: int, weights: Floats | None = None)
     return csr_array((data, (classes, np.arange(n))), shape=(k, n))
 
 
+def confusion_matrix(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], k: int
+) -> NDArray[np.int64]:
+    """Counts (K, K), a row a true class, of labels and predictions (N,) in [0, K)."""
+    return np.bincount(labels * k + predicted, minlength=k * k).reshape(k, k)
+
+
 class MacroF1:
     """Macro F1 of resamples of images.
 

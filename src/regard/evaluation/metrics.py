@@ -11,7 +11,12 @@ from regard.errors import ConfigError, near
 from regard.evaluation import resampling
 from regard.evaluation import table as tables
 from regard.evaluation.calibration import brier, ece_interval, log_loss
-from regard.evaluation.confusion import MacroF1, class_intervals, mean_proportion
+from regard.evaluation.confusion import (
+    MacroF1,
+    class_intervals,
+    confusion_matrix,
+    mean_proportion,
+)
 from regard.evaluation.intervals import Interval, bootstrap_interval, check_options, missing
 from regard.evaluation.ranking import RankingStatistics
 
@@ -121,8 +126,7 @@ def _by_class(
     table: pl.DataFrame, level: float
 ) -> tuple[dict[str, dict[str, Interval]], NDArray[np.int64]]:
     names, true, guess = tables.classes(table), tables.labels(table), tables.predicted(table)
-    k = len(names)
-    matrix = np.bincount(true * k + guess, minlength=k * k).reshape(k, k)
+    matrix = confusion_matrix(true, guess, len(names))
     support, guesses, hits = matrix.sum(axis=1), matrix.sum(axis=0), matrix.diagonal()
     intervals = {
         name: class_intervals(int(support[c]), int(guesses[c]), int(hits[c]), level)

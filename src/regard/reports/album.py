@@ -1,8 +1,10 @@
 """Pictures of a run's samples with its maps, made anew from the images and the checkpoint."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import torch
@@ -20,6 +22,7 @@ from regard.evaluation.settings import Gaze
 from regard.reports import layers
 from regard.reports.blocks import Picture
 from regard.reports.words import without_folders
+from regard.runs.background import options_of
 from regard.runs.run import Run, load_run
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import explain
@@ -53,7 +56,7 @@ class Shown:
     outline: str
 
 
-Shelf = dict[tuple[int, Transform], Shown]
+Shelf = dict[tuple[int, str, Transform], Shown]
 
 
 class Album:
@@ -65,6 +68,8 @@ class Album:
         split: the split.
         limit: bytes of a photo, see `photo_limit`.
         shelf: of photos, for albums of the same samples to share.
+        checkpoint: of the run.
+        maps: how maps are made, where that is not as the run's config has it: settings of `Gaze`.
 
     Raises:
         MissingPicturesError: no checkpoint, no manifest, or another manifest than before.
@@ -77,10 +82,15 @@ class Album:
         split: str,
         limit: int,
         shelf: "Shelf | None" = None,
+        *,
+        checkpoint: str = "best",
+        maps: Mapping[str, Any] | None = None,
     ) -> None:
         try:
-            self.run: Run = load_run(folder)
-            self.gaze = Gaze.model_validate(self.run.config["gaze"])
+            self.run: Run = load_run(folder, checkpoint)
+            own = Gaze.model_validate(self.run.config["gaze"])
+            self.gaze = own.model_copy(update=dict(maps or {}))
+            self._options = options_of(self.run, self.gaze.method)
             manifest = self.run.manifest()
             samples = samples_of(manifest, split, self.run.classes, self.run.data.views)
         except (RegardError, OSError, ValueError, KeyError) as error:
@@ -110,14 +120,15 @@ class Album:
         """
         sample = self.samples[self.rows[index]]
         large = enlarged(self.run.transform, sample)
-        if (index, large) not in self._shelf:
+        key = (index, sample.views[0][1], large)
+        if key not in self._shelf:
             images, masks = Samples([sample], large).fitted(0)
             region = masks.get("attend")
             own = region is not None and (sample.region is not None or sample.boxes is not None)
             path = layers.outline(region) if own and region is not None else ""
             photo = layers.photo(images[sample.views[0][0]], self.limit)
-            self._shelf[index, large] = Shown(photo, large.size, path)
-        return self._shelf[index, large]
+            self._shelf[key] = Shown(photo, large.size, path)
+        return self._shelf[key]
 
     def map(self, index: int, target: str) -> Tensor:
         """The map (h, w) of a class for a manifest's row, at the layer's resolution."""
@@ -134,6 +145,7 @@ class Album:
                 layer=self.gaze.layer,
                 view=view,
                 contrast=self.gaze.contrast,
+                **self._options,
             )
         return one_sign(found.float(), "positive")[0]
 

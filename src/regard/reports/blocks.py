@@ -149,6 +149,14 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Matrices:
+    """Confusion matrices side by side."""
+
+    matrices: Sequence[Matrix]
+    kind: ClassVar[str] = "matrices"
+
+
+@dataclass(frozen=True)
 class Key:
     """An entry of a legend.
 
@@ -258,7 +266,17 @@ class Source:
 
 
 Block = (
-    Text | Note | Heading | Facts | Verdicts | Table | Matrix | Drawings | Gallery | Source
+    Text
+    | Note
+    | Heading
+    | Facts
+    | Verdicts
+    | Table
+    | Matrix
+    | Matrices
+    | Drawings
+    | Gallery
+    | Source
 )  # what a template knows to draw
 
 
@@ -282,7 +300,7 @@ class Page:
     """A whole report.
 
     Attributes:
-        kind: `Run` or `Study`.
+        kind: `Run`, `Study` or `Comparison`.
         title: its name.
         subtitle: one line.
         sections: in order.

@@ -114,6 +114,13 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: -int(p.name[5:]))
 
 
+def named_checkpoints(folder: Path) -> list[str]:
+    """Names of the checkpoints of epochs and of steps in the folder, each kind oldest first."""
+    found = [p.name.split("-") for p in folder.glob("*-*") if p.is_dir()]
+    kept = [(kind, int(n)) for kind, n, *rest in found if not rest and n.isdecimal()]
+    return [f"{kind}-{n}" for kind, n in sorted(kept) if kind in ("epoch", "step")]
+
+
 def load(folder: Path, which: str = "last") -> Checkpoint:
     """Read a checkpoint, `last`, `best`, `step-N` or `epoch-N`, and check its sums.
 

@@ -77,7 +77,7 @@ def evaluate_run(
         write_table(run.files.backgrounds(split), reliance)
     write_table(run.files.predictions(split), table)
     write_json(run.files.metrics(split), values)
-    _note_reading(run, split)
+    note_reading(run, split)
     return values
 
 
@@ -133,7 +133,8 @@ def predictions_of(run: Run, found: Predictions, images: dict[int, str]) -> pl.D
     )
 
 
-def _note_reading(run: Run, split: str) -> None:
+def note_reading(run: Run, split: str) -> None:
+    """Add a line to the run's readings: this split was evaluated now, with this checkpoint."""
     run.files.readings.parent.mkdir(parents=True, exist_ok=True)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     line = dump_json({"split": split, "checkpoint": run.checkpoint, "time": when})

@@ -17,7 +17,7 @@ from regard.errors import DataError, RunError
 from regard.models.build import build_model
 from regard.models.settings import NAMED, Model
 from regard.models.specs import moved
-from regard.runs.checkpoints import load
+from regard.runs.checkpoints import load, named_checkpoints
 from regard.runs.folder import RunFolder
 from regard.saliency.capture import evaluating
 from regard.saliency.outputs import logits_of
@@ -102,6 +102,44 @@ def load_run(folder: str | Path, checkpoint: str = "best") -> Run:
             remedy="restore the run's config.yaml",
         ) from error
     return Run(Path(folder), net.eval(), config, classes, transform, saved.path.name)
+
+
+def open_run(text: str) -> Run:
+    """Load the run of `FOLDER` (its best checkpoint) or `FOLDER@CHECKPOINT`.
+
+    What follows the last @ is `best`, `last`, `step-N`, `epoch-N` or an epoch's number; it is part
+    of the folder's name where the whole text is a run's folder, or what stands before it is none.
+
+    Raises:
+        RunError: no run, or no such whole checkpoint.
+        ModelError: the model cannot be built here.
+    """
+    folder, checkpoint = split_checkpoint(text)
+    if checkpoint is None:
+        return load_run(folder)
+    name = f"epoch-{int(checkpoint)}" if checkpoint.isdecimal() else checkpoint
+    files = RunFolder(folder)
+    known = named_checkpoints(files.checkpoints)
+    if name not in ("best", "last", *known):
+        raise RunError(
+            text,
+            expected="after the @ an epoch's number, best, last or step-N",
+            found=f"{name!r}, which is not in {files.checkpoints}" if name else "nothing",
+            remedy="there are: " + ", ".join(["best", "last", *known]),
+        )
+    return load_run(folder, name)
+
+
+def split_checkpoint(text: str) -> tuple[Path, str | None]:
+    """A run's folder, and what the text has after the last @, see `open_run`."""
+    folder, at, checkpoint = text.rpartition("@")
+    if at and not _is_run(Path(text)) and _is_run(Path(folder)):
+        return Path(folder), checkpoint
+    return Path(text), None
+
+
+def _is_run(folder: Path) -> bool:
+    return RunFolder(folder).config.is_file()
 
 
 def _parts(files: RunFolder, config: dict[str, Any]) -> tuple[tuple[str, ...], Model, Transform]:

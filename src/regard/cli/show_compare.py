@@ -1,0 +1,42 @@
+"""What `regard compare` shows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from regard.cli.console import plural, say, table, with_interval
+
+
+def show_comparison(summary: Mapping[str, Any]) -> None:
+    """Of every other run: each number of both, the difference with its interval, and the flips."""
+    first = summary["first"]["name"]
+    for other in summary["others"]:
+        accuracy = other["accuracy"]
+        rows = [
+            _row(
+                "accuracy",
+                accuracy["before"]["value"],
+                accuracy["after"]["value"],
+                accuracy["difference"],
+                accuracy["mcnemar"]["p_value"],
+            )
+        ]
+        rows += [
+            _row(name, found["before"], found["after"], found["difference"], found["p_value"])
+            for name, found in other["scores"].items()
+        ]
+        title = f"{other['name']} against {first} on {summary['split']}"
+        title += f": {plural(other['images'], 'image')}, 95% intervals over images"
+        table(title, ["", first, other["name"], "difference", "p"], rows)
+        counts = other["outcomes"].items()
+        say("Images: " + ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in counts))
+
+
+def _row(
+    name: str, before: float | None, after: float | None, difference: dict, p: float | None
+) -> list[str]:
+    shown = [_number(before), _number(after), with_interval(difference), _number(p, ".3g")]
+    return [name, *shown]
+
+
+def _number(value: float | None, form: str = ".3f") -> str:
+    return "–" if value is None else format(value, form)

@@ -1,0 +1,145 @@
+"""The report of a comparison of runs, from its `pairs.parquet` and `summary.json`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from regard.errors import RunError
+from regard.reports.blocks import (
+    Block,
+    Drawings,
+    Heading,
+    Matrices,
+    Matrix,
+    Note,
+    Page,
+    Section,
+    Table,
+    Text,
+)
+from regard.reports.compare_galleries import compare_galleries, gallery_rows
+from regard.reports.compare_tables import differences_table, outcomes_table
+from regard.reports.compare_words import comparison_facts, comparison_words, how_to_read
+from regard.reports.page import write_page
+from regard.reports.predictions import confusion
+from regard.reports.words import count
+from regard.runs.compare import KIND, PAIRS, REPORT, SUMMARY
+from regard.runs.files import read_json
+
+Step = Callable[[int], None]
+Told = Mapping[str, Any]
+
+
+def compare_report(folder: Path, *, pictures: int = 8, progress: Step | None = None) -> Path:
+    """Write a comparison's report from the files of its folder.
+
+    Args:
+        folder: what `regard.runs.compare.compare_runs` wrote.
+        pictures: images in each gallery; 0 makes no pictures and loads no net.
+        progress: called with the number of images after each.
+
+    Returns:
+        The file's path, `report.html` in the folder.
+
+    Raises:
+        RunError: this is no folder of a comparison.
+    """
+    folder = Path(folder)
+    try:
+        summary, pairs = read_json(folder / SUMMARY), pl.read_parquet(folder / PAIRS, glob=False)
+        known = summary["kind"] == KIND
+    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        raise _not_a_comparison(folder) from error
+    if not known:
+        raise _not_a_comparison(folder)
+    return write_page(compare_page(folder, summary, pairs, pictures, progress), folder / REPORT)
+
+
+def pictures_of(summary: Told, pictures: int) -> int:
+    """The most images that the galleries of a comparison show, for a progress bar."""
+    shown = ("stays_right", "right_becomes_wrong", "wrong_becomes_right")
+    return sum(min(pictures, other["outcomes"][name]) for other in summary["others"]
+               for name in shown)  # fmt: skip
+
+
+def compare_page(
+    folder: Path, summary: Told, pairs: pl.DataFrame, pictures: int, progress: Step | None
+) -> Page:
+    """The page of a comparison."""
+    others = summary["others"]
+    blocks: list[Block] = []
+    if len(others) == 1:
+        blocks.append(comparison_facts(summary, others[0]))
+    for other in others:
+        blocks += [Heading(other["name"])] if len(others) > 1 else []
+        blocks.append(Text(comparison_words(summary, other), lead=len(others) == 1))
+    blocks += [Heading("How to read this"), Text(how_to_read(summary))]
+    sections = [Section("summary", "Summary", blocks)]
+    for number, other in enumerate(others):
+        sections += _sections(folder, summary, other, pairs, (number, pictures), progress)
+    names = " and ".join(other["name"] for other in others)
+    subtitle = f"{summary['split']}, {count(others[0]['images'], 'image')}, "
+    subtitle += count(len(summary["classes"]), "class", "classes")
+    made = [f"Every number on this page is read from {SUMMARY} and {PAIRS} beside it."]
+    title = f"{names} against {summary['first']['name']}"
+    return Page("Comparison", title, subtitle, sections, made)
+
+
+def _sections(
+    folder: Path,
+    summary: Told,
+    other: Told,
+    pairs: pl.DataFrame,
+    which: tuple[int, int],
+    progress: Step | None,
+) -> list[Section]:
+    """Differences, classes and pictures of one comparison: sections, or parts of one of several."""
+    number, pictures = which
+    own = pairs.filter(pl.col("run") == other["name"])
+    chosen = gallery_rows(own, pictures)
+    shown = sum(len(rows) for *_, rows in chosen) * len(summary["others"])
+    numbers: list[Block] = [differences_table(summary, other), outcomes_table(own, summary, other)]
+    if not other["scores"]:
+        text = "No image of this split has a region, so only the predictions are compared."
+        numbers.append(Note(text))
+    parts = {
+        "Differences": numbers,
+        "Classes": _confusions(summary, other),
+        "Pictures": compare_galleries(folder, summary, other, own, chosen, shown, progress),
+    }
+    parts = {title: blocks for title, blocks in parts.items() if blocks}
+    if len(summary["others"]) == 1:
+        return [Section(title.lower(), title, blocks) for title, blocks in parts.items()]
+    blocks = [block for title, own in parts.items() for block in (Heading(title), *own)]
+    return [Section(f"run-{number}", other["name"], blocks)]
+
+
+def _confusions(summary: Told, other: Told) -> list[Block]:
+    """Both confusion matrices side by side, or both images of them and both lists."""
+    sides = {"before": summary["first"]["name"], "after": other["name"]}
+    drawings, tables, matrices = [], [], []
+    for side, name in sides.items():
+        numbers = {"classes": summary["classes"], "confusion": other["confusion"][side]}
+        for block in confusion(numbers):
+            if isinstance(block, Matrix):
+                matrices.append(replace(block, caption=name))
+            elif isinstance(block, Drawings):
+                drawings += [replace(one, note=name) for one in block.drawings]
+            elif isinstance(block, Table):
+                tables.append(replace(block, caption=f"{block.caption}, {name}"))
+    if matrices:
+        text = "A row is a label, a column a prediction; shares are of the row."
+        return [Text([text]), Matrices(matrices)]
+    return [Drawings(drawings), *tables]
+
+
+def _not_a_comparison(folder: Path) -> RunError:
+    return RunError(
+        str(folder),
+        expected=f"{SUMMARY} and {PAIRS} of regard compare",
+        found="no such files" if folder.is_dir() else "no such folder",
+        remedy="give the folder that regard compare wrote",
+    )

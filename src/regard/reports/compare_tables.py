@@ -1,0 +1,111 @@
+"""Tables of a comparison of two runs: differences with intervals, and what became of the images."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from regard.evaluation.comparison import OUTCOMES
+from regard.reports.blocks import Cell, Span, Table
+from regard.reports.words import (
+    about,
+    between,
+    decimal,
+    lower_is_better,
+    p_value,
+    percent,
+    real,
+    signed,
+    title,
+)
+
+Told = Mapping[str, Any]
+# Not a share: its differences are on no common axis with the others.
+_GAIN = "energy_gain"
+
+
+def differences(other: Told) -> dict[str, Told]:
+    """Accuracy and each score: `before`, `after`, `difference` and `p_value`."""
+    accuracy = other["accuracy"]
+    own = {end: accuracy[end]["value"] for end in ("before", "after")}
+    own |= {"difference": accuracy["difference"], "p_value": accuracy["mcnemar"]["p_value"]}
+    return {"accuracy": own, **other["scores"]}
+
+
+def reading(name: str, difference: Told) -> str:
+    """`better`, `worse`, or that the interval leaves no difference shown."""
+    low, high = real(difference["low"]), real(difference["high"])
+    if not (low > 0 or high < 0):
+        return "no difference shown"
+    return "better" if (high < 0) == lower_is_better(name) else "worse"
+
+
+def differences_table(summary: Told, other: Told) -> Table:
+    """Accuracy and each score of both runs, the difference with its interval, and p."""
+    found = differences(other)
+    reach = _reach([values["difference"] for name, values in found.items() if name != _GAIN])
+    marks = {"better": "good", "worse": "bad"}
+    rows = []
+    for name, values in found.items():
+        difference, word = values["difference"], reading(name, values["difference"])
+        lower = lower_is_better(name) and "lower is better" not in about(name)
+        note = "; ".join(filter(None, [about(name), "lower is better" if lower else ""]))
+        rows.append(
+            [
+                Cell(title(name), note=note),
+                Cell(decimal(values["before"])),
+                Cell(decimal(values["after"])),
+                Cell(signed(difference["value"]), note=between(difference, signed)),
+                Cell(span=None if name == _GAIN else _span(difference, reach)),
+                Cell(p_value(values["p_value"])),
+                Cell(f"{difference['n']:,}"),
+                Cell(word, mark=marks.get(word, "quiet")),
+            ]
+        )
+    axis = f"{signed(-reach, 2)} to {signed(reach, 2)}"
+    head = ("", f"{summary['first']['name']}#", f"{other['name']}#", "Difference#", axis, "p#",
+            "Images#", "Reading")  # fmt: skip
+    caption = "Differences on the same images, with 95 % intervals over images; the dashed "
+    caption += "line is no difference"
+    return Table(head, rows, caption)
+
+
+def _reach(differences: list[Told]) -> float:
+    """Half the width of an axis that all intervals fit in, in steps of 0.05."""
+    ends = [abs(real(found[key])) for found in differences for key in ("low", "value", "high")]
+    return max(0.05, math.ceil(max((x for x in ends if math.isfinite(x)), default=0) * 20) / 20)
+
+
+def _span(difference: Told, reach: float) -> Span | None:
+    value, low, high = (real(difference[key]) for key in ("value", "low", "high"))
+    if not math.isfinite(value):
+        return None
+    low, high = (value if math.isnan(x) else x for x in (low, high))
+    low, value, high = ((x / reach + 1) / 2 for x in (low, value, high))
+    return Span(low, value, high, [0.5])
+
+
+def outcomes_table(pairs: pl.DataFrame, summary: Told, other: Told) -> Table:
+    """How many images stayed and became right or wrong, and how each kind is looked at."""
+    scored = "magtr_before" in pairs.columns
+    rows = []
+    for name in OUTCOMES:
+        number = other["outcomes"][name]
+        cells = [Cell(f"{number:,}"), Cell(percent(number / max(len(pairs), 1)))]
+        own = pairs.filter(pl.col("outcome") == name)
+        cells += [_means(own, score) for score in ("energy", "magtr") if scored]
+        rows.append([Cell(name.replace("_", " ").capitalize()), *cells])
+    head = ("Outcome", "Images#", "Share#", *(("Energy#", "MAGTR#") if scored else ()))
+    caption = f"What became of the images from {summary['first']['name']} to {other['name']}"
+    return Table(head, rows, caption + (", with their mean scores" if scored else ""))
+
+
+def _means(pairs: pl.DataFrame, score: str) -> Cell:
+    before, after = (f"{score}_{end}" for end in ("before", "after"))
+    both = pairs.select(before, after).filter(
+        pl.all_horizontal(pl.col(before, after).is_finite().fill_null(value=False))
+    )
+    if both.is_empty():
+        return Cell(decimal(None))
+    return Cell(" → ".join(decimal(x, 2) for x in both.mean().row(0)))

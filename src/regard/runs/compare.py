@@ -1,0 +1,156 @@
+"""Compare runs on the same samples: what each one says of them, afresh, and the files of it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from regard.errors import RunError
+from regard.evaluation.comparison import LEVEL, SCORES, Answers, compare_models, pair_images
+from regard.evaluation.settings import Gaze
+from regard.runs.comparable import Named
+from regard.runs.evaluate import (
+    Step,
+    has_regions,
+    image_paths,
+    note_reading,
+    predict_split,
+    predictions_of,
+    write_table,
+)
+from regard.runs.files import read_json, write_json
+from regard.runs.run import Run
+from regard.runs.scored import scores_of
+from regard.saliency.base import METHODS
+
+KIND = "compare"
+PAIRS, SUMMARY, REPORT = "pairs.parquet", "summary.json", "report.html"
+_LONGEST_NAME = 120
+
+
+def default_folder(runs: Sequence[Named]) -> Path:
+    """`compare/NAME-vs-NAME`, under the current folder."""
+    return Path("compare") / "-vs-".join(named.name for named in runs)[:_LONGEST_NAME]
+
+
+def refuse_folder(out: Path) -> None:
+    """Refuse to write where something else than a comparison lies.
+
+    Raises:
+        RunError: a file, or a folder that holds files of another kind.
+    """
+    if out.is_dir():
+        found = {path.name for path in out.iterdir()}
+        # A comparison that was stopped has its pairs, which are written first, and no summary.
+        stopped = PAIRS in found and found <= {PAIRS, SUMMARY, REPORT}
+        if not found or stopped or _is_comparison(out / SUMMARY):
+            return
+    elif not out.exists():
+        return
+    raise RunError(
+        str(out),
+        expected="a new folder, or one that regard compare wrote",
+        found="a folder with other files" if out.is_dir() else "a file",
+        remedy="choose another --out",
+    )
+
+
+def passes(runs: Sequence[Named]) -> int:
+    """How many checkpoints there are to ask: one that is named twice is asked once."""
+    return len({named.key for named in runs})
+
+
+def compare_runs(
+    runs: Sequence[Named],
+    split: str,
+    out: Path,
+    *,
+    method: str | None = None,
+    progress: Step | None = None,
+) -> dict[str, Any]:
+    """Hold every other run against the first, and write `pairs.parquet` and `summary.json`.
+
+    Each net is asked afresh, and nothing is written into the runs but that the split was read.
+    Maps are of the label, by the first run's method and contrast, at each run's own layer.
+
+    Args:
+        runs: of `open_runs`, two or more; the first is `before`, each other one `after`.
+        split: of their manifest.
+        out: folder to write into, see `refuse_folder`.
+        method: of the maps; None: the first run's own.
+        progress: called with the number of images after each batch.
+
+    Returns:
+        What was written to `summary.json`.
+
+    Raises:
+        ConfigError: an unknown method.
+        DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
+    """
+    refuse_folder(out)
+    gaze = gaze_of(runs[0].run, runs[0].run, method)
+    scored = has_regions(runs[0].run, split)
+    answers: dict[tuple[Path, str], Answers] = {}
+    for named in runs:
+        if named.key not in answers:
+            how = gaze_of(named.run, runs[0].run, method) if scored else None
+            answers[named.key] = _answers(named.run, split, how, progress)
+    first, tables, others = runs[0], [], []
+    for other in runs[1:]:
+        sides = answers[first.key], answers[other.key]
+        tables.append(pair_images(*sides).select(pl.lit(other.name).alias("run"), pl.all()))
+        others.append(_told(other, out) | compare_models(*sides))
+    values = {
+        "kind": KIND,
+        "split": split,
+        "classes": list(first.run.classes),
+        "level": LEVEL,
+        "method": gaze.method,
+        "contrast": gaze.contrast,
+        "first": _told(first, out),
+        "others": others,
+    }
+    write_table(out / PAIRS, pl.concat(tables))
+    write_json(out / SUMMARY, values)
+    return values
+
+
+def gaze_of(run: Run, first: Run, method: str | None) -> Gaze:
+    """How a run's maps are made in a comparison: as the first run's, at the run's own layer.
+
+    Raises:
+        ConfigError: an unknown method.
+    """
+    own, shared = (Gaze.model_validate(each.config["gaze"]) for each in (run, first))
+    name = method or shared.method
+    METHODS[name]  # an unknown one is refused with the near names
+    # A copy is not validated: methods that begin from a background are no gaze of a training.
+    return own.model_copy(update={"method": name, "contrast": shared.contrast, "scores": SCORES})
+
+
+def _answers(run: Run, split: str, gaze: Gaze | None, progress: Step | None) -> Answers:
+    found = predict_split(run, split, gaze, progress)
+    note_reading(run, split)
+    table = predictions_of(run, found, image_paths(run, split))
+    return Answers(table, None if gaze is None else scores_of(found, gaze, table))
+
+
+def _told(named: Named, out: Path) -> dict[str, Any]:
+    """A run's name, checkpoint, folder as seen from the comparison's, and its own contrast."""
+    folder = Path(os.path.relpath(named.run.folder.resolve(), out.resolve())).as_posix()
+    own = Gaze.model_validate(named.run.config["gaze"])
+    return {
+        "name": named.name,
+        "folder": folder,
+        "checkpoint": named.run.checkpoint,
+        "own_contrast": own.contrast,
+    }
+
+
+def _is_comparison(summary: Path) -> bool:
+    try:
+        return read_json(summary)["kind"] == KIND
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
