@@ -18,9 +18,8 @@ from regard.runs.evaluate import (
     note_reading,
     predict_split,
     predictions_of,
-    write_table,
 )
-from regard.runs.files import read_json, write_json
+from regard.runs.files import read_json, write_json, write_table
 from regard.runs.run import Run
 from regard.runs.scored import scores_of
 from regard.saliency.base import METHODS
