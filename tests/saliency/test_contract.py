@@ -314,8 +314,15 @@ def test_an_exception_in_the_net_leaves_no_trace(method, training):
     net.after = Breaks()
     with untouched(net, images), pytest.raises(FloatingPointError):
         explain(net, images, 0, method)
+    where = {"layer": "last"} if method in OF_LAYERS else {}
     with untouched(net, images), pytest.raises(FloatingPointError):
-        explain(net, images, 0, method, layer="last", create_graph=True)
+        explain(net, images, 0, method, **where, create_graph=True)
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m not in OF_LAYERS])
+def test_a_layer_for_a_method_that_reads_none_is_refused(method):
+    with pytest.raises(ConfigError, match=f"expected None for {method}, which reads no layer"):
+        explain(small(method), pictures(), 0, method, layer="last")
 
 
 @each_method
