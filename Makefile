@@ -23,6 +23,7 @@ format: .venv/ready
 
 bench: .venv/ready
 	TQDM_DISABLE=1 $(BIN)/python benchmarks/saliency.py
+	$(BIN)/python benchmarks/guidance.py
 
 # One environment, from the lock file alone (hashes checked), valid for every Python from 3.11.
 .venv/ready: requirements.lock pyproject.toml

@@ -6,15 +6,13 @@ function mode meets all of them, without a list of architectures.
 
 import inspect
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from regard.errors import ModelError
@@ -122,7 +120,7 @@ class AttentionRecorder(TorchFunctionMode):
             return fused()
         with torch.no_grad():
             answer = fused()
-        return _Valued.apply(manual, answer)
+        return valued(manual, answer)
 
 
 class GuidedRectifiers(TorchFunctionMode):
@@ -149,33 +147,9 @@ class GuidedRectifiers(TorchFunctionMode):
         return given.copy_(answer) if in_place else answer
 
 
-class _SecondDerivatives(TorchFunctionMode):
-    """Gives the hard sigmoid, which torch has no second derivative of, the one that it has."""
-
-    def __torch_function__(
-        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Called in place of every function of torch."""
-        kwargs = kwargs or {}
-        given = args[0] if args else kwargs.get("input")
-        if func is not F.hardsigmoid or not isinstance(given, Tensor):
-            return func(*args, **kwargs)
-        manual = (given / 6 + 0.5).clamp(0, 1)
-        with torch.no_grad():
-            answer = F.hardsigmoid(given)
-        answer = _Valued.apply(manual, answer)
-        in_place = kwargs.get("inplace", args[1] if len(args) > 1 else False)
-        return given.copy_(answer) if in_place else answer
-
-
-@contextmanager
-def twice_differentiable() -> Iterator[None]:
-    """Within, gradients have gradients also where torch's quickest functions would have none.
-
-    The fused kernels of attention have no second derivative, nor has the hard sigmoid.
-    """
-    with sdpa_kernel(SDPBackend.MATH), _SecondDerivatives():
-        yield
+def valued(given: Tensor, values: Tensor) -> Tensor:
+    """A tensor with the values of another that was computed in another way."""
+    return _Valued.apply(given, values)
 
 
 class _FromPositive(Function):
@@ -205,7 +179,7 @@ class _OfPositive(Function):
 
 
 class _Valued(Function):
-    """A tensor with the values of another that was computed in another way."""
+    """The second tensor; backward: g, to the first."""
 
     @staticmethod
     def forward(ctx: Any, given: Tensor, values: Tensor) -> Tensor:

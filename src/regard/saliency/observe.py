@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from regard.saliency.capture import Images, copied, leaf, sound_gradients, watch
-from regard.saliency.intercept import AttentionRecorder, twice_differentiable
+from regard.saliency.intercept import AttentionRecorder
 from regard.saliency.outputs import logits_of
+from regard.saliency.second_derivatives import twice_differentiable
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,12 @@ def _pass(
     cut = request.graph and not whole
     with ExitStack() as stack:
         stack.enter_context(torch.set_grad_enabled(whole))
-        if twice:
-            stack.enter_context(twice_differentiable())
         outputs = stack.enter_context(watch(request.layers, cut=cut))
         recorder = AttentionRecorder(graph=request.graph or whole)
+        if twice:
+            # What lies before all that is watched is not in the graph of a gradient.
+            begun = partial(any, (request.pixels, outputs, recorder.matrices))
+            stack.enter_context(twice_differentiable(begun))
         if request.attention:
             stack.enter_context(recorder)
         if request.graph:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from regard.errors import ModelError
 from regard.models.anatomy import Layer
 from regard.saliency.capture import Images, constant, leaf, sound_gradients, substitute
-from regard.saliency.intercept import twice_differentiable
 from regard.saliency.layers import linear_head
 from regard.saliency.observe import Observed, Request, observe, with_pixels
 from regard.saliency.outputs import logits_of
+from regard.saliency.second_derivatives import twice_differentiable
 from regard.saliency.targets import PixelTarget, of_rows, value
 
 
