@@ -1,12 +1,14 @@
 """Gradients of gradients are torch's own, made by other kernels."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 import regard
 from regard.guidance import RRR, Energy, guided_forward
@@ -301,6 +303,29 @@ def test_rrr_under_autocast_moves_a_net_as_the_plain_double_backward(plainly):
     plainly()
     for one, other in zip(own, trained(net, [RRR()], images, cast=True), strict=True):
         assert float((one - other).abs().max()) <= 0.05 * float(other.abs().max()) + 1e-6
+
+
+class Checkpointed(nn.Module):
+    """A net that computes a part of itself again in the backward pass, unless told not to."""
+
+    def __init__(self, again):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.part = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+        self.head, self.again = nn.Linear(4, 3), again
+
+    def forward(self, images):
+        maps = self.stem(images)
+        run = partial(checkpoint, self.part, use_reentrant=False) if self.again else self.part
+        return self.head(run(maps).mean((2, 3)))
+
+
+def test_activation_checkpointing_goes_on_working():
+    net, images = Checkpointed(False).double(), pictures(6, dtype=torch.float64)
+    own = trained(net, [RRR()], images)
+    net.again = True
+    gradients = trained(net, [RRR()], images)[: len([*net.parameters()])]
+    same(own[: len(gradients)], gradients, rtol=1e-9)
 
 
 def test_what_lies_below_the_layer_and_under_a_linear_head_stays_torch_s():

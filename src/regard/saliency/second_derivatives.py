@@ -51,10 +51,20 @@ class _SecondDerivatives(TorchFunctionMode):
             torch.is_grad_enabled()
             and given.requires_grad
             and self.begun()
+            and not _recomputed()
             and suits(*args, **kwargs)
         ):
             return func(*args, **kwargs)
         return other(*args, **kwargs)
+
+
+def _recomputed() -> bool:
+    """Whether what is saved goes through hooks, as under activation checkpointing.
+
+    It runs the functions again in the backward pass, outside of any mode, and wants the same.
+    """
+    hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)  # type: ignore[attr-defined]
+    return hooks is not None
 
 
 def _hard_sigmoid(input: Tensor, inplace: bool = False) -> Tensor:
