@@ -6,6 +6,7 @@ import yaml
 from regard.errors import ConfigError
 from regard.evaluation.metrics import evaluate
 from regard.evaluation.table import predictions_table
+from regard.runs.reliance import GAP, MEASURED
 from regard.scores import scores
 from regard.studies.settings import METRICS, arm_config, read_study, recipes
 from regard.training.config import changed, read_config
@@ -106,10 +107,26 @@ def test_a_bad_override_names_the_arm(tmp_path):
         arm_config(study, "guided", 0, None, 1)
 
 
+# Recipes whose samples are made from files of the user's.
+WITH_DATA = ("decoy-mnist",)
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_data_is_asked_for_where_it_is_needed_and_nowhere_else(name, tmp_path):
+    if name in WITH_DATA:
+        with pytest.raises(ConfigError, match="add --data FOLDER"):
+            read_study(name)
+        assert read_study(name, data=tmp_path).data.decoys.source == str(tmp_path)
+    else:
+        with pytest.raises(ConfigError, match="leave --data out"):
+            read_study(name, data=tmp_path)
+
+
 @pytest.mark.parametrize("name", list(recipes()))
-def test_every_recipe_is_sound_at_every_scale(name):
-    for scale in (None, *(read_study(name).scales)):
-        study = read_study(name, scale)
+def test_every_recipe_is_sound_at_every_scale(name, tmp_path):
+    data = tmp_path if name in WITH_DATA else None
+    for scale in (None, *(read_study(name, data=data).scales)):
+        study = read_study(name, scale, data=data)
         for arm in study.arms:
             assert arm_config(study, arm, study.seeds[0], "m.parquet", 1).model.spec
 
@@ -119,5 +136,5 @@ def test_the_metrics_are_those_of_evaluation_and_all_scores():
         [0, 1, 2], ["a", "b", "c"], [0, 1, 1], [[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]], ["x", "y"]
     )
     found = {k for k, v in evaluate(table).items() if isinstance(v, dict) and "value" in v}
-    assert set(METRICS) == found | {"dead_maps"}
+    assert set(METRICS) == found | {"dead_maps", GAP, *MEASURED}
     assert "energy" in scores()

@@ -41,7 +41,7 @@ def explain(
             `PixelTarget`.
         method: a name of `regard.saliency.methods()`.
         layer: the layer to read, for a method that reads one: None (found), a dotted name, or
-            the module.
+            the module. Of no meaning for the others.
         view: the view that methods of pixels explain, for a net of several.
         size: None for the resolution of the layer, the tokens or the pixels, or (H, W):
             bilinear, align_corners=False.
@@ -54,7 +54,7 @@ def explain(
         Maps (B, h, w), at least 0 unless the method is signed.
 
     Raises:
-        ConfigError: an unknown method or option, or a layer for a method that reads none.
+        ConfigError: an unknown method or option.
         ModelError: no such layer, or a net that the method cannot read.
         TargetError: targets that do not fit the batch or the net.
         DataError: an empty batch, or pixels that are not finite.
@@ -113,7 +113,6 @@ def look(
 ) -> Seen:
     """Run one forward pass and see of it what the method needs."""
     _check_view(images, view, method)
-    _check_layer(layer, method)
     where = find_layer(net, images, layer) if "layer" in method.reads else None
     request = Request(
         layers={} if where is None else {where.name: where.module},
@@ -165,17 +164,6 @@ def _check_images(images: Images) -> None:
                 found="NaN or infinity",
                 remedy="check the decoding and the normalisation",
             )
-
-
-def _check_layer(layer: str | nn.Module | None, method: Method) -> None:
-    """A layer given to a method that reads none would be ignored."""
-    if layer is not None and "layer" not in method.reads:
-        raise ConfigError(
-            "layer",
-            expected=f"None for {method.name}, which reads no layer",
-            found=layer if isinstance(layer, str) else type(layer).__name__,
-            remedy="leave layer out",
-        )
 
 
 def _check_view(images: Images, view: str | None, method: Method) -> None:
