@@ -483,3 +483,19 @@ def test_no_training_outlives_its_study(home, tmp_path, how):
         size = log.stat().st_size
     time.sleep(0.5)
     assert log.stat().st_size == size
+
+
+def test_controls_of_areas_to_avoid_tell_of_these(home, tmp_path):
+    table = pl.read_parquet(home / "manifest.parquet")
+    table.rename({"region": "avoid"}).write_parquet(home / "avoid.parquet")
+    study = study_in(home)
+    base = changed(
+        study.base, ["data.manifest=" + str(home / "avoid.parquet"), "training.epochs=1"]
+    )
+    arms = {"plain": {}, "moved": study.arms["moved"]}
+    one = study.model_copy(
+        update={"base": base, "arms": arms, "seeds": (0,), "comparisons": (("moved", "plain"),)}
+    )
+    summary = run_study(one, tmp_path / "out", Watcher(), workers=1)
+    assert summary["controls"]["moved"]["regions"] == "misplaced"
+    assert 0 <= summary["controls"]["moved"]["overlap"] < 0.2

@@ -90,7 +90,8 @@ def show_summary(study: Study, summary: dict[str, Any]) -> None:
     _say_seeds(len(study.seeds))
     _say_dead(study, arms)
     for arm, found in summary["controls"].items():
-        say(f"{arm}: the {found['regions']} regions cover {found['overlap']:.1%} of the true ones")
+        share = "an unknown share" if found["overlap"] is None else f"{found['overlap']:.1%}"
+        say(f"{arm}: the {found['regions']} regions cover {share} of the true ones")
 
 
 def _say_seeds(count: int) -> None:

@@ -123,9 +123,9 @@ class Samples(torch.utils.data.Dataset):
         attend = self.region(sample)
         if attend is not None:
             masks["attend"] = attend
-        if sample.avoid is not None:
-            avoid = self.transform.fit_mask(self._grey(sample.avoid) / 255)
-            masks["avoid"] = self.annotation.avoided(avoid, sample)
+        avoid = self.avoided(sample)
+        if avoid is not None:
+            masks["avoid"] = avoid
             # Everything else may be looked at; `Regions.of` takes the avoided part out.
             masks.setdefault("attend", torch.ones_like(avoid))
         if sample.ignore is not None:
@@ -136,6 +136,13 @@ class Samples(torch.utils.data.Dataset):
         """The sample's region at the input size, (H, W), as the annotation is used."""
         region = self._own_region(sample)
         return None if region is None else self.annotation.region(region, sample)
+
+    def avoided(self, sample: Sample) -> Tensor | None:
+        """The area to avoid at the input size, (H, W), as the annotation is used."""
+        if sample.avoid is None:
+            return None
+        avoid = self.transform.fit_mask(self._grey(sample.avoid) / 255)
+        return self.annotation.avoided(avoid, sample)
 
     def means(self) -> dict[str, Tensor]:
         """The mean `attend` and `avoid` (H, W) of a thousand samples at most that have them."""

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from torch import Tensor
 
 from regard.data.regions import overlap
+from regard.data.sample import Sample
 from regard.data.samples import Samples
 from regard.data.source import samples_of
 from regard.evaluation.gaze import is_pooled
@@ -159,9 +161,15 @@ def controls(study: Study, done: pl.DataFrame, folder: Path) -> dict[str, Any]:
         )
         shares = [
             float(overlap(a, b))
-            for a, b in ((own.region(s), moved.region(s)) for s in samples)
+            for a, b in ((_told(own, s), _told(moved, s)) for s in samples)
             if a is not None and b is not None
         ]
         share = float(np.nanmean(shares)) if shares else None
         found[arm] = {"overlap": share, "regions": config.guidance.regions}
     return found
+
+
+def _told(samples: Samples, sample: Sample) -> Tensor | None:
+    """The region, or where there is none the area to avoid."""
+    region = samples.region(sample)
+    return samples.avoided(sample) if region is None else region
