@@ -20,8 +20,8 @@ HOW = Augment(rotate=20, flip=0.5, zoom=0.1, contrast=0.3)
 class Witness(Samples):
     """Takes down, in place of the labels, whether the process holds what it need not."""
 
-    def collate(self, items):
-        batch = super().collate(items)
+    def batch(self, draws):
+        batch = super().batch(draws)
         batch.labels[:] = "polars" in sys.modules or "torchvision" in sys.modules
         return batch
 

@@ -7,9 +7,10 @@ from PIL import Image
 
 from regard.data.annotation import Annotation, annotated, dilated
 from regard.data.decoding import decode_grey
+from regard.data.held import Held
 from regard.data.regions import boxes_to_mask, overlap
 from regard.data.sample import Draw, Sample
-from regard.data.samples import Cache, Samples
+from regard.data.samples import Samples
 from regard.data.settings import Augment
 from regard.data.transforms import Transform
 from regard.errors import DataError
@@ -46,7 +47,7 @@ def sample(folder, index=0, **rest):
 
 def one(sample, transform=STRETCH, **options):
     data = Samples([sample], transform, **options)
-    return data.collate([data[Draw(0)]])
+    return data.batch([Draw(0)])
 
 
 def centre(weights):
@@ -59,7 +60,7 @@ def test_a_batch_holds_views_labels_rows_and_regions(folder):
     views = (("image", str(folder / "photo.png")), ("segmented", str(folder / "cut.png")))
     region = str(folder / "region.png")
     data = Samples([Sample(7, views, 2, region), Sample(9, views, 0)], STRETCH)
-    batch = data.collate([data[Draw(1)], data[Draw(0)]])
+    batch = data.batch([Draw(1), Draw(0)])
     assert list(batch.images) == ["image", "segmented"]
     assert batch.images["image"].dtype == torch.uint8
     assert batch.images["image"].shape == (2, 3, 48, 64)
@@ -203,15 +204,54 @@ def test_the_cache_gives_the_same_samples_and_reads_each_file_once(folder, monke
     assert len(reads) == 1 + 3
 
 
-def test_the_cache_stops_at_its_bound_and_starts_empty_in_another_process():
-    cache = Cache(100)
-    cache.put(0, "a", 60)
-    cache.put(1, "b", 60)
-    cache.put(2, "c", 40)
-    assert [cache.get(row) for row in range(3)] == ["a", None, "c"]
-    assert cache.used == 100
-    other = pickle.loads(pickle.dumps(cache))
-    assert (other.limit, other.used, other.get(0)) == (100, 0, None)
+def test_held_samples_stop_at_their_bound_and_begin_empty_in_another_process():
+    image, mask = torch.full((3, 4, 5), 7, dtype=torch.uint8), torch.rand(4, 5)
+    bytes_each = 4 * 5 * (3 + 4 + 4)
+    held = Held(9, ["image"], ["attend", "avoid"], (4, 5), limit=3 * bytes_each - 1)
+    assert held.get(2) is None
+    assert held.batch([2]) is None
+    for row in (2, 2, 7, 0):
+        held.put(row, {"image": image + row}, {"attend": mask} if row == 7 else {})
+    assert (held.capacity, len(held)) == (2, 2)
+    assert held.get(0) is None
+    assert held.batch([2, 0]) is None
+    views, masks = held.get(7)
+    assert torch.equal(views["image"], image + 7)
+    assert torch.equal(masks["attend"], mask)
+    assert "avoid" not in masks
+    assert held.get(2)[1] == {}
+    views, masks, there = held.batch([7, 2, 7])
+    assert views["image"][:, 0, 0, 0].tolist() == [14, 9, 14]
+    assert there["attend"].tolist() == [True, False, True]
+    assert not there["avoid"].any()
+    assert torch.equal(masks["attend"], torch.stack([mask, 0 * mask, mask]))
+    assert not masks["avoid"].any()
+    other = pickle.loads(pickle.dumps(held))
+    assert (len(other), other.capacity, other.get(7)) == (0, 2, None)
+
+
+@pytest.mark.parametrize("how", [None, Augment(), Augment(rotate=30)])
+def test_a_batch_from_the_cache_is_the_batch_without_it(folder, how):
+    views = (("image", str(folder / "photo.png")), ("segmented", str(folder / "cut.png")))
+    rest = [
+        {"region": str(folder / "region.png"), "ignore": str(folder / "stamp.png")},
+        {"boxes": ((20.0, 20.0, 40.0, 40.0),)},
+        {"avoid": str(folder / "stamp.png")},
+        {},
+    ]
+    samples = [Sample(10 + i, views, label=i, **own) for i, own in enumerate(rest)]
+    plain = Samples(samples, STRETCH, augmentation=how)
+    cached = Samples(samples, STRETCH, augmentation=how, cache_mb=1)
+    for epoch in range(3):
+        draws = [Draw(row, epoch) for row in (2, 0, 3, 1, 0)]
+        ours, theirs = cached.batch(draws), plain.batch(draws)
+        assert ours.labels.tolist() == theirs.labels.tolist() == [2, 0, 3, 1, 0]
+        assert ours.index.tolist() == theirs.index.tolist() == [12, 10, 13, 11, 10]
+        for name in ("image", "segmented"):
+            assert torch.equal(ours.images[name], theirs.images[name])
+        for name in ("attend", "avoid", "ignore", "present"):
+            assert torch.equal(getattr(ours.regions, name), getattr(theirs.regions, name)), name
+    assert len(cached.held) == 4
 
 
 def test_a_file_that_cannot_be_read_is_named(folder):
@@ -231,7 +271,7 @@ def test_the_mean_region_stands_in_for_each(folder):
     expected = (own.region(samples[0]) + own.region(samples[1])) / 2
     torch.testing.assert_close(means["attend"], expected)
     data = Samples(samples, STRETCH, annotation=Annotation("mean", means=means))
-    batch = data.collate([data[Draw(row)] for row in range(3)])
+    batch = data.batch([Draw(row) for row in range(3)])
     assert batch.regions.present.tolist() == [True, True, False]
     torch.testing.assert_close(batch.regions.attend[:2], expected.expand(2, -1, -1))
 

@@ -63,7 +63,7 @@ def test_every_image_as_single_images_give_it(runs, done, tiny):
                 float(probabilities[best]), abs=1e-5
             )
             assert found[f"right_{end}"] == (found["label"] == run.classes[best])
-            batch = ready.collate([ready[Draw(row)]])
+            batch = ready.batch([Draw(row)])
             images = model_input(batch, run.transform, next(run.net.parameters()).device)
             maps = explain(run.net, images, batch.labels, "gradcam")
             for each in SCORES:

@@ -30,7 +30,7 @@ def test_the_table_is_what_the_score_says(run):
     table = reliance_table(run, "test")
     samples = samples_of(run.manifest(), "test", run.classes, run.data.views)
     data = Samples([s for s in samples if s.boxes or s.region or s.avoid], run.transform)
-    batch = data.collate([data[Draw(row)] for row in range(len(data))])
+    batch = data.batch([Draw(row) for row in range(len(data))])
     images = model_input(batch, run.transform, torch.device("cpu"))
     found = background_reliance(run.net, images, batch.regions, batch.labels)
     assert table["index"].to_list() == batch.index.tolist()

@@ -141,7 +141,7 @@ def test_scores_are_those_of_direct_calls(run):
     assert table["method"].to_list() == ["gradcam"] * 12 + ["cam"] * 12
     samples = samples_of(run.manifest(), "val", run.classes, ("image",))
     data = Samples(samples, run.transform)
-    batch = data.collate([data[draw] for draw in in_order(12)])
+    batch = data.batch(in_order(12))
     images = run.transform.normalise(batch.images["image"])
     for method, names in (("gradcam", gaze[0].scores), ("cam", ("iou",))):
         maps = explain(run.net, images, batch.labels, method)
@@ -168,7 +168,7 @@ def test_a_score_that_makes_maps_again_makes_them_in_the_same_way(run):
     own = pl.read_parquet(run.files.scores("val"))["sanity"].to_numpy()
     samples = samples_of(run.manifest(), "val", run.classes, ("image",))
     data = Samples(samples, run.transform)
-    batch = data.collate([data[draw] for draw in in_order(12)])
+    batch = data.batch(in_order(12))
     images = run.transform.normalise(batch.images["image"])
     maps = explain(run.net, images, batch.labels, **how)
     asked = {"net": run.net, "images": images, "targets": batch.labels}
@@ -184,7 +184,7 @@ def test_pooled_scores_are_kept_as_counts_and_told_of_all_images(run):
     table = pl.read_parquet(run.files.scores("val"))
     samples = samples_of(run.manifest(), "val", run.classes, ("image",))
     data = Samples(samples, run.transform)
-    batch = data.collate([data[draw] for draw in in_order(12)])
+    batch = data.batch(in_order(12))
     maps = explain(run.net, run.transform.normalise(batch.images["image"]), batch.labels, "gradcam")
     for name in names[1:]:
         rows = tally(maps, batch.regions, name)

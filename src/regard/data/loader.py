@@ -78,7 +78,7 @@ class _Whole(Dataset[Batch | dict[str, str]]):
 
     def __getitem__(self, draws: list[Draw]) -> Batch | dict[str, str]:
         try:
-            return self.data.collate([self.data[draw] for draw in draws])
+            return self.data.batch(draws)
         except DataError as error:
             return vars(error)
 

@@ -1,19 +1,25 @@
 """Samples loaded, fitted, augmented and made into batches."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from regard.data.annotation import Annotation, spread_evenly
 from regard.data.decoding import Size, decode_grey, image_size
+from regard.data.held import Held
 from regard.data.keys import keyed_generator
 from regard.data.regions import Regions, boxes_to_mask
 from regard.data.sample import Draw, Sample, says_where
 from regard.data.settings import Augment
 from regard.data.transforms import Transform, augment
+
+# Files of areas that several samples share (the corners of a frame), kept at the most.
+SHARED = 16
+Item = tuple[dict[str, Tensor], dict[str, Tensor], Sample]
+Stacked = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -41,27 +47,6 @@ class Batch:
         return Batch(images, self.labels[rows], self.index[rows], regions)
 
 
-class Cache:
-    """Decoded samples by row, kept until a bound in bytes is reached."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit, self.used = limit, 0
-        self._held: dict[int, Any] = {}
-
-    def __reduce__(self) -> tuple[type["Cache"], tuple[int]]:
-        return Cache, (self.limit,)  # a loading process starts with an empty one
-
-    def get(self, row: int) -> Any:
-        """What is held for the row, or None."""
-        return self._held.get(row)
-
-    def put(self, row: int, value: Any, size: int) -> None:
-        """Hold the value if it fits."""
-        if self.used + size <= self.limit and row not in self._held:
-            self._held[row] = value
-            self.used += size
-
-
 class Samples(torch.utils.data.Dataset):
     """Loads, fits and augments samples by `Draw`; the randomness is keyed by the draw alone.
 
@@ -86,32 +71,45 @@ class Samples(torch.utils.data.Dataset):
     ) -> None:
         self.samples, self.transform, self.augmentation = tuple(samples), transform, augmentation
         self.seed, self.annotation = seed, annotation or Annotation()
-        self.cache = Cache(cache_mb * 2**20)
         self.has_regions = self.annotation.kind != "none" and any(
             says_where(s) for s in self.samples
         )
         self.has_avoid = self.has_regions and any(s.avoid for s in self.samples)
         self.has_ignore = self.has_regions and any(s.ignore for s in self.samples)
+        areas = Counter(path for s in self.samples for path in (s.avoid, s.ignore) if path)
+        self._shared: dict[str, Tensor | None] = {
+            path: None for path, times in areas.most_common(SHARED) if times > 1
+        }
+        self._labels = torch.tensor([sample.label for sample in self.samples])
+        self._index = torch.tensor([sample.index for sample in self.samples])
+        views = [name for name, _ in self.samples[0].views] if self.samples else []
+        self.held = Held(len(self.samples), views, self._kinds(), transform.size, cache_mb * 2**20)
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, draw: Draw) -> tuple[dict[str, Tensor], dict[str, Tensor], Sample]:
+    def __getitem__(self, draw: Draw) -> Item:
         images, masks = self.fitted(draw.row)
         sample = self.samples[draw.row]
-        if self.augmentation is not None:
+        if self._changes and self.augmentation is not None:
             generator = keyed_generator(self.seed, draw.epoch, sample.index, draw.occurrence)
             images, masks = augment(images, masks, self.augmentation, generator)
         return images, masks, sample
 
     def fitted(self, row: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Views and masks of a row at the input size, before augmentation."""
-        held = self.cache.get(row)
+        held = self.held.get(row)
         if held is None:
             held = self._views(self.samples[row]), self._masks(self.samples[row])
-            size = sum(t.nbytes for part in held for t in part.values())
-            self.cache.put(row, held, size)
+            self.held.put(row, *held)
         return held
+
+    def batch(self, draws: Sequence[Draw]) -> Batch:
+        """The samples of these draws."""
+        rows = [draw.row for draw in draws]
+        held = None if self._changes else self.held.batch(rows)
+        images, masks, there = held or self._collated([self[draw] for draw in draws])
+        return Batch(images, self._labels[rows], self._index[rows], self._regions(masks, there))
 
     def _views(self, sample: Sample) -> dict[str, Tensor]:
         return {name: self.transform.load(path) for name, path in sample.views}
@@ -129,7 +127,7 @@ class Samples(torch.utils.data.Dataset):
             # Everything else may be looked at; `Regions.of` takes the avoided part out.
             masks.setdefault("attend", torch.ones_like(avoid))
         if sample.ignore is not None:
-            masks["ignore"] = self.transform.fit_mask(self._grey(sample.ignore) / 255)
+            masks["ignore"] = self._area(sample.ignore)
         return masks
 
     def region(self, sample: Sample) -> Tensor | None:
@@ -141,8 +139,7 @@ class Samples(torch.utils.data.Dataset):
         """The area to avoid at the input size, (H, W), as the annotation is used."""
         if sample.avoid is None:
             return None
-        avoid = self.transform.fit_mask(self._grey(sample.avoid) / 255)
-        return self.annotation.avoided(avoid, sample)
+        return self.annotation.avoided(self._area(sample.avoid), sample)
 
     def means(self) -> dict[str, Tensor]:
         """The mean `attend` and `avoid` (H, W) of a thousand samples at most that have them."""
@@ -165,31 +162,44 @@ class Samples(torch.utils.data.Dataset):
         boxes = torch.tensor(sample.boxes, dtype=torch.float64).view(-1, 4)
         return self.transform.fit_mask(_drawn(boxes, size, self.transform.size))
 
+    def _area(self, path: str) -> Tensor:
+        """The mask of a file at the input size, (H, W); decoded once if many samples share it."""
+        found = self._shared.get(path)
+        if found is None:
+            found = self.transform.fit_mask(self._grey(path) / 255)
+            if path in self._shared:
+                self._shared[path] = found
+        return found
+
     def _grey(self, path: str) -> Tensor:
         return decode_grey(path, max_pixels=self.transform.max_pixels)
 
-    def collate(self, items: list[tuple[dict[str, Tensor], dict[str, Tensor], Sample]]) -> Batch:
-        """A batch of what `__getitem__` gave."""
-        names = items[0][0]
-        images = {name: torch.stack([views[name] for views, _, _ in items]) for name in names}
-        labels = torch.tensor([sample.label for _, _, sample in items])
-        index = torch.tensor([sample.index for _, _, sample in items])
-        return Batch(images, labels, index, self._regions([masks for _, masks, _ in items]))
+    @property
+    def _changes(self) -> bool:
+        """Whether a sample is another one each time that it is drawn."""
+        return self.augmentation is not None and self.augmentation != Augment()
 
-    def _regions(self, masks: list[dict[str, Tensor]]) -> Regions | None:
+    def _kinds(self) -> list[str]:
+        """Of masks that a sample may have."""
+        has = {"attend": self.has_regions, "avoid": self.has_avoid, "ignore": self.has_ignore}
+        return [name for name, there in has.items() if there]
+
+    def _collated(self, items: Sequence[Item]) -> tuple[Stacked, Stacked, Stacked]:
+        """Views, masks and whether these are there, as `Held.batch` gives them."""
+        nothing = torch.zeros(self.transform.size)
+        images = {name: torch.stack([item[0][name] for item in items]) for name in items[0][0]}
+        masks = {
+            kind: torch.stack([item[1].get(kind, nothing) for item in items])
+            for kind in self._kinds()
+        }
+        there = {kind: torch.tensor([kind in item[1] for item in items]) for kind in masks}
+        return images, masks, there
+
+    def _regions(self, masks: Stacked, there: Stacked) -> Regions | None:
         if not self.has_regions:
             return None
-        nothing = torch.zeros(self.transform.size)
-
-        def stack(name: str) -> Tensor:
-            return torch.stack([mask.get(name, nothing) for mask in masks])
-
-        return Regions(
-            attend=stack("attend"),
-            avoid=stack("avoid") if self.has_avoid else None,
-            ignore=stack("ignore") if self.has_ignore else None,
-            present=torch.tensor(["attend" in mask for mask in masks]),
-        )
+        present = there["attend"]
+        return Regions(masks["attend"], masks.get("avoid"), masks.get("ignore"), present)
 
 
 def _drawn(boxes: Tensor, size: Size, wanted: Size) -> Tensor:

@@ -78,13 +78,13 @@ class Transform:
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 (..., 3, H, W) to float32 with the backbone's mean and standard deviation.
 
-        A batch comes in channels-last order in memory, in which convolutions run fastest.
+        A batch comes in channels-last order in memory, in which convolutions run fastest; with
+        three channels the arithmetic does not, and comes before.
         """
         mean = torch.tensor(self.mean, device=images.device).view(3, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(3, 1, 1)
-        if images.ndim == 4:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return (images.float() / 255 - mean) / std
+        pixels = images.float().div_(255).sub_(mean).div_(std)
+        return pixels.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else pixels
 
     def denormalise(self, images: Tensor) -> Tensor:
         """The inverse of `normalise`, as uint8."""

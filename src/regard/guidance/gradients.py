@@ -30,8 +30,7 @@ class GradientTerm(Term):
     def losses(self, seen: ForwardPass) -> Tensor:
         """Losses (B,): of each colour of each pixel outside, added up."""
         gradient = self.raw(seen)
-        outside = seen.outside(gradient.shape[2:])[:, None]
-        return self.size(gradient, outside).sum((1, 2, 3))
+        return self.size(gradient, seen.outside(gradient.shape[2:])).sum((1, 2))
 
     @abstractmethod
     def explained(self, seen: ForwardPass) -> Tensor:
@@ -39,7 +38,7 @@ class GradientTerm(Term):
 
     @abstractmethod
     def size(self, gradient: Tensor, outside: Tensor) -> Tensor:
-        """What counts of a gradient (B, 3, H, W), with `outside` (B, 1, H, W) in [0, 1]."""
+        """What counts of a gradient (B, 3, H, W), with `outside` in [0, 1]; both (B, H, W)."""
 
 
 @TERMS.register("rrr")
@@ -64,7 +63,7 @@ class RRR(GradientTerm):
 
     def size(self, gradient: Tensor, outside: Tensor) -> Tensor:
         """Squared."""
-        return (gradient * outside).square()
+        return gradient.square().sum(1) * outside.square()
 
 
 @TERMS.register("gradmask")
@@ -89,4 +88,4 @@ class GradMask(GradientTerm):
 
     def size(self, gradient: Tensor, outside: Tensor) -> Tensor:
         """Its absolute value."""
-        return gradient.abs() * outside
+        return gradient.abs().sum(1) * outside

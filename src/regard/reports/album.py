@@ -132,7 +132,7 @@ class Album:
 
     def map(self, index: int, target: str) -> Tensor:
         """The map (h, w) of a class for a manifest's row, at the layer's resolution."""
-        batch = self._input.collate([self._input[Draw(self.rows[index])]])
+        batch = self._input.batch([Draw(self.rows[index])])
         images = model_input(batch, self.run.transform, torch.device("cpu"))
         number = torch.tensor([self.run.classes.index(target)])
         view = next(iter(batch.images)) if len(batch.images) > 1 else None

@@ -7,7 +7,8 @@ import polars as pl
 import torch
 
 from regard.data.keys import keyed_generator
-from regard.data.sample import Draw, says_where
+from regard.data.loader import in_order
+from regard.data.sample import says_where
 from regard.data.samples import Samples
 from regard.data.source import samples_of
 from regard.evaluation.predict import model_input
@@ -36,7 +37,7 @@ def reliance_table(run: Run, split: str) -> pl.DataFrame | None:
         return None
     order = torch.randperm(len(telling), generator=keyed_generator("backgrounds"))
     data = Samples([telling[i] for i in sorted(order[:ASKED].tolist())], run.transform)
-    batch = data.collate([data[Draw(row)] for row in range(len(data))])
+    batch = data.batch(in_order(len(data)))
     assert batch.regions is not None
     device = next(run.net.parameters()).device
     images = model_input(batch, run.transform, torch.device("cpu"))
