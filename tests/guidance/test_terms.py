@@ -484,3 +484,68 @@ def test_names_are_listed():
     for name, kind in TERMS.items():
         assert kind.kind == kind().title == name
         assert kind(name="own").title == "own"
+
+
+# Several classes an image ----------------------------------------------------------------
+
+
+@each_term
+@each_head
+def test_pairs_are_images_given_once_for_each_class(kind, head):
+    net, images = double(head=head)
+    rows, classes = torch.tensor([4, 0, 4, 2, 0, 4, 5]), torch.tensor([1, 0, 2, 1, 2, 0, 0])
+    region = Regions(
+        rectangles(7),
+        ignore=rectangles(7).flip(2) * 0.5,
+        present=torch.tensor([True, True, True, True, False, True, True]),
+    )
+    own = [term(kind)]
+    lent = Donors(images.roll(1, 0), rectangles().double())
+    ours = guided_forward(net, images, classes, region, own, rows=rows, donors=lent)
+    theirs = guided_forward(
+        net, images[rows], classes, region, own, donors=Donors(*(each[rows] for each in lent))
+    )
+    assert ours.logits.shape == (6, 3)
+    assert ours.valid[kind].tolist() == theirs.valid[kind].tolist()
+    torch.testing.assert_close(ours.losses[kind], theirs.losses[kind], rtol=1e-9, atol=1e-12)
+    if kind in OF_MAPS:
+        torch.testing.assert_close(ours.maps[kind], theirs.maps[kind], rtol=1e-9, atol=1e-12)
+    found, expected = gradients(ours.loss(), net), gradients(theirs.loss(), net)
+    assert largest(expected) > 1e-9
+    for left, right in zip(found, expected, strict=True):
+        assert (left is None) == (right is None)
+        if left is not None:
+            torch.testing.assert_close(left, right, rtol=1e-8, atol=1e-12)
+
+
+def test_pairs_need_one_pass_and_may_be_none():
+    net = tiny()
+    guided_forward(net, pictures(6), LABELS, rectangles(), [Energy()])
+    before = net.calls
+    rows, classes = torch.tensor([0, 0, 3]), torch.tensor([0, 1, 2])
+    out = guided_forward(net, pictures(6), classes, rectangles(3), [Energy()], rows=rows)
+    assert net.calls == before + 1
+    assert out.losses["energy"].shape == (3,)
+    none = torch.zeros(0, dtype=torch.long)
+    out = guided_forward(net, pictures(6), none, rectangles(0), [Energy()], rows=none)
+    assert (out.losses["energy"].shape, out.loss().item()) == ((0,), 0)
+    torch.testing.assert_close(out.logits, net(pictures(6)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "classes", "regions", "message"),
+    [
+        ([0, 1], [0, 1, 2], 2, "as many rows as targets and regions, found 2, 3 and 2"),
+        ([0, 1], [0, 1], 3, "found 2, 2 and 3"),
+        ([0, 6], [0, 1], 2, "expected images 0 to 5, found 6"),
+        ([-1, 0], [0, 1], 2, "expected images 0 to 5, found -1"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_refused(rows, classes, regions, message):
+    rows, classes = torch.tensor(rows), torch.tensor(classes)
+    with pytest.raises(DataError, match=message):
+        guided_forward(tiny(), pictures(6), classes, rectangles(regions), [Energy()], rows=rows)
+    with pytest.raises(TargetError):
+        guided_forward(
+            tiny(), pictures(6), torch.tensor([7]), rectangles(1), [Energy()], rows=rows[:1] * 0
+        )

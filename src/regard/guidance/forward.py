@@ -13,9 +13,10 @@ from regard.errors import ConfigError, DataError
 from regard.guidance.base import Term
 from regard.guidance.forward_pass import Donors, ForwardPass, donors_of
 from regard.guidance.maps import MapTerm
+from regard.guidance.pairs import Pairs
 from regard.saliency.capture import Images, constant, copied
 from regard.saliency.layers import find_layer, require_map
-from regard.saliency.observe import Request, observe
+from regard.saliency.observe import Request, observe, pixels_of
 from regard.saliency.seen import Seen
 from regard.saliency.targets import resolve
 
@@ -24,22 +25,33 @@ from regard.saliency.targets import resolve
 class GuidedOutput:
     """What a guided forward pass gives, by the names of the terms.
 
+    One loss an image, or one a pair of image and class where `rows` was given: P is B then.
+
     Attributes:
         logits: (B, K).
-        maps: (B, h, w) at the layer's resolution, differentiable, of the terms that make one.
-        losses: (B,), unweighted, 0 where the term is not valid.
-        valid: bool (B,), whether the image has a region that says something.
+        maps: (P, h, w) at the layer's resolution, differentiable, of the terms that make one.
+        losses: (P,), unweighted, 0 where the term is not valid.
+        valid: bool (P,), whether there is a region that says something.
         weights: of the terms.
     """
 
     logits: Float[Tensor, "B K"]
-    maps: dict[str, Float[Tensor, "B h w"]] = field(default_factory=dict)
-    losses: dict[str, Float[Tensor, " B"]] = field(default_factory=dict)
+    maps: dict[str, Float[Tensor, "P h w"]] = field(default_factory=dict)
+    losses: dict[str, Float[Tensor, " P"]] = field(default_factory=dict)
     valid: dict[str, Tensor] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
 
+    def at(self, rows: Tensor) -> "GuidedOutput":
+        """The maps and losses of some images (P,); the logits stay."""
+        rows = rows.to(self.logits.device)
+        chosen = (
+            {name: values[rows] for name, values in part.items()}
+            for part in (self.maps, self.losses, self.valid)
+        )
+        return GuidedOutput(self.logits, *chosen, weights=self.weights)
+
     def loss(self) -> Tensor:
-        """The weighted sum of the terms' means over their valid images; 0 without any."""
+        """The weighted sum of the terms' means over what is valid; 0 without any."""
         total = self.logits.new_zeros((), dtype=torch.float32)
         for name, losses in self.losses.items():
             total = total + self.weights[name] * losses.sum() / self.valid[name].sum().clamp_min(1)
@@ -53,6 +65,7 @@ def guided_forward(
     regions: Regions | Tensor,
     terms: Sequence[Term],
     *,
+    rows: Tensor | None = None,
     donors: Donors | None = None,
 ) -> GuidedOutput:
     """Run the net once on the batch and compute the terms for the targets.
@@ -68,12 +81,15 @@ def guided_forward(
         targets: class indices (B,), usually the labels.
         regions: (B, H, W), or `Regions` with some images missing.
         terms: with names that differ; none gives a plain forward pass.
+        rows: for nets with several labels an image, pairs of image and class: the image of each
+            target and region, ints (P,) in 0..B-1 in any order; targets are (P,) then and
+            regions (P, H, W). None: one target an image.
         donors: for terms that take pixels from other images, of each image the one that lends;
             None: the next of the batch that has a region.
 
     Raises:
         ConfigError: two terms of one name.
-        DataError: another number of regions than images.
+        DataError: another number of regions than images, or of pairs; a row that is no image.
         ModelError, TargetError: as `regard.explain`.
 
     Example:
@@ -86,13 +102,50 @@ def guided_forward(
         >>> loss = torch.nn.functional.cross_entropy(out.logits, labels) + out.loss()
     """
     _refuse_doubles(terms)
+    if rows is not None:
+        pairs = Pairs(rows, targets, as_regions(regions), len(pixels_of(images, None)))
+        return _of_pairs(net, images, pairs, terms, donors)
     seen = forward_pass(net, images, targets, regions, terms, donors)
-    # Without gradients the graph begins at a layer nevertheless; a copy made here has none.
-    logits = seen.logits if torch.is_grad_enabled() else constant(seen.logits).clone()
-    output = GuidedOutput(logits)
+    output = GuidedOutput(_logits(seen))
     for term in terms:
         _add(output, term, seen)
     return output
+
+
+def _of_pairs(
+    net: nn.Module, images: Images, pairs: Pairs, terms: Sequence[Term], donors: Donors | None
+) -> GuidedOutput:
+    """One pass of the net; the terms are made as often as an image has classes."""
+    seen, order, found = None, [], []
+    for places, targets, regions in pairs.rounds():
+        if seen is None:
+            seen = forward_pass(net, images, targets, regions, terms, donors)
+        else:
+            evidence = _evidence(regions, targets, seen.logits)
+            lent = None if seen.donors is None else donors or donors_of(images, evidence)
+            seen = seen.of(targets, evidence, lent)
+        part = GuidedOutput(_logits(seen))
+        for term in terms:
+            _add(part, term, seen)
+        order.append(places)
+        found.append(part.at(pairs.rows[places]))
+    assert seen is not None
+    return _joined(found, torch.cat(order).argsort(), _logits(seen))
+
+
+def _joined(parts: Sequence[GuidedOutput], order: Tensor, logits: Tensor) -> GuidedOutput:
+    """The parts one after the other, and then in this order."""
+    output = GuidedOutput(logits, weights=parts[0].weights)
+    for name in ("maps", "losses", "valid"):
+        for title in getattr(parts[0], name):
+            values = torch.cat([getattr(part, name)[title] for part in parts])
+            getattr(output, name)[title] = values[order.to(values.device)]
+    return output
+
+
+def _logits(seen: ForwardPass) -> Tensor:
+    # Without gradients the graph begins at a layer nevertheless; a copy made here has none.
+    return seen.logits if torch.is_grad_enabled() else constant(seen.logits).clone()
 
 
 def forward_pass(

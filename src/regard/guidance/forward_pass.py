@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +17,7 @@ from regard.saliency.explain import maps_of
 from regard.saliency.observe import Request, observe, pixels_of, with_pixels
 from regard.saliency.outputs import logits_of
 from regard.saliency.seen import Seen
+from regard.saliency.targets import resolve
 
 
 class Donors(NamedTuple):
@@ -61,6 +62,12 @@ class ForwardPass:
     def pixels(self) -> Tensor:
         """(B, 3, H, W) of the explained view, where the graph begins if a term reads pixels."""
         return self.whole.pixels
+
+    def of(self, labels: Tensor, evidence: Evidence, donors: Donors | None) -> "ForwardPass":
+        """The same pass of the net with other classes to explain."""
+        labels = labels.to(self.logits.device)
+        whole = replace(self.whole, target=resolve(labels, self.logits))
+        return ForwardPass(whole, labels, evidence, self.layers, donors, self.autocast)
 
     def seen(self, layer: Any = None, *, contrast: bool = False, stop: bool = False) -> Seen:
         """The pass for a method; arguments as those of `MapTerm`."""
