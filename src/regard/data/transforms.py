@@ -76,15 +76,10 @@ class Transform:
         return fitted[0].clamp(0, 1)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 (..., 3, H, W) to float32 with the backbone's mean and standard deviation.
-
-        A batch comes in channels-last order in memory, in which convolutions run fastest; with
-        three channels the arithmetic does not, and comes before.
-        """
+        """uint8 (..., 3, H, W) to float32 with the backbone's mean and standard deviation."""
         mean = torch.tensor(self.mean, device=images.device).view(3, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(3, 1, 1)
-        pixels = images.float().div_(255).sub_(mean).div_(std)
-        return pixels.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else pixels
+        return images.float().div_(255).sub_(mean).div_(std)
 
     def denormalise(self, images: Tensor) -> Tensor:
         """The inverse of `normalise`, as uint8."""

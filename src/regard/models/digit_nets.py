@@ -35,7 +35,7 @@ class DigitMLP(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, classes) of images (B, 3, size, size)."""
-        return self.classifier(self.features(images.contiguous().mean(1)))
+        return self.classifier(self.features(images.mean(1)))
 
 
 class DigitCNN(nn.Module):
@@ -61,6 +61,4 @@ class DigitCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, classes) of images (B, 3, size, size)."""
-        return self.classifier(
-            self.hidden(self.features(images.contiguous().mean(1, keepdim=True)))
-        )
+        return self.classifier(self.hidden(self.features(images.mean(1, keepdim=True))))

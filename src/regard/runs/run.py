@@ -192,7 +192,7 @@ def net_of(model: Model, classes: int, folder: Path) -> nn.Module:
         head_dropout=model.head.dropout,
         **model.options,
     )
-    # The order in memory of the batches that `Transform.normalise` gives.
+    # Convolutions run fastest so; images may come in any order in memory.
     return net.to(memory_format=torch.channels_last)
 
 

@@ -9,6 +9,7 @@ import torch
 
 from regard.data.preflight import refuse_files
 from regard.errors import RunError
+from regard.machine import keep_memory
 from regard.models.huggingface import architecture_of
 from regard.models.settings import NAMED
 from regard.models.specs import moved
@@ -53,7 +54,7 @@ def train(
     """
     files = RunFolder(out)
     _refuse_existing(files)
-    _threads(config)
+    _set_up(config)
     prepared = prepare(config, folder)
     try:
         samples = [s for data in prepared.splits for s in data.samples]
@@ -75,7 +76,7 @@ def resume(out: Path, *, watcher: Watcher | None = None) -> Progress:
     """
     files = RunFolder(out)
     config = parse_config(files.read_config(), str(files.config))
-    _threads(config, _environment(files)["threads"])
+    _set_up(config, _environment(files)["threads"])
     with locked(out):
         # A run that was killed before its first checkpoint begins again.
         saved = load(files.checkpoints) if checkpoints(files.checkpoints) else None
@@ -151,8 +152,9 @@ def _environment(files: RunFolder) -> dict[str, Any]:
         ) from error
 
 
-def _threads(config: Config, threads: int | None = None) -> None:
-    """Fix the number of threads, on which float sums depend."""
+def _set_up(config: Config, threads: int | None = None) -> None:
+    """Fix the number of threads, on which float sums depend; hold on to memory."""
+    keep_memory()
     wanted = config.training.threads or threads
     if wanted is not None:
         torch.set_num_threads(wanted)
