@@ -52,6 +52,16 @@ def test_dead_maps_are_told_where_there_are_any(study, capsys):
     assert "Dead maps" not in capsys.readouterr().out
 
 
+def test_what_others_reported_stands_beside_it(study, capsys):
+    values = {"test.accuracy": {"guided": 0.9607}}
+    told = study.model_dump() | {"published": {"source": "Ross et al.", "values": values}}
+    show_summary(Study.model_validate(told), summary(plain={}, guided={"test.accuracy": number(1)}))
+    out = capsys.readouterr().out
+    assert "Beside Ross et al." in out
+    line = next(line for line in out.splitlines() if "0.9607" in line)
+    assert line.split() == ["test.accuracy", "guided", "0.9607", "1.000"]
+
+
 def test_lines_of_runs_name_their_folder_and_no_class_of_errors(study, tmp_path, capsys):
     view = StudyView(study, tmp_path / "studies" / "s")
     row = {"run": "runs/plain-seed0", "status": "done", "test.accuracy": 0.5, "seconds": 2.0}

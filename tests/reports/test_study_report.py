@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from pages import HOSTILE, MATHS, see
 
 from regard.reports import report, study_report
@@ -61,6 +62,22 @@ def test_arms_and_comparisons_are_those_of_the_summary(study_folder, page):
     images = found["images"]["difference"]
     assert row[3] == f"+{images['value']:.3f}|+{images['low']:.3f} to +{images['high']:.3f}"
     assert row[4] == "better"
+
+
+def test_what_others_reported_stands_beside_it(copy):
+    settings = yaml.safe_load((copy / "study.yaml").read_text())
+    values = {"test.accuracy": {"guided": 0.75, "plain": 0.5155}, "test.iou": {"plain": 0.1}}
+    settings["published"] = {"source": "Ross & others", "values": values}
+    (copy / "study.yaml").write_text(yaml.safe_dump(settings))
+    seen = see(report(copy, pictures=0))
+    assert "Beside what Ross & others report" in seen.text
+    ours = json.loads((copy / "summary.json").read_text())["arms"]["guided"]["test.accuracy"]
+    row = next(r for r in seen.rows if r and r[0] == "guided|Accuracy on test")
+    assert row[1] == "0.7500"
+    assert row[2].startswith(f"{ours['value']:.4f}|")
+    assert row[3] == f"{ours['value'] - 0.75:+.3f}".replace("-", "−")
+    row = next(r for r in seen.rows if r and r[0] == "plain|IoU on test")
+    assert row[1:] == ["0.1000", "–", "–"]
 
 
 def changed(folder: Path, arm: str, **columns) -> None:

@@ -36,6 +36,8 @@ def written(folder, *changes):
         ("seed=[1]", "found 'seed'; did you mean seeds"),
         ("seeds=[]", "seeds"),
         ("seeds=[1, 1]", "found a seed that comes twice; give each once"),
+        ("published={source: A, values: {test.acuracy: {plain: 1}}}", "did you mean test.accuracy"),
+        ("published={source: A, values: {test.accuracy: {plian: 1}}}", "unknown arm 'plian'"),
         ("metrics=[acuracy]", "unknown metric 'acuracy'; did you mean accuracy"),
         ("arms={}", "arms"),
         ("arms={a b: {}, plain: {}}", "use letters, digits, - and _"),

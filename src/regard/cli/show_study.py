@@ -87,11 +87,24 @@ def show_summary(study: Study, summary: dict[str, Any]) -> None:
     ]
     columns = ["", "difference", "over seeds", "p (Holm)", "verdict"]
     table("Differences, paired by seed, and their 95% intervals", columns, rows, left=2)
+    _show_published(study, arms)
     _say_seeds(len(study.seeds))
     _say_dead(study, arms)
     for arm, found in summary["controls"].items():
         share = "an unknown share" if found["overlap"] is None else f"{found['overlap']:.1%}"
         say(f"{arm}: the {found['regions']} regions cover {share} of the true ones")
+
+
+def _show_published(study: Study, arms: dict[str, Any]) -> None:
+    """What others reported beside what came out."""
+    if study.published is None:
+        return
+    rows = [
+        [name, arm, f"{value:.4f}", plus_minus(arms[arm].get(name))]
+        for name, values in study.published.values.items()
+        for arm, value in values.items()
+    ]
+    table(f"Beside {study.published.source}", ["", "arm", "published", "here"], rows, left=2)
 
 
 def _say_seeds(count: int) -> None:

@@ -61,6 +61,11 @@ class StudyContents:
         return tuple((str(arm), str(against)) for arm, against in pairs)
 
     @property
+    def published(self) -> Mapping[str, Any]:
+        """What others reported, as the study has it; or empty."""
+        return self.study.get("published") or {}
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits."""
         return tuple(self.study.get("splits") or ("test",))

@@ -9,15 +9,9 @@ import yaml
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text, Verdicts
 from regard.reports.page import write_page
 from regard.reports.study_contents import StudyContents, read_study_folder
-from regard.reports.study_figures import (
-    arms_table,
-    comparisons_table,
-    dots,
-    gaze_by_arm,
-    overlaid,
-    runs_table,
-)
+from regard.reports.study_figures import dots, gaze_by_arm, overlaid
 from regard.reports.study_galleries import study_galleries
+from regard.reports.study_tables import arms_table, comparisons_table, published_table, runs_table
 from regard.reports.study_words import (
     compared,
     contrary_words,
@@ -99,6 +93,8 @@ def _results(study: StudyContents) -> Section:
     rows = study.summary.get("comparisons", [])
     if rows:
         blocks.append(comparisons_table(study, rows))
+    if study.published:
+        blocks.append(published_table(study))
     known = {name for values in study.summary["arms"].values() for name in values}
     rest = sorted(known - set(study.metrics))
     if rest:

@@ -94,6 +94,18 @@ class Sources(Settings):
         return f"{made[0]}/manifest.parquet" if made else None
 
 
+class Published(Settings):
+    """What others reported, shown beside what comes out.
+
+    Attributes:
+        source: who, and where: `Ross et al., arXiv:1703.03717`.
+        values: `SPLIT.METRIC` to arm to value.
+    """
+
+    source: str
+    values: dict[str, dict[str, float]]
+
+
 class Study(Settings):
     """Arms x seeds, compared under one protocol.
 
@@ -111,6 +123,7 @@ class Study(Settings):
         seeds: of the trainings, the same for every arm.
         splits: the parts that the trained nets are evaluated on.
         metrics: what is compared, on each split.
+        published: what others reported of some arms.
         scales: name to what differs at that scale.
     """
 
@@ -126,11 +139,18 @@ class Study(Settings):
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     splits: tuple[str, ...] = ("test",)
     metrics: tuple[str, ...] = ("accuracy", "energy", "energy_gain")
+    published: Published | None = None
     scales: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names(self) -> "Study":
         named = [self.baseline, *(arm for pair in self.comparisons or () for arm in pair)]
+        told = {} if self.published is None else self.published.values
+        measured = [f"{split}.{metric}" for split in self.splits for metric in self.metrics]
+        for name, values in told.items():
+            if name not in measured:
+                raise ValueError(f"published {name!r}; {near(name, measured)}")
+            named += values
         for arm in named:
             if arm not in self.arms:
                 raise ValueError(f"unknown arm {arm!r}; {near(arm, self.arms)}")
