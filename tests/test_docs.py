@@ -10,7 +10,8 @@ import yaml
 
 from regard.guidance import TERMS
 from regard.saliency import METHODS
-from regard.studies.settings import arm_config, read_study
+from regard.studies.read import read_study
+from regard.studies.settings import arm_config
 from regard.training.config import Config, parse_config
 
 HERE = Path(__file__).resolve().parents[1]

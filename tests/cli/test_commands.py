@@ -17,7 +17,7 @@ from regard.runs.files import read_json, write_json
 from regard.runs.run import load_run
 from regard.saliency import methods
 from regard.scores import scores
-from regard.studies.settings import recipes
+from regard.studies.read import recipes
 from tinyset import log_lines, run_regard, write_config, write_set
 
 

@@ -14,7 +14,7 @@ from regard.runs.evaluate import evaluate_run
 from regard.runs.explain import explain_images, images_of
 from regard.runs.files import read_json
 from regard.runs.run import load_run
-from regard.studies.settings import read_study
+from regard.studies.read import read_study
 from regard.training.train import resume, train
 from tinyset import config_of, same_tensors
 

@@ -8,7 +8,8 @@ from regard.evaluation.metrics import evaluate
 from regard.evaluation.table import predictions_table
 from regard.runs.reliance import GAP, MEASURED
 from regard.scores import scores
-from regard.studies.settings import METRICS, arm_config, read_study, recipes
+from regard.studies.read import read_study, recipes
+from regard.studies.settings import METRICS, arm_config
 from regard.training.config import changed, read_config
 from tinyset import BASE, write_config
 

@@ -29,8 +29,9 @@ from regard.runs.run import load_run
 from regard.studies import arm as arm_module
 from regard.studies import runner
 from regard.studies.arm import attempt, evaluated, run_arm
+from regard.studies.read import read_study
 from regard.studies.runner import conclude, run_study
-from regard.studies.settings import arm_config, read_study
+from regard.studies.settings import arm_config
 from regard.studies.summary import compare, verdict
 from regard.training.config import changed
 from tinyset import BASE, REGARD, environment, same_tensors, write_set
@@ -425,7 +426,7 @@ def test_killed_with_all_its_processes_and_continued_it_ends_the_same(finished, 
         "import sys\n"
         "from pathlib import Path\n"
         "from regard.studies.runner import run_study\n"
-        "from regard.studies.settings import read_study\n"
+        "from regard.studies.read import read_study\n"
         "class Quiet:\n"
         "    def made(self, done, total): pass\n"
         "    def epochs(self, done, total): pass\n"

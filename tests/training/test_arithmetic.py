@@ -18,7 +18,7 @@ from regard.data.regions import Regions
 from regard.errors import NumericalError
 from regard.evaluation.predict import Predictions, model_input
 from regard.guidance import Combination, Energy, divisors, guided_forward
-from regard.guidance.forward import GuidedOutput
+from regard.guidance.output import GuidedOutput
 from regard.models.heads import classifier_of
 from regard.runs.checkpoints import checkpoints, load, pointed
 from regard.runs.folder import RunFolder

@@ -9,8 +9,8 @@ from regard.errors import RunError
 from regard.runs.checkpoints import load
 from regard.runs.log import read_log
 from regard.runs.run import load_run
+from regard.studies.read import read_study
 from regard.studies.runner import run_study
-from regard.studies.settings import read_study
 from regard.training.train import train
 from tinyset import BASE, config_of, same_tensors
 

@@ -52,7 +52,7 @@ def importers(as_json: bool = JSON) -> None:
 @app.command()
 def recipes(as_json: bool = JSON) -> None:
     """Studies that are shipped."""
-    from regard.studies.settings import recipes as names
+    from regard.studies.read import recipes as names
 
     _show(list(names()), as_json)
 

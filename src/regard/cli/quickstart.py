@@ -22,7 +22,7 @@ def quickstart(
     """
     from regard.cli.console import say
     from regard.cli.show_study import run_and_show
-    from regard.studies.settings import read_study
+    from regard.studies.read import read_study
 
     run_and_show(read_study("quickstart", scale), out, as_json=as_json)
     if not as_json:

@@ -27,7 +27,7 @@ def study(
     where it was stopped.
     """
     from regard.cli.show_study import run_and_show
-    from regard.studies.settings import read_study
+    from regard.studies.read import read_study
 
     chosen = read_study(name, scale, seeds, data)
     run_and_show(chosen, out or Path("studies") / chosen.name, workers=workers, as_json=as_json)

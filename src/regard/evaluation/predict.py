@@ -13,8 +13,9 @@ from regard.data.samples import Batch
 from regard.data.transforms import Transform
 from regard.evaluation.settings import Gaze
 from regard.guidance.base import Term
-from regard.guidance.forward import GuidedOutput, guided_forward
+from regard.guidance.forward import guided_forward
 from regard.guidance.maps import MapTerm
+from regard.guidance.output import GuidedOutput
 from regard.saliency.base import METHODS
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import build_method, look, maps_of

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from regard.data.regions import Regions
 from regard.errors import ConfigError
 from regard.guidance.base import Term
-from regard.guidance.forward import GuidedOutput
+from regard.guidance.output import GuidedOutput
 
 Combining = Literal["sum", "product", "quotient", "uncertainty"]
 # What a quotient divides by, at the least.

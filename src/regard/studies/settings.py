@@ -1,19 +1,15 @@
 """What a study is: a YAML file of arms, seeds and a base config."""
 
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field, model_validator
 
-from regard.data.mistakes import parse
 from regard.data.settings import Settings
-from regard.errors import ConfigError, near
-from regard.models.settings import NAMED, NONE
-from regard.models.specs import moved
+from regard.errors import near
 from regard.runs.reliance import GAP, MEASURED
 from regard.scores.base import SCORES
-from regard.training.config import Config, merged, parse_config, read_mapping
+from regard.studies.sources import Sources
+from regard.training.config import Config, merged, parse_config
 
 # Those of `evaluation.metrics.evaluate` and of exchanged backgrounds; beside them all scores of
 # maps.
@@ -39,59 +35,6 @@ METRICS = (
 
 # The name of the first training.
 BEFORE = "before"
-
-
-class Sheets(Settings):
-    """Synthetic herbarium sheets, made into the study's folder.
-
-    Attributes:
-        counts: sheets a split.
-        size: (height, width), pixels.
-        shortcut: probability that the stamp's colour agrees with the class.
-        thorn: how clear the thorns are.
-        seed: of the drawing.
-    """
-
-    counts: dict[str, int]
-    size: tuple[int, int] = (288, 216)
-    shortcut: float = Field(default=0.95, ge=0.5, le=1)
-    thorn: float = 1.0
-    seed: int = 42
-
-
-class Decoys(Settings):
-    """Decoy digits, made into the study's folder from IDX files, which `--data` names.
-
-    Attributes:
-        source: folder of the IDX files.
-        side: of the patch, pixels.
-        limit: images of each split; none: all.
-        seed: of corners and greys.
-    """
-
-    source: str | None = None
-    side: int = Field(default=4, gt=0)
-    limit: int | None = Field(default=None, gt=0)
-    seed: int = 42
-
-
-class Sources(Settings):
-    """Where the samples come from, when the study makes them.
-
-    Attributes:
-        sheets: synthetic herbarium sheets, in `sheets/manifest.parquet`.
-        decoys: decoy digits, in `decoys/manifest.parquet`; the same digits without a patch in
-            `decoys/clean.parquet`.
-    """
-
-    sheets: Sheets | None = None
-    decoys: Decoys | None = None
-
-    @property
-    def manifest(self) -> str | None:
-        """What the arms train on unless they say otherwise, in the study's folder."""
-        made = [name for name in ("sheets", "decoys") if getattr(self, name) is not None]
-        return f"{made[0]}/manifest.parquet" if made else None
 
 
 class Published(Settings):
@@ -177,99 +120,6 @@ class Study(Settings):
 def known_metrics() -> list[str]:
     """What can be compared on a split."""
     return [*METRICS, *SCORES]
-
-
-def recipes() -> dict[str, Path]:
-    """The recipes that are shipped, name to file."""
-    folder = Path(str(resources.files("regard.studies") / "recipes"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def read_study(
-    name: str | Path,
-    scale: str | None = None,
-    seeds: int | None = None,
-    data: Path | None = None,
-) -> Study:
-    """A study from a YAML file or a recipe's name, at a scale and with so many seeds.
-
-    Args:
-        name: a file, or a recipe.
-        scale: one of the study's.
-        seeds: 0 to one less; None: the study's own.
-        data: where the samples are made from, for a study that needs that.
-
-    Raises:
-        ConfigError: no such file or recipe, an unknown scale, arm or key, no data.
-    """
-    known = recipes()
-    path = known.get(str(name), Path(name))
-    if not path.is_file():
-        raise ConfigError(
-            f"study {name}",
-            expected="a YAML file or a recipe",
-            found="neither",
-            remedy=near(str(name), known),
-        )
-    values = read_mapping(path)
-    if "arms" not in values and {"data", "model", "training"} & values.keys():
-        raise ConfigError(
-            str(path),
-            expected="a study",
-            found="the config of one run (it has no arms)",
-            remedy=f"use: regard train {path}",
-        )
-    if scale is not None:
-        scales = values.get("scales") or {}
-        if scale not in scales:
-            raise ConfigError(
-                f"study {name}, scale",
-                expected="one of " + (", ".join(scales) or "none"),
-                found=repr(scale),
-                remedy="leave --scale out, or choose one of these",
-            )
-        values = merged(values, scales[scale] or {})
-    if seeds is not None:
-        values["seeds"] = list(range(seeds))
-    study = _with_source(parse(Study, values, str(path)), name, data)
-    return study.model_copy(update={"base": _from_here(study.base, path.parent)})
-
-
-def _with_source(study: Study, name: str | Path, data: Path | None) -> Study:
-    decoys = study.data.decoys
-    if decoys is None:
-        if data is None:
-            return study
-        raise ConfigError(
-            f"study {name}, --data",
-            expected="none for this study",
-            found=str(data),
-            remedy="leave --data out",
-        )
-    source = data or decoys.source
-    if source is None:
-        raise ConfigError(
-            f"study {name}",
-            expected="the folder of the IDX files of MNIST",
-            found="none",
-            remedy="add --data FOLDER",
-        )
-    made = decoys.model_copy(update={"source": str(Path(source).resolve())})
-    sources = study.data.model_copy(update={"decoys": made})
-    return study.model_copy(update={"data": sources})
-
-
-def _from_here(base: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The base config with its paths, which start from the study's file, made absolute."""
-    base = merged(base, {})
-    for section, name in (("data", "manifest"), ("model", "weights")):
-        value = base.get(section, {}).get(name)
-        if isinstance(value, str) and value not in (*NAMED, *NONE):
-            base[section][name] = str((folder / value).resolve())
-    spec = base.get("model", {}).get("spec")
-    if isinstance(spec, str):
-        base["model"]["spec"] = moved(spec, lambda path: str((folder / path).resolve()))
-    return base
 
 
 def run_folder(arm: str, seed: int) -> str:

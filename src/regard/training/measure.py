@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from regard.evaluation.predict import Predictions
 from regard.guidance.base import Term
 from regard.guidance.combination import Combination, Divisors
-from regard.guidance.forward import GuidedOutput
+from regard.guidance.output import GuidedOutput
 from regard.scores.base import SCORES
 
 

@@ -12,8 +12,9 @@ from regard.errors import NumericalError
 from regard.evaluation.predict import model_input
 from regard.guidance.base import Term
 from regard.guidance.combination import Combination, Divisors, divisors
-from regard.guidance.forward import GuidedOutput, guided_forward
+from regard.guidance.forward import guided_forward
 from regard.guidance.forward_pass import Donors, lenders
+from regard.guidance.output import GuidedOutput
 from regard.saliency.outputs import logits_of
 from regard.training.losses import entropies
 from regard.training.optimisers import LearningRate
