@@ -27,7 +27,7 @@ from regard.runs.folder import RunFolder, locked
 from regard.runs.log import read_log
 from regard.runs.run import load_run
 from regard.studies import arm as arm_module
-from regard.studies import runner
+from regard.studies import pool
 from regard.studies.arm import attempt, evaluated, run_arm
 from regard.studies.read import read_study
 from regard.studies.runner import conclude, run_study
@@ -95,7 +95,7 @@ def in_this_process(monkeypatch):
             future.set_result(work(*args))
             return future
 
-    monkeypatch.setattr(runner, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", Pool)
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +287,7 @@ def test_nothing_is_run_when_an_arm_or_a_split_is_wrong(home, tmp_path, monkeypa
 
 def test_guidance_without_regions_is_refused_before_any_run(tmp_path, monkeypatch):
     write_set(tmp_path, counts=COUNTS, regions=False)
-    monkeypatch.setattr(runner, "ProcessPoolExecutor", None)
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", None)
     arms = "arms={plain: {}, guided: {guidance: {terms: [{term: energy}]}}}"
     study = study_in(tmp_path, arms, "comparisons=null")
     with pytest.raises(ConfigError) as caught:
@@ -310,7 +310,7 @@ def test_guidance_without_regions_is_refused_before_any_run(tmp_path, monkeypatc
 def test_what_can_be_known_of_an_arm_is_refused_before_any_run(
     home, tmp_path, monkeypatch, change, text
 ):
-    monkeypatch.setattr(runner, "ProcessPoolExecutor", None)
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", None)
     key, _, value = change.partition("=")
     study = study_in(
         home, f"arms={{plain: {{}}, odd: {{{key}: {value}}}}}", "comparisons=null",
@@ -325,7 +325,7 @@ def test_what_can_be_known_of_an_arm_is_refused_before_any_run(
 def test_a_bad_file_of_the_test_split_is_refused_before_any_run(tmp_path, monkeypatch):
     write_set(tmp_path, counts=COUNTS)
     (tmp_path / "images/test-05.png").write_bytes(b"no image")
-    monkeypatch.setattr(runner, "ProcessPoolExecutor", None)
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", None)
     with pytest.raises(DataError, match=r"arm plain, .*test-05\.png: expected a readable image"):
         run_study(study_in(tmp_path), tmp_path / "out", Watcher())
 

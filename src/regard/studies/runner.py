@@ -1,15 +1,8 @@
 """Run a study: every arm with every seed, in parallel processes, resumable."""
 
-import multiprocessing
-import os
 import shutil
-import signal
-import threading
-import time
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 import yaml
@@ -18,34 +11,15 @@ from regard.errors import RunError
 from regard.machine import cores, free_mb
 from regard.runs.files import write_json, write_table, write_yaml
 from regard.runs.folder import locked
-from regard.studies.arm import AGAIN, attempt
+from regard.studies.pool import StudyWatcher, run_all
 from regard.studies.preflight import refuse_arms
 from regard.studies.settings import BEFORE, Study, arm_config, run_folder
 from regard.studies.summary import summarise
 from regard.synthetic.decoys import write_decoys
 from regard.synthetic.sheets import write_sheets
-from regard.training.config import Config
 
 # A process with torch, a small net and its data takes about this much.
 PROCESS_MB = 1200
-# Seconds in which a training whose study is gone may finish its step and save.
-SAVING = 20.0
-
-
-class StudyWatcher(Protocol):
-    """Who wants to see how a study goes."""
-
-    def made(self, done: int, total: int) -> None:
-        """While samples are made."""
-        ...
-
-    def epochs(self, done: dict[str, int], total: int) -> None:
-        """Several times a second: epochs done by run, and a run's number of them."""
-        ...
-
-    def finished(self, row: dict[str, Any]) -> None:
-        """After each run, with its row of the results."""
-        ...
 
 
 def run_study(
@@ -89,8 +63,8 @@ def run_study(
         first = {key: config for key, config in configs.items() if key[0] == BEFORE}
         rest = {key: config for key, config in configs.items() if key[0] != BEFORE}
         if first:
-            _refuse_failed(list(_run_all(study, out, first, workers, watcher)), out)
-        rows = list(_run_all(study, out, rest, workers, watcher))
+            _refuse_failed(list(run_all(study, out, first, workers, watcher)), out)
+        rows = list(run_all(study, out, rest, workers, watcher))
         return conclude(study, out, rows)
 
 
@@ -118,75 +92,6 @@ def _refuse_failed(rows: list[dict[str, Any]], out: Path) -> None:
             found=f"{len(failed)} failed, the first with: {failed[0]['error']}",
             remedy=failed[0]["remedy"],
         )
-
-
-def _run_all(
-    study: Study,
-    out: Path,
-    configs: dict[tuple[str, int], Config],
-    workers: int,
-    watcher: StudyWatcher,
-) -> Iterator[dict[str, Any]]:
-    context = multiprocessing.get_context("spawn")
-    epochs = max(config.training.epochs for config in configs.values())
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, context, _stop_with_parent) as pool:
-        names: dict[Future, tuple[str, int]] = {}
-        for (arm, seed), config in configs.items():
-            place = out / run_folder(arm, seed)
-            names[pool.submit(attempt, config, place, study.splits, out)] = (arm, seed)
-        try:
-            yield from _collect(names, out, epochs, watcher)
-        except BaseException:
-            # A training that is told to end saves first; the next call goes on from there.
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-            raise
-
-
-def _stop_with_parent() -> None:
-    """Save and end when the study's process is gone, however it went."""
-
-    def watch() -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None:
-            parent.join()
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(SAVING)
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _collect(
-    names: dict[Future, tuple[str, int]], out: Path, epochs: int, watcher: StudyWatcher
-) -> Iterator[dict[str, Any]]:
-    waiting = set(names)
-    while waiting:
-        done, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
-        for future in done:
-            row = _row(future, *names[future])
-            watcher.finished(row)
-            yield row
-        watcher.epochs({run_folder(*key): _epochs(out, *key) for key in names.values()}, epochs)
-
-
-def _row(future: Future, arm: str, seed: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"arm": arm, "seed": seed, "run": run_folder(arm, seed)}
-    error = future.exception()
-    if error is not None:
-        what = "its process was killed, perhaps for want of memory"
-        return row | {"status": "failed", "error": what, "remedy": AGAIN}
-    return row | future.result()
-
-
-def _epochs(out: Path, arm: str, seed: int) -> int:
-    """Epochs in a run's log, counted without parsing it: this runs all the time."""
-    try:
-        return (out / run_folder(arm, seed) / "log.jsonl").read_bytes().count(b'{"kind": "epoch"')
-    except OSError:
-        return 0
 
 
 def _claim(study: Study, out: Path) -> None:
