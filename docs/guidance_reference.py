@@ -44,6 +44,27 @@ from is an option of the term), x the pixels, y the logits and p the probabiliti
 - **Do not take `magtr` or `hagtr` alone.** They ask for evidence inside and say nothing of the
   outside: a map that is high everywhere satisfies them.
 
+## How to choose a weight
+
+On val, as everything; test is for the end. Take the largest weight that keeps the accuracy of the
+plain net there. **Against a confounder that train and val share** the accuracy on val says nothing:
+the plain net is best. With `gaze.backgrounds: true` a study also tells `accuracy_random_class`, the
+accuracy where the outside of the region (the patch) is taken from an image of another class. A net
+that reads the confounder falls there, and no clean image is needed to see it. On decoy digits it
+ranks plain training, weight decay and the terms as the test set does
+([findings](findings.md)).
+
+## Several labels an image
+
+For nets with several labels give pairs of image and class: `rows` names the image of each pair, and
+each pair has its own region. The net still runs once.
+
+```python
+rows, classes = torch.tensor([0, 0, 3]), torch.tensor([1, 4, 2])  # two classes of the first image
+output = regard.guidance.guided_forward(net, images, classes, regions[rows], terms, rows=rows)
+loss = torch.nn.functional.binary_cross_entropy_with_logits(output.logits, truth) + output.loss()
+```
+
 ## Regions: few, loose, or wrong ones
 
 | key of `guidance` | what it does |

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+import regard
 from regard.guidance import TERMS
 from regard.saliency import METHODS
 from regard.studies.read import read_study
@@ -100,3 +102,24 @@ def test_the_study_of_the_readme_is_sound(tmp_path):
     assert [len(config.guidance.terms) for config in configs.values()] == [0, 1, 1]
     assert configs["misplaced"].guidance.regions == "misplaced"
     assert configs["guided"].guidance.terms == configs["misplaced"].guidance.terms
+
+
+def test_the_examples_of_guidance_run():
+    examples = re.findall(r"```python\n(.*?)```", (DOCS / "guidance.md").read_text(), re.DOTALL)
+    assert len(examples) == 2
+    inside = torch.zeros(4, 96, 96)
+    inside[:, 30:60, 30:60] = 1
+    for example in examples:
+        names = {
+            "regard": regard,
+            "torch": torch,
+            "net": regard.build_model("regard:cnn2", classes=5),
+            "images": torch.rand(4, 3, 96, 96),
+            "labels": torch.tensor([0, 1, 2, 3]),
+            "regions": inside,
+            "truth": torch.eye(5)[:4],
+            "terms": [regard.guidance.Energy()],
+        }
+        exec(example, names)
+        names["loss"].backward()
+        assert names["output"].losses["energy"].shape in ((4,), (3,))
