@@ -122,6 +122,28 @@ def test_guidance_and_maps_on_contrast_are_said(run_folder):
 
 
 @pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"combine": "product"}, "weight 1, as a product with the cross-entropy, with each"),
+        ({"combine": "uncertainty"}, "weight 1, in a sum with learned weights, with each"),
+        ({"cross_entropy": 0.5}, "weight 1, added to 0.5 times the cross-entropy, with each"),
+        ({"terms.0.warmup_epochs": 2}, "weight 1 after 2 epochs of warm-up, with each"),
+        ({"share": 0.1}, "with 10.0 % of the annotated samples, each with its own region"),
+    ],
+)
+def test_how_terms_are_combined_is_said(run_folder, changes, said):
+    config = yaml.safe_load((run_folder / "config.yaml").read_text())
+    config["training"]["best"] = "last"
+    for key, value in changes.items():
+        place = config["guidance"]["terms"][0] if "terms" in key else config["guidance"]
+        place[key.rpartition(".")[2]] = value
+    (run_folder / "config.yaml").write_text(yaml.safe_dump(config))
+    text = see(run_report(run_folder, pictures=0)).text.replace("\N{NO-BREAK SPACE}", " ")
+    assert said in text
+    assert "; the last is kept." in text
+
+
+@pytest.mark.parametrize(
     ("weights", "said"),
     [
         ("bundled", "trained from the bundled ImageNet weights to tell"),

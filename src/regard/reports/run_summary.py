@@ -64,12 +64,26 @@ def _guidance(run: RunContents) -> str:
     terms = guidance.get("terms") or []
     if not terms:
         return "It was trained on labels alone, without guidance."
-    text = f"Its gaze was guided by {listed([_term(term) for term in terms])}"
+    text = f"Its gaze was guided by {listed([_term(term) for term in terms])}{_combined(guidance)}"
     if guidance.get("regions") == "misplaced":
         return f"{text}, with regions moved to the wrong place: it is a control."
     if guidance.get("regions") == "mean":
         return f"{text}, with the mean region of all samples for each of them: it is a control."
     return f"{text}, with {_whose(guidance)} own region{_widened(guidance)}."
+
+
+# How terms and cross-entropy become one loss, where they are not simply added.
+_COMBINED = {
+    "product": ", as a product with the cross-entropy",
+    "quotient": ", as a quotient with the cross-entropy",
+    "uncertainty": ", in a sum with learned weights",
+}
+
+
+def _combined(guidance: Mapping[str, Any]) -> str:
+    share = guidance.get("cross_entropy", 1)
+    alone = f", added to {share:g} times the cross-entropy" if share != 1 else ""
+    return _COMBINED.get(guidance.get("combine", "sum"), alone)
 
 
 def _whose(guidance: Mapping[str, Any]) -> str:
@@ -87,6 +101,8 @@ def _widened(guidance: Mapping[str, Any]) -> str:
 def _term(term: Mapping[str, Any]) -> str:
     """`energy on the contrast map, weight 1`."""
     weight = f"weight {float(term.get('weight', 1)):g}"
+    warmup = float(term.get("warmup_epochs") or 0)
+    weight += f" after {warmup:g} epochs of warm-up" if warmup else ""
     kind = TERMS.get(term.get("term", ""))
     if kind is None or not issubclass(kind, MapTerm):
         return f"{term.get('term')}, {weight}"
@@ -103,6 +119,8 @@ def _training(run: RunContents) -> str:
     if run.best_epoch is None:
         return f"{text}."
     chosen = run.config.get("training", {}).get("best")
+    if chosen == "last":
+        return f"{text}; the last is kept."
     by = f" by {chosen}" if chosen else ""
     return f"{text}; epoch {run.best_epoch} was the best{by}."
 
