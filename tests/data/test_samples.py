@@ -267,8 +267,8 @@ def test_the_mean_region_stands_in_for_each(folder):
     boxes = [((0.0, 0.0, 30.0, 30.0),), ((0.0, 0.0, 30.0, 60.0),), None]
     samples = [sample(folder, i, boxes=own) for i, own in enumerate(boxes)]
     own = Samples(samples, STRETCH)
-    means = own.means()
-    expected = (own.region(samples[0]) + own.region(samples[1])) / 2
+    means = own.where.means(samples)
+    expected = (own.where.region(samples[0]) + own.where.region(samples[1])) / 2
     torch.testing.assert_close(means["attend"], expected)
     data = Samples(samples, STRETCH, annotation=Annotation("mean", means=means))
     batch = data.batch([Draw(row) for row in range(3)])

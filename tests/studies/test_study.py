@@ -16,8 +16,8 @@ from polars.testing import assert_frame_equal
 
 from regard.data.annotation import Annotation
 from regard.data.regions import overlap
-from regard.data.samples import Samples
 from regard.data.source import samples_of
+from regard.data.where import Where
 from regard.errors import ConfigError, DataError, RunError
 from regard.evaluation.intervals import student_interval
 from regard.evaluation.paired import holm, paired_bootstrap, paired_student
@@ -208,8 +208,8 @@ def test_controls_say_how_much_the_misplaced_regions_cover(finished):
     assert set(summary["controls"]) == {"moved"}
     run = load_run(out / "runs/moved-seed0")
     samples = samples_of(run.manifest(), "train", run.classes, ("image",))
-    own = Samples(samples, run.transform)
-    moved = Samples(samples, run.transform, annotation=Annotation("misplaced"))
+    own = Where(run.transform)
+    moved = Where(run.transform, Annotation("misplaced"))
     shares = [float(overlap(own.region(s), moved.region(s))) for s in samples if s.region]
     assert summary["controls"]["moved"]["overlap"] == pytest.approx(np.mean(shares))
     assert np.mean(shares) < 0.2

@@ -31,7 +31,8 @@ from regard.training.optimisers import LearningRate
 from regard.training.prepare import prepare
 from regard.training.progress import Progress, lower_is_better
 from regard.training.settings import Schedule
-from regard.training.train import Silent, train
+from regard.training.train import train
+from regard.training.watching import Silent
 from tinyset import config_of, log_lines, write_set
 
 PLAIN = ("model.spec=regard:cnn1",)  # no batch norm, so that parts of a batch add up

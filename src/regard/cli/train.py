@@ -27,7 +27,7 @@ def train(
     from regard.cli.stopping import stop
     from regard.errors import ConfigError
     from regard.training.config import read_config
-    from regard.training.loop import Interrupted
+    from regard.training.stopping import Interrupted
     from regard.training.train import finished
     from regard.training.train import resume as go_on
     from regard.training.train import train as start

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from regard.data.decoding import image_size
 from regard.data.sample import Sample
-from regard.data.samples import Samples
 from regard.data.source import samples_of, splits_of
+from regard.data.where import Where
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.evaluation.settings import Gaze
 from regard.runs.background import BACKGROUND, options_of
@@ -186,7 +186,7 @@ def overlay(run: Run, seen: Seen, method: str, *, contrast: bool) -> Image.Image
     region = None
     try:
         if seen.sample is not None:
-            region = Samples([seen.sample], large).region(seen.sample)
+            region = Where(large).region(seen.sample)
     except DataError:
         words[2] += " (its region cannot be read)"
     return picture(large.load(seen.path), heat, region, words)

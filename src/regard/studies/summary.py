@@ -11,8 +11,8 @@ from torch import Tensor
 
 from regard.data.regions import overlap
 from regard.data.sample import Sample
-from regard.data.samples import Samples
 from regard.data.source import samples_of
+from regard.data.where import Where
 from regard.evaluation.gaze import is_pooled
 from regard.evaluation.intervals import student_interval
 from regard.evaluation.paired import holm, paired_bootstrap, paired_student
@@ -156,8 +156,7 @@ def controls(study: Study, done: pl.DataFrame, folder: Path) -> dict[str, Any]:
         samples = samples_of(run.manifest(), "train", run.classes, run.data.views)
         used = annotation(config, samples, run.transform)
         own, moved = (
-            Samples(samples, run.transform, annotation=how)
-            for how in (replace(used, kind="own"), used)
+            Where(run.transform, how, samples) for how in (replace(used, kind="own"), used)
         )
         shares = [
             float(overlap(a, b))
@@ -169,7 +168,7 @@ def controls(study: Study, done: pl.DataFrame, folder: Path) -> dict[str, Any]:
     return found
 
 
-def _told(samples: Samples, sample: Sample) -> Tensor | None:
+def _told(where: Where, sample: Sample) -> Tensor | None:
     """The region, or where there is none the area to avoid."""
-    region = samples.region(sample)
-    return samples.avoided(sample) if region is None else region
+    region = where.region(sample)
+    return where.avoided(sample) if region is None else region

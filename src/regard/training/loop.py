@@ -1,24 +1,15 @@
 """The training loop: epochs of steps, a measurement after each, checkpoints all along."""
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from regard.data.loader import Loader, oversampled, shuffled
+from regard.data.loader import oversampled, shuffled
 from regard.data.sample import Draw
 from regard.data.samples import Batch
 from regard.errors import NumericalError
-from regard.evaluation.predict import predict
-from regard.evaluation.settings import Gaze
 from regard.guidance.combination import Combination
-from regard.guidance.maps import MapTerm
 from regard.models.heads import freeze_backbone, train_mode
 from regard.runs.checkpoints import (
     Checkpoint,
@@ -30,35 +21,16 @@ from regard.runs.checkpoints import (
     save,
     unflatten_optimiser,
 )
-from regard.runs.files import write_table
 from regard.runs.folder import RunFolder
 from regard.runs.log import Log
 from regard.training.losses import class_weights
-from regard.training.measure import gaze_by_image, measure
+from regard.training.measuring import Measuring
 from regard.training.optimisers import LearningRate, build_optimiser, restore_formats
 from regard.training.prepare import Prepared
 from regard.training.progress import Progress, lower_is_better
 from regard.training.step import Stepper, blown_up
-
-
-class Watcher(Protocol):
-    """Who wants to see how training goes."""
-
-    def step(self, progress: Progress, steps: int, loss: float) -> None:
-        """After each step; `steps` is the epoch's number of them."""
-        ...
-
-    def epoch(self, record: dict[str, Any]) -> None:
-        """After each epoch, with what was logged."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Something happened that a reader of the log should know."""
-        ...
-
-
-class Interrupted(Exception):
-    """The run was asked to stop; a checkpoint of the last step is written."""
+from regard.training.stopping import Interrupted, Stopping
+from regard.training.watching import Watcher
 
 
 class Trainer:
@@ -100,8 +72,9 @@ class Trainer:
         self.stepper = Stepper(
             prepared, self.combination, self.optimiser, self.rate, self.steps, weights, self.note
         )
+        self.measuring = Measuring(prepared, files, self.combination)
+        self.stopping = Stopping()
         self._rows: list[int] = []
-        self._stop = False
         self._saved_at = time.monotonic()
 
     def draws(self, epoch: int) -> list[Draw]:
@@ -127,10 +100,8 @@ class Trainer:
     def begin(self) -> None:
         """Save the first weights; where epoch 0 is kept, measure them too."""
         path = self.save()
-        if self._keeps(0):
-            record = {"train": self._gaze()}
-            if self.prepared.val is not None:
-                record["val"] = self._measure(self.prepared.val, "val")
+        if self.measuring.keeps(0):
+            record = {"train": self.measuring.gaze(0), **self.measuring.val(0)}
             self.log.write("untrained", epoch=0, step=0, **record)
             keep(self.folder, path.name, 0)
 
@@ -141,7 +112,7 @@ class Trainer:
             Interrupted: SIGINT or SIGTERM came; the checkpoint is written.
             NumericalError: loss or gradient are not finite.
         """
-        with self._signals():
+        with self.stopping.listening():
             while self.progress.epoch < self.how.epochs and not self._stale():
                 self._epoch()
         return self.progress
@@ -164,7 +135,7 @@ class Trainer:
             started = time.monotonic()
             if self._due():
                 self.save()
-            if self._stop:
+            if self.stopping.asked:
                 self.save()
                 raise Interrupted(f"stopped after step {self.progress.step}")
         self._end_epoch(started)
@@ -179,54 +150,18 @@ class Trainer:
 
     def _end_epoch(self, started: float) -> None:
         progress, lr = self.progress, self.rate.now
-        record: dict[str, Any] = {"train": progress.means() | self._gaze(after=1)}
-        if self.prepared.val is not None:
-            record["val"] = self._measure(self.prepared.val, "val", after=1)
-        metric = self._metric(record)
+        now = progress.epoch + 1
+        record = {"train": progress.means() | self.measuring.gaze(now), **self.measuring.val(now)}
+        metric = self.measuring.chosen_by(record, progress.epoch)
         better = progress.end_epoch(metric, lower=self.lower)
         self.rate.after_epoch(metric)
         progress.seconds += time.monotonic() - started
-        record = {"epoch": progress.epoch, "step": progress.step, "lr": lr, **record}
-        self.log.write("epoch", **record, best=better, seconds=round(progress.seconds, 3))
+        told = {"epoch": progress.epoch, "step": progress.step, "lr": lr, **record}
+        self.log.write("epoch", **told, best=better, seconds=round(progress.seconds, 3))
         path = self.save(best=better)
-        if self._keeps(progress.epoch):
+        if self.measuring.keeps(progress.epoch):
             keep(self.folder, path.name, progress.epoch)
-        self.watcher.epoch({**record, "best": better, "checkpoint": path.name})
-
-    def _metric(self, record: dict[str, Any]) -> float:
-        """What chooses the best checkpoint; of `last` the number of the epoch."""
-        if self.how.best == "last":
-            return float(self.progress.epoch)
-        split, _, name = self.how.best.partition(".")
-        return record[split][name]
-
-    def _keeps(self, epoch: int) -> bool:
-        return self.how.keep_epochs == "all" or epoch in self.how.keep_epochs
-
-    def _gaze(self, after: int = 0) -> dict[str, float]:
-        if self.prepared.train_gaze is None:
-            return {}
-        values = self._measure(self.prepared.train_gaze, "train", after)
-        return {name: values[name] for name in self.prepared.config.gaze.scores if name in values}
-
-    def _measure(self, loader: Loader, split: str, after: int = 0) -> dict[str, float]:
-        """The numbers of a split, `after` epochs past those that are done."""
-        found = predict(
-            self.prepared.net,
-            loader.batches(),
-            self.prepared.transform,
-            gaze=self.prepared.config.gaze,
-            terms=self.prepared.terms,
-            device=self.stepper.device,
-            bf16=self.how.bf16,
-        )
-        blown = found.index[~np.isfinite(found.logits).all(1)]
-        if len(blown):
-            raise NumericalError(blown_up("outputs", loader.data, blown.tolist()))
-        epoch = self.progress.epoch + after
-        if self._keeps(epoch):
-            write_table(self.files.gaze_of_epoch(split, epoch), gaze_by_image(found))
-        return measure(found, self.combination, self.prepared.terms)
+        self.watcher.epoch({**told, "best": better, "checkpoint": path.name})
 
     def _due(self) -> bool:
         steps = self.how.checkpoint_steps
@@ -261,50 +196,7 @@ class Trainer:
         self._saved_at = time.monotonic()
         return path
 
-    def say_what_norms_see(self) -> None:
-        """Note where the gradient is not quite that of one large batch."""
-        norms = any(isinstance(m, _BatchNorm) for m in self.prepared.net.modules())
-        if norms and self.how.accumulate > 1:
-            self.note(f"batch norm sees parts of {self.how.batch_size} images, not the whole step")
-
-    def say_what_gaze_is_of(self) -> None:
-        """Note where other maps are measured than those that the terms steer."""
-        gaze = self.prepared.config.gaze
-        for term in self.prepared.terms:
-            if not isinstance(term, MapTerm):
-                continue
-            if (term.method, term.layer, term.contrast) != (gaze.method, gaze.layer, gaze.contrast):
-                self.note(
-                    f"term {term.title} steers {_of(term)}, and the gaze is measured on {_of(gaze)}"
-                )
-
     def note(self, text: str) -> None:
         """Log something that a reader should know."""
         self.log.write("note", step=self.progress.step, text=text)
         self.watcher.note(text)
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Finish the running step on SIGINT or SIGTERM; outside the main thread do nothing."""
-        before = {}
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                before[number] = signal.signal(number, self._ask_to_stop)
-        except ValueError:
-            pass
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _ask_to_stop(self, *_: Any) -> None:
-        if self._stop:
-            raise KeyboardInterrupt
-        self._stop = True
-
-
-def _of(how: MapTerm | Gaze) -> str:
-    """Which maps, in words."""
-    layer = "" if how.layer is None else f" at {how.layer}"
-    return f"{how.method}{layer} {'with' if how.contrast else 'without'} contrast"

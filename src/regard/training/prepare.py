@@ -19,6 +19,7 @@ from regard.data.sample import Sample, says_where
 from regard.data.samples import Samples
 from regard.data.source import class_names, open_manifest, samples_of, splits_of
 from regard.data.transforms import Transform
+from regard.data.where import Where
 from regard.errors import ConfigError
 from regard.guidance.base import Term
 from regard.models.families import input_spec
@@ -173,8 +174,8 @@ def annotation(config: Config, samples: list[Sample], transform: Transform) -> A
     used = Annotation(kind, how.dilate, config.training.seed)
     if kind != "mean":
         return used
-    own = Samples(annotated(samples, how.share), transform, annotation=replace(used, kind="own"))
-    return replace(used, means=own.means())
+    told = annotated(samples, how.share)
+    return replace(used, means=Where(transform, replace(used, kind="own"), told).means(told))
 
 
 def _gaze_loader(config: Config, samples: list[Sample], transform: Transform) -> Loader | None:

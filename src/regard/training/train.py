@@ -19,22 +19,11 @@ from regard.runs.folder import RunFolder, locked
 from regard.runs.log import Log
 from regard.runs.run import from_checkpoint
 from regard.training.config import Config, parse_config
-from regard.training.loop import Trainer, Watcher
+from regard.training.loop import Trainer
 from regard.training.prepare import Prepared, environment, prepare
 from regard.training.progress import Progress
-
-
-class Silent:
-    """A watcher that shows nothing."""
-
-    def step(self, progress: Progress, steps: int, loss: float) -> None:
-        """Show nothing."""
-
-    def epoch(self, record: dict) -> None:
-        """Show nothing."""
-
-    def note(self, text: str) -> None:
-        """Show nothing."""
+from regard.training.remarks import remarks
+from regard.training.watching import Silent, Watcher
 
 
 def train(
@@ -100,8 +89,8 @@ def _fit(
     trainer = Trainer(prepared, files, log, watcher or Silent())
     if saved is None:
         log.write("start", **environment())
-        trainer.say_what_norms_see()
-        trainer.say_what_gaze_is_of()
+        for text in remarks(prepared):
+            trainer.note(text)
         trainer.begin()
         return trainer.fit()
     trainer.restore(saved)

@@ -1,0 +1,39 @@
+"""What a reader of a run's log should know of its config."""
+
+from collections.abc import Iterator
+
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from regard.evaluation.settings import Gaze
+from regard.guidance.maps import MapTerm
+from regard.training.prepare import Prepared
+
+
+def remarks(prepared: Prepared) -> Iterator[str]:
+    """Where things are not quite as one may think."""
+    yield from _what_norms_see(prepared)
+    yield from _what_gaze_is_of(prepared)
+
+
+def _what_norms_see(prepared: Prepared) -> Iterator[str]:
+    """Where the gradient is not quite that of one large batch."""
+    how = prepared.config.training
+    norms = any(isinstance(module, _BatchNorm) for module in prepared.net.modules())
+    if norms and how.accumulate > 1:
+        yield f"batch norm sees parts of {how.batch_size} images, not the whole step"
+
+
+def _what_gaze_is_of(prepared: Prepared) -> Iterator[str]:
+    """Where other maps are measured than those that the terms steer."""
+    gaze = prepared.config.gaze
+    for term in prepared.terms:
+        if not isinstance(term, MapTerm):
+            continue
+        if (term.method, term.layer, term.contrast) != (gaze.method, gaze.layer, gaze.contrast):
+            yield f"term {term.title} steers {_of(term)}, and the gaze is measured on {_of(gaze)}"
+
+
+def _of(how: MapTerm | Gaze) -> str:
+    """Which maps, in words."""
+    layer = "" if how.layer is None else f" at {how.layer}"
+    return f"{how.method}{layer} {'with' if how.contrast else 'without'} contrast"
