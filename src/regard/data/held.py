@@ -33,8 +33,7 @@ class Held:
         self._made_of = rows, tuple(views), tuple(masks), size, limit
         cost = size[0] * size[1] * (3 * len(views) + 4 * len(masks))
         self.capacity = min(rows, limit // cost) if cost else 0
-        self._slot = torch.full((rows,), -1)
-        self._used = 0
+        self._slot: dict[int, int] = {}
         self._images: dict[str, Tensor] = {}
         self._masks: dict[str, Tensor] = {}
         self._there: dict[str, Tensor] = {}
@@ -43,31 +42,30 @@ class Held:
         return Held, self._made_of
 
     def __len__(self) -> int:
-        return self._used
+        return len(self._slot)
 
     def put(self, row: int, images: Parts, masks: Parts) -> None:
         """Hold a sample if it fits."""
-        if self._used == self.capacity or self._slot[row] >= 0:
+        slot = len(self._slot)
+        if slot == self.capacity or row in self._slot:
             return
         if not self._images:
             self._allocate()
-        slot = self._used
         for name, block in self._images.items():
             block[slot] = images[name]
         for name, block in self._masks.items():
             block[slot] = masks.get(name, 0.0)
             self._there[name][slot] = name in masks
         # Last, so that what is found is whole.
-        self._slot[row], self._used = slot, slot + 1
+        self._slot[row] = slot
 
     def get(self, row: int) -> tuple[dict[str, Tensor], dict[str, Tensor]] | None:
         """The views and masks of a sample, not to be changed in place; None: not held."""
-        slot = int(self._slot[row])
-        if slot < 0:
+        slot = self._slot.get(row)
+        if slot is None:
             return None
-        masks = {name: block[slot] for name, block in self._masks.items()}
-        there = {name: mask for name, mask in masks.items() if self._there[name][slot]}
-        return {name: block[slot] for name, block in self._images.items()}, there
+        masks = {name: block[slot] for name, block in self._masks.items() if self._has(name, slot)}
+        return {name: block[slot] for name, block in self._images.items()}, masks
 
     def batch(
         self, rows: Sequence[int]
@@ -78,14 +76,18 @@ class Held:
             Views (B, 3, H, W), masks (B, H, W) with zeros where a sample has none, and by mask
             whether it has one, bool (B,).
         """
-        slots = self._slot[torch.tensor(rows)]
-        if not self._images or bool((slots < 0).any()):
+        found = [self._slot.get(row) for row in rows]
+        if None in found:
             return None
+        slots = torch.tensor(found)
         images, masks, there = (
             {name: block.index_select(0, slots) for name, block in blocks.items()}
             for blocks in (self._images, self._masks, self._there)
         )
         return images, masks, there
+
+    def _has(self, name: str, slot: int) -> bool:
+        return bool(self._there[name][slot])
 
     def _allocate(self) -> None:
         _, views, masks, size, _ = self._made_of

@@ -68,6 +68,8 @@ class Samples(torch.utils.data.Dataset):
     ) -> None:
         self.samples, self.transform, self.augmentation = tuple(samples), transform, augmentation
         self.seed, self.where = seed, Where(transform, annotation, self.samples)
+        # Whether a sample is another one each time that it is drawn.
+        self._changes = augmentation is not None and augmentation != Augment()
         self._labels = torch.tensor([sample.label for sample in self.samples])
         self._index = torch.tensor([sample.index for sample in self.samples])
         views = [name for name, _ in self.samples[0].views] if self.samples else []
@@ -108,11 +110,6 @@ class Samples(torch.utils.data.Dataset):
 
     def _views(self, sample: Sample) -> dict[str, Tensor]:
         return {name: self.transform.load(path) for name, path in sample.views}
-
-    @property
-    def _changes(self) -> bool:
-        """Whether a sample is another one each time that it is drawn."""
-        return self.augmentation is not None and self.augmentation != Augment()
 
     def _collated(self, items: Sequence[Item]) -> tuple[Stacked, Stacked, Stacked]:
         """Views, masks and whether these are there, as `Held.batch` gives them."""
