@@ -19,6 +19,7 @@ STUDY = {
     "arms": {"a": {}},
     "baseline": "a",
     "data": {"sheets": {"counts": {"train": 1}}},
+    "published": {"source": "A", "values": {}},
 }
 WRONG = (
     "words", -1_000_000_007, 1_000_000_007.5, 0, True, None, [], [-5], ["a", None, {}], {"a": []},
