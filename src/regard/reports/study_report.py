@@ -90,11 +90,11 @@ def _results(study: StudyContents) -> Section:
         return Section("results", "Results", [Note("No result of an arm is recorded.")])
     blocks: list[Block] = [dots(study)]
     blocks.append(arms_table(study, study.metrics, "Means with 95 % intervals over seeds"))
+    if study.published:
+        blocks.append(published_table(study))
     rows = study.summary.get("comparisons", [])
     if rows:
         blocks.append(comparisons_table(study, rows))
-    if study.published:
-        blocks.append(published_table(study))
     known = {name for values in study.summary["arms"].values() for name in values}
     rest = sorted(known - set(study.metrics))
     if rest:
