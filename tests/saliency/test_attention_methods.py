@@ -9,7 +9,7 @@ from torch import nn
 
 import regard
 from regard.errors import ConfigError, ModelError
-from regard.saliency.intercept import AttentionRecorder
+from regard.saliency.attention_recorder import AttentionRecorder
 from regard.saliency.tokens import find_tokens
 from smallnets import Wrapped, attending, images_for, pictures, untouched, zoo_net
 

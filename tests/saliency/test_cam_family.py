@@ -323,7 +323,7 @@ def test_ablationcam_agrees_with_grad_cam_where_the_logit_is_positive(name, laye
 def test_ablationcam_s_closed_form_is_what_passes_give(monkeypatch):
     net, images = tiny().double(), pictures(dtype=torch.float64)
     quick = regard.explain(net, images, 1, "ablationcam", layer="after")
-    monkeypatch.setattr("regard.saliency.seen.linear_head", lambda *_: None)
+    monkeypatch.setattr("regard.saliency.watched.linear_head", lambda *_: None)
     for chunk in (1, 5, 100):
         slow = regard.explain(net, images, 1, "ablationcam", layer="after", chunk=chunk)
         assert difference(quick, slow) < 1e-10

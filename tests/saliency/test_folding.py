@@ -7,7 +7,8 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import regard
-from regard.saliency.folding import AGREEMENT, Finder, quicker
+from regard.saliency.foldable import Finder
+from regard.saliency.quicker import AGREEMENT, quicker
 
 
 class Net(nn.Module):

@@ -9,7 +9,7 @@ import torch
 import regard
 from regard.errors import ModelError
 from regard.saliency import find_layer
-from regard.saliency.intercept import AttentionRecorder
+from regard.saliency.attention_recorder import AttentionRecorder
 from smallnets import images_for, untouched, zoo_net
 
 ATTENTION = ["attention", "rollout", "gradient_rollout", "chefer"]

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import regard
 from regard.errors import ConfigError
-from regard.saliency.intercept import GuidedRectifiers
+from regard.saliency.rectifiers import GuidedRectifiers
 from smallnets import images_for, pictures, tiny, zoo_net
 
 

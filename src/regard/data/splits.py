@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-import numpy as np
 import polars as pl
 
 from regard.data.keys import key
@@ -99,17 +98,20 @@ def _deal(
             members[f"row {row}" if group is None else f"group {group}"].append(row)
     stratum = {unit: _main_label(rows, labels) for unit, rows in members.items()}
     order = sorted(members, key=lambda unit: (-len(members[unit]), key(seed, "split", unit)))
-    wanted = np.asarray(shares)
-    got: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(names)))
-    overall = np.zeros(len(names))
+    # Plain floats: with a handful of parts an array costs ten times as much a unit.
+    got: dict[str, list[int]] = defaultdict(lambda: [0] * len(names))
+    overall = [0] * len(names)
     parts: list[str | None] = [None] * table.height
     for unit in order:
         have = got[stratum[unit]]
         size = len(members[unit])
-        lacking = wanted * (have.sum() + size) - have
         # What the whole set lacks breaks ties, or rounding would favour one part in every class.
-        lacking += 1e-6 * (wanted * (overall.sum() + size) - overall)
-        part = int(np.argmax(lacking))
+        own, whole = sum(have) + size, sum(overall) + size
+        lacking = [
+            (share * own - mine) + 1e-6 * (share * whole - all_)
+            for share, mine, all_ in zip(shares, have, overall, strict=True)
+        ]
+        part = lacking.index(max(lacking))
         have[part] += size
         overall[part] += size
         for row in members[unit]:

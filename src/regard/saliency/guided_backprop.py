@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from regard.saliency.base import METHODS, Method, Need
-from regard.saliency.intercept import GuidedRectifiers
+from regard.saliency.rectifiers import GuidedRectifiers
 from regard.saliency.seen import Seen
 
 

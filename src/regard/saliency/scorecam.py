@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from regard.errors import ConfigError
 from regard.saliency.base import METHODS, Method, at_least_one, weighted_sum
-from regard.saliency.folding import native_bfloat16, quicker
+from regard.saliency.quicker import native_bfloat16, quicker
 from regard.saliency.seen import Seen
 from regard.saliency.variants import in_cache
 

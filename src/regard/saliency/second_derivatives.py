@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from regard.saliency.convolution import convolve
-from regard.saliency.intercept import valued
+from regard.saliency.graph import valued
 from regard.saliency.normalisation import normalise
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from regard.errors import ModelError
 from regard.models.layout import Layout, Visit, layout_of
+from regard.saliency.attention_recorder import AttentionRecorder
 from regard.saliency.capture import Images, evaluating, trace, undisturbed
-from regard.saliency.intercept import AttentionRecorder
 from regard.saliency.layers import circumstances, image_size, telling_number
 from regard.saliency.seen import Seen
 

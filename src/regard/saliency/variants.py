@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from regard.saliency.folding import quicker
+from regard.saliency.quicker import quicker
 from regard.saliency.seen import Seen
 
 # Images a pass with gradients: enough to keep a processor busy, little to hold.

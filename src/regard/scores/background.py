@@ -108,17 +108,18 @@ def partners(labels: Tensor, usable: Tensor, seed: int) -> tuple[Tensor, Tensor]
         usable: bool (B,), whether an image has an outside to lend.
         seed: of the draws, each keyed by the image's place.
     """
+    labels, able = labels.cpu(), usable.nonzero().flatten().cpu()
     same, anyone = [], []
-    for row, label in enumerate(labels.tolist()):
+    for row, label in enumerate(labels):
         generator = keyed_generator(seed, "background", row)
-        able = [i for i in usable.nonzero().flatten().tolist() if i != row]
-        same.append(_drawn([i for i in able if labels[i] == label], generator))
-        anyone.append(_drawn(able, generator))
+        others = able[able != row]
+        same.append(_drawn(others[labels[others] == label], generator))
+        anyone.append(_drawn(others, generator))
     return torch.tensor(same), torch.tensor(anyone)
 
 
-def _drawn(rows: list[int], generator: torch.Generator) -> int:
-    return rows[int(torch.randint(len(rows), (), generator=generator))] if rows else -1
+def _drawn(rows: Tensor, generator: torch.Generator) -> int:
+    return int(rows[torch.randint(len(rows), (), generator=generator)]) if len(rows) else -1
 
 
 def _right(net: nn.Module, images: Tensor, labels: Tensor, chunk: int) -> Tensor:

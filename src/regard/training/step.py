@@ -82,7 +82,7 @@ class Stepper:
         by = divisors(batch.labels, batch.regions, terms, self.weights)
         lend = _lenders(batch) if any(term.lends for term in terms) else None
         # Dropout is keyed by the step, so a resumed run draws what the first one drew.
-        torch.manual_seed(key(self.prepared.config.training.seed, "step", step))
+        _seed(self.device, key(self.prepared.config.training.seed, "step", step))
         correct, sums = 0, {}
         for start in range(0, len(batch), micro):
             rows = slice(start, start + micro)
@@ -142,6 +142,14 @@ def warmed(terms: Sequence[Term], epochs: float) -> tuple[Term, ...]:
         else term
         for term in terms
     )
+
+
+def _seed(device: torch.device, number: int) -> None:
+    """Seed what draws on a device; `torch.manual_seed` asks every backend, a tenth of a step."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(number)
+    else:
+        torch.manual_seed(number)
 
 
 def _lenders(batch: Batch) -> Tensor:
