@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import regard
 from regard.models import build_model
-from regard.models.heads import find_classifier
+from regard.models.heads import find_classifiers
 
 SHORT = {"img_size": 64, "depth": 2, "embed_dim": 48}
 # Spec, options and the side of a small input. The numbers make the grids 2 x 2 to 6 x 6.
@@ -76,10 +76,10 @@ def zoo_net(name: str) -> nn.Module:
         for parameter in net.parameters():
             if parameter.ndim > 1 and not bool(parameter.any()):  # heads and tokens of timm
                 nn.init.normal_(parameter, std=0.02)
-        found = find_classifier(net)
-        if found is not None and isinstance(found[1], nn.Linear):
-            # Logits that sum to zero: for every image there is evidence for some class.
-            found[1].weight.data -= found[1].weight.data.mean(0)
+        for part in find_classifiers(net).values():
+            if isinstance(part, nn.Linear):
+                # Logits that sum to zero: for every image there is evidence for some class.
+                part.weight.data -= part.weight.data.mean(0)
         return net
 
 

@@ -10,7 +10,7 @@ import regard
 from regard.errors import ConfigError, ModelError
 from regard.models import FAMILIES, InputSpec, hub, input_spec
 from regard.models.build import parameters_of
-from regard.models.heads import find_classifier, freeze_backbone, train_mode
+from regard.models.heads import find_classifiers, freeze_backbone, train_mode
 
 LITE0 = "timm:tf_efficientnet_lite0"
 
@@ -111,14 +111,13 @@ def test_an_mlp_takes_the_linear_classifier_s_place(spec, name):
     assert net(torch.zeros(2, 3, 96, 96)).shape == (2, 4)
     old, new = width * 4 + 4, width * 24 + 24 + 24 * 4 + 4
     assert parameters_of(net) == parameters_of(plain) - old + new
-    assert find_classifier(net) == (name, net.get_submodule(name))
+    assert find_classifiers(net) == {name: net.get_submodule(name)}
 
 
 def test_a_classifier_that_is_a_convolution_is_found_but_not_replaced():
     net = regard.build_model("timm:resnetv2_18", 4)
-    found = find_classifier(net)
-    assert found == ("head.fc", net.head.fc)
-    assert isinstance(found[1], nn.Conv2d)
+    assert find_classifiers(net) == {"head.fc": net.head.fc}
+    assert isinstance(net.head.fc, nn.Conv2d)
     with pytest.raises(ModelError, match="ends in one linear layer, found Conv2d"):
         regard.build_model("timm:resnetv2_18", 4, head="mlp")
 
@@ -130,7 +129,7 @@ def test_a_frozen_backbone_does_not_move(spec, head):
     net = regard.build_model(spec, 3, head=head)
     freeze_backbone(net, True)
     train_mode(net, frozen=True)
-    name, classifier = find_classifier(net)
+    ((name, classifier),) = find_classifiers(net).items()
     own = {f"{name}.{key}" for key, _ in classifier.named_parameters()}
     assert {n for n, p in net.named_parameters() if p.requires_grad} == own
     assert classifier.training

@@ -15,7 +15,7 @@ import regard
 from regard.errors import MissingExtraError, ModelError
 from regard.models import InputSpec, hub, input_spec
 from regard.models.architectures import architectures, make_config
-from regard.models.heads import classifier_of, find_classifier, freeze_backbone
+from regard.models.heads import classifier_of, find_classifiers, freeze_backbone
 from regard.models.huggingface import architecture_of
 from regard.models.specs import moved
 from regard.training.optimisers import build_optimiser
@@ -82,7 +82,7 @@ def test_an_architecture_has_the_options_that_were_given(kind):
 
 @each_small
 def test_the_classifier_begins_small_and_an_mlp_takes_its_place(kind):
-    name, linear = find_classifier(build(kind, 4, **SMALL[kind]))
+    ((name, linear),) = find_classifiers(build(kind, 4, **SMALL[kind])).items()
     assert name == ("classifier.1" if kind == "resnet" else "classifier")
     assert float(linear.weight.detach().std()) < 2 / linear.in_features
     assert not bool(linear.bias.any())
@@ -90,7 +90,7 @@ def test_the_classifier_begins_small_and_an_mlp_takes_its_place(kind):
     first, *_, last = net.get_submodule(name)
     assert (first.in_features, last.out_features) == (linear.in_features, 4)
     assert logits(net).shape == (2, 4)
-    assert classifier_of(net) is net.get_submodule(name)
+    assert [*classifier_of(net)] == [net.get_submodule(name)]
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp"])
@@ -377,7 +377,7 @@ def test_the_library_is_not_imported_unless_asked(monkeypatch):
     for spec in ("regard:cnn1", "timm:resnet18"):
         net = regard.build_model(spec, 2, head="mlp")
         assert input_spec(net).size
-        assert find_classifier(net)
+        assert find_classifiers(net)
     source = Path(regard.__file__).parent
     texts = [path.read_text() for path in source.rglob("*.py")]
     assert not any(re.search(r"^\s*(import|from) transformers", t, re.MULTILINE) for t in texts)

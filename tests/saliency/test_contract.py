@@ -34,9 +34,12 @@ from smallnets import (
 # the nets of the zoo that have it.
 LINEAR = {"cnn2-avg", "resnet18", "lite0", "densenet", "swin", "mixer"}
 GLOBAL = {"vit", "vit-avg", "deit", "registers", "hf-vit"}
+FOLLOWED = {"rollout", "gradient_rollout", "chefer"}
 OF_HEADS = {"cam"}
 OF_ATTENTION = {m for m in METHODS if "attention" in METHODS[m].needs}
-ONLY = {m: LINEAR for m in sorted(OF_HEADS)} | {m: GLOBAL for m in sorted(OF_ATTENTION)}
+ONLY = {m: LINEAR for m in sorted(OF_HEADS)} | {
+    m: GLOBAL | ({"crossvit"} if m in FOLLOWED else set()) for m in sorted(OF_ATTENTION)
+}
 OF_LAYERS = [m for m in METHODS if "layer" in METHODS[m].needs]
 OF_PIXELS = {m for m in METHODS if METHODS[m].of_pixels}
 # Those that follow the gradient down to the pixels, and those that need none.

@@ -1,5 +1,6 @@
 """Build a model from a spec."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ def build_model(
     head: Literal["linear", "mlp"] = "linear",
     head_width: int = 256,
     head_dropout: float = 0.0,
+    inputs: Mapping[str, str] | None = None,
     **options: Any,
 ) -> nn.Module:
     """Build a net with a new classifier.
@@ -34,6 +36,8 @@ def build_model(
         head: `linear`, or `mlp`: linear, ReLU, dropout, linear.
         head_width: hidden units of the mlp.
         head_dropout: dropout of the mlp.
+        inputs: which view goes into which branch of a net of two: `{"small": "image", "large":
+            "segmented"}` of timm's CrossViT, `first` and `second` of `regard:twin_crossvit`.
         options: passed to the backbone's constructor; for `hf:` they change its config.
 
     Raises:
@@ -57,6 +61,8 @@ def build_model(
         raise ModelError(
             f"model {spec}", expected="2 classes or more", found=str(classes), remedy="add labels"
         )
+    if inputs is not None:
+        options["inputs"] = inputs
     net = _construct(spec, family, name, classes, weights, options)
     if weights == "bundled":
         load_weights(net, bundled_weights(spec), "bundled")

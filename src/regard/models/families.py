@@ -1,11 +1,12 @@
 """Families of backbones, by the prefix of a spec, and what input each net wants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import timm
+from timm.models.crossvit import CrossVit
 from torch import nn
 
 from regard.errors import ModelError, near
@@ -14,7 +15,10 @@ from regard.models.digit_nets import DigitCNN, DigitMLP
 from regard.models.heads import begin_small
 from regard.models.hub import offline_when_unreachable
 from regard.models.inputs import InputSpec
+from regard.models.routed_crossvit import RoutedCrossViT
+from regard.models.routing import one_branch
 from regard.models.small_cnn import SmallCNN
+from regard.models.twin_crossvit import TwinCrossViT
 from regard.registry import Registry
 
 FAMILIES: Registry[Callable[..., nn.Module]] = Registry("model family")
@@ -23,6 +27,7 @@ SMALL: dict[str, Callable[..., nn.Module]] = {
     "cnn2": partial(SmallCNN, norm=True),
     "digit_mlp": DigitMLP,
     "digit_cnn": DigitCNN,
+    "twin_crossvit": TwinCrossViT,
 }
 
 
@@ -45,8 +50,15 @@ def input_spec(net: nn.Module) -> InputSpec:
 
 
 @FAMILIES.register("timm")
-def build_timm(name: str, classes: int, *, pretrained: bool = False, **options: Any) -> nn.Module:
-    """A timm model by name, `resnet18` or `resnet18.a1_in1k`."""
+def build_timm(
+    name: str,
+    classes: int,
+    *,
+    pretrained: bool = False,
+    inputs: Mapping[str, str] | None = None,
+    **options: Any,
+) -> nn.Module:
+    """A timm model by name, `resnet18` or `resnet18.a1_in1k`; CrossViT with views by branch."""
     if not timm.is_model(name):
         raise ModelError(
             f"model timm:{name}",
@@ -58,7 +70,11 @@ def build_timm(name: str, classes: int, *, pretrained: bool = False, **options: 
         net = timm.create_model(name, pretrained=pretrained, num_classes=classes, **options)
     if not pretrained or _published_classes(net) != classes:
         begin_small(net)
-    return net
+    if inputs is None:
+        return net
+    if not isinstance(net, CrossVit):
+        raise one_branch(f"timm:{name}")
+    return RoutedCrossViT.of(net, inputs, f"timm:{name}")
 
 
 def _published_classes(net: nn.Module) -> int | None:
@@ -83,10 +99,14 @@ def build_own(name: str, classes: int, *, pretrained: bool = False, **options: A
             found="pretrained",
             remedy="this net has no published weights: set model.weights=none",
         )
+    if "inputs" in options and name != "twin_crossvit":
+        raise one_branch(f"regard:{name}")
     return SMALL[name](classes, **options)
 
 
 @FAMILIES.register("hf")
 def build_hf(name: str, classes: int, *, pretrained: bool = False, **options: Any) -> nn.Module:
     """A classifier of transformers by architecture, folder or hub id; options are its config's."""
+    if "inputs" in options:
+        raise one_branch(f"hf:{name}")
     return huggingface.build(name, classes, pretrained=pretrained, options=options)

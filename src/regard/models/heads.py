@@ -1,78 +1,78 @@
 """The classifier on top of a backbone: finding, replacing and freezing around it."""
 
-from typing import cast
+from collections.abc import Sequence
 
 from torch import nn
 
 from regard.errors import ModelError
 
+Classifier = nn.Linear | nn.Conv2d | nn.Sequential
 NAMES = ("classifier", "fc", "head.fc", "head")
 
 
-def find_classifier(
-    net: nn.Module,
-) -> tuple[str, nn.Linear | nn.Conv2d | nn.Sequential] | None:
-    """Name and module of the last layer.
+def find_classifiers(net: nn.Module) -> dict[str, Classifier]:
+    """The last layers by name: one, or of a net with several branches one a branch.
 
-    The name is the net's own `classifier_name`, that of timm's configuration, or a customary one.
+    The names are the net's own `classifier_name`, those of timm's configuration, or a customary
+    one; none where there is no such layer.
     """
     cfg = getattr(net, "pretrained_cfg", None) or {}
     names = getattr(net, "classifier_name", None) or cfg.get("classifier") or ()
-    names = (names,) if isinstance(names, str) else tuple(names)
-    for name in (*names, *NAMES):
-        try:
-            module = net.get_submodule(name)
-        except AttributeError:
-            continue
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.Sequential):
-            return name, module
-    return None
+    own = _named((names,) if isinstance(names, str) else tuple(names), net)
+    return own or dict([*_named(NAMES, net).items()][:1])
+
+
+def _named(names: Sequence[str], net: nn.Module) -> dict[str, Classifier]:
+    modules = dict(net.named_modules(remove_duplicate=False))
+    found = {name: modules[name] for name in names if name in modules}
+    return {name: part for name, part in found.items() if isinstance(part, Classifier)}
 
 
 def begin_small(net: nn.Module) -> None:
-    """Give a linear classifier small first weights, so that no class is likelier before training.
+    """Give linear classifiers small first weights, so that no class is likelier before training.
 
     Some of timm's nets draw them as wide as one over the root of the number of classes: with a
     few classes on trained features the first loss is then several times that of chance.
     """
-    found = find_classifier(net)
-    if found is not None and isinstance(found[1], nn.Linear):
-        nn.init.normal_(found[1].weight, std=1 / found[1].in_features)
-        if found[1].bias is not None:
-            nn.init.zeros_(found[1].bias)
+    for part in find_classifiers(net).values():
+        if isinstance(part, nn.Linear):
+            nn.init.normal_(part.weight, std=1 / part.in_features)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
 
 
 def put_mlp(net: nn.Module, classes: int, *, width: int, dropout: float) -> None:
-    """Replace the linear classifier by linear, ReLU, dropout, linear."""
-    found = find_classifier(net)
-    if found is None or not isinstance(found[1], nn.Linear):
+    """Replace each linear classifier by linear, ReLU, dropout, linear."""
+    found = find_classifiers(net)
+    linear = {name: part for name, part in found.items() if isinstance(part, nn.Linear)}
+    if not found or linear.keys() != found.keys():
         raise ModelError(
             f"head mlp on {type(net).__name__}",
             expected="a net that ends in one linear layer",
-            found="another ending" if found is None else type(found[1]).__name__,
+            found=type(next(iter(found.values()))).__name__ if found else "another ending",
             remedy="use head.kind: linear",
         )
-    name, old = found[0], cast(nn.Linear, found[1])
-    mlp = nn.Sequential(
-        nn.Linear(old.weight.shape[1], width),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(width, classes),
-    )
-    net.set_submodule(name, mlp)
+    for name, old in linear.items():
+        mlp = nn.Sequential(
+            nn.Linear(old.in_features, width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, classes),
+        )
+        net.set_submodule(name, mlp)
 
 
-def classifier_of(net: nn.Module) -> nn.Module:
-    """The classifier; raises where there is none to tell from the backbone."""
-    found = find_classifier(net)
-    if found is None:
+def classifier_of(net: nn.Module) -> nn.ModuleList:
+    """The classifier, of a net with several branches all; raises where there is none to tell."""
+    found = find_classifiers(net)
+    if not found:
         raise ModelError(
             f"freeze on {type(net).__name__}",
             expected="a net with a classifier of a customary name",
             found="none of " + ", ".join(NAMES),
             remedy="use freeze: none",
         )
-    return found[1]
+    return nn.ModuleList(found.values())
 
 
 def freeze_backbone(net: nn.Module, frozen: bool) -> None:

@@ -37,6 +37,9 @@ class Model(Settings):
             its best checkpoint, relative to the config's folder.
         head: the classifier on top of the backbone.
         freeze: `none`, `backbone`, or the number of first epochs in which the backbone rests.
+        inputs: for a net of two branches, which view goes into which: `{small: image, large:
+            segmented}` of timm's CrossViT, `{first: image, second: segmented}` of
+            `regard:twin_crossvit`. Left out, timm's takes one view for both.
         options: passed to the backbone's constructor; for `hf:` they change its config.
     """
 
@@ -44,6 +47,7 @@ class Model(Settings):
     weights: str | None = None
     head: Head = Head()
     freeze: Literal["none", "backbone"] | int = "none"
+    inputs: dict[str, str] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("weights")

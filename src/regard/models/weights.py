@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from regard.errors import MissingExtraError, ModelError
-from regard.models.heads import find_classifier
+from regard.models.heads import find_classifiers
 
 LITE0_REPEATS = (1, 2, 2, 3, 3, 4, 1)
 
@@ -51,8 +51,7 @@ def load_weights(net: nn.Module, state: Mapping[str, Tensor], where: str) -> Non
     Raises:
         ModelError: keys are missing or left over, or shapes differ, outside the classifier.
     """
-    found = find_classifier(net)
-    head = f"{found[0]}." if found else "\0"
+    head = tuple(f"{name}." for name in find_classifiers(net))
     own = net.state_dict()
     state = {re.sub(r"^(module\.|_orig_mod\.)+", "", name): value for name, value in state.items()}
     fits = {n for n in state if n in own and own[n].shape == state[n].shape}

@@ -190,6 +190,7 @@ def net_of(model: Model, classes: int, folder: Path) -> nn.Module:
         head=model.head.kind,
         head_width=model.head.width,
         head_dropout=model.head.dropout,
+        inputs=model.inputs,
         **model.options,
     )
     # Convolutions run fastest so; images may come in any order in memory.

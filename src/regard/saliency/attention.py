@@ -7,7 +7,7 @@ from torch import Tensor
 from regard.errors import ConfigError
 from regard.saliency.base import METHODS, Method, Need
 from regard.saliency.seen import Seen
-from regard.saliency.tokens import self_attention, token_maps
+from regard.saliency.tokens import find_tokens, self_attention
 
 
 @METHODS.register("attention")
@@ -51,4 +51,6 @@ class Attention(Method):
                 found=str(self.block),
                 remedy="-1 is the last",
             )
-        return token_maps(seen, matrices[self.block].mean(1))
+        matrix = matrices[self.block].mean(1)
+        tokens = find_tokens(seen.net, seen.images, matrix.shape[-1])
+        return tokens.drawn((tokens.row(matrix)[:, None] @ matrix)[:, 0])

@@ -7,7 +7,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from regard.errors import ModelError
+from regard.errors import ConfigError, ModelError, near
+from regard.models.branches import Step, branches_of
 from regard.models.layout import Layout, Visit, layout_of
 from regard.saliency.attention_recorder import AttentionRecorder
 from regard.saliency.capture import Images, evaluating, trace, undisturbed
@@ -29,24 +30,79 @@ class Tokens:
     layout: Layout
     class_token: bool
 
-    def maps(self, matrix: Tensor) -> Tensor:
-        """Matrices (B, N, N) to maps (B, h, w) of what the logits take from each patch.
+    def row(self, like: Tensor) -> Tensor:
+        """Where the logits are read from, (B, N), as shares that sum to 1.
 
-        That is the class token's row; without one, the mean of the patches' rows. Other tokens
-        before the patches are never in the map.
+        That is the class token; without one, all patches alike. Other tokens before the patches
+        are never read.
+
+        Args:
+            like: (B, ...) of the type and on the device that is wanted.
         """
-        prefix = self.layout.prefix
-        row = matrix[:, 0] if self.class_token else matrix[:, prefix:].mean(1)
-        return row[:, prefix:].unflatten(1, self.layout.grid)
+        prefix, (height, width) = self.layout.prefix, self.layout.grid
+        row = like.new_zeros(prefix + height * width)
+        if self.class_token:
+            row[0] = 1
+        else:
+            row[prefix:] = 1 / (height * width)
+        return row.expand(len(like), -1)
+
+    def drawn(self, row: Tensor) -> Tensor:
+        """What of a row (B, N) lies on the patches, as maps (B, h, w)."""
+        return row[:, self.layout.prefix :].unflatten(1, self.layout.grid)
 
 
-def token_maps(seen: Seen, matrix: Tensor) -> Tensor:
-    """Matrices (B, N, N) over the tokens of a pass to maps (B, h, w).
+@dataclass(frozen=True)
+class Paths:
+    """How what attention takes flows through a net.
+
+    Attributes:
+        steps: its attentions in order.
+        tokens: one set, or of a net of two branches one each.
+        names: of the branches; empty for one set.
+    """
+
+    steps: tuple[Step, ...]
+    tokens: tuple[Tokens, ...]
+    names: tuple[str, ...] = ()
+
+    def chosen(self, method: str, name: str | None) -> tuple[int, ...]:
+        """The numbers of the branches of a name; None: all.
+
+        Raises:
+            ConfigError: no branch of that name.
+        """
+        if name is None:
+            return tuple(range(len(self.tokens)))
+        if name not in self.names:
+            raise ConfigError(
+                f"method {method}",
+                expected="a branch of " + ", ".join(self.names) if self.names else "two branches",
+                found=repr(name) if self.names else f"one set of tokens, and {name!r}",
+                remedy=near(name, self.names) if self.names else "leave branch and reader out",
+            )
+        return (self.names.index(name),)
+
+
+def paths_of(seen: Seen) -> Paths:
+    """The ways that attention goes in a pass.
 
     Raises:
-        ModelError: the tokens are no grid of patches.
+        ModelError: the net has none, or attends within windows or to pooled keys.
     """
-    return find_tokens(seen.net, seen.images, matrix.shape[-1]).maps(matrix)
+    branches = branches_of(seen.net)
+    if branches is None:
+        matrices = self_attention(seen)
+        tokens = find_tokens(seen.net, seen.images, matrices[0].shape[-1])
+        return Paths((Step(0, 0),) * len(matrices), (tokens,))
+    if len(branches.steps) != len(seen.attention):
+        raise _refused(
+            f"the {len(branches.steps)} attentions of two branches",
+            f"{len(seen.attention)}, some around them",
+        )
+    layouts = [Layout("tokens", grid, prefix=1) for grid in branches.grids]
+    tokens = tuple(Tokens(layout, branches.class_token) for layout in layouts)
+    return Paths(branches.steps, tokens, branches.names)
 
 
 def find_tokens(net: nn.Module, images: Images, count: int) -> Tokens:

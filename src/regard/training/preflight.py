@@ -94,6 +94,7 @@ def refuse_net(
     config: Config, net: nn.Module, transform: Transform, terms: Sequence[Term], *, gaze: bool
 ) -> None:
     """The net has to take the views at their size, and to be one that the methods can read."""
+    _refuse_views(config, net)
     blank = torch.zeros(2, 3, *transform.size)
     views = config.data.views
     images = blank if len(views) == 1 else dict.fromkeys(views, blank)
@@ -116,6 +117,22 @@ def refuse_net(
     if gaze:
         with evaluating(net):
             explain(net, images, targets, config.gaze.method, layer=config.gaze.layer)
+
+
+def _refuse_views(config: Config, net: nn.Module) -> None:
+    """A net that names its views gets each of them, and no other."""
+    wanted, given = getattr(net, "views", None), config.data.views
+    if wanted is None or set(wanted) == set(given):
+        return
+    lacking = [view for view in wanted if view not in given]
+    raise ConfigError(
+        "data.views and model.inputs",
+        expected="the same views in both",
+        found=f"{', '.join(given)} and {', '.join(dict.fromkeys(wanted))}",
+        remedy=f"add {lacking[0]} to data.views, or name another view in model.inputs"
+        if lacking
+        else "name each view of data.views in model.inputs, or take it away",
+    )
 
 
 def _refuse_unmoved(config: Config, net: nn.Module, images: Images, term: Term) -> None:
