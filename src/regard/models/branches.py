@@ -8,7 +8,7 @@ from timm.models.crossvit import CrossVit
 from torch import nn
 
 from regard.models import twin_crossvit
-from regard.models.routed_crossvit import BRANCHES
+from regard.models.routed_crossvit import BRANCHES, crossvit_grids
 from regard.models.twin_crossvit import TwinCrossViT
 
 
@@ -52,7 +52,7 @@ def branches_of(net: nn.Module) -> Branches | None:
             return Branches(twin_crossvit.BRANCHES, (module.grid,) * 2, True, steps)
         if isinstance(module, CrossVit):
             token = module.global_pool == "token"
-            return Branches(BRANCHES, _grids(module), token, (*_steps(module.blocks),))
+            return Branches(BRANCHES, crossvit_grids(module), token, (*_steps(module.blocks),))
     return None
 
 
@@ -64,8 +64,3 @@ def _steps(stages: Any) -> Iterator[Step]:
         for branch, fusion in enumerate(stage.fusion):
             several = len(fusion) if isinstance(fusion, nn.Sequential) else 1
             yield from (Step(branch, 1 - branch) for _ in range(several))
-
-
-def _grids(net: Any) -> tuple[tuple[int, int], ...]:
-    pairs = zip(net.img_size_scaled, net.patch_embed, strict=True)
-    return tuple((h // e.patch_size[0], w // e.patch_size[1]) for (h, w), e in pairs)

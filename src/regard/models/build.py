@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from regard.data.patch_weights import PatchWeights
 from regard.errors import ModelError, RegardError
 from regard.models.families import FAMILIES
 from regard.models.heads import put_mlp
@@ -22,6 +23,7 @@ def build_model(
     head_width: int = 256,
     head_dropout: float = 0.0,
     inputs: Mapping[str, str] | None = None,
+    patch_weights: PatchWeights | Mapping[str, Any] | None = None,
     **options: Any,
 ) -> nn.Module:
     """Build a net with a new classifier.
@@ -38,6 +40,7 @@ def build_model(
         head_dropout: dropout of the mlp.
         inputs: which view goes into which branch of a net of two: `{"small": "image", "large":
             "segmented"}` of timm's CrossViT, `first` and `second` of `regard:twin_crossvit`.
+        patch_weights: of a net of two branches, what each patch weighs, see `PatchWeights`.
         options: passed to the backbone's constructor; for `hf:` they change its config.
 
     Raises:
@@ -63,6 +66,8 @@ def build_model(
         )
     if inputs is not None:
         options["inputs"] = inputs
+    if patch_weights is not None:
+        options["patch_weights"] = PatchWeights.model_validate(patch_weights)
     net = _construct(spec, family, name, classes, weights, options)
     if weights == "bundled":
         load_weights(net, bundled_weights(spec), "bundled")

@@ -1,4 +1,4 @@
-"""Families of backbones, by the prefix of a spec, and what input each net wants."""
+"""Families of backbones, by the prefix of a spec."""
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -9,13 +9,13 @@ import timm
 from timm.models.crossvit import CrossVit
 from torch import nn
 
+from regard.data.patch_weights import PatchWeights
 from regard.errors import ModelError, near
 from regard.models import huggingface
 from regard.models.digit_nets import DigitCNN, DigitMLP
 from regard.models.heads import begin_small
 from regard.models.hub import offline_when_unreachable
-from regard.models.inputs import InputSpec
-from regard.models.routed_crossvit import RoutedCrossViT
+from regard.models.routed_crossvit import ONE_VIEW, RoutedCrossViT
 from regard.models.routing import one_branch
 from regard.models.small_cnn import SmallCNN
 from regard.models.twin_crossvit import TwinCrossViT
@@ -29,24 +29,7 @@ SMALL: dict[str, Callable[..., nn.Module]] = {
     "digit_cnn": DigitCNN,
     "twin_crossvit": TwinCrossViT,
 }
-
-
-def input_spec(net: nn.Module) -> InputSpec:
-    """What the net wants, from its own `input_spec` or timm's configuration; else ImageNet's."""
-    own = getattr(net, "input_spec", None)
-    if isinstance(own, InputSpec):
-        return own
-    cfg: dict[str, Any] = getattr(net, "pretrained_cfg", None) or {}
-    if not cfg:
-        return InputSpec()
-    height, width = cfg["input_size"][-2:]
-    mode = cfg.get("interpolation", "bilinear")
-    return InputSpec(
-        (height, width),
-        tuple(cfg["mean"]),
-        tuple(cfg["std"]),
-        mode if mode in ("bilinear", "bicubic") else "bilinear",
-    )
+BRANCHED = {"twin_crossvit"}
 
 
 @FAMILIES.register("timm")
@@ -56,6 +39,7 @@ def build_timm(
     *,
     pretrained: bool = False,
     inputs: Mapping[str, str] | None = None,
+    patch_weights: PatchWeights | None = None,
     **options: Any,
 ) -> nn.Module:
     """A timm model by name, `resnet18` or `resnet18.a1_in1k`; CrossViT with views by branch."""
@@ -70,11 +54,17 @@ def build_timm(
         net = timm.create_model(name, pretrained=pretrained, num_classes=classes, **options)
     if not pretrained or _published_classes(net) != classes:
         begin_small(net)
-    if inputs is None:
-        return net
-    if not isinstance(net, CrossVit):
-        raise one_branch(f"timm:{name}")
-    return RoutedCrossViT.of(net, inputs, f"timm:{name}")
+    if isinstance(net, CrossVit) and not (inputs is None and patch_weights is None):
+        return RoutedCrossViT.of(net, ONE_VIEW if inputs is None else inputs, patch_weights)
+    _refuse_branches(f"timm:{name}", {"inputs": inputs, "patch_weights": patch_weights})
+    return net
+
+
+def _refuse_branches(spec: str, options: Mapping[str, Any]) -> None:
+    """Nets of one branch take none of the options of two."""
+    for option in ("inputs", "patch_weights"):
+        if options.get(option) is not None:
+            raise one_branch(spec, option)
 
 
 def _published_classes(net: nn.Module) -> int | None:
@@ -99,14 +89,13 @@ def build_own(name: str, classes: int, *, pretrained: bool = False, **options: A
             found="pretrained",
             remedy="this net has no published weights: set model.weights=none",
         )
-    if "inputs" in options and name != "twin_crossvit":
-        raise one_branch(f"regard:{name}")
+    if name not in BRANCHED:
+        _refuse_branches(f"regard:{name}", options)
     return SMALL[name](classes, **options)
 
 
 @FAMILIES.register("hf")
 def build_hf(name: str, classes: int, *, pretrained: bool = False, **options: Any) -> nn.Module:
     """A classifier of transformers by architecture, folder or hub id; options are its config's."""
-    if "inputs" in options:
-        raise one_branch(f"hf:{name}")
+    _refuse_branches(f"hf:{name}", options)
     return huggingface.build(name, classes, pretrained=pretrained, options=options)

@@ -7,7 +7,7 @@ from torch import Tensor
 from regard.errors import ModelError, near
 
 
-def views_of(branches: Sequence[str], inputs: Mapping[str, str], spec: str) -> tuple[str, ...]:
+def views_of(branches: Sequence[str], inputs: Mapping[str, str]) -> tuple[str, ...]:
     """The view of each branch.
 
     Raises:
@@ -16,7 +16,7 @@ def views_of(branches: Sequence[str], inputs: Mapping[str, str], spec: str) -> t
     for name in inputs:
         if name not in branches:
             raise ModelError(
-                f"model {spec}, inputs",
+                "model.inputs",
                 expected="a view for each of " + ", ".join(branches),
                 found=repr(name),
                 remedy=near(name, branches),
@@ -24,7 +24,7 @@ def views_of(branches: Sequence[str], inputs: Mapping[str, str], spec: str) -> t
     missing = [name for name in branches if name not in inputs]
     if missing:
         raise ModelError(
-            f"model {spec}, inputs",
+            "model.inputs",
             expected="a view for each of " + ", ".join(branches),
             found=f"none for {missing[0]}",
             remedy=f"add {missing[0]}: image, say",
@@ -50,11 +50,11 @@ def view_for(images: Tensor | Mapping[str, Tensor], views: Sequence[str], branch
     return images[views[branch]]
 
 
-def one_branch(spec: str) -> ModelError:
-    """What is said of inputs for a net that has no branches."""
+def one_branch(spec: str, option: str) -> ModelError:
+    """What is said of an option for branches of a net that has none."""
     return ModelError(
-        f"model {spec}, inputs",
+        f"model {spec}, {option}",
         expected="a net of two branches: timm:crossvit_small_240, regard:twin_crossvit",
         found="one of a single branch",
-        remedy="leave model.inputs out",
+        remedy=f"leave model.{option} out",
     )

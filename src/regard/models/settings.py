@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from regard.data.patch_weights import PatchWeights
 from regard.data.settings import Settings
 
 # Weights that are no file.
@@ -40,6 +41,7 @@ class Model(Settings):
         inputs: for a net of two branches, which view goes into which: `{small: image, large:
             segmented}` of timm's CrossViT, `{first: image, second: segmented}` of
             `regard:twin_crossvit`. Left out, timm's takes one view for both.
+        patch_weights: of a net of two branches, what each patch weighs; left out, all weigh alike.
         options: passed to the backbone's constructor; for `hf:` they change its config.
     """
 
@@ -48,6 +50,7 @@ class Model(Settings):
     head: Head = Head()
     freeze: Literal["none", "backbone"] | int = "none"
     inputs: dict[str, str] | None = None
+    patch_weights: PatchWeights | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("weights")

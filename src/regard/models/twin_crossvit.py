@@ -9,8 +9,10 @@ from timm.models.crossvit import CrossAttentionBlock
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from regard.data.patch_weights import PatchWeights
 from regard.errors import ModelError
 from regard.models.inputs import InputSpec
+from regard.models.patch_weighting import PatchWeighting
 from regard.models.routing import view_for, views_of
 
 BRANCHES = ("first", "second")
@@ -70,6 +72,7 @@ class TwinCrossViT(nn.Module):
             divides `depth`; above `depth` for none.
         mlp_ratio: width of a block's hidden layer over that of a token.
         inputs: branch (`first`, `second`) to view; None: `image` and `segmented`.
+        patch_weights: by which the patches' tokens are multiplied; None for none.
 
     Shapes: a tensor (B, 3, H, W) for both branches, or views by name, each (B, 3, H, W), to logits
     (B, classes).
@@ -92,13 +95,17 @@ class TwinCrossViT(nn.Module):
         period: int = 2,
         mlp_ratio: float = 4.0,
         inputs: Mapping[str, str] | None = None,
+        patch_weights: PatchWeights | None = None,
     ) -> None:
         super().__init__()
         height, breadth = (size, size) if isinstance(size, int) else size
         _refuse(height, breadth, patch, width, depth, heads, period)
-        self.views = views_of(BRANCHES, inputs or INPUTS, "regard:twin_crossvit")
+        self.views = views_of(BRANCHES, INPUTS if inputs is None else inputs)
         self.input_spec = InputSpec((height, breadth))
         self.grid = (height // patch, breadth // patch)
+        self.patch_weighting = None
+        if patch_weights is not None:
+            self.patch_weighting = PatchWeighting(patch_weights, (self.grid,) * 2, self.input_spec)
         self.patch_embed = nn.ModuleList(
             PatchEmbed((height, breadth), patch, embed_dim=width) for _ in BRANCHES
         )
@@ -119,6 +126,8 @@ class TwinCrossViT(nn.Module):
     def forward(self, images: Tensor | Mapping[str, Tensor]) -> Tensor:
         """Logits (B, classes) of images (B, 3, H, W), or of views of them."""
         tokens = [self._tokens(view_for(images, self.views, branch), branch) for branch in (0, 1)]
+        if self.patch_weighting is not None:
+            tokens = self.patch_weighting(tokens, images)
         for stage in self.stages:
             tokens = stage(tokens)
         answers = [

@@ -191,6 +191,7 @@ def net_of(model: Model, classes: int, folder: Path) -> nn.Module:
         head_width=model.head.width,
         head_dropout=model.head.dropout,
         inputs=model.inputs,
+        patch_weights=model.patch_weights,
         **model.options,
     )
     # Convolutions run fastest so; images may come in any order in memory.

@@ -11,8 +11,9 @@ from regard.data.transforms import Transform
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.guidance.base import Term
 from regard.guidance.probe import reaches
-from regard.models.families import input_spec
 from regard.models.heads import classifier_of
+from regard.models.inputs import input_spec
+from regard.models.patch_weighting import PatchWeighting
 from regard.saliency.capture import Images, evaluating, undisturbed
 from regard.saliency.explain import explain
 from regard.saliency.outputs import logits_of
@@ -95,6 +96,7 @@ def refuse_net(
 ) -> None:
     """The net has to take the views at their size, and to be one that the methods can read."""
     _refuse_views(config, net)
+    _refuse_normalisation(net, transform)
     blank = torch.zeros(2, 3, *transform.size)
     views = config.data.views
     images = blank if len(views) == 1 else dict.fromkeys(views, blank)
@@ -121,8 +123,15 @@ def refuse_net(
 
 def _refuse_views(config: Config, net: nn.Module) -> None:
     """A net that names its views gets each of them, and no other."""
-    wanted, given = getattr(net, "views", None), config.data.views
-    if wanted is None or set(wanted) == set(given):
+    branches, weights, given = (
+        getattr(net, "views", None),
+        config.model.patch_weights,
+        config.data.views,
+    )
+    if branches is None:
+        return
+    wanted = [*branches, *([] if weights is None else [weights.view])]
+    if set(wanted) == set(given):
         return
     lacking = [view for view in wanted if view not in given]
     raise ConfigError(
@@ -133,6 +142,21 @@ def _refuse_views(config: Config, net: nn.Module) -> None:
         if lacking
         else "name each view of data.views in model.inputs, or take it away",
     )
+
+
+def _refuse_normalisation(net: nn.Module, transform: Transform) -> None:
+    """The weights of patches undo the normalisation that they know of."""
+    for part in net.modules():
+        if isinstance(part, PatchWeighting) and (part.spec.mean, part.spec.std) != (
+            tuple(transform.mean),
+            tuple(transform.std),
+        ):
+            raise ConfigError(
+                "data.mean and data.std",
+                expected="the net's own beside model.patch_weights",
+                found="others",
+                remedy="leave data.mean and data.std out",
+            )
 
 
 def _refuse_unmoved(config: Config, net: nn.Module, images: Images, term: Term) -> None:

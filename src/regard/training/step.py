@@ -15,6 +15,7 @@ from regard.guidance.combination import Combination, Divisors, divisors
 from regard.guidance.forward import guided_forward
 from regard.guidance.forward_pass import Donors, lenders
 from regard.guidance.output import GuidedOutput
+from regard.models.patch_weighting import image_weights
 from regard.saliency.outputs import logits_of
 from regard.training.losses import entropies
 from regard.training.optimisers import LearningRate
@@ -109,6 +110,8 @@ class Stepper:
                 )
         weights = None if self.weights is None else self.weights.to(device)
         losses = entropies(output.logits, labels, weights, how.label_smoothing)
+        by_image = image_weights(self.prepared.net, images)
+        losses = losses if by_image is None else losses * by_image
         loss, parts = self.combination(losses, output, by)
         loss.backward()
         found = {"loss": float(loss.detach())} | {k: float(v.detach()) for k, v in parts.items()}
