@@ -18,29 +18,23 @@ FUNCTIONS: tuple[Function, ...] = get_args(Function)
 class PatchWeights(Settings):
     """How patches are weighted by r, the share of their pixels that is evidence.
 
-    | function | weight w(r) |
-    |---|---|
-    | `linear` | eps + r |
-    | `power` | (eps + r)^exponent |
-    | `normalised` | (eps + r) / its mean over the image's patches |
-    | `log` | ln(1 + alpha r) |
-    | `sigmoid` | 1 / (1 + exp(-slope (r - middle))) |
-
     The functions are those of a study of herbarium sheets, which does not give alpha, slope and
-    middle: with ours the log and the sigmoid are 1 at r = 1, to within a hundredth, and the
-    sigmoid is 1/2 at r = 1/2. The log is 0 where there is no evidence at all, so that such
-    patches' tokens vanish; the normalised one has mean 1, so that it leaves the loss as it is.
+    middle: with ours the log and the sigmoid are 1 at r = 1, to within a hundredth.
 
     Attributes:
-        function: of the five.
+        function: `linear`: eps + r; `power`: (eps + r)^exponent; `normalised`: eps + r, divided by
+            its mean over the image's patches, so that the loss stays as it is; `log`:
+            ln(1 + alpha r), so that tokens of patches without evidence vanish; `sigmoid`:
+            1 / (1 + exp(-slope (r - middle))).
         eps: of the first three.
         exponent: of the power.
         alpha: of the log.
-        slope, middle: of the sigmoid.
-        view: in which evidence is what is brighter than the threshold: the subject cut out on
-            black, or the region's own image.
+        slope: of the sigmoid.
+        middle: of the sigmoid, where it is one half.
+        view: one that shows the subject cut out on black: what is brighter than the threshold is
+            evidence.
         threshold: grey level, 0 to 255.
-        tokens: multiply the patches' tokens, of all branches, after the position embedding.
+        tokens: multiply the patches' tokens, in both branches, after the position embedding.
         loss: multiply an image's cross-entropy by the mean weight of its patches. A batch's loss
             is the mean of these products.
     """
