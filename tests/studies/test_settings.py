@@ -71,6 +71,35 @@ def test_scales_and_seeds_change_what_they_name(tmp_path):
     assert read_study(path, "smoke", seeds=3).seeds == (0, 1, 2)
 
 
+def test_a_scale_keeps_the_arms_that_it_names_and_what_is_said_of_them(tmp_path):
+    changes = (
+        "arms.other={}",
+        "comparisons=[[guided, plain], [other, plain]]",
+        "published={source: A, values: {test.accuracy: {plain: 0.5, other: 0.6}}}",
+    )
+    path = written(tmp_path, *changes, "scales.smoke.keep=[guided, plain]")
+    assert set(read_study(path).arms) == {"plain", "guided", "other"}
+    small = read_study(path, "smoke")
+    assert set(small.arms) == {"plain", "guided"}
+    assert small.comparisons == (("guided", "plain"),)
+    assert small.published.values == {"test.accuracy": {"plain": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ("[plain, guidet]", "expected arms of the study, found 'guidet'; did you mean guided?"),
+        ("[]", "expected arms of the study, found none"),
+        ("[guided]", "unknown arm 'plain'"),
+    ],
+)
+def test_a_scale_that_keeps_no_arm_or_not_the_baseline_is_refused(tmp_path, kept, told):
+    with pytest.raises(ConfigError) as caught:
+        read_study(written(tmp_path, f"scales.smoke.keep={kept}"), "smoke")
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_paths_start_from_the_studys_file(tmp_path):
     study = read_study(written(tmp_path, "base.model.weights=net.pt"))
     assert study.base["data"]["manifest"] == str(tmp_path / "manifest.parquet")

@@ -61,11 +61,39 @@ def read_study(
                 found=repr(scale),
                 remedy="leave --scale out, or choose one of these",
             )
-        values = merged(values, scales[scale] or {})
+        values = _kept(merged(values, scales[scale] or {}), f"study {name}, scale {scale}")
     if seeds is not None:
         values["seeds"] = list(range(seeds))
     study = _with_source(parse(Study, values, str(path)), name, data)
     return study.model_copy(update={"base": _from_here(study.base, path.parent)})
+
+
+def _kept(values: dict[str, Any], where: str) -> dict[str, Any]:
+    """The study of those arms alone that a scale keeps, and what it says of them."""
+    kept = values.pop("keep", None)
+    if kept is None:
+        return values
+    arms = values.get("arms") or {}
+    unknown = [arm for arm in kept if arm not in arms]
+    if unknown or not kept:
+        raise ConfigError(
+            f"{where}, keep",
+            expected="arms of the study",
+            found=repr(unknown[0]) if unknown else "none",
+            remedy=near(str(unknown[0]), arms) if unknown else "leave keep out for all of them",
+        )
+    values = values | {"arms": {arm: arms[arm] for arm in arms if arm in kept}}
+    if values.get("comparisons") is not None:
+        pairs = values["comparisons"]
+        values["comparisons"] = [pair for pair in pairs if all(arm in kept for arm in pair)]
+    told = values.get("published")
+    if told is not None:
+        known = {
+            metric: {arm: value for arm, value in row.items() if arm in kept}
+            for metric, row in told["values"].items()
+        }
+        values["published"] = told | {"values": known}
+    return values
 
 
 def _with_source(study: Study, name: str | Path, data: Path | None) -> Study:

@@ -67,7 +67,7 @@ class Study(Settings):
         splits: the parts that the trained nets are evaluated on.
         metrics: what is compared, on each split.
         published: what others reported of some arms.
-        scales: name to what differs at that scale.
+        scales: name to what differs at that scale; `keep` there lists the arms that are run.
     """
 
     name: str
