@@ -123,3 +123,15 @@ def test_the_examples_of_guidance_run():
         exec(example, names)
         names["loss"].backward()
         assert names["output"].losses["energy"].shape in ((4,), (3,))
+
+
+def test_the_page_on_two_branches_holds_what_it_shows():
+    text = (DOCS / "branches.md").read_text()
+    (config,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    parsed = parse_config(yaml.safe_load(config), "branches.md")
+    assert parsed.model.patch_weights.function == "power"
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    found = {"regard": regard, "torch": torch}
+    exec(code, found)
+    assert found["maps"].shape == (1, 20, 20)
+    assert float(found["maps"].max()) > 0
