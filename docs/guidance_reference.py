@@ -49,7 +49,7 @@ from is an option of the term), x the pixels, y the logits and p the probabiliti
 On val, as everything; test is for the end. Take the largest weight that keeps the accuracy of the
 plain net there. **Against a confounder that train and val share** the accuracy on val says nothing:
 the plain net is best. With `gaze.backgrounds: true` a study also tells `accuracy_random_class`, the
-accuracy where the outside of the region (the patch) is taken from an image of another class. A net
+accuracy where the outside of the region (the patch) is taken from an image drawn at random. A net
 that reads the confounder falls there, and no clean image is needed to see it. On decoy digits it
 ranks plain training, weight decay and the terms as the test set does
 ([findings](findings.md)).

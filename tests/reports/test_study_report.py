@@ -10,6 +10,7 @@ import yaml
 from pages import HOSTILE, MATHS, see
 
 from regard.reports import report, study_report
+from regard.reports.study_words import quality
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +204,17 @@ def test_a_missing_file_is_said(copy, path, said):
     here(copy)
     (copy / path).unlink()
     assert said in see(report(copy, pictures=1)).text
+
+
+@pytest.mark.parametrize(
+    ("metric", "verdict", "word"),
+    [
+        ("test.energy", "higher", "better"),
+        ("test.mangtr", "higher", "worse"),
+        ("test.bg_gap", "higher", "worse"),
+        ("test.bg_gap", "lower", "better"),
+        ("test.accuracy_random_class", "lower", "worse"),
+    ],
+)
+def test_which_direction_is_better_is_known_of_every_kind_of_metric(metric, verdict, word):
+    assert quality({"metric": metric, "verdict": verdict}) == word

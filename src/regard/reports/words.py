@@ -33,6 +33,11 @@ _NAMES = {
     "max_box_acc": "MaxBoxAcc",
     "pxap": "PxAP",
     "dead_maps": "Dead maps",
+    "accuracy_mean": "Accuracy, outside its mean",
+    "accuracy_blur": "Accuracy, outside blurred",
+    "accuracy_same_class": "Accuracy, outside of its class",
+    "accuracy_random_class": "Accuracy, outside of any class",
+    "bg_gap": "Background gap",
 }
 _ABOUT = {
     "accuracy": "share of the images classified correctly",
@@ -49,8 +54,13 @@ _ABOUT = {
     "brier": "squared distance of the probabilities from the truth",
     "ece": "mean gap between confidence and accuracy",
     "dead_maps": "share of the maps that are zero everywhere",
+    "accuracy_mean": "with the outside of the region exchanged for its mean colour",
+    "accuracy_blur": "with the outside of the region blurred",
+    "accuracy_same_class": "with the outside of the region from an image of the same class",
+    "accuracy_random_class": "with the outside of the region from an image of any class",
+    "bg_gap": "accuracy lost when the outside comes from any class rather than the same one",
 }
-LOWER = frozenset({"log_loss", "brier", "ece", "dead_maps", "loss", "cross_entropy"})
+LOWER = frozenset({"log_loss", "brier", "ece", "dead_maps", "loss", "cross_entropy", "bg_gap"})
 
 
 def real(value: Any) -> float:
