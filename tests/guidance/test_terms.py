@@ -10,7 +10,7 @@ from regard.errors import ConfigError, DataError, ModelError, TargetError
 from regard.guidance import TERMS, Energy, MapTerm, guided_forward
 from regard.guidance.forward_pass import Donors, donors_of
 from regard.saliency import METHODS
-from regard.saliency import seen as passes
+from regard.saliency import watched as passes
 from regard.saliency.explain import resize
 from smallnets import Segmenter, Tiny, TwoViews, Wrapped, pictures, tiny, untouched
 
