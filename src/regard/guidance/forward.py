@@ -13,8 +13,7 @@ from regard.guidance.forward_pass import Donors, ForwardPass, donors_of
 from regard.guidance.maps import MapTerm
 from regard.guidance.output import GuidedOutput, joined
 from regard.guidance.pairs import Pairs
-from regard.saliency.capture import Images, copied
-from regard.saliency.graph import constant
+from regard.saliency.capture import Images, constant, copied
 from regard.saliency.layers import find_layer, require_map
 from regard.saliency.observe import Request, observe, pixels_of
 from regard.saliency.seen import Seen

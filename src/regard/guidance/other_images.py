@@ -12,7 +12,7 @@ from regard.errors import ConfigError
 from regard.guidance.base import TERMS, Term
 from regard.guidance.forward_pass import ForwardPass
 from regard.saliency.base import Need
-from regard.saliency.graph import constant
+from regard.saliency.capture import constant
 
 
 @TERMS.register("masked_input")

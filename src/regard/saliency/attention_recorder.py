@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from regard.errors import ModelError
-from regard.saliency.graph import leaf, valued
+from regard.saliency.capture import leaf
+from regard.saliency.graph import valued
 
 SOFTMAX = (torch.softmax, Tensor.softmax, F.softmax)
 # Arguments of torch's multi-head attention that no net of images makes use of.

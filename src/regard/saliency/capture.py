@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from regard.models.layout import Visit
-from regard.saliency.graph import leaf
 
 Images = Tensor | Mapping[str, Tensor]
 
@@ -17,6 +16,16 @@ def copied(images: Images, count: int | None = None) -> Images:
     if isinstance(images, Mapping):
         return {view: pixels[:count].clone() for view, pixels in images.items()}
     return images[:count].clone()
+
+
+def leaf(tensor: Tensor) -> Tensor:
+    """The tensor as the beginning of a graph."""
+    return tensor.detach().requires_grad_()
+
+
+def constant(tensor: Tensor) -> Tensor:
+    """The same values as a constant: no loss on them reaches what they were made from."""
+    return tensor.detach()
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from regard.saliency.calls import alike, convolution, given_to, norm, used
+from regard.saliency.capture import constant
 from regard.saliency.folded import IN_PLACE, Activation, Folded, activation
-from regard.saliency.graph import constant
 
 
 class Strayed(Exception):

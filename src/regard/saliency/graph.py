@@ -1,19 +1,9 @@
-"""Where the graph of a gradient begins, where it ends, and which way it goes."""
+"""Tensors whose gradient goes another way than their values came."""
 
 from typing import Any
 
 from torch import Tensor
 from torch.autograd import Function
-
-
-def leaf(tensor: Tensor) -> Tensor:
-    """The tensor as the beginning of a graph."""
-    return tensor.detach().requires_grad_()
-
-
-def constant(tensor: Tensor) -> Tensor:
-    """The same values as a constant: no loss on them reaches what they were made from."""
-    return tensor.detach()
 
 
 def valued(given: Tensor, values: Tensor) -> Tensor:

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.saliency.attention_recorder import AttentionRecorder
-from regard.saliency.capture import Images, copied, sound_gradients, watch
-from regard.saliency.graph import leaf
+from regard.saliency.capture import Images, copied, leaf, sound_gradients, watch
 from regard.saliency.outputs import logits_of
 from regard.saliency.second_derivatives import twice_differentiable
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from regard.saliency.capture import Images, sound_gradients, substitute
-from regard.saliency.graph import leaf
+from regard.saliency.capture import Images, leaf, sound_gradients, substitute
 from regard.saliency.observe import Request, observe, with_pixels
 from regard.saliency.outputs import logits_of
 from regard.saliency.second_derivatives import twice_differentiable
