@@ -129,7 +129,7 @@ def test_the_page_on_two_branches_holds_what_it_shows():
     text = (DOCS / "branches.md").read_text()
     (config,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     parsed = parse_config(yaml.safe_load(config), "branches.md")
-    assert parsed.model.patch_weights.function == "power"
+    assert parsed.model.patch_weights.kind == "power"
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     found = {"regard": regard, "torch": torch}
     exec(code, found)

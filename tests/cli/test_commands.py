@@ -13,6 +13,7 @@ from regard import __version__
 from regard.cli.console import table
 from regard.cli.main import app
 from regard.importers import IMPORTERS
+from regard.models.families import SMALL
 from regard.runs.files import read_json, write_json
 from regard.runs.run import load_run
 from regard.saliency import methods
@@ -94,7 +95,9 @@ def test_lists(regard, kind, names):
 def test_backbones_are_listed_by_pattern(regard):
     found = regard("list", "backbones", "resnet1*").out.splitlines()
     assert {"regard:cnn1", "regard:cnn2", "timm:resnet18"} <= set(found)
-    assert not any("vit" in name for name in found if not name.startswith("regard:"))
+    assert {name for name in found if name.startswith("regard:")} == {f"regard:{n}" for n in SMALL}
+    others = [name.partition(":")[2] for name in found if not name.startswith("regard:")]
+    assert all(name.startswith("resnet1") for name in others)
     found = regard("list", "backbones", "*convnextv2*").out.splitlines()
     assert {"hf:convnextv2", "timm:convnextv2_atto"} <= set(found)
     assert "hf:vit" not in found

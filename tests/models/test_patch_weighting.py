@@ -40,7 +40,7 @@ def views(side=48):
 
 
 def test_a_pixel_is_evidence_where_the_cut_out_view_is_brighter_than_the_threshold():
-    weighting = PatchWeighting(PatchWeights(function="log"), [(4, 4), (2, 2)], SPEC)
+    weighting = PatchWeighting(PatchWeights(kind="log"), [(4, 4), (2, 2)], SPEC)
     fine, coarse = weighting.weights(views())
     expected = torch.zeros(4, 4)
     expected[:2, 0] = 1
@@ -51,7 +51,7 @@ def test_a_pixel_is_evidence_where_the_cut_out_view_is_brighter_than_the_thresho
 
 @torch.no_grad()
 def test_both_branches_tokens_are_multiplied_after_the_position_embedding():
-    plain, net = twin(), twin(function="power", loss=False)
+    plain, net = twin(), twin(kind="power", loss=False)
     seen = {}
     for name, which in (("plain", plain), ("weighted", net)):
         for branch in (0, 1):
@@ -71,7 +71,7 @@ def test_both_branches_tokens_are_multiplied_after_the_position_embedding():
 @torch.no_grad()
 def test_weights_of_one_change_nothing():
     plain = twin()
-    net = twin(function="power", eps=1, threshold=254)  # nothing is evidence: (1 + 0)^0.5
+    net = twin(kind="power", eps=1, threshold=254)  # nothing is evidence: (1 + 0)^0.5
     torch.testing.assert_close(net(views()), plain(views()))
     torch.testing.assert_close(image_weights(net, views()), torch.ones(2))
     assert net.state_dict().keys() == plain.state_dict().keys()
@@ -79,7 +79,7 @@ def test_weights_of_one_change_nothing():
 
 @torch.no_grad()
 def test_the_loss_can_be_weighted_alone():
-    net = twin(function="linear", tokens=False)
+    net = twin(kind="linear", tokens=False)
     torch.testing.assert_close(net(views()), twin()(views()))
     shares = torch.tensor([2 / 16] * 2)
     torch.testing.assert_close(image_weights(net, views()), 0.1 + shares)
@@ -93,7 +93,7 @@ def test_crossvit_weights_each_grid_and_the_loss_by_the_mean_of_both():
         "timm:crossvit_tiny_240",
         3,
         inputs={"small": "image", "large": "segmented"},
-        patch_weights={"function": "sigmoid"},
+        patch_weights={"kind": "sigmoid"},
         **CROSSVIT,
     ).eval()
     given = views(240)
@@ -105,7 +105,7 @@ def test_crossvit_weights_each_grid_and_the_loss_by_the_mean_of_both():
 
 
 def test_a_loss_through_the_tokens_trains_the_net_but_not_by_way_of_the_weights():
-    net, given = twin(function="log"), views()
+    net, given = twin(kind="log"), views()
     given["segmented"].requires_grad_()
     net(given).sum().backward()
     weight = net.patch_embed[0].proj.weight.grad
@@ -128,4 +128,4 @@ def test_the_view_that_shows_the_evidence_has_to_be_there():
 @pytest.mark.parametrize("spec", ["timm:resnet18", "regard:cnn2", "hf:vit"])
 def test_a_net_of_one_branch_has_no_patches_to_weight(spec):
     with pytest.raises(ModelError, match="patch_weights: expected a net of two branches"):
-        regard.build_model(spec, 2, patch_weights={"function": "log"})
+        regard.build_model(spec, 2, patch_weights={"kind": "log"})

@@ -26,7 +26,7 @@ WRONG = (
     {"a": "b", "b": None}, [1] * 9, -0.5, float("nan"),
 )  # fmt: skip
 LEAKS = (
-    "Input", "constrained", "should be", "validation", "literal[", "tuple[", "dict[", "function-",
+    "Input", "constrained", "should be", "validation", "literal[", "tuple[", "dict[", "function",
     "parse", "instance of", "NoneType", "Error", "__init__", "True", "greater", "less than",
 )  # fmt: skip
 

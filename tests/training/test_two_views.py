@@ -51,7 +51,7 @@ def config(*changes):
 
 def test_a_twin_is_trained_evaluated_and_scored_through_its_rollout(pairs):
     terms = "guidance.terms=[{term: iou, method: rollout, weight: 1.0}]"
-    weights = "model.patch_weights={function: power}"
+    weights = "model.patch_weights={kind: power}"
     train(config(terms, weights), pairs / "run", folder=pairs)
     run = load_run(pairs / "run")
     assert Data.model_validate(run.config["data"]).views == ("image", "segmented")
@@ -67,7 +67,7 @@ def test_a_twin_is_trained_evaluated_and_scored_through_its_rollout(pairs):
 
 @pytest.mark.parametrize("micro", [12, 5])
 def test_the_loss_of_an_image_weighs_what_its_patches_do(pairs, micro):
-    changes = ("model.patch_weights={function: linear, threshold: 100}", "training.batch_size=12")
+    changes = ("model.patch_weights={kind: linear, threshold: 100}", "training.batch_size=12")
     prepared = prepare(config(*changes), pairs)
     log = Log(pairs / "log.jsonl")
     trainer = Trainer(prepared, RunFolder(pairs), log, Silent())

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from regard.data.settings import Settings
 
-Function = Literal["linear", "power", "normalised", "log", "sigmoid"]
-FUNCTIONS: tuple[Function, ...] = get_args(Function)
+Kind = Literal["linear", "power", "normalised", "log", "sigmoid"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class PatchWeights(Settings):
@@ -22,7 +22,7 @@ class PatchWeights(Settings):
     middle: with ours the log and the sigmoid are 1 at r = 1, to within a hundredth.
 
     Attributes:
-        function: `linear`: eps + r; `power`: (eps + r)^exponent; `normalised`: eps + r, divided by
+        kind: `linear`: eps + r; `power`: (eps + r)^exponent; `normalised`: eps + r, divided by
             its mean over the image's patches, so that the loss stays as it is; `log`:
             ln(1 + alpha r), so that tokens of patches without evidence vanish; `sigmoid`:
             1 / (1 + exp(-slope (r - middle))).
@@ -39,7 +39,7 @@ class PatchWeights(Settings):
             is the mean of these products.
     """
 
-    function: Function = "linear"
+    kind: Kind = "linear"
     eps: float = Field(default=0.1, ge=0)
     exponent: float = Field(default=0.5, gt=0)
     alpha: float = Field(default=math.e - 1, gt=0)
@@ -52,7 +52,7 @@ class PatchWeights(Settings):
 
     def of(self, shares: Tensor) -> Tensor:
         """The weights (B, h, w) of shares (B, h, w) in 0..1."""
-        return _WEIGHTS[self.function](self, shares)
+        return _WEIGHTS[self.kind](self, shares)
 
 
 def patch_shares(inside: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -19,7 +19,7 @@ class PatchWeighting(nn.Module):
     Patches of both branches at one place weigh alike, whichever view a branch sees.
 
     Args:
-        how: function, view and threshold.
+        how: kind, view and threshold.
         grids: (h, w) of each branch's patches.
         spec: normalisation of the images, which is undone before the threshold.
     """
