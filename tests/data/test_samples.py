@@ -195,7 +195,7 @@ def test_the_cache_gives_the_same_samples_and_reads_each_file_once(folder, monke
     cached = Samples(samples, STRETCH, augmentation=how, cache_mb=1)
     reads = []
     load = Transform.load
-    monkeypatch.setattr(Transform, "load", lambda *args: (reads.append(args), load(*args))[1])
+    monkeypatch.setattr(Transform, "load", lambda *a, **k: (reads.append(a), load(*a, **k))[1])
     for epoch in range(3):
         images, masks, _ = cached[Draw(1, epoch)]
         expected = plain[Draw(1, epoch)]

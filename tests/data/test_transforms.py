@@ -39,7 +39,11 @@ def on_grey(mask):
 @pytest.mark.parametrize("draw", range(25))
 def test_image_views_and_masks_move_together(draw):
     spot = bump(40, 75)
-    views = {"image": on_grey(spot), "segmented": on_grey(spot).flip(0).contiguous()}
+    views = {
+        "image": on_grey(spot),
+        "stain": on_grey(spot).flip(0).contiguous(),
+        "segmented": as_image(spot),
+    }
     masks = {"attend": spot, "ignore": spot.clone()}
     moved, covers = augment(views, masks, EVERYTHING, keyed_generator(5, draw))
     middle = centre(covers["attend"])
@@ -47,7 +51,7 @@ def test_image_views_and_masks_move_together(draw):
     for view in moved.values():
         assert (centre(view[0].float()) - middle).norm() < 1
     assert torch.equal(covers["attend"], covers["ignore"])
-    assert torch.equal(moved["image"], moved["segmented"])
+    assert torch.equal(moved["image"], moved["stain"])
 
 
 @pytest.mark.parametrize(
@@ -84,6 +88,19 @@ def test_what_a_move_uncovers_is_the_mean_colour_and_no_region():
     assert masks["attend"][0, 0] == 0
     assert masks["attend"][48, 64] == 1
     assert 0.3 < masks["attend"].mean() < 0.99
+
+
+@pytest.mark.parametrize("key", range(8))
+@pytest.mark.parametrize("view", ["segmented", "region"])
+def test_around_a_cut_out_subject_nothing_is_uncovered_but_black(view, key):
+    subject = torch.zeros(SIZE)
+    subject[30:60, 40:90] = 1
+    how = Augment(rotate=90, zoom=0.5, translate=0.3)
+    moved, masks = augment(
+        {view: as_image(subject)}, {"attend": subject}, how, keyed_generator(key)
+    )
+    torch.testing.assert_close(moved[view][0] / 255, masks["attend"], rtol=0, atol=0.5 / 255)
+    assert (masks["attend"] == 0).float().mean() > 0.4
 
 
 def test_flips_are_exact():
@@ -238,6 +255,8 @@ def test_padding_is_the_mean_colour_and_no_region(size):
     assert image[:, 20, 20].tolist() == [255, 255, 255]
     assert mask.sum() == pytest.approx(400)
     torch.testing.assert_close(mask, (image[0] == 255).float())
+    cut = transform.load(torch.full((3, *size), 255, dtype=torch.uint8), black=True)
+    torch.testing.assert_close(mask, cut[0] / 255)
 
 
 @pytest.mark.parametrize("original", [(6000, 4000), (4000, 6000), (224, 224), (100, 900), (3, 500)])

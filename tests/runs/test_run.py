@@ -109,10 +109,11 @@ def test_paths_pictures_and_tensors_are_predicted_alike_and_as_evaluated(run):
     assert run.predict([]).shape == (0, 2)
 
 
-def test_predicting_needs_a_model_of_one_view(run):
-    run.config["data"]["views"] = ["image", "segmented"]
-    with pytest.raises(DataError, match="expected a model of one view"):
-        run.predict(images_of(run, "test"))
+def test_predicting_takes_the_model_s_views_alone(run):
+    paths = images_of(run, "test")[:2]
+    torch.testing.assert_close(run.predict({"image": paths}), run.predict(paths))
+    with pytest.raises(DataError, match=r"each view: image, found 2 of image, 2 of segmented"):
+        run.predict({"image": paths, "segmented": paths})
 
 
 def test_evaluation_writes_what_a_direct_computation_gives(run):

@@ -32,8 +32,9 @@ class PatchWeights(Settings):
         slope: of the sigmoid.
         middle: of the sigmoid, where it is one half.
         view: one that shows the subject cut out on black: what is brighter than the threshold is
-            evidence.
-        threshold: grey level, 0 to 255.
+            evidence. Or `region`, named in `data.views` too: evidence is what lies in the region,
+            and of an image without one all of it.
+        threshold: grey level, 0 to 255; of no meaning for the region.
         tokens: multiply the patches' tokens, in both branches, after the position embedding.
         loss: multiply an image's cross-entropy by the mean weight of its patches. A batch's loss
             is the mean of these products.

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+# A view that is drawn from the sample's region, white inside of it; all of it where there is none.
+REGION_VIEW = "region"
+
 
 class Draw(NamedTuple):
     """Which sample, in which epoch, the how-many-th time in that epoch."""
@@ -23,6 +26,7 @@ class Sample:
         region, avoid, ignore: paths of grey images.
         region_threshold: the region is 1 above this grey level; None: grey / 255.
         boxes: pixel edges in the upright image; used when there is no region image.
+        draws_region: whether the model takes the region too, as a view `region`.
     """
 
     index: int
@@ -33,6 +37,13 @@ class Sample:
     avoid: str | None = None
     ignore: str | None = None
     boxes: tuple[tuple[float, ...], ...] | None = None
+    draws_region: bool = False
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """Of all views that the model takes."""
+        names = tuple(name for name, _ in self.views)
+        return (*names, REGION_VIEW) if self.draws_region else names
 
 
 def says_where(sample: Sample) -> bool:

@@ -10,9 +10,9 @@ from regard.data.annotation import Annotation
 from regard.data.held import Held
 from regard.data.keys import keyed_generator
 from regard.data.regions import Regions
-from regard.data.sample import Draw, Sample
+from regard.data.sample import REGION_VIEW, Draw, Sample
 from regard.data.settings import Augment
-from regard.data.transforms import Transform, augment
+from regard.data.transforms import ON_BLACK, Transform, augment
 from regard.data.where import Where
 
 Item = tuple[dict[str, Tensor], dict[str, Tensor], Sample]
@@ -72,7 +72,7 @@ class Samples(torch.utils.data.Dataset):
         self._changes = augmentation is not None and augmentation != Augment()
         self._labels = torch.tensor([sample.label for sample in self.samples])
         self._index = torch.tensor([sample.index for sample in self.samples])
-        views = [name for name, _ in self.samples[0].views] if self.samples else []
+        views = self.samples[0].view_names if self.samples else ()
         self.held = Held(
             len(self.samples), views, self.where.kinds, transform.size, cache_mb * 2**20
         )
@@ -109,7 +109,14 @@ class Samples(torch.utils.data.Dataset):
         return Batch(images, self._labels[rows], self._index[rows], self._regions(masks, there))
 
     def _views(self, sample: Sample) -> dict[str, Tensor]:
-        return {name: self.transform.load(path) for name, path in sample.views}
+        images = {
+            name: self.transform.load(path, black=name in ON_BLACK) for name, path in sample.views
+        }
+        if sample.draws_region:
+            region = Where(self.transform).region(sample)
+            grey = torch.ones(self.transform.size) if region is None else region
+            images[REGION_VIEW] = (grey * 255).round().to(torch.uint8).expand(3, -1, -1)
+        return images
 
     def _collated(self, items: Sequence[Item]) -> tuple[Stacked, Stacked, Stacked]:
         """Views, masks and whether these are there, as `Held.batch` gives them."""

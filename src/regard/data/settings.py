@@ -47,7 +47,8 @@ class Data(Settings):
 
     Attributes:
         manifest: path of the manifest, relative to the config's folder.
-        views: the views that the model takes; the first is the one explained.
+        views: the views that the model takes; the first is the one explained. `region` is drawn
+            from a sample's mask or boxes, white inside.
         size: side of the square input, or (height, width), pixels. None: the backbone's own.
         fit: `stretch` to the size, `pad` to keep the aspect, or `crop` the centre.
         interpolation: of resizing; None takes the backbone's own.

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from regard.data.manifest import Manifest, read_manifest
-from regard.data.sample import Sample
+from regard.data.sample import REGION_VIEW, Sample
 from regard.data.settings import Data
 from regard.data.splits import carve_val, folds, split
 from regard.errors import DataError, near
@@ -61,7 +61,9 @@ def samples_of(
     """
     table = manifest.select(name)
     where = str(manifest.path or "manifest")
-    for view in views:
+    if REGION_VIEW in views:
+        _refuse_region_view(table, views, where)
+    for view in _of_files(views):
         if view not in manifest.views or table[view].null_count():
             raise DataError(
                 where,
@@ -92,14 +94,37 @@ def _sample(
     boxes = row.get("boxes")
     return Sample(
         index=row["index"],
-        views=tuple((view, manifest.resolve(row[view])) for view in views),
+        views=tuple((view, manifest.resolve(row[view])) for view in _of_files(views)),
         label=indices[label],
         region=path("region"),
         region_threshold=row.get("region_threshold"),
         avoid=path("avoid"),
         ignore=path("ignore"),
         boxes=None if boxes is None else tuple(map(tuple, _own(boxes, row))),
+        draws_region=REGION_VIEW in views,
     )
+
+
+def _of_files(views: Sequence[str]) -> list[str]:
+    return [view for view in views if view != REGION_VIEW]
+
+
+def _refuse_region_view(table: pl.DataFrame, views: Sequence[str], where: str) -> None:
+    """The region can be a view beside another one, of samples that have any."""
+    if views[0] == REGION_VIEW:
+        raise DataError(
+            "data.views",
+            expected="a view with a file first",
+            found=f"{REGION_VIEW!r}",
+            remedy=f"data.views=[image,{REGION_VIEW}], say",
+        )
+    if not {"region", "boxes"} & set(table.columns):
+        raise DataError(
+            where,
+            expected="a column 'region' or 'boxes' to draw the view 'region' from",
+            found=", ".join(table.columns),
+            remedy="add one, or take the view out of data.views",
+        )
 
 
 def _own(boxes: list, row: dict) -> list:

@@ -11,7 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from regard.data.decoding import MAX_PIXELS, Size, decode, image_size
+from regard.data.sample import REGION_VIEW
 from regard.data.settings import Augment
+
+# Views that show the subject on black, which lies around them too where they are padded or moved.
+ON_BLACK = ("segmented", REGION_VIEW)
 
 Source = str | Path | bytes | Image.Image | Tensor
 
@@ -38,24 +42,31 @@ class Transform:
     interpolation: str = "bilinear"
     max_pixels: int = MAX_PIXELS
 
-    def __call__(self, images: Sequence[Source] | Source) -> Tensor:
-        """Decode, fit and normalise: what a net takes, (B, 3, H, W), also for one image."""
-        many = images if isinstance(images, list | tuple) else [images]
-        return self.normalise(torch.stack([self.load(cast(Source, image)) for image in many]))
+    def __call__(self, images: Sequence[Source] | Source, *, black: bool = False) -> Tensor:
+        """Decode, fit and normalise: what a net takes, (B, 3, H, W), also for one image.
 
-    def load(self, image: Source) -> Tensor:
+        Args:
+            images: see `load`.
+            black: pad with black rather than the mean colour.
+        """
+        many = images if isinstance(images, list | tuple) else [images]
+        loaded = [self.load(cast(Source, image), black=black) for image in many]
+        return self.normalise(torch.stack(loaded))
+
+    def load(self, image: Source, *, black: bool = False) -> Tensor:
         """Decode as small as will do and fit: uint8 (3, H, W).
 
         Args:
             image: a path, the bytes of a file, a PIL image, or a uint8 tensor (3, h, w).
+            black: pad with black rather than the mean colour.
         """
         if isinstance(image, Tensor):
-            return self.fit_image(image)
+            return self.fit_image(image, black=black)
         original = None
         if self.fit == "crop" and isinstance(image, str | Path):
             original = image_size(image)
         need = self.need(original) if self.fit != "crop" or original else None
-        return self.fit_image(decode(image, need=need, max_pixels=self.max_pixels))
+        return self.fit_image(decode(image, need=need, max_pixels=self.max_pixels), black=black)
 
     def need(self, original: Size | None = None) -> Size:
         """The least size to decode at; a crop needs the longer side of the image larger."""
@@ -65,9 +76,10 @@ class Transform:
         scale = max(height / original[0], width / original[1])
         return round(original[0] * scale), round(original[1] * scale)
 
-    def fit_image(self, image: Tensor) -> Tensor:
+    def fit_image(self, image: Tensor, *, black: bool = False) -> Tensor:
         """uint8 (3, h, w) to uint8 (3, H, W)."""
-        fill = torch.tensor([round(255 * value) for value in self.mean], dtype=torch.uint8)
+        colour = (0.0, 0.0, 0.0) if black else self.mean
+        fill = torch.tensor([round(255 * value) for value in colour], dtype=torch.uint8)
         return self._fit(image, self.interpolation, fill)
 
     def fit_mask(self, mask: Tensor) -> Tensor:
@@ -119,8 +131,8 @@ def augment(
     """Change the views (uint8 (3, H, W)) and masks (float (H, W)) of one sample together.
 
     Every draw is made whether it is used or not, so that switching one change off leaves the
-    others as they were. What a move uncovers takes the view's mean colour; masks are 0
-    there.
+    others as they were. What a move uncovers takes the view's mean colour, in views on black
+    black; masks are 0 there.
     """
     unit = torch.rand(10, generator=generator).tolist()
     change = _geometry(how, unit[:6])
@@ -179,7 +191,9 @@ def _moved(
     images: dict[str, Tensor], masks: dict[str, Tensor], change: _Geometry
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """All views and masks through one sampling grid; masks are soft, so bilinear too."""
-    fills = [mean_colour(image) for image in images.values()] + [torch.zeros(len(masks))]
+    fills = [
+        torch.zeros(3) if name in ON_BLACK else mean_colour(image) for name, image in images.items()
+    ] + [torch.zeros(len(masks))]
     fill = torch.cat(fills)[:, None, None]
     layers = [image.float() for image in images.values()] + [m[None] for m in masks.values()]
     stack = torch.cat(layers)

@@ -163,7 +163,9 @@ def _maps(
         if isinstance(term, MapTerm) and term.title in guided.maps and _alike(term, how):
             return guided.logits, guided.maps[term.title]
     method = build_method(how.method, **_options(how, background))
-    seen = look(net, images, labels, method, layer=how.layer, contrast=how.contrast)
+    # The first of several views is the one explained.
+    view = None if isinstance(images, Tensor) else next(iter(images))
+    seen = look(net, images, labels, method, layer=how.layer, view=view, contrast=how.contrast)
     return seen.logits.detach(), maps_of(method, seen).detach().float()
 
 

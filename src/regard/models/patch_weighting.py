@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.data.patch_weights import PatchWeights, patch_shares
+from regard.data.sample import REGION_VIEW
 from regard.models.inputs import InputSpec
 from regard.models.routing import view_for
 
@@ -41,7 +42,8 @@ class PatchWeighting(nn.Module):
         """(B, h, w) of each branch, from normalised images (B, 3, H, W) or views of them."""
         pixels = view_for(images, [self.how.view], 0).detach()
         grey = ((pixels.float() * self.std + self.mean) * self.luma).sum(1)
-        inside = (grey > self.how.threshold / 255).float()
+        drawn = self.how.view == REGION_VIEW
+        inside = grey.clamp(0, 1) if drawn else (grey > self.how.threshold / 255).float()
         return [self.how.of(patch_shares(inside, grid)) for grid in self.grids]
 
     def forward(

@@ -135,7 +135,6 @@ class Album:
         batch = self._input.batch([Draw(self.rows[index])])
         images = model_input(batch, self.run.transform, torch.device("cpu"))
         number = torch.tensor([self.run.classes.index(target)])
-        view = next(iter(batch.images)) if len(batch.images) > 1 else None
         with evaluating(self.run.net):
             found = explain(
                 self.run.net,
@@ -143,7 +142,7 @@ class Album:
                 number,
                 self.gaze.method,
                 layer=self.gaze.layer,
-                view=view,
+                view=self.run.explained_view,
                 contrast=self.gaze.contrast,
                 **self._options,
             )

@@ -119,9 +119,7 @@ def _groups(
     progress: Callable[[int], None] | None,
 ) -> list[Group]:
     refuse_files(samples, run.transform.max_pixels)
-    view = run.data.views[0]
-    several = len(run.data.views) > 1 and METHODS[method].of_pixels
-    how = {"layer": gaze.layer, "contrast": gaze.contrast, "view": view if several else None}
+    how = {"layer": gaze.layer, "contrast": gaze.contrast, "view": run.explained_view}
     found = Averages(run.classes, run.transform.size)
     device = next(run.net.parameters()).device
 
@@ -133,7 +131,8 @@ def _groups(
     try:
         with evaluating(run.net):
             for batch in loader.batches():
-                found.add(maps_of(batch), batch.labels, batch.images[view], batch.regions)
+                photos = batch.images[run.data.views[0]]
+                found.add(maps_of(batch), batch.labels, photos, batch.regions)
                 if progress is not None:
                     progress(len(batch))
     finally:

@@ -12,17 +12,19 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from regard.data.decoding import image_size
-from regard.data.sample import Sample
+from regard.data.sample import Draw, Sample
+from regard.data.samples import Samples
 from regard.data.source import samples_of, splits_of
 from regard.data.where import Where
 from regard.errors import ConfigError, DataError, RegardError, near
+from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import INDEX, listed, refuse_limit, remove_stale
 from regard.runs.files import write_atomically, write_json
 from regard.runs.overlay import laid, picture, shown_size, whole
 from regard.runs.run import Run
-from regard.saliency.capture import evaluating
+from regard.saliency.capture import Images, evaluating
 from regard.saliency.explain import explain, resize
 from regard.saliency.outputs import logits_of
 from regard.scores.base import one_sign
@@ -146,17 +148,34 @@ def _look(
     gaze: Gaze,
     target: str | None,
 ) -> Seen:
-    batch = run.transform(path).to(next(run.net.parameters()).device)
+    images = _input(run, path, sample)
     with evaluating(run.net):
         with torch.no_grad():
-            probabilities = logits_of(run.net(batch)).float().softmax(1)[0].cpu()
+            probabilities = logits_of(run.net(images)).float().softmax(1)[0].cpu()
         chosen = int(probabilities.argmax()) if target is None else run.classes.index(target)
-        how = {"layer": gaze.layer, "contrast": gaze.contrast}
+        how = {"layer": gaze.layer, "contrast": gaze.contrast, "view": run.explained_view}
         maps = {
-            method: explain(run.net, batch, [chosen], method, **how, **own)[0].cpu()
+            method: explain(run.net, images, [chosen], method, **how, **own)[0].cpu()
             for method, own in methods.items()
         }
     return Seen(path, sample, probabilities, chosen, maps)
+
+
+def _input(run: Run, path: str, sample: Sample | None) -> Images:
+    """An image as the net takes it, with its further views."""
+    device = next(run.net.parameters()).device
+    if run.explained_view is None:
+        return run.transform(path).to(device)
+    if sample is None:
+        raise DataError(
+            path,
+            expected="an image of the run's manifest, where its views "
+            + ", ".join(run.data.views[1:])
+            + " are named",
+            found="another image",
+            remedy="add it to the manifest, or call Run.predict with all views",
+        )
+    return model_input(Samples([sample], run.transform).batch([Draw(0)]), run.transform, device)
 
 
 def _row(run: Run, seen: Seen, method: str, number: int, gaze: Gaze) -> dict[str, Any]:

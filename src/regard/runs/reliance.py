@@ -29,20 +29,19 @@ def reliance_table(run: Run, split: str) -> pl.DataFrame | None:
     partner. Of more than `ASKED` images some are drawn, the same for every run.
 
     Returns:
-        None where no image of the split has a region, or the net takes several views.
+        None where no image of the split has a region.
     """
     samples = samples_of(run.manifest(), split, run.classes, run.data.views)
     telling = [sample for sample in samples if says_where(sample)]
-    if not telling or len(run.data.views) > 1:
+    if not telling:
         return None
     order = torch.randperm(len(telling), generator=keyed_generator("backgrounds"))
     data = Samples([telling[i] for i in sorted(order[:ASKED].tolist())], run.transform)
     batch = data.batch(in_order(len(data)))
     assert batch.regions is not None
     device = next(run.net.parameters()).device
-    images = model_input(batch, run.transform, torch.device("cpu"))
-    assert isinstance(images, torch.Tensor)
-    found = background_reliance(run.net, images.to(device), batch.regions.to(device), batch.labels)
+    images = model_input(batch, run.transform, device)
+    found = background_reliance(run.net, images, batch.regions.to(device), batch.labels)
     columns = {f"accuracy_{name}": values.numpy() for name, values in asdict(found).items()}
     return pl.DataFrame({"index": batch.index.numpy(), **columns, GAP: found.gap.numpy()})
 

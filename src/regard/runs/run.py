@@ -1,6 +1,6 @@
 """A finished or running training, loaded to be used."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -12,15 +12,16 @@ from torch import Tensor, nn
 from regard.data.manifest import Manifest
 from regard.data.settings import Data
 from regard.data.source import open_manifest
-from regard.data.transforms import Source, Transform
+from regard.data.transforms import ON_BLACK, Source, Transform
 from regard.errors import DataError, RunError
-from regard.models.build import build_model
-from regard.models.settings import NAMED, Model
-from regard.models.specs import moved
+from regard.models.settings import Model
 from regard.runs.checkpoints import load, named_checkpoints
 from regard.runs.folder import RunFolder
+from regard.runs.net import from_checkpoint, net_of, transform_of
 from regard.saliency.capture import evaluating
 from regard.saliency.outputs import logits_of
+
+Sources = Source | Sequence[Source]
 
 
 @dataclass(frozen=True)
@@ -57,27 +58,57 @@ class Run:
         """The manifest that the run was trained on, with the run's splits."""
         return open_manifest(self.data, self.folder)
 
-    def predict(self, images: Source | Sequence[Source], *, batch_size: int = 32) -> Tensor:
+    @property
+    def explained_view(self) -> str | None:
+        """The view that methods of pixels explain: the first of several; None for one alone."""
+        views = self.data.views
+        return views[0] if len(views) > 1 else None
+
+    def predict(self, images: Sources | Mapping[str, Sources], *, batch_size: int = 32) -> Tensor:
         """Probabilities (N, K) of images: paths, PIL images or uint8 tensors (3, H, W).
 
+        Args:
+            images: one or several; of a model of several views a mapping of each view to them.
+            batch_size: images in one forward pass.
+
         Raises:
-            DataError: an image cannot be read, or the model takes several views.
+            DataError: an image cannot be read, or other views than the model takes, or not as many
+                images of each.
         """
-        if len(self.data.views) > 1:
-            raise DataError(
-                str(self.folder),
-                expected="a model of one view",
-                found="views " + ", ".join(self.data.views),
-                remedy="write a manifest of the images, and use regard evaluate",
-            )
-        many = cast(list[Source], [*images] if isinstance(images, list | tuple) else [images])
+        given = images if isinstance(images, Mapping) else {self.data.views[0]: images}
+        many = {view: _several(own) for view, own in given.items()}
+        count = _refuse_other_views(many, self.data.views, self.folder)
         device = next(self.net.parameters()).device
         found = []
         with evaluating(self.net), torch.no_grad():
-            for start in range(0, len(many), batch_size):
-                batch = self.transform(many[start : start + batch_size]).to(device)
-                found.append(logits_of(self.net(batch)).float().softmax(1).cpu())
+            for start in range(0, count, batch_size):
+                batch = {
+                    view: self.transform(own[start : start + batch_size], black=view in ON_BLACK)
+                    for view, own in many.items()
+                }
+                views = {view: pixels.to(device) for view, pixels in batch.items()}
+                taken = views if len(views) > 1 else next(iter(views.values()))
+                found.append(logits_of(self.net(taken)).float().softmax(1).cpu())
         return torch.cat(found) if found else torch.zeros(0, len(self.classes))
+
+
+def _several(images: Sources) -> list[Source]:
+    return cast(list[Source], [*images] if isinstance(images, list | tuple) else [images])
+
+
+def _refuse_other_views(
+    given: Mapping[str, Sequence[Source]], wanted: Sequence[str], folder: Path
+) -> int:
+    """How many images there are of every view."""
+    counts = {view: len(images) for view, images in given.items()}
+    if set(counts) != set(wanted) or len(set(counts.values())) > 1:
+        raise DataError(
+            str(folder),
+            expected="as many images of each view: " + ", ".join(wanted),
+            found=", ".join(f"{number} of {view}" for view, number in counts.items()) or "none",
+            remedy="predict({" + ", ".join(f'"{view}": [...]' for view in wanted) + "})",
+        )
+    return next(iter(counts.values()))
 
 
 def load_run(folder: str | Path, checkpoint: str = "best") -> Run:
@@ -154,59 +185,3 @@ def _parts(files: RunFolder, config: dict[str, Any]) -> tuple[tuple[str, ...], M
             found=first[:120],
             remedy="restore it",
         ) from error
-
-
-def from_checkpoint(model: Model, files: RunFolder) -> Model:
-    """The section for a net whose every weight comes from a checkpoint, so that none is fetched.
-
-    Nor is an architecture, where the run's folder keeps it.
-    """
-    kept = files.architecture
-    known = {"spec": f"hf:./{kept.parent.name}", "options": {}} if kept.is_file() else {}
-    return model.model_copy(update={"weights": None, **known})
-
-
-def weights_file(path: Path) -> Path:
-    """The file of weights; of a run's folder that of its best checkpoint.
-
-    Raises:
-        RunError: a run without a whole one.
-    """
-    files = RunFolder(path)
-    if not files.config.is_file():
-        return path
-    return load(files.checkpoints, "best").path / "model.safetensors"
-
-
-def net_of(model: Model, classes: int, folder: Path) -> nn.Module:
-    """The net of a config's `model` section; paths of files and folders start from the folder."""
-    weights = model.weights
-    if weights not in (None, *NAMED):
-        weights = str(weights_file(folder / str(weights)))
-    net = build_model(
-        moved(model.spec, lambda path: str(folder / path)),
-        classes,
-        weights,
-        head=model.head.kind,
-        head_width=model.head.width,
-        head_dropout=model.head.dropout,
-        inputs=model.inputs,
-        patch_weights=model.patch_weights,
-        **model.options,
-    )
-    # Convolutions run fastest so; images may come in any order in memory.
-    return net.to(memory_format=torch.channels_last)
-
-
-def transform_of(data: dict[str, Any]) -> Transform:
-    """The transform of a resolved `data` section."""
-    size = data["size"]
-    height, width = (size, size) if isinstance(size, int) else size
-    return Transform(
-        (height, width),
-        tuple(data["mean"]),
-        tuple(data["std"]),
-        data["fit"],
-        data["interpolation"],
-        data["max_pixels"],
-    )

@@ -3,6 +3,7 @@
 It needs no map at all, so it is a witness that is independent of every saliency method.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import torch
@@ -12,7 +13,7 @@ from regard.data.backgrounds import blurred, emptied, mean_outside
 from regard.data.keys import keyed_generator
 from regard.data.regions import Regions, as_regions
 from regard.errors import DataError
-from regard.saliency.capture import evaluating, undisturbed
+from regard.saliency.capture import Images, copied, evaluating, undisturbed
 from regard.saliency.outputs import logits_of
 
 KINDS = ("original", "mean", "blur", "same_class", "random_class")
@@ -49,7 +50,7 @@ class Backgrounds:
 
 def background_reliance(
     net: nn.Module,
-    images: Tensor,
+    images: Images,
     regions: Regions | Tensor,
     labels: Tensor,
     *,
@@ -67,7 +68,8 @@ def background_reliance(
 
     Args:
         net: classifier; asked in evaluation mode and left as it was.
-        images: (B, 3, H, W) as the net takes them.
+        images: (B, 3, H, W) as the net takes them, or a dict of them for several views, whose
+            outsides are exchanged together.
         regions: (B, H, W) of the subjects.
         labels: (B,) class indices.
         seed: of the partners.
@@ -76,28 +78,38 @@ def background_reliance(
     Raises:
         DataError: another number of regions or labels than images, or of another size.
     """
-    regions = as_regions(regions).to(images.device)
-    _check(images, regions, labels)
+    views = images if isinstance(images, Mapping) else {"image": images}
+    first = next(iter(views.values()))
+    regions = as_regions(regions).to(first.device)
+    for view in views.values():
+        _check(view, regions, labels)
     evidence = regions.of(labels)
-    inside = evidence.inside[:, None].to(images)
-    background = emptied(images, inside)
+    inside = evidence.inside[:, None].to(first)
     same, anyone = partners(labels, evidence.partial.cpu(), seed)
-    outside = {
-        "original": images,
-        "mean": mean_outside(images, inside).expand_as(images),
-        "blur": blurred(background),
-        "same_class": background[same.clamp_min(0)],
-        "random_class": background[anyone.clamp_min(0)],
-    }
     known = {"same_class": same >= 0, "random_class": anyone >= 0}
+    everyone = torch.ones(len(first), dtype=torch.bool)
     answers = {}
-    for name, around in outside.items():
-        right = _right(net, inside * images + (1 - inside) * around, labels, chunk)
-        defined = evidence.partial.cpu() & known.get(
-            name, torch.ones(len(images), dtype=torch.bool)
-        )
-        answers[name] = torch.where(defined, right, torch.nan)
+    for name in KINDS:
+        laid = {
+            view: inside * pixels + (1 - inside) * _around(name, pixels, inside, same, anyone)
+            for view, pixels in views.items()
+        }
+        given = laid if isinstance(images, Mapping) else laid["image"]
+        defined = evidence.partial.cpu() & known.get(name, everyone)
+        answers[name] = torch.where(defined, _right(net, given, labels, chunk), torch.nan)
     return Backgrounds(**answers)
+
+
+def _around(name: str, images: Tensor, inside: Tensor, same: Tensor, anyone: Tensor) -> Tensor:
+    """What is laid around the regions (B, 1, H, W) of images (B, 3, H, W)."""
+    if name == "original":
+        return images
+    if name == "mean":
+        return mean_outside(images, inside)
+    background = emptied(images, inside)
+    if name == "blur":
+        return blurred(background)
+    return background[(same if name == "same_class" else anyone).clamp_min(0)]
 
 
 def partners(labels: Tensor, usable: Tensor, seed: int) -> tuple[Tensor, Tensor]:
@@ -122,11 +134,20 @@ def _drawn(rows: Tensor, generator: torch.Generator) -> int:
     return int(rows[torch.randint(len(rows), (), generator=generator)]) if len(rows) else -1
 
 
-def _right(net: nn.Module, images: Tensor, labels: Tensor, chunk: int) -> Tensor:
+def _right(net: nn.Module, images: Images, labels: Tensor, chunk: int) -> Tensor:
     """Whether the net is right, as 0 or 1 (B,), on the CPU."""
     with torch.no_grad(), undisturbed(net), evaluating(net):
-        found = [logits_of(net(part.clone())).argmax(1).cpu() for part in images.split(chunk)]
+        found = [
+            logits_of(net(copied(_part(images, slice(at, at + chunk))))).argmax(1).cpu()
+            for at in range(0, len(labels), chunk)
+        ]
     return (torch.cat(found) == labels.cpu()).float()
+
+
+def _part(images: Images, rows: slice) -> Images:
+    if isinstance(images, Mapping):
+        return {view: pixels[rows] for view, pixels in images.items()}
+    return images[rows]
 
 
 def _check(images: Tensor, regions: Regions, labels: Tensor) -> None:

@@ -80,7 +80,7 @@ def evaluated(run: Run, split: str) -> bool:
         return False
     values = read_json(path)
     telling = has_regions(run, split)
-    asked = run.config["gaze"]["backgrounds"] and telling and len(run.data.views) == 1
+    asked = run.config["gaze"]["backgrounds"] and telling
     whole = ("gaze" in values or not telling) and ("backgrounds" in values or not asked)
     return values["checkpoint"] == run.checkpoint and whole
 

@@ -118,7 +118,8 @@ def refuse_net(
         _refuse_unmoved(config, net, images, term)
     if gaze:
         with evaluating(net):
-            explain(net, images, targets, config.gaze.method, layer=config.gaze.layer)
+            view = views[0] if len(views) > 1 else None
+            explain(net, images, targets, config.gaze.method, layer=config.gaze.layer, view=view)
 
 
 def _refuse_views(config: Config, net: nn.Module) -> None:

@@ -23,7 +23,7 @@ from regard.data.where import Where
 from regard.errors import ConfigError
 from regard.guidance.base import Term
 from regard.models.inputs import input_spec
-from regard.runs.run import net_of, transform_of
+from regard.runs.net import net_of, transform_of
 from regard.training.config import Config
 from regard.training.preflight import (
     has_regions,

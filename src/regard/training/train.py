@@ -17,7 +17,7 @@ from regard.runs.checkpoints import Checkpoint, checkpoints, load, pointed
 from regard.runs.files import read_json, write_json, write_yaml
 from regard.runs.folder import RunFolder, locked
 from regard.runs.log import Log
-from regard.runs.run import from_checkpoint
+from regard.runs.net import from_checkpoint
 from regard.training.config import Config, parse_config
 from regard.training.loop import Trainer
 from regard.training.prepare import Prepared, environment, prepare
