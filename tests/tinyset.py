@@ -65,6 +65,30 @@ BASE = {
 }
 
 
+TWIN = {
+    **BASE,
+    "data": {**BASE["data"], "views": ["image", "segmented"]},
+    "model": {
+        "spec": "regard:twin_crossvit",
+        "options": {"size": 32, "patch": 8, "width": 16, "depth": 2, "heads": 2},
+    },
+    "gaze": {"method": "rollout", "train_sample": 4},
+}
+
+
+def write_pairs(folder):
+    """The set, with the spot alone on black beside each picture."""
+    write_set(folder, every=100)
+    table = pl.read_parquet(folder / "manifest.parquet")
+    for image in table["image"]:
+        pixels = np.asarray(Image.open(folder / image))
+        spot = pixels.max(2, keepdims=True) == 230
+        Image.fromarray(pixels * spot).save(folder / image.replace(".png", "-cut.png"))
+    cut = pl.col("image").str.replace(".png", "-cut.png", literal=True).alias("segmented")
+    table.with_columns(cut).write_parquet(folder / "manifest.parquet")
+    return folder / "manifest.parquet"
+
+
 def config_of(*changes, base=BASE):
     """A config with changes such as `training.epochs=1`."""
     return parse_config(changed(base, changes), "test")

@@ -149,9 +149,21 @@ def test_data_is_asked_for_where_it_is_needed_and_nowhere_else(name, tmp_path):
         with pytest.raises(ConfigError, match="add --data FOLDER"):
             read_study(name)
         assert read_study(name, data=tmp_path).data.decoys.source == str(tmp_path)
-    else:
-        with pytest.raises(ConfigError, match="leave --data out"):
-            read_study(name, data=tmp_path)
+        return
+    manifest = tmp_path / "own.parquet"
+    with pytest.raises(ConfigError, match=r"own.parquet, which does not exist; make one: regard"):
+        read_study(name, data=manifest)
+    with pytest.raises(ConfigError, match="expected a manifest, to train on in place of synthetic"):
+        read_study(name, data=tmp_path)
+    manifest.touch()
+    study = read_study(name, data=manifest)
+    assert study.data.manifest is None
+    assert arm_config(study, study.baseline, 0, None, 1).data.manifest == str(manifest)
+
+
+def test_a_study_that_names_its_manifest_takes_no_other(tmp_path):
+    with pytest.raises(ConfigError, match=r"change base.data.manifest"):
+        read_study(written(tmp_path), data=tmp_path / "own.parquet")
 
 
 @pytest.mark.parametrize("name", list(recipes()))

@@ -29,30 +29,13 @@ from regard.training.loop import Trainer
 from regard.training.prepare import prepare
 from regard.training.train import train
 from regard.training.watching import Silent
-from tinyset import BASE, config_of, write_set
-
-TWIN = {
-    **BASE,
-    "data": {**BASE["data"], "views": ["image", "segmented"]},
-    "model": {
-        "spec": "regard:twin_crossvit",
-        "options": {"size": 32, "patch": 8, "width": 16, "depth": 2, "heads": 2},
-    },
-    "gaze": {"method": "rollout", "train_sample": 4},
-}
+from tinyset import TWIN, config_of, write_pairs
 
 
 @pytest.fixture
 def pairs(tmp_path):
     """The tiny set, with the spot alone beside each picture."""
-    write_set(tmp_path, every=100)
-    table = pl.read_parquet(tmp_path / "manifest.parquet")
-    for image in table["image"]:
-        pixels = np.asarray(Image.open(tmp_path / image))
-        spot = pixels.max(2, keepdims=True) == 230
-        Image.fromarray(pixels * spot).save(tmp_path / image.replace(".png", "-cut.png"))
-    cut = pl.col("image").str.replace(".png", "-cut.png", literal=True).alias("segmented")
-    table.with_columns(cut).write_parquet(tmp_path / "manifest.parquet")
+    write_pairs(tmp_path)
     return tmp_path
 
 

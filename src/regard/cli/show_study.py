@@ -87,12 +87,25 @@ def show_summary(study: Study, summary: dict[str, Any]) -> None:
     ]
     columns = ["", "difference", "over seeds", "p (Holm)", "verdict"]
     table("Differences, paired by seed, and their 95% intervals", columns, rows, left=2)
+    _show_gaze(summary["gaze"])
     _show_published(study, arms)
     _say_seeds(len(study.seeds))
     _say_dead(study, arms)
     for arm, found in summary["controls"].items():
         share = "an unknown share" if found["overlap"] is None else f"{found['overlap']:.1%}"
         say(f"{arm}: the {found['regions']} regions cover {share} of the true ones")
+
+
+def _show_gaze(rows: list[dict[str, Any]]) -> None:
+    """How scores of maps are spread over images, and what they are to be held against."""
+    names = ("mean", "median", "sd", "uniform", "best")
+    cells = [
+        [row["metric"], row["arm"], *("–" if row[n] is None else f"{row[n]:.3f}" for n in names)]
+        for row in rows
+    ]
+    if cells:
+        columns = ["", "arm", "mean", "median", "sd", "uniform map", "best map"]
+        table("Over images, each with its mean over the seeds", columns, cells, left=2)
 
 
 def _show_published(study: Study, arms: dict[str, Any]) -> None:

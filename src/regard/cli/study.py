@@ -15,7 +15,8 @@ def study(
     seeds: int | None = typer.Option(None, help="Seeds 0 to N-1 instead of the study's own."),
     scale: str | None = typer.Option(None, help="smoke, small or full, as the study has them."),
     data: Path | None = typer.Option(
-        None, help="Folder that the samples are made from, for a recipe that needs one."
+        None,
+        help="What a recipe's samples are made from; or a manifest, in place of its own samples.",
     ),
     out: Path | None = typer.Option(None, help="The study's folder. Default: studies/NAME."),
     workers: int | None = typer.Option(None, help="Processes. Default: what fits the machine."),

@@ -24,7 +24,7 @@ from regard.reports.blocks import Picture
 from regard.reports.words import without_folders
 from regard.runs.background import options_of
 from regard.runs.run import Run, load_run
-from regard.saliency.capture import evaluating
+from regard.saliency.capture import Images, evaluating
 from regard.saliency.explain import explain
 from regard.scores.base import one_sign
 
@@ -130,10 +130,14 @@ class Album:
             self._shelf[key] = Shown(photo, large.size, path)
         return self._shelf[key]
 
+    def given(self, index: int) -> Images:
+        """A manifest's row as the net takes it."""
+        batch = self._input.batch([Draw(self.rows[index])])
+        return model_input(batch, self.run.transform, torch.device("cpu"))
+
     def map(self, index: int, target: str) -> Tensor:
         """The map (h, w) of a class for a manifest's row, at the layer's resolution."""
-        batch = self._input.batch([Draw(self.rows[index])])
-        images = model_input(batch, self.run.transform, torch.device("cpu"))
+        images = self.given(index)
         number = torch.tensor([self.run.classes.index(target)])
         with evaluating(self.run.net):
             found = explain(

@@ -1,18 +1,16 @@
 """Where a run looks, in numbers: held against a map without preference and the best of all maps."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from regard.data.plotting import INK
-from regard.data.regions import Evidence
+from regard.evaluation.bounds import marks
 from regard.evaluation.gaze import each_image, is_pooled, score_interval, score_names
 from regard.evaluation.intervals import Interval, bootstrap_interval
 from regard.reports.blocks import Cell, Drawing, Drawings, Key, Table
@@ -29,59 +27,8 @@ from regard.reports.words import (
     said,
     title,
 )
-from regard.scores.base import SCORES
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Marks:
-    """What a score is to be held against, each a mean over the images where it is defined.
-
-    Attributes:
-        uniform: of a map that is the same everywhere.
-        best: of the best of all maps; NaN where it is not known, or is that of a uniform map.
-    """
-
-    uniform: float
-    best: float
-
-
-def by_image(scores: pl.DataFrame, name: str, which: str) -> Floats:
-    """What a `uniform` or the `best` map would score, an image; NaN where the score is undefined.
-
-    It follows from the region's area alone, which the table holds.
-    """
-    area = torch.from_numpy(scores["area"].cast(pl.Float64).to_numpy().copy())
-    inside = area.nan_to_num()[:, None, None]
-    evidence = Evidence(inside, torch.ones_like(inside), ~area.isnan())
-    bound = getattr(SCORES[name], which)
-    if bound is None:
-        return np.full(len(scores), np.nan)
-    values = bound(evidence).numpy().astype(np.float64)
-    return np.where(np.isnan(each_image(scores, name)), np.nan, values)
-
-
-def marks(scores: pl.DataFrame, name: str) -> Marks | None:
-    """Means of what a uniform and the best map would score; None for an unknown score."""
-    if name not in SCORES:
-        return None
-    best = by_image(scores, name, "best")
-    # A region with soft edges has no single area, and a ceiling that is beaten is none.
-    beaten = np.nanmax((each_image(scores, name) - best) * _sign(name), initial=-np.inf) > 1e-3
-    uniform = _mean(by_image(scores, name, "uniform"))
-    # What a map that points nowhere reaches too says nothing of a good one.
-    told = not beaten and abs(_mean(best) - uniform) > 1e-3
-    return Marks(uniform, _mean(best) if told else np.nan)
-
-
-def _sign(name: str) -> int:
-    return -1 if lower_is_better(name) else 1
-
-
-def _mean(values: Floats) -> float:
-    kept = values[np.isfinite(values)]
-    return float(kept.mean()) if kept.size else np.nan
 
 
 def summary_of(split: SplitContents, method: str) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from regard.data.plotting import INK, MUTED, shortened
+from regard.evaluation.bounds import marks
 from regard.evaluation.standings import (
     KINDS,
     Standing,
@@ -17,7 +18,6 @@ from regard.evaluation.standings import (
 )
 from regard.reports.blocks import Block, Cell, Drawing, Drawings, Heading, Key, Note, Table, Text
 from regard.reports.drawing import canvas, colour, inline, plot
-from regard.reports.gaze import marks
 from regard.reports.words import (
     NONE,
     between,

@@ -19,6 +19,7 @@ from regard.reports.gaze import (
 from regard.reports.history import learning_curves
 from regard.reports.methods import methods_compared
 from regard.reports.page import write_page
+from regard.reports.patches import patches_section
 from regard.reports.predictions import (
     class_table,
     confusion,
@@ -66,6 +67,7 @@ def run_page(run: RunContents, pictures: int, progress: Step | None) -> Page:
     if not run.splits:
         text = "No split has been evaluated yet; regard evaluate writes what is shown here."
         sections.append(Section("results", "Results", [Note(text)]))
+    sections += patches_section(run) if pictures else []
     sections.append(_settings(run))
     subtitle = (
         f"{run.config['model'].get('spec', '')}, {count(len(run.classes), 'class', 'classes')}"

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from regard.evaluation.bounds import marks
 from regard.guidance import TERMS, MapTerm
 from regard.reports.blocks import Fact, Facts
 from regard.reports.contents import RunContents, SplitContents
-from regard.reports.gaze import gaze_words, marks, summary_of
+from regard.reports.gaze import gaze_words, summary_of
 from regard.reports.words import between, count, listed, percent, real
 
 

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from regard.data.plotting import INK, MUTED, shortened
+from regard.evaluation.bounds import marks
 from regard.evaluation.gaze import each_image
 from regard.reports.blocks import Drawing, Drawings, Key
 from regard.reports.drawing import canvas, colour, inline, plot
-from regard.reports.gaze import marks
 from regard.reports.history import LOOKS, Curve, calm, curve, line, measured, whole_epochs
 from regard.reports.study_contents import Done, StudyContents
 from regard.reports.study_words import metric_of

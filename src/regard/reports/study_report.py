@@ -11,7 +11,14 @@ from regard.reports.page import write_page
 from regard.reports.study_contents import StudyContents, read_study_folder
 from regard.reports.study_figures import dots, gaze_by_arm, overlaid
 from regard.reports.study_galleries import study_galleries
-from regard.reports.study_tables import arms_table, comparisons_table, published_table, runs_table
+from regard.reports.study_tables import (
+    arms_table,
+    comparisons_table,
+    confusion_matrices,
+    gaze_table,
+    published_table,
+    runs_table,
+)
 from regard.reports.study_words import (
     compared,
     contrary_words,
@@ -96,6 +103,10 @@ def _results(study: StudyContents) -> Section:
     if rows:
         blocks.append(comparisons_table(study, rows))
     known = {name for values in study.summary["arms"].values() for name in values}
+    matrices = confusion_matrices(study)
+    if matrices:
+        text = "Counts are summed over the seeds: a row is a label, a column a prediction."
+        blocks += [Heading("Who is taken for whom"), Text([text]), *matrices]
     rest = sorted(known - set(study.metrics))
     if rest:
         blocks.append(arms_table(study, rest, "All other metrics", folded=True))
@@ -107,7 +118,8 @@ def _where(study: StudyContents) -> list[Section]:
     if found is None:
         return []
     text = "Each image counts with its mean over the seeds; the further right, the higher."
-    return [Section("gaze", "Gaze", [Text([text]), found])]
+    table = [gaze_table(study)] if study.summary.get("gaze") else []
+    return [Section("gaze", "Gaze", [Text([text]), found, *table])]
 
 
 def _learning(study: StudyContents) -> list[Section]:

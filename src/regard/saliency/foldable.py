@@ -31,12 +31,11 @@ class _Made:
     acts: list[Activation | None] = field(default_factory=list)
 
     def met(self, func: Callable, args: tuple, kwargs: dict[str, Any], output: Any) -> None:
-        """Note what was done, if it was done to this."""
-        given = list(given_to(args, kwargs))
-        if any(value is self.output for value in given):
+        """Note what was done to this: to the convolution's output, or to what the norm gave."""
+        if any(value is self.output for value in given_to(args, kwargs)):
             self.norms.append(norm(*args, **kwargs) if func is F.batch_norm else None)
             self.normed = output
-        elif self.normed is not None and any(value is self.normed for value in given):
+        elif self.normed is not None:
             self.acts.append(activation(func, args, kwargs))
             if output is self.normed:  # changed in place, it is no longer what the norm gave
                 self.normed = None
@@ -54,6 +53,9 @@ class Finder(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._made: list[_Made] = []
+        # Which of them an output, or what a norm gave, is of; kept, so that an id stays its own.
+        self._of: dict[int, _Made] = {}
+        self._kept: list[Tensor] = []
 
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
@@ -63,11 +65,19 @@ class Finder(TorchFunctionMode):
         output = func(*args, **kwargs)
         if not used(output):
             return output
-        for made in self._made:
+        met = (self._of.get(id(value)) for value in given_to(args, kwargs))
+        for made in {id(made): made for made in met if made}.values():
             made.met(func, args, kwargs, output)
+            self._know(made.normed, made)
         if func is F.conv2d and isinstance(output, Tensor):
             self._made.append(_Made(convolution(*args, **kwargs), output))
+            self._know(output, self._made[-1])
         return output
+
+    def _know(self, value: Any, made: _Made) -> None:
+        if isinstance(value, Tensor) and id(value) not in self._of:
+            self._of[id(value)] = made
+            self._kept.append(value)
 
     def folds(self) -> list[Folded | None]:
         """Of each convolution in order; None where there is nothing to fold."""

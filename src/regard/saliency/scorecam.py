@@ -93,7 +93,7 @@ class ScoreCAM(Method):
 
     def _fill(self, scores: Tensor, seen: Seen, activations: Tensor, places: Tensor) -> None:
         pixels, dtype = seen.pixels, self._dtype(seen)
-        answer = quicker(seen.logits_at, pixels, dtype, steady=seen.steady)
+        answer = quicker(seen.logits_at, pixels, dtype, logits=seen.logits, steady=seen.steady)
         length = self.chunk or in_cache(pixels, dtype)
         for rows, channels in (part.unbind(1) for part in places.split(length)):
             masks = self._masks(activations[rows, channels][:, None], pixels.shape[2:])

@@ -62,7 +62,9 @@ class Asker:
     def __init__(self, seen: Seen, count: int) -> None:
         self._seen, self._answer = seen, seen.logits_at
         if count >= MANY and not seen.create_graph:
-            self._answer = quicker(seen.logits_at, seen.pixels, steady=seen.steady)
+            self._answer = quicker(
+                seen.logits_at, seen.pixels, logits=seen.logits, steady=seen.steady
+            )
 
     def __call__(self, variants: Tensor, *, probability: bool = False) -> Tensor:
         """The numbers (k, B) of variants (k, B, 3, H, W); `probability` as in `Seen.values`."""

@@ -9,6 +9,7 @@ from regard.errors import ConfigError, near
 from regard.models.settings import NAMED, NONE
 from regard.models.specs import moved
 from regard.studies.settings import Study
+from regard.studies.sources import Sources
 from regard.training.config import merged, read_mapping
 
 
@@ -97,16 +98,31 @@ def _kept(values: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _with_source(study: Study, name: str | Path, data: Path | None) -> Study:
-    decoys = study.data.decoys
-    if decoys is None:
-        if data is None:
-            return study
+    if study.data.decoys is not None:
+        return _with_digits(study, name, data)
+    if data is None:
+        return study
+    if study.data.sheets is None:
         raise ConfigError(
             f"study {name}, --data",
             expected="none for this study",
             found=str(data),
-            remedy="leave --data out",
+            remedy="leave --data out, or change base.data.manifest",
         )
+    if data.suffix != ".parquet" or not data.is_file():
+        raise ConfigError(
+            f"study {name}, --data",
+            expected="a manifest, to train on in place of synthetic sheets",
+            found=str(data) if data.exists() else f"{data}, which does not exist",
+            remedy="make one: regard data import --help",
+        )
+    base = merged(study.base, {"data": {"manifest": str(data.resolve())}})
+    return study.model_copy(update={"data": Sources(), "base": base})
+
+
+def _with_digits(study: Study, name: str | Path, data: Path | None) -> Study:
+    decoys = study.data.decoys
+    assert decoys is not None
     source = data or decoys.source
     if source is None:
         raise ConfigError(

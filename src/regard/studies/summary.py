@@ -20,6 +20,7 @@ from regard.evaluation.intervals import student_interval
 from regard.evaluation.paired import holm, paired_bootstrap, paired_student
 from regard.runs.reliance import GAP, MEASURED
 from regard.runs.run import load_run
+from regard.studies.by_arm import confusions, gaze_spread
 from regard.studies.settings import Study
 from regard.training.config import parse_config
 from regard.training.prepare import annotation
@@ -30,7 +31,7 @@ OVERLAPPED = 2000
 
 
 def summarise(study: Study, results: pl.DataFrame, folder: Path) -> dict[str, Any]:
-    """Arms with intervals over seeds, paired comparisons, and what the controls were.
+    """Arms with intervals over seeds, paired comparisons, what the controls were, image by image.
 
     Args:
         study: the study.
@@ -43,6 +44,8 @@ def summarise(study: Study, results: pl.DataFrame, folder: Path) -> dict[str, An
         "arms": {arm: _arm(done.filter(pl.col("arm") == arm), metrics) for arm in study.arms},
         "comparisons": compare(study, done, folder),
         "controls": controls(study, done, folder),
+        "gaze": gaze_spread(study, done, folder),
+        "confusion": confusions(study, done, folder),
     }
 
 
