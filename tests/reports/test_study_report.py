@@ -71,14 +71,51 @@ def test_what_others_reported_stands_beside_it(copy):
     settings["published"] = {"source": "Ross & others", "values": values}
     (copy / "study.yaml").write_text(yaml.safe_dump(settings))
     seen = see(report(copy, pictures=0))
-    assert "Beside what Ross & others report" in seen.text
-    ours = json.loads((copy / "summary.json").read_text())["arms"]["guided"]["test.accuracy"]
-    row = next(r for r in seen.rows if r and r[0] == "guided|Accuracy on test")
-    assert row[1] == "0.7500"
-    assert row[2].startswith(f"{ours['value']:.4f}|")
-    assert row[3] == f"{ours['value'] - 0.75:+.3f}".replace("-", "−")
-    row = next(r for r in seen.rows if r and r[0] == "plain|IoU on test")
-    assert row[1:] == ["0.1000", "–", "–"]
+    assert "Here, and as published: Ross & others" in seen.text
+    arms = json.loads((copy / "summary.json").read_text())["arms"]
+    ours = arms["guided"]["test.accuracy"]["value"]
+    less = f"{ours - 0.75:+.3f}".replace("-", "−")
+    row = next(r for r in seen.rows if r[:1] == ["guided"] and "published" in " ".join(r))
+    assert row[1:] == [f"{ours:.4f}|published 0.7500, {less}", "–"]
+    row = next(r for r in seen.rows if r[:1] == ["plain"] and "published" in " ".join(r))
+    assert row[2] == "–|published 0.1000"
+
+
+def test_gaze_and_confusion_are_those_of_the_summary(study_folder, page):
+    summary = json.loads((study_folder / "summary.json").read_text())
+    assert {row["arm"] for row in summary["gaze"]} == {"plain", "guided"}
+    for told in summary["gaze"]:
+        title = "Energy on test" if told["metric"] == "test.energy" else None
+        if title is None:
+            continue
+        row = next(r for r in page.rows if r[:1] == [f"{told['arm']}|{title}"])
+        assert row[1:4] == [f"{told[name]:.3f}" for name in ("mean", "median", "sd")]
+    assert "Who is taken for whom" in page.text
+    for arm, counts in summary["confusion"]["test"]["arms"].items():
+        assert f"{arm} on test" in page.text
+        assert sum(map(sum, counts)) == sum(
+            len(pl.read_parquet(path))
+            for path in (study_folder / "runs").glob(f"{arm}-seed*/predictions/test.parquet")
+        )
+
+
+def test_many_arms_and_comparisons_stay_readable(copy):
+    settings = yaml.safe_load((copy / "study.yaml").read_text())
+    summary = json.loads((copy / "summary.json").read_text())
+    rows = list(summary["comparisons"])
+    for number in range(13):
+        arm = f"arm{number}"
+        settings["arms"][arm] = {}
+        summary["arms"][arm] = summary["arms"]["guided"]
+        summary["comparisons"] += [{**row, "arm": arm} for row in rows]
+    (copy / "study.yaml").write_text(yaml.safe_dump(settings))
+    (copy / "summary.json").write_text(json.dumps(summary))
+    seen = see(report(copy, pictures=0))
+    energy = summary["arms"]["guided"]["test.energy"]["value"]
+    row = next(r for r in seen.rows if r[:1] == ["arm3"])
+    assert any(cell.startswith(f"{energy:.3f}|") for cell in row)
+    assert "Differences in Energy on test, with 95 % intervals" in seen.text
+    assert "Differences in Accuracy on test, with 95 % intervals" in seen.text
 
 
 def changed(folder: Path, arm: str, **columns) -> None:

@@ -8,14 +8,13 @@ import yaml
 
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text, Verdicts
 from regard.reports.page import write_page
+from regard.reports.study_by_arm import confusion_matrices, gaze_table
 from regard.reports.study_contents import StudyContents, read_study_folder
 from regard.reports.study_figures import dots, gaze_by_arm, overlaid
 from regard.reports.study_galleries import study_galleries
 from regard.reports.study_tables import (
     arms_table,
-    comparisons_table,
-    confusion_matrices,
-    gaze_table,
+    comparison_tables,
     published_table,
     runs_table,
 )
@@ -101,7 +100,7 @@ def _results(study: StudyContents) -> Section:
         blocks.append(published_table(study))
     rows = study.summary.get("comparisons", [])
     if rows:
-        blocks.append(comparisons_table(study, rows))
+        blocks += comparison_tables(study, rows)
     known = {name for values in study.summary["arms"].values() for name in values}
     matrices = confusion_matrices(study)
     if matrices:

@@ -3,21 +3,40 @@
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
-from regard.reports.blocks import Cell, Matrices, Matrix, Table
+from regard.reports.blocks import Cell, Table
 from regard.reports.study_contents import StudyContents
 from regard.reports.study_words import Comparison, corrected_away, metric_of, quality
 from regard.reports.words import NONE, between, decimal, p_value, real, signed, title
 
+# Columns that a page has room for, and rows that are read at one go.
+MOST_COLUMNS, MOST_ROWS = 7, 24
+
 
 def arms_table(study: StudyContents, names: Sequence[str], caption: str, **kind: bool) -> Table:
-    """Mean, interval over seeds and standard deviation: a row a metric, a column an arm."""
+    """Mean, interval over seeds and standard deviation of every metric in every arm.
+
+    Few arms are columns, which are easily compared; many are rows.
+    """
     arms = study.summary.get("arms", {})
-    rows = []
-    for name in names:
-        metric, split = metric_of(name)
-        cells = [_arm_cell(arms.get(arm, {}).get(name)) for arm in study.arms]
-        rows.append([Cell(title(metric), note=f"on {split}"), *cells])
+    cells = {
+        (arm, name): _arm_cell(arms.get(arm, {}).get(name)) for arm in study.arms for name in names
+    }
+    if len(study.arms) > MOST_COLUMNS:
+        rows = [[Cell(arm), *(cells[arm, name] for name in names)] for arm in study.arms]
+        heads = [f"{_said(name)}#" for name in names]
+        return Table(("Arm", *heads), rows, caption, **kind)
+    rows = [[_titled(name), *(cells[arm, name] for arm in study.arms)] for name in names]
     return Table(("Metric", *(f"{arm}#" for arm in study.arms)), rows, caption, **kind)
+
+
+def _titled(name: str) -> Cell:
+    metric, split = metric_of(name)
+    return Cell(title(metric), note=f"on {split}")
+
+
+def _said(name: str) -> str:
+    metric, split = metric_of(name)
+    return f"{title(metric)} on {split}"
 
 
 def _arm_cell(value: Comparison | None, places: int = 3) -> Cell:
@@ -30,8 +49,26 @@ def _arm_cell(value: Comparison | None, places: int = 3) -> Cell:
     return Cell(decimal(value["value"], places), note=note.lstrip(", "))
 
 
-def comparisons_table(study: StudyContents, rows: Sequence[Comparison]) -> Table:
-    """Difference, interval over seeds, corrected p, and over images, of every comparison."""
+def comparison_tables(study: StudyContents, rows: Sequence[Comparison]) -> list[Table]:
+    """All comparisons; where they are many a table a metric, of which the first is open."""
+    if len(rows) <= MOST_ROWS:
+        caption = "Differences with 95 % intervals over seeds and over images"
+        return [_comparisons(study, rows, caption, folded=False)]
+    names = dict.fromkeys(row["metric"] for row in rows)
+    return [
+        _comparisons(
+            study,
+            [row for row in rows if row["metric"] == name],
+            f"Differences in {_said(name)}, with 95 % intervals over seeds and over images",
+            folded=number > 0,
+        )
+        for number, name in enumerate(names)
+    ]
+
+
+def _comparisons(
+    study: StudyContents, rows: Sequence[Comparison], caption: str, *, folded: bool
+) -> Table:
     shades = {"better": "good", "worse": "bad"}
     cells = []
     for row in rows:
@@ -56,50 +93,30 @@ def comparisons_table(study: StudyContents, rows: Sequence[Comparison]) -> Table
             ]
         )
     head = ("Comparison", "Over seeds#", "Corrected p#", "Over images#", "Verdict")
-    return Table(head, cells, "Differences with 95 % intervals over seeds and over images")
-
-
-def gaze_table(study: StudyContents) -> Table:
-    """How the scores of maps are spread over images, and what they are to be held against."""
-    rows = []
-    for row in study.summary["gaze"]:
-        metric, split = metric_of(row["metric"])
-        numbers = (row[name] for name in ("mean", "median", "sd", "uniform", "best"))
-        what = Cell(row["arm"], note=f"{title(metric)} on {split}")
-        rows.append([what, *(Cell(NONE if v is None else decimal(v)) for v in numbers)])
-    head = ("Arm", "Mean#", "Median#", "sd#", "A uniform map#", "The best map#")
-    return Table(head, rows, "Over images, each with its mean over the seeds")
-
-
-def confusion_matrices(study: StudyContents, largest: int = 8) -> list[Matrices]:
-    """Of each split the arms' confusion matrices, for so many classes at most."""
-    found = []
-    for split, own in study.summary.get("confusion", {}).items():
-        if len(own["classes"]) > largest:
-            continue
-        matrices = []
-        for arm in study.arms:
-            if (counts := own["arms"].get(arm)) is None:
-                continue
-            cells = [[(count, count / max(sum(row), 1)) for count in row] for row in counts]
-            matrices.append(Matrix(own["classes"], cells, f"{arm} on {split}"))
-        found.append(Matrices(matrices))
-    return found
+    return Table(head, cells, caption, folded)
 
 
 def published_table(study: StudyContents) -> Table:
-    """What others reported beside what came out here."""
-    arms = study.summary.get("arms", {})
+    """What came out here, and below it what others reported and by how much ours is more."""
+    arms, told = study.summary.get("arms", {}), study.published["values"]
     rows = []
-    for name, values in study.published["values"].items():
-        metric, split = metric_of(name)
-        for arm, value in values.items():
-            found = arms.get(arm, {}).get(name)
-            less = NONE if found is None else signed(found["value"] - value)
-            what = Cell(arm, note=f"{title(metric)} on {split}")
-            rows.append([what, Cell(decimal(value, 4)), _arm_cell(found, 4), Cell(less)])
-    head = ("Arm", "Published#", "Here#", "Here less published#")
-    return Table(head, rows, f"Beside what {study.published['source']} report")
+    for arm in study.arms:
+        if any(arm in values for values in told.values()):
+            cells = [
+                _published_cell(arms.get(arm, {}).get(name), values.get(arm))
+                for name, values in told.items()
+            ]
+            rows.append([Cell(arm), *cells])
+    heads = [f"{_said(name)}#" for name in told]
+    return Table(("Arm", *heads), rows, f"Here, and as published: {study.published['source']}")
+
+
+def _published_cell(found: Comparison | None, published: float | None) -> Cell:
+    here = NONE if found is None else decimal(found["value"], 4)
+    if published is None:
+        return Cell(here)
+    less = "" if found is None else f", {signed(found['value'] - published)}"
+    return Cell(here, note=f"published {decimal(published, 4)}{less}")
 
 
 def runs_table(study: StudyContents, linked: Callable[[str], str | None]) -> Table:

@@ -1,0 +1,34 @@
+"""What each arm shows image by image: the spread of its gaze, and who is taken for whom."""
+
+from regard.reports.blocks import Cell, Matrices, Matrix, Table
+from regard.reports.study_contents import StudyContents
+from regard.reports.study_words import metric_of
+from regard.reports.words import NONE, decimal, title
+
+
+def gaze_table(study: StudyContents) -> Table:
+    """How the scores of maps are spread over images, and what they are to be held against."""
+    rows = []
+    for row in study.summary["gaze"]:
+        metric, split = metric_of(row["metric"])
+        numbers = (row[name] for name in ("mean", "median", "sd", "uniform", "best"))
+        what = Cell(row["arm"], note=f"{title(metric)} on {split}")
+        rows.append([what, *(Cell(NONE if v is None else decimal(v)) for v in numbers)])
+    head = ("Arm", "Mean#", "Median#", "sd#", "A uniform map#", "The best map#")
+    return Table(head, rows, "Over images, each with its mean over the seeds")
+
+
+def confusion_matrices(study: StudyContents, largest: int = 8) -> list[Matrices]:
+    """Of each split the arms' confusion matrices, for so many classes at most."""
+    found = []
+    for split, own in study.summary.get("confusion", {}).items():
+        if len(own["classes"]) > largest:
+            continue
+        matrices = []
+        for arm in study.arms:
+            if (counts := own["arms"].get(arm)) is None:
+                continue
+            cells = [[(count, count / max(sum(row), 1)) for count in row] for row in counts]
+            matrices.append(Matrix(own["classes"], cells, f"{arm} on {split}"))
+        found.append(Matrices(matrices))
+    return found
