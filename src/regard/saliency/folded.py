@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ class Folded:
         """Stride, padding, dilation and groups."""
         return self.convolution[2]
 
-    @property
+    @cached_property
     def one_call(self) -> bool:
         """Whether PyTorch has one call for all of it."""
         on_cpu = self.weight.device.type == "cpu" and torch.backends.mkldnn.is_available()

@@ -11,11 +11,13 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from regard.saliency.calls import alike, convolution, given_to, norm, used
 from regard.saliency.capture import constant
 from regard.saliency.folded import IN_PLACE, Activation, Folded, activation
+
+# Where a tensor keeps what is due; it goes with the tensor, and is found faster than in a table.
+_DUE = "_regard_due"
 
 
 class Strayed(Exception):
@@ -42,7 +44,6 @@ class Folding(TorchFunctionMode):
     def __init__(self, folds: list[Folded | None]) -> None:
         super().__init__()
         self._folds = iter(folds)
-        self._due = WeakTensorKeyDictionary()
 
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
@@ -50,26 +51,25 @@ class Folding(TorchFunctionMode):
         """Called in place of every function of torch."""
         kwargs = kwargs or {}
         for given in given_to(args, kwargs):
-            if self.waits_for(given):
+            if isinstance(given, Tensor) and hasattr(given, _DUE):
                 return self._go_on(given, func, args, kwargs)
         if func is F.conv2d and (folded := next(self._folds, None)) is not None:
             if alike(convolution(*args, **kwargs), folded.convolution):
                 output, fused = folded(args[0] if args else kwargs["input"])
-                self._due[output] = _Due(folded.norm, folded.activation if fused else None)
-                return output
+                return _marked(output, folded.norm, folded.activation if fused else None)
         return func(*args, **kwargs)
 
     def waits_for(self, value: Any) -> bool:
         """Whether it is an output with more in it than in the net's own."""
-        return isinstance(value, Tensor) and value in self._due
+        return isinstance(value, Tensor) and hasattr(value, _DUE)
 
     def _go_on(self, given: Tensor, func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
-        due = self._due[given]
+        due: _Due = getattr(given, _DUE)
         if due.norm and func is F.batch_norm and alike(norm(*args, **kwargs), due.norm):
             return self._next(given, due.activation)
         if not due.norm and due.activation and activation(func, args, kwargs) == due.activation:
             if any(flag is True for flag in (*args, *kwargs.values())) or func in IN_PLACE:
-                del self._due[given]
+                delattr(given, _DUE)
                 return given
             return self._next(given, None)
         if used(output := func(*args, **kwargs)):
@@ -78,8 +78,14 @@ class Folding(TorchFunctionMode):
 
     def _next(self, given: Tensor, follows: Activation | None) -> Tensor:
         """The same under another name: the one that was given is not used again."""
-        self._due[given] = _Due()
         output = constant(given)
-        if follows:
-            self._due[output] = _Due(activation=follows)
-        return output
+        _marked(given)
+        return _marked(output, activation=follows) if follows else output
+
+
+def _marked(
+    output: Tensor, norm: tuple[Any, ...] | None = None, activation: Activation | None = None
+) -> Tensor:
+    """The output, with a note of what the net has to do with it next."""
+    setattr(output, _DUE, _Due(norm, activation))
+    return output
