@@ -7,7 +7,9 @@ from pages import see
 from regard.data.patch_weights import KINDS
 from regard.reports import report
 from regard.reports.album import Album
+from regard.reports.blocks import Gallery
 from regard.reports.contents import read_run
+from regard.reports.galleries import run_galleries
 from regard.reports.patches import patches_section
 from regard.runs.evaluate import evaluate_run
 from regard.runs.run import load_run
@@ -57,3 +59,12 @@ def test_the_page_shows_them_and_a_run_without_weights_has_none(run):
     contents = read_run(run)
     contents.config["model"].pop("patch_weights")
     assert patches_section(contents) == []
+
+
+def test_a_map_that_is_the_same_for_every_class_is_shown_once(run):
+    contents = read_run(run)
+    blocks = run_galleries(contents, contents.split("test"), 2, 1, None)
+    cards = [card for block in blocks if isinstance(block, Gallery) for card in block.cards]
+    assert cards
+    for card in cards:
+        assert [picture.caption for picture in card.pictures] == ["image", "map"]

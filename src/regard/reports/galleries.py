@@ -10,6 +10,7 @@ from regard.reports.album import Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note
 from regard.reports.contents import RunContents, SplitContents
 from regard.reports.words import count, decimal, percent, without_folders
+from regard.saliency.base import METHODS
 
 Step = Callable[[int], None]
 
@@ -99,11 +100,13 @@ def _mistakes(table: pl.DataFrame, pictures: int) -> tuple[str, str, list[int]]:
 
 def _card(album: Album, row: dict, *, both: bool) -> Card:
     label, predicted, index = row["label"], row["predicted"], row["index"]
-    said = [label, predicted] if both else [label]
-    file = album.named(row["image"])
-    pictures = [
-        album.picture(index, name, f"{file}, map of {name}", f"map of {name}") for name in said
-    ]
+    # A map that is the same whatever the class is shown once, beside the image.
+    targeted = METHODS[album.gaze.method].targeted
+    both = both and targeted
+    file, pictures = album.named(row["image"]), []
+    for name in [label, predicted] if both else [label]:
+        what = f"map of {name}" if targeted else "map"
+        pictures.append(album.picture(index, name, f"{file}, {what}", what))
     if not both:
         plain = album.picture(index, None, f"{file}, without a map", "image")
         pictures.insert(0, plain)
