@@ -20,7 +20,9 @@ def study():
 def summary(**arms):
     row = {"metric": "test.accuracy", "arm": "guided", "against": "plain", "seeds": None}
     row |= {"images": None, "p_holm": None, "verdict": "not tested"}
-    return {"arms": arms, "comparisons": [row], "controls": {}}
+    gaze = {"metric": "test.iou", "arm": "guided", "images": 4, "mean": 0.447, "median": 0.437}
+    gaze |= {"sd": 0.102, "uniform": 0.066, "best": None}
+    return {"arms": arms, "comparisons": [row], "controls": {}, "gaze": [gaze]}
 
 
 def number(value):
@@ -32,6 +34,15 @@ def test_what_was_not_computed_is_not_called_no_difference(study, capsys):
     out = capsys.readouterr().out
     assert "not tested" in out
     assert "no difference shown" not in out
+
+
+def test_the_gaze_over_images_stands_beside_its_bounds(study, capsys):
+    show_summary(study, summary(plain={}, guided={}))
+    out = capsys.readouterr().out
+    head = next(line for line in out.splitlines() if "uniform map" in line)
+    assert head.split() == ["arm", "mean", "median", "sd", "uniform", "map", "best", "map"]
+    row = next(line for line in out.splitlines() if "test.iou" in line)
+    assert row.split() == ["test.iou", "guided", "0.447", "0.437", "0.102", "0.066", "–"]
 
 
 def test_few_seeds_are_warned_of(study, capsys):
