@@ -48,9 +48,8 @@ def marks(scores: pl.DataFrame, name: str) -> Marks | None:
         return None
     best = by_image(scores, name, "best")
     sign = -1 if SCORES[name].better == "lower" else 1
-    # A region with soft edges has no single area, and a ceiling that is beaten is none; by a few
-    # pixels it may be, in small images and where values of a map are the same.
-    beaten = np.nanmax((each_image(scores, name) - best) * sign, initial=-np.inf) > 1e-2
+    # A region with soft edges has no single area, and a ceiling that is beaten is none.
+    beaten = np.nanmax((each_image(scores, name) - best) * sign, initial=-np.inf) > 1e-3
     uniform = _mean(by_image(scores, name, "uniform"))
     # What a map that points nowhere reaches too says nothing of a good one.
     told = not beaten and abs(_mean(best) - uniform) > 1e-3
