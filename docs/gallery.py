@@ -24,6 +24,7 @@ import regard
 from regard.data.heat import OPACITY, heat_colours, smooth, tinted
 from regard.data.plotting import INK, MUTED, figure, save, style
 from regard.data.transforms import Transform
+from regard.errors import ModelError
 from regard.saliency import METHODS
 
 # The weights' own preparation.
@@ -42,7 +43,8 @@ NOTE = (
     "cells.\nexpected_gradients starts from the photos' "
     "mirror images; all other options are the defaults.{more}"
 )
-LEFT_OUT = " Left out, since they need a trained transformer: {names}."
+LONGEST = 17  # letters of a class name, beside its share
+LEFT_OUT = " Left out, for want of a trained transformer that has what they read: {names}."
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,23 @@ def _block(
     with torch.no_grad():
         best = net(images).softmax(1).max(1)
     words = [
-        (classes[int(k)], f"{float(p):.0%}".replace("%", " %"))
+        (short(classes[int(k)]), f"{float(p):.0%}".replace("%", " %"))
         for p, k in zip(best.values, best.indices, strict=True)
     ]
     return Block(title, words, dict(timed(net, images, names)))
 
 
+def short(name: str) -> str:
+    """A class name that leaves room for its share."""
+    return name if len(name) <= LONGEST else name[: LONGEST - 1].rstrip() + "…"
+
+
 def timed(net: nn.Module, images: Tensor, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-    """Each method's maps of the predicted classes, at the photos' size; prints the times."""
+    """Each method's maps of the predicted classes, at the photos' size; prints the times.
+
+    A method that the net has nothing for (one matrix of attention, where there are two branches)
+    is left out, with its reason.
+    """
     with torch.no_grad():
         targets = net(images).argmax(1)
         once = min(_seconds(lambda: net(images))[0] for _ in range(ROUNDS))
@@ -104,7 +115,11 @@ def timed(net: nn.Module, images: Tensor, names: Sequence[str]) -> Iterator[tupl
         if METHODS[name].from_background:
             options["background"] = images.flip(3)
         explain = partial(regard.explain, net, images, targets, name, **options)
-        took, maps = _seconds(explain)
+        try:
+            took, maps = _seconds(explain)
+        except ModelError as error:
+            print(f"{name:24}left out: {error}", flush=True)
+            continue
         if took < 2:  # a quick one is measured again, since the first call is a slow one
             took = min(_seconds(explain)[0] for _ in range(ROUNDS))
         print(f"{name:24}{took:8.3f} s {took / once:8.1f} x", flush=True)

@@ -61,10 +61,14 @@ def test_the_page_shows_them_and_a_run_without_weights_has_none(run):
     assert patches_section(contents) == []
 
 
-def test_a_map_that_is_the_same_for_every_class_is_shown_once(run):
+def test_a_map_that_is_the_same_for_every_class_is_shown_once_and_then_the_other_views(run):
     contents = read_run(run)
     blocks = run_galleries(contents, contents.split("test"), 2, 1, None)
     cards = [card for block in blocks if isinstance(block, Gallery) for card in block.cards]
     assert cards
     for card in cards:
-        assert [picture.caption for picture in card.pictures] == ["image", "map"]
+        sheet, mapped, cut = card.pictures
+        assert [p.caption for p in card.pictures] == ["image", "map", "segmented"]
+        assert sheet.photo == mapped.photo != cut.photo
+        assert mapped.map
+        assert not cut.map

@@ -28,7 +28,7 @@ from regard.runs.log import read_log
 from regard.runs.run import load_run
 from regard.studies import arm as arm_module
 from regard.studies import pool
-from regard.studies.arm import attempt, evaluated, run_arm
+from regard.studies.arm import attempt, evaluated, is_of, run_arm
 from regard.studies.read import read_study
 from regard.studies.runner import conclude, run_study
 from regard.studies.settings import arm_config
@@ -253,9 +253,18 @@ def test_a_run_of_another_config_is_refused(copy):
         update={"epochs": 9})})  # fmt: skip
     with pytest.raises(RunError, match="found a run of another config"):
         run_arm(longer, out / "runs/plain-seed0", ("test",), out)
-    threads = config.model_copy(update={"training": config.training.model_copy(
-        update={"threads": 7})})  # fmt: skip
-    assert arm_module.config_digest(threads) == arm_module.config_digest(config)
+
+
+def test_threads_and_settings_that_came_later_make_no_other_config(copy):
+    study, _ = copy
+    config = arm_config(study, "plain", 0, None, 1)
+    saved = config.model_dump(mode="json")
+    saved["training"]["threads"] = 7
+    del saved["model"]["patch_weights"]
+    assert is_of(saved, config)
+    assert not is_of(saved | {"unheard": 1}, config)
+    saved["training"]["epochs"] += 1
+    assert not is_of(saved, config)
 
 
 def test_an_evaluation_of_another_checkpoint_or_without_gaze_is_done_again(copy):

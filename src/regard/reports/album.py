@@ -1,7 +1,7 @@
 """Pictures of a run's samples with its maps, made anew from the images and the checkpoint."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class Shown:
     outline: str
 
 
-Shelf = dict[tuple[int, str, Transform], Shown]
+Shelf = dict[tuple[int, str, str, Transform], Shown]
 
 
 class Album:
@@ -112,21 +112,30 @@ class Album:
         root, path = (Path(os.path.abspath(p)) for p in (self._root, self._root / image))
         return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
 
-    def shown(self, index: int) -> Shown:
+    @property
+    def views(self) -> Sequence[str]:
+        """What the net sees of a sample; maps lie over the first."""
+        return self.run.data.views
+
+    def shown(self, index: int, view: str | None = None) -> Shown:
         """Photo and outline of a manifest's row, larger than the net sees them.
+
+        Args:
+            index: the row.
+            view: None for the first.
 
         Raises:
             DataError: a file of it cannot be read.
         """
-        sample = self.samples[self.rows[index]]
+        sample, view = self.samples[self.rows[index]], view or self.views[0]
         large = enlarged(self.run.transform, sample)
-        key = (index, sample.views[0][1], large)
+        key = (index, view, sample.views[0][1], large)
         if key not in self._shelf:
             images, masks = Samples([sample], large).fitted(0)
             region = masks.get("attend")
             own = region is not None and (sample.region is not None or sample.boxes is not None)
             path = layers.outline(region) if own and region is not None else ""
-            photo = layers.photo(images[sample.views[0][0]], self.limit)
+            photo = layers.photo(images[view], self.limit)
             self._shelf[key] = Shown(photo, large.size, path)
         return self._shelf[key]
 
@@ -152,13 +161,21 @@ class Album:
             )
         return one_sign(found.float(), "positive")[0]
 
-    def picture(self, index: int, target: str | None, alt: str, caption: str = "") -> Picture:
-        """Photo, outline and, for a target, the map of that class.
+    def picture(
+        self,
+        index: int,
+        target: str | None,
+        alt: str,
+        caption: str = "",
+        *,
+        view: str | None = None,
+    ) -> Picture:
+        """Photo of a view, outline and, for a target, the map of that class.
 
         Raises:
             DataError: a file of it cannot be read.
         """
-        shown = self.shown(index)
+        shown = self.shown(index, view)
         height, width = shown.size
         heat = ""
         if target is not None:

@@ -30,7 +30,8 @@ def run_galleries(
     if split.predictions is None or not pictures:
         return []
     chosen = _chosen(split, pictures)
-    limit = photo_limit(sum(3 * len(g[2]) for g in chosen) * splits)
+    each = 2 + len(run.config["data"]["views"])
+    limit = photo_limit(sum(each * len(g[2]) for g in chosen) * splits)
     try:
         album = Album(run.folder, split.predictions, split.name, limit)
     except MissingPicturesError as error:
@@ -110,6 +111,9 @@ def _card(album: Album, row: dict, *, both: bool) -> Card:
     if not both:
         plain = album.picture(index, None, f"{file}, without a map", "image")
         pictures.insert(0, plain)
+    for view in album.views[1:]:
+        what = f"{view}, without a map"
+        pictures.append(album.picture(index, None, f"{file}, {what}", view, view=view))
     return Card(pictures, label, facts_of(row), file)
 
 

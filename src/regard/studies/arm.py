@@ -1,11 +1,9 @@
 """One run of a study, in a process of its own: train or go on, then evaluate."""
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
-from regard.errors import NumericalError, RegardError, RunError
+from regard.errors import ConfigError, NumericalError, RegardError, RunError
 from regard.evaluation.settings import Gaze
 from regard.models.build import parameters_of
 from regard.runs.evaluate import evaluate_run, has_regions
@@ -13,7 +11,7 @@ from regard.runs.files import read_json, write_json
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
 from regard.runs.run import Run, load_run
-from regard.training.config import Config
+from regard.training.config import Config, parse_config
 from regard.training.train import resume, train
 
 # What may help when a run has failed.
@@ -47,16 +45,15 @@ def run_arm(config: Config, out: Path, splits: tuple[str, ...], folder: Path) ->
         RunError: the folder holds a run of another config.
     """
     files, mark = RunFolder(out), out / "arm.json"
-    own = config_digest(config)
-    if mark.is_file() and read_json(mark)["config"] != own:
+    if not mark.is_file():
+        write_json(mark, {"config": config.model_dump(mode="json")})
+    elif not is_of(read_json(mark)["config"], config):
         raise RunError(
             str(out),
             expected="a run of this study's config",
             found="a run of another config",
             remedy="choose another --out for the study",
         )
-    if not mark.is_file():
-        write_json(mark, {"config": own})
     if files.config.is_file():
         resume(out)
     else:
@@ -85,11 +82,18 @@ def evaluated(run: Run, split: str) -> bool:
     return values["checkpoint"] == run.checkpoint and whole
 
 
-def config_digest(config: Config) -> str:
-    """A digest of a config, but for the number of threads, which the machine decides."""
-    values = config.model_dump(mode="json", exclude={"training": {"threads"}})
-    text = json.dumps(values, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def is_of(saved: dict[str, Any], config: Config) -> bool:
+    """Whether a config as it was saved is this one, but for threads, which the machine decides.
+
+    A setting that did not exist when it was saved has its default; what was saved of the others
+    stands, whatever their defaults are now.
+    """
+    try:
+        before = parse_config(saved, "")
+    except ConfigError:
+        return False
+    unlike = {"training": {"threads"}}
+    return before.model_dump(exclude=unlike) == config.model_dump(exclude=unlike)
 
 
 def gaze_of(config: dict[str, Any]) -> tuple[Gaze, ...]:

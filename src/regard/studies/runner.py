@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 import yaml
+from pydantic import ValidationError
 
 from regard.errors import RunError
 from regard.machine import cores, free_mb
@@ -96,9 +97,9 @@ def _refuse_failed(rows: list[dict[str, Any]], out: Path) -> None:
 
 def _claim(study: Study, out: Path) -> None:
     """Write `study.yaml`, or check that the folder is of this study; more seeds may join."""
-    path, values = out / "study.yaml", study.model_dump(mode="json", exclude={"scales"})
+    path, values = out / "study.yaml", _told(study)
     if path.is_file():
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        before = _before(path)
         other = [k for k in values if k != "seeds" and before.get(k) != values[k]]
         # A study that was refused before its first run may be mended.
         if other and ((out / "runs").exists() or "data" in other):
@@ -113,6 +114,19 @@ def _claim(study: Study, out: Path) -> None:
             str(out), expected="a new folder", found="runs", remedy="choose another --out"
         )
     write_yaml(path, values)
+
+
+def _told(study: Study) -> dict[str, Any]:
+    return study.model_dump(mode="json", exclude={"scales"})
+
+
+def _before(path: Path) -> dict[str, Any]:
+    """A study as it was saved; a key that did not exist then has its default."""
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        return _told(Study.model_validate(values))
+    except ValidationError:
+        return values
 
 
 def _make_data(study: Study, out: Path, watcher: StudyWatcher) -> None:
