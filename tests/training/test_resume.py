@@ -134,9 +134,19 @@ def test_with_loading_processes_killed_and_resumed_it_ends_the_same(whole, tiny,
 def test_a_run_killed_before_its_first_checkpoint_begins_again(copy, whole):
     shutil.rmtree(copy / "checkpoints")
     (copy / "checkpoints" / ".step-0.99.partial").mkdir(parents=True)
+    log = (copy / "log.jsonl").read_text()
+    (copy / "log.jsonl").write_text(log[: log.index('{"kind": "step"')])
     resume(copy)
     assert_same(copy, whole)
     assert not list((copy / "checkpoints").glob(".*"))
+
+
+def test_a_run_whose_checkpoints_were_lost_is_not_trained_anew(copy):
+    shutil.rmtree(copy / "checkpoints")
+    before = (copy / "log.jsonl").read_bytes()
+    with pytest.raises(RunError, match="a checkpoint, as the log tells of steps, found none"):
+        resume(copy)
+    assert (copy / "log.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize("damage", ["partial", "no checksums", "flipped byte", "cut short"])

@@ -16,7 +16,7 @@ from regard.models.specs import moved
 from regard.runs.checkpoints import Checkpoint, checkpoints, load, pointed
 from regard.runs.files import read_json, write_json, write_yaml
 from regard.runs.folder import RunFolder, locked
-from regard.runs.log import Log
+from regard.runs.log import Log, read_log
 from regard.runs.net import from_checkpoint
 from regard.training.config import Config, parse_config
 from regard.training.loop import Trainer
@@ -67,8 +67,7 @@ def resume(out: Path, *, watcher: Watcher | None = None) -> Progress:
     config = parse_config(files.read_config(), str(files.config))
     _set_up(config, _environment(files)["threads"])
     with locked(out):
-        # A run that was killed before its first checkpoint begins again.
-        saved = load(files.checkpoints) if checkpoints(files.checkpoints) else None
+        saved = _saved(files)
         model = from_checkpoint(config.model, files) if saved else config.model
         prepared = prepare(config.model_copy(update={"model": model}), out)
         try:
@@ -99,6 +98,20 @@ def _fit(
     if trainer.progress.step == 0:
         trainer.begin()
     return trainer.fit()
+
+
+def _saved(files: RunFolder) -> Checkpoint | None:
+    """The last whole checkpoint; None for a run that was killed before its first."""
+    if checkpoints(files.checkpoints):
+        return load(files.checkpoints)
+    if next(read_log(files.log, "step"), None) is not None:
+        raise RunError(
+            str(files.checkpoints),
+            expected="a checkpoint, as the log tells of steps",
+            found="none",
+            remedy="restore them, or train anew into another --out",
+        )
+    return None
 
 
 def _refuse_existing(files: RunFolder) -> None:
