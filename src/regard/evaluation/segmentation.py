@@ -1,0 +1,124 @@
+"""Every number about a segmenter's predictions, each with its interval over images."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regard.evaluation.intervals import Interval, check_options
+from regard.evaluation.metrics import bca_intervals
+from regard.evaluation.pixels import Boundary, Counts
+
+Floats = NDArray[np.float64]
+# By class; the means over classes of the first three and of the last go by the names beside them.
+BY_CLASS = ("iou", "dice", "recall", "precision", "boundary_f1")
+MEANS = {"iou": "iou", "dice": "dice", "recall": "balanced_accuracy", "boundary_f1": "boundary_f1"}
+
+
+def evaluate_segmentation(
+    confusions: Counts,
+    boundaries: Sequence[Boundary],
+    names: Sequence[str],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, Any]:
+    """Metrics of a set of segmented images, from pixels counted over all of them.
+
+    Each metric is the dictionary of an `Interval`: the value is that of the pooled counts (of the
+    data set, not a mean over images), the interval BCa over resampled images. The keys:
+
+    - `accuracy`, the share of right pixels;
+    - `iou` TP / (TP + FP + FN), `dice` 2 TP / (2 TP + FP + FN), `balanced_accuracy` (the share of
+      right pixels of a class) and `boundary_f1`, each a mean over the classes where it is defined:
+      those that occur among the true pixels or the predicted ones, for `balanced_accuracy` among
+      the true ones, for `boundary_f1` on a boundary of either;
+    - `per_class`: `iou`, `dice`, `recall` (the right pixels among those of the class),
+      `precision`, `boundary_f1`, `support` (true pixels);
+    - `confusion`: K x K counts of pixels, a row a true class; `classes` their order;
+    - `n` images, `pixels` that count, `level`, `resamples`, `seed`, and `absent`, the classes
+      without a true pixel.
+
+    Args:
+        confusions: (N, K, K) counts of each image, of `pixel_confusion`.
+        boundaries: of each image, of `boundary_counts`.
+        names: of the K classes.
+        resamples: bootstrap resamples.
+        seed: fixes the resamples.
+        level: confidence level, in (0, 1).
+
+    Example:
+        >>> from regard.evaluation.pixels import boundary_counts, pixel_confusion
+        >>> true, guess = np.array([[0, 0, 1, 1]]), np.array([[0, 1, 1, 1]])
+        >>> counts = pixel_confusion(guess, true, 2)[None]
+        >>> found = evaluate_segmentation(counts, [boundary_counts(guess, true, 2)], ["a", "b"])
+        >>> round(found["per_class"]["b"]["iou"]["value"], 3)
+        0.667
+    """
+    check_options(level, resamples)
+    n, k = len(confusions), len(names)
+    cells = confusions.reshape(n, -1).T.astype(np.float64)
+    edges = np.stack([np.concatenate(image) for image in boundaries], 1).astype(np.float64)
+
+    def statistics(weights: Floats) -> dict[str, Floats]:
+        pooled = (cells @ weights).reshape(k, k, -1)
+        found = _of_classes(pooled, (edges @ weights).reshape(4, k, -1))
+        values = {"accuracy": _ratio(_hits(pooled).sum(0), pooled.sum((0, 1)))}
+        values |= {MEANS[name]: _mean(found[name]) for name in MEANS}
+        values |= {f"{name}.{c}": found[name][c] for name in BY_CLASS for c in range(k)}
+        return values
+
+    options = {"resamples": resamples, "seed": seed, "level": level}
+    intervals = bca_intervals(statistics, n, **options)
+    total = confusions.sum(0)
+    return {
+        "n": n,
+        "pixels": int(total.sum()),
+        "classes": list(names),
+        "absent": [name for name, row in zip(names, total, strict=True) if row.sum() == 0],
+        **options,
+        **{name: intervals[name].as_dict() for name in ("accuracy", *MEANS.values())},
+        "per_class": {
+            name: _by_name(intervals, c) | {"support": int(total[c].sum())}
+            for c, name in enumerate(names)
+        },
+        "confusion": total.tolist(),
+    }
+
+
+def _by_name(intervals: Mapping[str, Interval], c: int) -> dict[str, Any]:
+    return {name: intervals[f"{name}.{c}"].as_dict() for name in BY_CLASS}
+
+
+def _of_classes(pooled: Floats, edges: Floats) -> dict[str, Floats]:
+    """Each of `BY_CLASS`, (K, b); NaN where undefined."""
+    hits, true, guessed = _hits(pooled), pooled.sum(1), pooled.sum(0)
+    predicted, near_true, own, near_predicted = edges
+    exact, found = _ratio(near_true, predicted), _ratio(near_predicted, own)
+    # Without a boundary on one side nothing of the other is found.
+    exact, found = (np.where(predicted + own > 0, np.nan_to_num(x), np.nan) for x in (exact, found))
+    return {
+        "iou": _ratio(hits, true + guessed - hits),
+        "dice": _ratio(2 * hits, true + guessed),
+        "recall": _ratio(hits, true),
+        "precision": _ratio(hits, guessed),
+        "boundary_f1": np.where(
+            exact + found > 0, _ratio(2 * exact * found, exact + found), exact + found
+        ),
+    }
+
+
+def _hits(pooled: Floats) -> Floats:
+    return np.einsum("kkb->kb", pooled)
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+
+
+def _mean(values: Floats) -> Floats:
+    """Over classes, those left out where it is undefined."""
+    there = ~np.isnan(values)
+    return _ratio(np.where(there, values, 0.0).sum(0), there.sum(0).astype(np.float64))
