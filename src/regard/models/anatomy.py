@@ -10,6 +10,8 @@ from regard.models.layout import Layout, Visit, layout_of
 
 # Layers that only pass on what they get: the one before them is meant.
 PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
+# What a segmenter's backbone is called.
+ENCODERS = {"encoder", "backbone"}
 Placed = tuple[Visit, Layout]
 Matters = Callable[[Sequence[Placed]], list[bool]]
 
@@ -37,7 +39,8 @@ def last_spatial(
     """The last layer that has positions which the logits depend on.
 
     In a net that ends with maps it is the last one with more than one position; of modules
-    that end with the same tensor (a block and the stage around it) the outermost. In a net of
+    that end with the same tensor (a block and the stage around it) the outermost. In a segmenter
+    it is the last one of its encoder: further up the maps are the segmentation itself. In a net of
     tokens or of channels that lie last it is the last norm, or block with a norm, whose
     patches still matter: with class-token pooling the last block's first norm.
 
@@ -56,6 +59,8 @@ def last_spatial(
         for layout in [layout_of(visit, visits, size)]
         if layout is not None
     ]
+    if visits and not visits[-1].name and len(visits[-1].shape) == 4:
+        placed = _below_logits(placed, visits[-1].shape[1])
     if placed and placed[-1][1].kind == "map":
         return _layer(*placed[-1])
     tokens = [(v, layout) for v, layout in placed if layout.kind != "map"]
@@ -72,6 +77,16 @@ def last_spatial(
             remedy="pass layer= a dotted name or a module with such an output",
         )
     return _layer(*left[-1])
+
+
+def _below_logits(placed: list[Placed], classes: int) -> list[Placed]:
+    """The layers of a segmenter's encoder; of one without, those before the logits."""
+    inside = [(v, layout) for v, layout in placed if ENCODERS & set(v.name.split(".")[:3])]
+    if inside:
+        return inside
+    while placed and placed[-1][0].shape[1] == classes:
+        placed = placed[:-1]
+    return placed
 
 
 def _layer(visit: Visit, layout: Layout) -> Layer:

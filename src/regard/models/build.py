@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from regard.data.patch_weights import PatchWeights
 from regard.errors import ModelError, RegardError
+from regard.models.encoders import load_encoder
 from regard.models.families import FAMILIES
 from regard.models.heads import put_mlp
 from regard.models.weights import bundled_weights, load_weights, read_weights
@@ -30,11 +31,14 @@ def build_model(
 
     Args:
         spec: `family:name`, such as `timm:resnet18` or `regard:cnn2`; for transformers (extra
-            `hf`) `hf:cvt`, an architecture; `hf:ORG/NAME`, on the hub; `hf:./FOLDER`.
+            `hf`) `hf:cvt`, an architecture; `hf:ORG/NAME`, on the hub; `hf:./FOLDER`. Segmenters:
+            `regard:fpn`, and (extra `seg`) `smp:fpn`, `smp:unet`, `smp:deeplabv3plus`,
+            `smp:segformer`, `smp:upernet`, with the option `encoder`, a backbone of timm.
         classes: number of classes, at least 2.
         weights: None for random ones; `"pretrained"` from the hub or the folder of `hf:./FOLDER`;
             `"bundled"` (lite0, extra `offline`); or a path of a .safetensors or .pt state dict
-            under the net's names. A classifier in it is used where its shape fits.
+            under the net's names. A classifier in it is used where its shape fits. Of a segmenter
+            they are those of the encoder; a file may hold either.
         head: `linear`, or `mlp`: linear, ReLU, dropout, linear.
         head_width: hidden units of the mlp.
         head_dropout: dropout of the mlp.
@@ -70,12 +74,21 @@ def build_model(
         options["patch_weights"] = PatchWeights.model_validate(patch_weights)
     net = _construct(spec, family, name, classes, weights, options)
     if weights == "bundled":
-        load_weights(net, bundled_weights(spec), "bundled")
+        encoder = getattr(net, "encoder_name", None)
+        _load(net, bundled_weights(spec if encoder is None else f"timm:{encoder}"), "bundled")
     elif weights not in (None, "pretrained"):
-        load_weights(net, read_weights(Path(weights)), str(weights))
+        _load(net, read_weights(Path(weights)), str(weights))
     if head == "mlp":
         put_mlp(net, classes, width=head_width, dropout=head_dropout)
     return net
+
+
+def _load(net: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+    """Into the whole net; those of a backbone alone into the encoder of a segmenter."""
+    if hasattr(net, "encoder_name") and not any("encoder." in name for name in state):
+        load_encoder(net.get_submodule("encoder.model"), state, where)
+    else:
+        load_weights(net, state, where)
 
 
 def _construct(

@@ -17,6 +17,7 @@ from regard.models.heads import begin_small
 from regard.models.hub import offline_when_unreachable
 from regard.models.routed_crossvit import ONE_VIEW, RoutedCrossViT
 from regard.models.routing import one_branch
+from regard.models.segmenters import FPN, build_smp
 from regard.models.small_cnn import SmallCNN
 from regard.models.twin_crossvit import TwinCrossViT
 from regard.registry import Registry
@@ -28,8 +29,10 @@ SMALL: dict[str, Callable[..., nn.Module]] = {
     "digit_mlp": DigitMLP,
     "digit_cnn": DigitCNN,
     "twin_crossvit": TwinCrossViT,
+    "fpn": FPN,
 }
 BRANCHED = {"twin_crossvit"}
+ENCODED = {"fpn"}
 
 
 @FAMILIES.register("timm")
@@ -74,7 +77,7 @@ def _published_classes(net: nn.Module) -> int | None:
 
 @FAMILIES.register("regard")
 def build_own(name: str, classes: int, *, pretrained: bool = False, **options: Any) -> nn.Module:
-    """One of our own small nets; they have no pretrained weights."""
+    """One of our own nets; of a segmenter the encoder alone has pretrained weights."""
     if name not in SMALL:
         raise ModelError(
             f"model regard:{name}",
@@ -82,7 +85,9 @@ def build_own(name: str, classes: int, *, pretrained: bool = False, **options: A
             found=repr(name),
             remedy=near(name, SMALL),
         )
-    if pretrained:
+    if name in ENCODED:
+        options["pretrained"] = pretrained
+    elif pretrained:
         raise ModelError(
             f"model regard:{name}",
             expected="weights: none or a file",
@@ -99,3 +104,12 @@ def build_hf(name: str, classes: int, *, pretrained: bool = False, **options: An
     """A classifier of transformers by architecture, folder or hub id; options are its config's."""
     _refuse_branches(f"hf:{name}", options)
     return huggingface.build(name, classes, pretrained=pretrained, options=options)
+
+
+@FAMILIES.register("smp")
+def build_segmenter(
+    name: str, classes: int, *, pretrained: bool = False, **options: Any
+) -> nn.Module:
+    """A segmenter of segmentation_models_pytorch (extra `seg`) over an encoder of timm."""
+    _refuse_branches(f"smp:{name}", options)
+    return build_smp(name, classes, pretrained=pretrained, **options)

@@ -63,7 +63,12 @@ def put_mlp(net: nn.Module, classes: int, *, width: int, dropout: float) -> None
 
 
 def classifier_of(net: nn.Module) -> nn.ModuleList:
-    """The classifier, of a net with several branches all; raises where there is none to tell."""
+    """What is on top of the backbone; raises where there is none to tell.
+
+    The classifier, of a net with several branches all; of a segmenter everything but its encoder.
+    """
+    if hasattr(net, "encoder_name"):
+        return nn.ModuleList(part for name, part in net.named_children() if name != "encoder")
     found = find_classifiers(net)
     if not found:
         raise ModelError(
