@@ -49,7 +49,7 @@ def test_counts_and_metrics_are_those_of_scikit_learn(seed, height, width):
         by_class = score(true, guess, labels=there, average=None)
         for c, value in zip(there, by_class, strict=True):
             assert found["per_class"][NAMES[c]][key]["value"] == pytest.approx(value)
-        assert found[key]["value"] == pytest.approx(by_class.mean())
+        assert found[f"mean_{key}"]["value"] == pytest.approx(by_class.mean())
         for c in set(range(K)) - set(there.tolist()):
             assert found["per_class"][NAMES[c]][key]["value"] is None
     assert found["absent"] == [NAMES[c] for c in range(K) if c not in true]
@@ -60,7 +60,7 @@ def test_metrics_are_of_the_whole_set_and_no_mean_over_images():
     large = np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8)
     found = metrics([small, large])
     assert found["per_class"]["sky"]["iou"]["value"] == pytest.approx(17 / 18)
-    assert found["iou"]["value"] == pytest.approx((17 / 18 + 0) / 2)
+    assert found["mean_iou"]["value"] == pytest.approx((17 / 18 + 0) / 2)
 
 
 @settings(max_examples=40, deadline=None)
@@ -123,10 +123,10 @@ def test_a_boundary_a_little_off_counts_and_one_far_off_does_not():
     far[:, 50:60] = 0
     for guess, expected in ((true, 1.0), (near, 1.0), (far, 0.0)):
         found = metrics([(guess, true)])
-        assert found["boundary_f1"]["value"] == expected
+        assert found["mean_boundary_f1"]["value"] == expected
     none = np.zeros_like(true)
-    assert metrics([(none, true)])["boundary_f1"]["value"] == 0
-    assert metrics([(none, none)])["boundary_f1"]["value"] is None
+    assert metrics([(none, true)])["mean_boundary_f1"]["value"] == 0
+    assert metrics([(none, none)])["mean_boundary_f1"]["value"] is None
 
 
 def test_intervals_hold_the_value_and_shrink_with_the_number_of_images():
@@ -134,7 +134,7 @@ def test_intervals_hold_the_value_and_shrink_with_the_number_of_images():
     true = rng.integers(0, 3, (60, 16, 16)).astype(np.uint8)
     wrong = rng.random(true.shape) < rng.random((60, 1, 1)) / 2
     guess = np.where(wrong, (true + 1) % 3, true)
-    few, many = (metrics(list(zip(guess[:n], true[:n], strict=True)))["iou"] for n in (8, 60))
+    few, many = (metrics(list(zip(guess[:n], true[:n], strict=True)))["mean_iou"] for n in (8, 60))
     for found in (few, many):
         assert found["low"] < found["value"] < found["high"]
     assert many["high"] - many["low"] < few["high"] - few["low"]

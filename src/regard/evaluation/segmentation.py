@@ -13,7 +13,12 @@ from regard.evaluation.pixels import Boundary, Counts
 Floats = NDArray[np.float64]
 # By class; the means over classes of the first three and of the last go by the names beside them.
 BY_CLASS = ("iou", "dice", "recall", "precision", "boundary_f1")
-MEANS = {"iou": "iou", "dice": "dice", "recall": "balanced_accuracy", "boundary_f1": "boundary_f1"}
+MEANS = {
+    "iou": "mean_iou",
+    "dice": "mean_dice",
+    "recall": "balanced_accuracy",
+    "boundary_f1": "mean_boundary_f1",
+}
 
 
 def evaluate_segmentation(
@@ -31,10 +36,10 @@ def evaluate_segmentation(
     data set, not a mean over images), the interval BCa over resampled images. The keys:
 
     - `accuracy`, the share of right pixels;
-    - `iou` TP / (TP + FP + FN), `dice` 2 TP / (2 TP + FP + FN), `balanced_accuracy` (the share of
-      right pixels of a class) and `boundary_f1`, each a mean over the classes where it is defined:
-      those that occur among the true pixels or the predicted ones, for `balanced_accuracy` among
-      the true ones, for `boundary_f1` on a boundary of either;
+    - `mean_iou` of TP / (TP + FP + FN), `mean_dice` of 2 TP / (2 TP + FP + FN),
+      `balanced_accuracy` (of the share of right pixels of a class) and `mean_boundary_f1`, each
+      over the classes where it is defined: those that occur among the true pixels or the predicted
+      ones, for `balanced_accuracy` among the true ones, for the last on a boundary of either;
     - `per_class`: `iou`, `dice`, `recall` (the right pixels among those of the class),
       `precision`, `boundary_f1`, `support` (true pixels);
     - `confusion`: K x K counts of pixels, a row a true class; `classes` their order;

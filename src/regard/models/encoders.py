@@ -71,7 +71,7 @@ class Encoder(nn.Module):
         # The last map of each stride.
         places = tuple(len(strides) - 1 - strides[::-1].index(stride) for stride in STRIDES)
         with offline_when_unreachable() if pretrained else nullcontext():
-            self.model = timm.create_model(
+            self.model: Any = timm.create_model(
                 name, pretrained=pretrained, features_only=True, out_indices=places, **options
             )
         self.channels: tuple[int, ...] = tuple(self.model.feature_info.channels())
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
 def _strides(name: str, options: Mapping[str, Any]) -> list[int]:
     try:
         with torch.device("meta"):
-            net = timm.create_model(name, features_only=True, **options)
+            net: Any = timm.create_model(name, features_only=True, **options)
         return list(net.feature_info.reduction())
     except (AssertionError, RuntimeError, AttributeError, KeyError):  # by the kind of backbone
         return []
