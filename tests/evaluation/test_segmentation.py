@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_score
 
+from regard.data.mask_classes import VOID
 from regard.errors import DataError
-from regard.evaluation.pixels import VOID, Boundary, boundary_counts, pixel_confusion
+from regard.evaluation.pixels import Boundary, boundary_counts, pixel_confusion
 from regard.evaluation.segmentation import evaluate_segmentation
 
 NAMES = ["sky", "road", "tree", "pole"]

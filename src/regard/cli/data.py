@@ -14,7 +14,9 @@ EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 @app.command("import", cls=ImportCommand, context_settings=EXTRA)
 def import_(
     context: typer.Context,
-    format: str = typer.Argument(help="folder, csv, pairs or voc (see: regard list importers)."),
+    format: str = typer.Argument(
+        help="folder, csv, pairs, voc, camvid, cityscapes (see: regard list importers)."
+    ),
     src: Path = typer.Argument(help="What to import."),
     out: Path = typer.Option(..., help="The manifest to write, .parquet or .csv."),
     shares: str | None = typer.Option(

@@ -9,6 +9,7 @@ from regard.cli.console import plural, print_json, say, table
 from regard.data.describe import Description
 from regard.data.duplicates import Duplicates
 from regard.data.manifest import Manifest
+from regard.data.mask_classes import mask_classes
 from regard.data.measures import MISSING, UNREADABLE, region_kind
 from regard.data.problems import Problem
 from regard.errors import DataError
@@ -22,7 +23,9 @@ def imported(manifest: Manifest) -> str:
     without = sum(kinds[kind] for kind in ("none", MISSING))
     some = f" ({len(manifest) - without} with a region)" if without < len(manifest) else ""
     splits = manifest.table["split"].value_counts(sort=True).rows()
-    text = f"{plural(len(manifest), 'sample')}{some}, {plural(len(manifest.classes), 'class')}; "
+    masks = "mask_classes" in manifest.table.columns
+    classes = mask_classes(manifest).names if masks else manifest.classes
+    text = f"{plural(len(manifest), 'sample')}{some}, {plural(len(classes), 'class')}; "
     text += ", ".join(f"{name} {count}" for name, count in splits)
     missing = plural(kinds[MISSING], "region file") + " missing"
     return f"{text}; {missing}" if kinds[MISSING] else text

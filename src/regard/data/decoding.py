@@ -78,6 +78,41 @@ def decode_grey(source: str | Path, *, max_pixels: int = MAX_PIXELS) -> Tensor:
         raise _unreadable(str(source), error) from error
 
 
+def decode_ids(source: str | Path, *, max_pixels: int = MAX_PIXELS) -> Tensor:
+    """Decode an image of class ids upright: uint8 (H, W); of a palette the indices.
+
+    Raises:
+        DataError: unreadable, too many pixels, of several channels, an id above 255, or a JPEG,
+            in which ids are blurred.
+    """
+    try:
+        with _header(source) as image:
+            _bound(image, str(source), max_pixels)
+            if image.mode not in ("1", "L", "P", "I") and not image.mode.startswith("I;16"):
+                raise _no_ids(source, f"{len(image.getbands())} channels ({image.mode})")
+            if image.format in ("JPEG", "MPO"):
+                raise _no_ids(source, "a JPEG, which blurs them")
+            _load(image)
+            values = np.array(image).astype(np.int64)
+            if values.max(initial=0) > 255:
+                raise _no_ids(source, f"id {values.max()}")
+            ids = torch.from_numpy(values.astype(np.uint8))
+            return _upright(ids[None], _orientation(image))[0].contiguous()
+    except DataError:
+        raise
+    except Exception as error:
+        raise _unreadable(str(source), error) from error
+
+
+def _no_ids(source: str | Path, found: str) -> DataError:
+    return DataError(
+        str(source),
+        expected="one channel of class ids from 0 to 255",
+        found=found,
+        remedy="write the mask as a grey PNG of ids",
+    )
+
+
 def image_size(source: str | Path) -> Size:
     """(height, width) of the upright image, from the header alone."""
     try:

@@ -24,6 +24,11 @@ COLUMNS: dict[str, tuple[pl.DataType | type[pl.DataType], str]] = {
     "labels": (STRINGS, "the classes of a sample that has several"),
     "hierarchy": (STRINGS, "the label's ancestors, root first"),
     "mask": (pl.String, "path of a label image for segmentation: one class id a pixel"),
+    "mask_classes": (
+        STRINGS,
+        "the class of each id in mask, from id 0 on: `void` for none, empty where there is no "
+        "such id; the same in every row",
+    ),
     "boxes": (BOXES, "[[xmin, ymin, xmax, ymax], ...] in pixel edges of the upright image"),
     "box_labels": (STRINGS, "the class of each box"),
     "region": (pl.String, "path of a grey image: where the evidence should be"),
@@ -157,7 +162,7 @@ def read_manifest(path: str | Path) -> Manifest:
             str(path),
             expected="a manifest file",
             found="a folder" if path.is_dir() else "no such file",
-            remedy="make one with: regard data import {folder,csv,pairs,voc} SRC --out M.parquet",
+            remedy="make one with: regard data import {folder,csv,...} SRC --out M.parquet",
         )
     _known_suffix(path)
     try:

@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from regard.data.mask_classes import VOID
 from regard.errors import DataError
 
 Ids = NDArray[np.integer]
 Counts = NDArray[np.int64]
-# What a mask holds where nobody said what is there.
-VOID = 255
 # Share of the diagonal that a boundary may be off by (Csurka et al. 2013, section 3).
 TOLERANCE = 0.0075
 

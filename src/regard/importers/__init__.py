@@ -4,6 +4,8 @@
 >>> IMPORTERS["folder"](Path("photos"), root=Path("."))  # doctest: +SKIP
 """
 
+from regard.importers import camvid as camvid
+from regard.importers import cityscapes as cityscapes
 from regard.importers import csv as csv
 from regard.importers import folder as folder
 from regard.importers import pairs as pairs
