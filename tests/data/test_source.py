@@ -32,8 +32,12 @@ def manifest(tmp_path):
     )
 
 
+def views(names):
+    return Data(manifest="m.parquet", views=names)
+
+
 def test_samples_carry_absolute_paths_and_class_numbers(manifest, tmp_path):
-    first, second = samples_of(manifest, "train", ["9", "10"], ["segmented", "image"])
+    first, second = samples_of(manifest, "train", ["9", "10"], views(["segmented", "image"]))
     assert first.views == (
         ("segmented", str(tmp_path / "a.png")),
         ("image", str(tmp_path / "a.jpg")),
@@ -46,12 +50,12 @@ def test_samples_carry_absolute_paths_and_class_numbers(manifest, tmp_path):
 
 
 def test_boxes_are_those_of_the_samples_own_class_where_it_has_some(manifest):
-    classes, views = ["9", "10"], ["image"]
-    first, second = samples_of(manifest, "train", classes, views)
+    classes, image = ["9", "10"], views(["image"])
+    first, second = samples_of(manifest, "train", classes, image)
     assert first.boxes == ((1, 1, 2, 2),)
     assert second.boxes == ()
-    assert samples_of(manifest, "val", classes, views)[0].boxes is None
-    assert samples_of(manifest, "test", classes, views)[0].boxes == ((3, 3, 4, 4),)
+    assert samples_of(manifest, "val", classes, image)[0].boxes is None
+    assert samples_of(manifest, "test", classes, image)[0].boxes == ((3, 3, 4, 4),)
 
 
 def test_boxes_without_classes_are_all_taken():
@@ -59,33 +63,33 @@ def test_boxes_without_classes_are_all_taken():
         [{"image": "a", "label": "x", "split": "train", "boxes": [[0, 0, 1, 1], [2, 2, 3, 3]]}],
         Path(),
     )
-    assert len(samples_of(data, "train", ["x"], ["image"])[0].boxes) == 2
+    assert len(samples_of(data, "train", ["x"], views(["image"]))[0].boxes) == 2
 
 
 def test_a_view_must_be_there_for_every_sample_of_the_split(manifest):
     with pytest.raises(
         DataError, match=r"column 'segmented' for every sample of 'val'.*empty cells"
     ):
-        samples_of(manifest, "val", ["9", "10"], ["image", "segmented"])
-    assert len(samples_of(manifest, "test", ["9", "10"], ["image", "segmented"])) == 1
+        samples_of(manifest, "val", ["9", "10"], views(["image", "segmented"]))
+    assert len(samples_of(manifest, "test", ["9", "10"], views(["image", "segmented"]))) == 1
     with pytest.raises(DataError, match=r"column 'depth' .* found no such column"):
-        samples_of(manifest, "test", ["9", "10"], ["depth"])
+        samples_of(manifest, "test", ["9", "10"], views(["depth"]))
 
 
 def test_a_label_that_train_never_shows_is_named_with_its_row(manifest):
     with pytest.raises(DataError, match=r"row 4, column 'label': .*train split, found '10'"):
-        samples_of(manifest, "test", ["9", "1O"], ["image"])
+        samples_of(manifest, "test", ["9", "1O"], views(["image"]))
 
 
 def test_a_sample_without_a_label_is_named_with_its_row():
     data = manifest_from_rows(rows(image="ab", label=["x", None], split=["train"] * 2), Path())
     with pytest.raises(DataError, match=r"row 2, column 'label': .* found None; label it"):
-        samples_of(data, "train", ["x"], ["image"])
+        samples_of(data, "train", ["x"], views(["image"]))
 
 
 def test_an_empty_split_is_refused(manifest):
     with pytest.raises(DataError, match="samples in split 'holdout', found none"):
-        samples_of(manifest, "holdout", ["9", "10"], ["image"])
+        samples_of(manifest, "holdout", ["9", "10"], views(["image"]))
 
 
 def test_classes_are_those_of_train_in_natural_order(manifest):

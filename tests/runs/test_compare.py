@@ -52,7 +52,7 @@ def test_every_image_as_single_images_give_it(runs, done, tiny):
     pairs = pl.read_parquet(done[0] / "pairs.parquet")
     for end, name in (("before", "plain"), ("after", "other")):
         run = load_run(runs / name)
-        samples = samples_of(run.manifest(), "test", run.classes, ("image",))
+        samples = samples_of(run.manifest(), "test", run.classes, run.data)
         ready = Samples(samples, run.transform, annotation=Annotation("own"))
         assert pairs["index"].to_list() == [sample.index for sample in samples]
         for row, found in enumerate(pairs.iter_rows(named=True)):

@@ -28,7 +28,7 @@ def run(tiny, tmp_path_factory):
 
 def test_the_table_is_what_the_score_says(run):
     table = reliance_table(run, "test")
-    samples = samples_of(run.manifest(), "test", run.classes, run.data.views)
+    samples = samples_of(run.manifest(), "test", run.classes, run.data)
     data = Samples([s for s in samples if s.boxes or s.region or s.avoid], run.transform)
     batch = data.batch([Draw(row) for row in range(len(data))])
     images = model_input(batch, run.transform, torch.device("cpu"))

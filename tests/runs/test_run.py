@@ -140,7 +140,7 @@ def test_scores_are_those_of_direct_calls(run):
     table = pl.read_parquet(run.files.scores("val"))
     assert table.height == 24
     assert table["method"].to_list() == ["gradcam"] * 12 + ["cam"] * 12
-    samples = samples_of(run.manifest(), "val", run.classes, ("image",))
+    samples = samples_of(run.manifest(), "val", run.classes, run.data)
     data = Samples(samples, run.transform)
     batch = data.batch(in_order(12))
     images = run.transform.normalise(batch.images["image"])
@@ -167,7 +167,7 @@ def test_a_score_that_makes_maps_again_makes_them_in_the_same_way(run):
     how = {"method": "saliency", "contrast": True}
     evaluate_run(run, "val", gaze=[Gaze(**how, scores=("sanity",))])
     own = pl.read_parquet(run.files.scores("val"))["sanity"].to_numpy()
-    samples = samples_of(run.manifest(), "val", run.classes, ("image",))
+    samples = samples_of(run.manifest(), "val", run.classes, run.data)
     data = Samples(samples, run.transform)
     batch = data.batch(in_order(12))
     images = run.transform.normalise(batch.images["image"])
@@ -183,7 +183,7 @@ def test_pooled_scores_are_kept_as_counts_and_told_of_all_images(run):
     names = ("energy", "max_box_acc", "pxap")
     values = evaluate_run(run, "val", gaze=[Gaze(scores=names)])
     table = pl.read_parquet(run.files.scores("val"))
-    samples = samples_of(run.manifest(), "val", run.classes, ("image",))
+    samples = samples_of(run.manifest(), "val", run.classes, run.data)
     data = Samples(samples, run.transform)
     batch = data.batch(in_order(12))
     maps = explain(run.net, run.transform.normalise(batch.images["image"]), batch.labels, "gradcam")

@@ -207,7 +207,7 @@ def test_controls_say_how_much_the_misplaced_regions_cover(finished):
     _, out, _, summary = finished
     assert set(summary["controls"]) == {"moved"}
     run = load_run(out / "runs/moved-seed0")
-    samples = samples_of(run.manifest(), "train", run.classes, ("image",))
+    samples = samples_of(run.manifest(), "train", run.classes, run.data)
     own = Where(run.transform)
     moved = Where(run.transform, Annotation("misplaced"))
     shares = [float(overlap(own.region(s), moved.region(s))) for s in samples if s.region]

@@ -174,7 +174,7 @@ def test_an_image_without_its_further_views_is_not_explained(trained, tmp_path):
 
 def test_the_outsides_of_all_views_are_exchanged_together(trained):
     table = reliance_table(trained, "test")
-    samples = samples_of(trained.manifest(), "test", trained.classes, trained.data.views)
+    samples = samples_of(trained.manifest(), "test", trained.classes, trained.data)
     data = Samples([s for s in samples if s.region], trained.transform)
     batch = data.batch([Draw(row) for row in range(len(data))])
     views = model_input(batch, trained.transform, torch.device("cpu"))
@@ -200,7 +200,7 @@ def test_patches_weigh_what_the_region_says_where_there_is_no_cut_out_view(pairs
     weights = "model.patch_weights={kind: linear, view: region}"
     train(config(*views, weights, "training.epochs=1"), pairs / "run", folder=pairs)
     run = load_run(pairs / "run")
-    samples = samples_of(run.manifest(), "test", run.classes, run.data.views)
+    samples = samples_of(run.manifest(), "test", run.classes, run.data)
     bare = Sample(**{**vars(samples[1]), "region": None})
     batch = Samples([samples[1], bare], run.transform).batch([Draw(0), Draw(1)])
     images = model_input(batch, run.transform, torch.device("cpu"))

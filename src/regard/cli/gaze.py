@@ -142,11 +142,12 @@ def score(
     from regard.errors import DataError
     from regard.evaluation.settings import Gaze
     from regard.runs.evaluate import evaluate_run, has_regions, image_paths
-    from regard.runs.run import load_run
+    from regard.runs.run import load_run, refuse_segmenter
     from regard.saliency.base import METHODS
     from regard.scores.base import SCORES
 
     loaded = load_run(run, checkpoint)
+    refuse_segmenter(loaded.folder, loaded.config)
     own = Gaze.model_validate(loaded.config["gaze"])
     for name in method:
         METHODS[name]  # an unknown one is refused with the near names

@@ -16,6 +16,15 @@ from regard.scores.base import SCORES
 from regard.training.progress import Progress
 
 SHOWN = 12
+# Of a classifier the first and the last, of a segmenter all but the last: name and title.
+BY_CLASS = {
+    "precision": "precision",
+    "recall": "recall",
+    "iou": "IoU",
+    "dice": "Dice",
+    "boundary_f1": "boundary F1",
+    "f1": "F1",
+}
 
 
 class TrainingView(BarView):
@@ -34,7 +43,7 @@ class TrainingView(BarView):
         shown = [f"epoch {record['epoch']:>3}"]
         for split in ("train", "val"):
             values = record.get(split, {})
-            kept = [k for k in ("loss", "accuracy", "energy") if k in values]
+            kept = [k for k in ("loss", "accuracy", "mean_iou", "energy") if k in values]
             shown.append(f"{split} " + " ".join(f"{k} {values[k]:.3f}" for k in kept))
         text = " | ".join(shown) + (" *" if record["best"] else "")
         self._bars.console.print(text, markup=False, soft_wrap=True)
@@ -74,11 +83,12 @@ def show_metrics(values: dict[str, Any], files: RunFolder) -> None:
     scalars = {k: v for k, v in metrics.items() if isinstance(v, dict) and "value" in v}
     rows = [[name, with_interval(value)] for name, value in scalars.items()]
     table(f"{split}: {values['images']} images, 95% intervals", ["metric", "value"], rows)
+    known = [k for k in BY_CLASS if k in next(iter(metrics["per_class"].values()))]
     rows = [
-        [name, *(with_interval(own[k]) for k in ("precision", "recall", "f1"))]
+        [name, *(with_interval(own[k]) for k in known)]
         for name, own in metrics["per_class"].items()
     ]
-    table("By class", ["class", "precision", "recall", "F1"], rows)
+    table("By class", ["class", *(BY_CLASS[k] for k in known)], rows)
     names = values["classes"]
     if len(names) <= 20:
         confusion = [[n, *row] for n, row in zip(names, metrics["confusion"], strict=True)]

@@ -14,6 +14,8 @@ from regard.errors import DataError
 VOID = 255
 """What a mask of class indices holds where nobody said what is there."""
 VOID_NAME = "void"
+TARGET = "target"
+"""What a sample's mask of class indices is called beside those that say where to look."""
 _UNKNOWN = 254
 _MOST = 254
 
@@ -87,6 +89,14 @@ class MaskClasses:
                 remedy="name its class, or call it void",
             )
         return found
+
+
+def pixel_counts(classes: MaskClasses, masks: Sequence[str]) -> Tensor:
+    """Pixels (K,) of each class in masks, int64; void is not counted."""
+    counts = torch.zeros(256, dtype=torch.int64)
+    for path in masks:
+        counts += torch.bincount(classes.read(path).flatten().long(), minlength=256)
+    return counts[: len(classes.names)]
 
 
 def mask_classes(manifest: Manifest, void: Literal["ignore", "class"] = "ignore") -> MaskClasses:

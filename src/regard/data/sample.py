@@ -23,6 +23,7 @@ class Sample:
         index: row in the manifest, the sample's identity.
         views: name and path of each view, the explained one first.
         label: class index, or -1 for none.
+        mask: path of an image of class ids, for segmentation.
         region, avoid, ignore: paths of grey images.
         region_threshold: the region is 1 above this grey level; None: grey / 255.
         boxes: pixel edges in the upright image; used when there is no region image.
@@ -32,6 +33,7 @@ class Sample:
     index: int
     views: tuple[tuple[str, str], ...]
     label: int
+    mask: str | None = None
     region: str | None = None
     region_threshold: int | None = None
     avoid: str | None = None

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from regard.data.annotation import Annotation
+from regard.data.decoding import image_size
 from regard.data.held import Held
 from regard.data.keys import keyed_generator
+from regard.data.mask_classes import TARGET, MaskClasses
 from regard.data.regions import Regions
 from regard.data.sample import REGION_VIEW, Draw, Sample
 from regard.data.settings import Augment
@@ -28,12 +30,15 @@ class Batch:
         labels: (B,), -1 for none.
         index: (B,), rows in the manifest.
         regions: at the input size; None when the data set has none at all.
+        target: class indices of the pixels, uint8 (B, H, W), `VOID` where nothing is said; None
+            where samples have no masks.
     """
 
     images: dict[str, Tensor]
     labels: Tensor
     index: Tensor
     regions: Regions | None
+    target: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -41,7 +46,8 @@ class Batch:
     def __getitem__(self, rows: slice) -> "Batch":
         regions = None if self.regions is None else self.regions[rows]
         images = {name: view[rows] for name, view in self.images.items()}
-        return Batch(images, self.labels[rows], self.index[rows], regions)
+        target = None if self.target is None else self.target[rows]
+        return Batch(images, self.labels[rows], self.index[rows], regions, target)
 
 
 class Samples(torch.utils.data.Dataset):
@@ -53,6 +59,7 @@ class Samples(torch.utils.data.Dataset):
         augmentation: None for evaluation.
         seed: of the augmentation.
         annotation: how regions are used; None: each sample's own.
+        classes: what the ids of masks mean, for segmentation.
         cache_mb: bound of the cache of fitted samples, for each process.
     """
 
@@ -64,18 +71,19 @@ class Samples(torch.utils.data.Dataset):
         augmentation: Augment | None = None,
         seed: int = 0,
         annotation: Annotation | None = None,
+        classes: MaskClasses | None = None,
         cache_mb: int = 0,
     ) -> None:
         self.samples, self.transform, self.augmentation = tuple(samples), transform, augmentation
         self.seed, self.where = seed, Where(transform, annotation, self.samples)
+        self.classes = classes
+        self.kinds = (*self.where.kinds, *([] if classes is None else [TARGET]))
         # Whether a sample is another one each time that it is drawn.
         self._changes = augmentation is not None and augmentation != Augment()
         self._labels = torch.tensor([sample.label for sample in self.samples])
         self._index = torch.tensor([sample.index for sample in self.samples])
         views = self.samples[0].view_names if self.samples else ()
-        self.held = Held(
-            len(self.samples), views, self.where.kinds, transform.size, cache_mb * 2**20
-        )
+        self.held = Held(len(self.samples), views, self.kinds, transform.size, cache_mb * 2**20)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -97,7 +105,7 @@ class Samples(torch.utils.data.Dataset):
         """Views and masks of a row at the input size, before augmentation."""
         held = self.held.get(row)
         if held is None:
-            held = self._views(self.samples[row]), self.where.masks(self.samples[row])
+            held = self._views(self.samples[row]), self._masks(self.samples[row])
             self.held.put(row, *held)
         return held
 
@@ -106,7 +114,9 @@ class Samples(torch.utils.data.Dataset):
         rows = [draw.row for draw in draws]
         held = None if self._changes else self.held.batch(rows)
         images, masks, there = held or self._collated([self[draw] for draw in draws])
-        return Batch(images, self._labels[rows], self._index[rows], self._regions(masks, there))
+        regions, target = self._regions(masks, there), masks.get(TARGET)
+        target = None if target is None else target.to(torch.uint8)
+        return Batch(images, self._labels[rows], self._index[rows], regions, target)
 
     def _views(self, sample: Sample) -> dict[str, Tensor]:
         images = {
@@ -118,13 +128,21 @@ class Samples(torch.utils.data.Dataset):
             images[REGION_VIEW] = (grey * 255).round().to(torch.uint8).expand(3, -1, -1)
         return images
 
+    def _masks(self, sample: Sample) -> dict[str, Tensor]:
+        masks = self.where.masks(sample)
+        if self.classes is not None:
+            assert sample.mask is not None
+            size = image_size(sample.views[0][1])
+            found = self.classes.read(sample.mask, size, max_pixels=self.transform.max_pixels)
+            masks[TARGET] = self.transform.fit_target(found)
+        return masks
+
     def _collated(self, items: Sequence[Item]) -> tuple[Stacked, Stacked, Stacked]:
         """Views, masks and whether these are there, as `Held.batch` gives them."""
         nothing = torch.zeros(self.transform.size)
         images = {name: torch.stack([item[0][name] for item in items]) for name in items[0][0]}
         masks = {
-            kind: torch.stack([item[1].get(kind, nothing) for item in items])
-            for kind in self.where.kinds
+            kind: torch.stack([item[1].get(kind, nothing) for item in items]) for kind in self.kinds
         }
         there = {kind: torch.tensor([kind in item[1] for item in items]) for kind in masks}
         return images, masks, there

@@ -11,6 +11,8 @@ from pydantic import (
     model_validator,
 )
 
+Task = Literal["classification", "segmentation"]
+
 
 class Settings(BaseModel):
     """A section of a config: unknown keys are refused, values are checked and frozen."""
@@ -47,6 +49,10 @@ class Data(Settings):
 
     Attributes:
         manifest: path of the manifest, relative to the config's folder.
+        task: `classification` of labels or `segmentation` into the classes of masks; None:
+            segmentation where there are masks and no labels.
+        void: pixels of masks of which nothing is said: `ignore` leaves them out of loss and
+            metrics, `class` takes them for a class like the others.
         views: the views that the model takes; the first is the one explained. `region` is drawn
             from a sample's mask or boxes, white inside.
         size: side of the square input, or (height, width), pixels. None: the backbone's own.
@@ -66,6 +72,8 @@ class Data(Settings):
     """
 
     manifest: str
+    task: Task | None = None
+    void: Literal["ignore", "class"] = "ignore"
     views: tuple[str, ...] = Field(default=("image",), min_length=1)
     size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     fit: Literal["stretch", "pad", "crop"] = "stretch"

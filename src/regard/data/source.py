@@ -6,10 +6,13 @@ from pathlib import Path
 import polars as pl
 
 from regard.data.manifest import Manifest, read_manifest
+from regard.data.mask_classes import mask_classes
 from regard.data.sample import REGION_VIEW, Sample
-from regard.data.settings import Data
+from regard.data.settings import Data, Task
 from regard.data.splits import carve_val, folds, split
 from regard.errors import DataError, near
+
+_NONE = -1
 
 
 def open_manifest(config: Data, folder: Path = Path()) -> Manifest:
@@ -33,12 +36,22 @@ def _val_as_test(manifest: Manifest) -> Manifest:
     )
 
 
-def class_names(manifest: Manifest) -> tuple[str, ...]:
-    """The classes of the train split, in natural order.
+def task_of(manifest: Manifest, data: Data) -> Task:
+    """What is learned from a manifest: what the settings say, else what its columns allow."""
+    if data.task is not None:
+        return data.task
+    masks = "mask" in manifest.table.columns and not manifest.classes
+    return "segmentation" if masks else "classification"
+
+
+def class_names(manifest: Manifest, data: Data | None = None) -> tuple[str, ...]:
+    """The classes of the train split in natural order, or those of the masks by their ids.
 
     Raises:
-        DataError: no labels, or fewer than two classes.
+        DataError: no labels, or fewer than two classes; for segmentation see `mask_classes`.
     """
+    if data is not None and task_of(manifest, data) == "segmentation":
+        return mask_classes(manifest, data.void).names
     train = manifest.with_table(manifest.select("train").drop("index"))
     if len(train.classes) < 2:
         raise DataError(
@@ -50,34 +63,48 @@ def class_names(manifest: Manifest) -> tuple[str, ...]:
     return train.classes
 
 
-def samples_of(
-    manifest: Manifest, name: str, classes: Sequence[str], views: Sequence[str]
-) -> list[Sample]:
+def samples_of(manifest: Manifest, name: str, classes: Sequence[str], data: Data) -> list[Sample]:
     """The samples of one split.
 
+    Args:
+        manifest: with splits.
+        name: of the split.
+        classes: in the order of the logits.
+        data: its views, and whether labels or masks are learned.
+
     Raises:
-        DataError: an empty split, a view that is missing, a sample without a label, or a
+        DataError: an empty split, a view or a mask that is missing, a sample without a label, or a
             label that train never shows.
     """
-    table = manifest.select(name)
+    table, views = manifest.select(name), data.views
     where = str(manifest.path or "manifest")
     if REGION_VIEW in views:
         _refuse_region_view(table, views, where)
     for view in _of_files(views):
-        if view not in manifest.views or table[view].null_count():
-            raise DataError(
-                where,
-                expected=f"a path in column {view!r} for every sample of {name!r}",
-                found="empty cells" if view in manifest.views else "no such column",
-                remedy="fill it, or take the view out of data.views",
-            )
+        _refuse_empty(table, view, name, where, "take the view out of data.views")
+    segments = task_of(manifest, data) == "segmentation"
+    if segments:
+        _refuse_empty(table, "mask", name, where, "set data.task: classification")
     indices = {label: number for number, label in enumerate(classes)}
-    return [_sample(row, manifest, indices, views, where) for row in table.iter_rows(named=True)]
+    rows = table.iter_rows(named=True)
+    return [
+        _sample(row, manifest, _NONE if segments else _label(row, indices, where), views)
+        for row in rows
+    ]
 
 
-def _sample(
-    row: dict, manifest: Manifest, indices: dict[str, int], views: Sequence[str], where: str
-) -> Sample:
+def _refuse_empty(table: pl.DataFrame, column: str, split: str, where: str, or_else: str) -> None:
+    """Every sample has a path in that column."""
+    if column not in table.columns or table[column].null_count():
+        raise DataError(
+            where,
+            expected=f"a path in column {column!r} for every sample of {split!r}",
+            found="empty cells" if column in table.columns else "no such column",
+            remedy=f"fill it, or {or_else}",
+        )
+
+
+def _label(row: dict, indices: dict[str, int], where: str) -> int:
     label = row.get("label")
     if label not in indices:
         raise DataError(
@@ -86,7 +113,10 @@ def _sample(
             found=repr(label),
             remedy=near(str(label), indices) if label else "label it, or take its split away",
         )
+    return indices[label]
 
+
+def _sample(row: dict, manifest: Manifest, label: int, views: Sequence[str]) -> Sample:
     def path(column: str) -> str | None:
         value = row.get(column)
         return manifest.resolve(value) if value else None
@@ -95,7 +125,8 @@ def _sample(
     return Sample(
         index=row["index"],
         views=tuple((view, manifest.resolve(row[view])) for view in _of_files(views)),
-        label=indices[label],
+        label=label,
+        mask=path("mask"),
         region=path("region"),
         region_threshold=row.get("region_threshold"),
         avoid=path("avoid"),

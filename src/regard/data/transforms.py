@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from regard.data.decoding import MAX_PIXELS, Size, decode, image_size
+from regard.data.mask_classes import TARGET, VOID
 from regard.data.sample import REGION_VIEW
 from regard.data.settings import Augment
 
@@ -87,6 +88,11 @@ class Transform:
         fitted = self._fit(mask[None], "bilinear", torch.zeros(1))
         return fitted[0].clamp(0, 1)
 
+    def fit_target(self, target: Tensor) -> Tensor:
+        """Class indices (h, w) to (H, W), of the nearest pixel; `VOID` around a padded one."""
+        fitted = self._fit(target[None], "nearest-exact", torch.tensor([VOID]))
+        return fitted[0]
+
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 (..., 3, H, W) to float32 with the backbone's mean and standard deviation."""
         mean = torch.tensor(self.mean, device=images.device).view(3, 1, 1)
@@ -117,9 +123,11 @@ class Transform:
 
 
 def resized(image: Tensor, size: Size, mode: str = "bilinear") -> Tensor:
-    """(C, h, w) to (C, H, W), uint8 or float, with antialiasing."""
+    """(C, h, w) to (C, H, W), uint8 or float, with antialiasing but for `nearest-exact`."""
     if image.shape[-2:] == size:
         return image
+    if mode == "nearest-exact":
+        return torch.nn.functional.interpolate(image[None], size, mode=mode)[0]
     return torch.nn.functional.interpolate(
         image[None], size, mode=mode, align_corners=False, antialias=True
     )[0]
@@ -132,7 +140,7 @@ def augment(
 
     Every draw is made whether it is used or not, so that switching one change off leaves the
     others as they were. What a move uncovers takes the view's mean colour, in views on black
-    black; masks are 0 there.
+    black; masks are 0 there, and the target is void.
     """
     unit = torch.rand(10, generator=generator).tolist()
     change = _geometry(how, unit[:6])
@@ -190,7 +198,12 @@ def _flipped(image: Tensor, change: _Geometry) -> Tensor:
 def _moved(
     images: dict[str, Tensor], masks: dict[str, Tensor], change: _Geometry
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """All views and masks through one sampling grid; masks are soft, so bilinear too."""
+    """All views and masks through one sampling grid; masks are soft, so bilinear too.
+
+    The classes of a target are not: of each pixel it has the nearest one's.
+    """
+    masks = dict(masks)
+    target = masks.pop(TARGET, None)
     fills = [
         torch.zeros(3) if name in ON_BLACK else mean_colour(image) for name, image in images.items()
     ] + [torch.zeros(len(masks))]
@@ -205,7 +218,12 @@ def _moved(
     stack = sampled + fill
     colours = _levels(stack[: 3 * len(images)]).split(3)
     covers = stack[3 * len(images) :].clamp(0, 1)
-    return dict(zip(images, colours, strict=True)), dict(zip(masks, covers, strict=True))
+    masks = dict(zip(masks, covers, strict=True))
+    if target is not None:
+        from_void = (target.float() - VOID)[None, None]
+        near = torch.nn.functional.grid_sample(from_void, grid, "nearest", align_corners=False)
+        masks[TARGET] = (near[0, 0] + VOID).to(target.dtype)
+    return dict(zip(images, colours, strict=True)), masks
 
 
 def _recolour(image: Tensor, how: Augment, unit: list[float]) -> Tensor:

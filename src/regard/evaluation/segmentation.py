@@ -93,6 +93,14 @@ def evaluate_segmentation(
     }
 
 
+def pooled_metrics(confusion: Counts) -> dict[str, float]:
+    """Means over classes, and the accuracy, of pooled counts (K, K); NaN where undefined."""
+    pooled = confusion.astype(np.float64)[:, :, None]
+    found = _of_classes(pooled, np.zeros((4, len(confusion), 1)))
+    values = {MEANS[name]: float(_mean(found[name])[0]) for name in MEANS if name != "boundary_f1"}
+    return {"accuracy": float(_ratio(_hits(pooled).sum(0), pooled.sum((0, 1)))[0]), **values}
+
+
 def _by_name(intervals: Mapping[str, Interval], c: int) -> dict[str, Any]:
     return {name: intervals[f"{name}.{c}"].as_dict() for name in BY_CLASS}
 

@@ -15,14 +15,14 @@ class GuidedOutput:
     One loss an image, or one a pair of image and class where `rows` was given: P is B then.
 
     Attributes:
-        logits: (B, K).
+        logits: (B, K); of a segmenter (B, K, H, W).
         maps: (P, h, w) at the layer's resolution, differentiable, of the terms that make one.
         losses: (P,), unweighted, 0 where the term is not valid.
         valid: bool (P,), whether there is a region that says something.
         weights: of the terms.
     """
 
-    logits: Float[Tensor, "B K"]
+    logits: Float[Tensor, "B K *pixels"]
     maps: dict[str, Float[Tensor, "P h w"]] = field(default_factory=dict)
     losses: dict[str, Float[Tensor, " P"]] = field(default_factory=dict)
     valid: dict[str, Tensor] = field(default_factory=dict)

@@ -92,7 +92,7 @@ class Album:
             self.gaze = own.model_copy(update=dict(maps or {}))
             self._options = options_of(self.run, self.gaze.method)
             manifest = self.run.manifest()
-            samples = samples_of(manifest, split, self.run.classes, self.run.data.views)
+            samples = samples_of(manifest, split, self.run.classes, self.run.data)
         except (RegardError, OSError, ValueError, KeyError) as error:
             raise MissingPicturesError(without_folders(error)) from error
         now, before = (

@@ -31,6 +31,7 @@ from regard.reports.run_summary import run_facts, run_words
 from regard.reports.samples_section import samples_section
 from regard.reports.words import count
 from regard.runs.files import dump_json
+from regard.runs.run import refuse_segmenter
 
 Step = Callable[[int], None]
 
@@ -53,6 +54,7 @@ def run_report(
         RunError: this is no run's folder.
     """
     contents = read_run(Path(run))
+    refuse_segmenter(contents.folder, contents.config)
     return write_page(run_page(contents, pictures, progress), Path(out or run / "report.html"))
 
 

@@ -37,7 +37,7 @@ def chosen_samples(run: Run, split: str, limit: int | None = None) -> list[Sampl
         DataError: an empty split, or a manifest that cannot be used.
     """
     refuse_limit(limit)
-    samples = samples_of(run.manifest(), split, run.classes, run.data.views)
+    samples = samples_of(run.manifest(), split, run.classes, run.data)
     order = torch.randperm(len(samples), generator=keyed_generator("averages")).tolist()
     return [samples[row] for row in sorted(order[:limit])]
 

@@ -51,7 +51,7 @@ def background_of(run: Run, images: int = BACKGROUND) -> Tensor:
             found=str(images),
             remedy="32 is the default",
         )
-    samples = samples_of(run.manifest(), "train", run.classes, run.data.views)
+    samples = samples_of(run.manifest(), "train", run.classes, run.data)
     order = torch.randperm(len(samples), generator=keyed_generator("background")).tolist()
     chosen = [samples[row] for row in order[:images]]
     refuse_files(chosen, run.transform.max_pixels)

@@ -20,7 +20,7 @@ from regard.runs.evaluate import (
     predictions_of,
 )
 from regard.runs.files import read_json, write_json, write_table
-from regard.runs.run import Run
+from regard.runs.run import Run, refuse_segmenter
 from regard.runs.scored import scores_of
 from regard.saliency.base import METHODS
 
@@ -89,6 +89,8 @@ def compare_runs(
         DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
     """
     refuse_folder(out)
+    for named in runs:
+        refuse_segmenter(named.run.folder, named.run.config)
     gaze = gaze_of(runs[0].run, runs[0].run, method)
     scored = has_regions(runs[0].run, split)
     answers: dict[tuple[Path, str], Answers] = {}

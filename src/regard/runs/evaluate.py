@@ -18,10 +18,11 @@ from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import predictions_table
 from regard.runs.background import BACKGROUND, options_of
+from regard.runs.evaluate_masks import evaluate_masks
 from regard.runs.files import dump_json, write_json, write_table
 from regard.runs.folder import RunFolder
 from regard.runs.reliance import reliance_numbers, reliance_table
-from regard.runs.run import Run
+from regard.runs.run import Run, refuse_segmenter
 from regard.runs.scored import gaze_summary, scores_of, with_earlier
 
 Step = Callable[[int], None]
@@ -37,6 +38,8 @@ def evaluate_run(
     progress: Step | None = None,
 ) -> dict[str, Any]:
     """Write `predictions/SPLIT.parquet`, `metrics/SPLIT.json` and with gaze `scores/SPLIT.parquet`.
+
+    Of a segmenter there is no gaze yet to score: see `evaluate_masks`.
 
     What was scored before of the same checkpoint stays; what is scored again is replaced.
     Every reading of a split is noted in `metrics/readings.jsonl`, so that a report can say how
@@ -57,6 +60,12 @@ def evaluate_run(
         DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
     """
     images = image_paths(run, split)
+    if gaze:
+        refuse_segmenter(run.folder, run.config)
+    if run.data.task == "segmentation":
+        values = evaluate_masks(run, split, images, progress)
+        note_reading(run, split)
+        return values
     passes = [predict_split(run, split, how, progress, background) for how in (gaze or [None])]
     table = predictions_of(run, passes[0], images)
     values = {
@@ -83,7 +92,7 @@ def evaluate_run(
 
 def has_regions(run: Run, split: str) -> bool:
     """Whether any sample of a split says where to look."""
-    samples = samples_of(run.manifest(), split, run.classes, run.data.views)
+    samples = samples_of(run.manifest(), split, run.classes, run.data)
     return Samples(samples, run.transform).has_regions
 
 
@@ -111,7 +120,7 @@ def predict_split(
 ) -> Predictions:
     """One pass of the run's net over a split."""
     given = {} if gaze is None else options_of(run, gaze.method, background)
-    samples = samples_of(run.manifest(), split, run.classes, run.data.views)
+    samples = samples_of(run.manifest(), split, run.classes, run.data)
     refuse_files(samples, run.transform.max_pixels)
     how = Annotation("none" if gaze is None else "own")
     loader = Loader(Samples(samples, run.transform, annotation=how), 32, workers=run.data.workers)

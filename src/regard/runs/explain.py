@@ -23,7 +23,7 @@ from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import INDEX, listed, refuse_limit, remove_stale
 from regard.runs.files import write_atomically, write_json
 from regard.runs.overlay import laid, picture, shown_size, whole
-from regard.runs.run import Run
+from regard.runs.run import Run, refuse_segmenter
 from regard.saliency.capture import Images, evaluating
 from regard.saliency.explain import explain, resize
 from regard.saliency.outputs import logits_of
@@ -99,6 +99,7 @@ def explain_images(
         ConfigError: an unknown method or class, or no images for a background.
         DataError: an image cannot be read, or the run's manifest where a method needs it.
     """
+    refuse_segmenter(run.folder, run.config)
     if target is not None and target not in run.classes:
         raise ConfigError(
             "target", expected="a class", found=repr(target), remedy=near(target, run.classes)
@@ -134,7 +135,7 @@ def samples_by_path(run: Run) -> dict[str, Sample]:
     try:
         manifest = run.manifest()
         splits = splits_of(manifest.table)
-        found = [samples_of(manifest, s, run.classes, run.data.views) for s in splits]
+        found = [samples_of(manifest, s, run.classes, run.data) for s in splits]
     except (RegardError, OSError, ValueError):
         return {}
     return {os.path.abspath(s.views[0][1]): s for samples in found for s in samples}

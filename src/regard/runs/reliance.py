@@ -31,7 +31,7 @@ def reliance_table(run: Run, split: str) -> pl.DataFrame | None:
     Returns:
         None where no image of the split has a region.
     """
-    samples = samples_of(run.manifest(), split, run.classes, run.data.views)
+    samples = samples_of(run.manifest(), split, run.classes, run.data)
     telling = [sample for sample in samples if says_where(sample)]
     if not telling:
         return None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from regard.data.preflight import refuse_files
 from regard.data.source import samples_of
-from regard.errors import RegardError
+from regard.errors import ConfigError, RegardError
 from regard.studies.settings import BEFORE, Study
 from regard.training.config import Config
 from regard.training.prepare import prepare
@@ -39,8 +39,15 @@ def _refuse(config: Config, splits: tuple[str, ...], folder: Path, *, files: boo
     prepared = prepare(config, folder)
     prepared.close()
     classes, data = prepared.config.classes or (), prepared.config.data
+    if data.task == "segmentation":
+        raise ConfigError(
+            "data.task",
+            expected="classification",
+            found=data.task,
+            remedy="train and evaluate segmenters one by one: regard train, regard evaluate",
+        )
     samples = [sample for part in prepared.splits for sample in part.samples]
     for name in splits:
-        samples += samples_of(prepared.manifest, name, classes, data.views)
+        samples += samples_of(prepared.manifest, name, classes, data)
     if files:
         refuse_files(samples, prepared.transform.max_pixels)

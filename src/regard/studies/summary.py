@@ -163,7 +163,7 @@ def controls(study: Study, done: pl.DataFrame, folder: Path) -> dict[str, Any]:
         config = parse_config(run.config, runs[0])
         if config.guidance.regions == "own" or not config.guidance.terms:
             continue
-        samples = samples_of(run.manifest(), "train", run.classes, run.data.views)
+        samples = samples_of(run.manifest(), "train", run.classes, run.data)
         used = annotation(config, samples, run.transform)
         telling = list(filter(says_where, samples))
         order = torch.randperm(len(telling), generator=keyed_generator("overlap")).tolist()

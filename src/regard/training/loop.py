@@ -23,8 +23,8 @@ from regard.runs.checkpoints import (
 )
 from regard.runs.folder import RunFolder
 from regard.runs.log import Log
-from regard.training.losses import class_weights
 from regard.training.measuring import Measuring
+from regard.training.objective import objective_of
 from regard.training.optimisers import LearningRate, build_optimiser, restore_formats
 from regard.training.prepare import Prepared
 from regard.training.progress import Progress, lower_is_better
@@ -67,12 +67,11 @@ class Trainer:
             epochs=self.how.epochs,
             lower_is_better=self.lower,
         )
-        classes = len(prepared.config.classes or ())
-        weights = class_weights(self.labels, classes, self.how.imbalance)
+        objective = objective_of(prepared.config, self.labels, prepared.pixels)
         self.stepper = Stepper(
-            prepared, self.combination, self.optimiser, self.rate, self.steps, weights, self.note
+            prepared, self.combination, self.optimiser, self.rate, self.steps, objective, self.note
         )
-        self.measuring = Measuring(prepared, files, self.combination)
+        self.measuring = Measuring(prepared, files, self.combination, objective)
         self.stopping = Stopping()
         self._rows: list[int] = []
         self._saved_at = time.monotonic()

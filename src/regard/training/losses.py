@@ -1,11 +1,13 @@
-"""The cross-entropy of each image, and what its class weighs."""
+"""Losses of each image, of its label or of its pixels, and what classes weigh."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
+
+from regard.data.mask_classes import VOID
 
 
 def class_weights(labels: Sequence[int], classes: int, imbalance: str) -> Tensor | None:
@@ -25,3 +27,69 @@ def entropies(logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing:
     """Weight x cross-entropy of each image (B,); smoothing spreads over all classes alike."""
     losses = cross_entropy(logits.float(), labels, reduction="none", label_smoothing=smoothing)
     return losses if weights is None else losses * weights[labels]
+
+
+def pixel_weights(counts: Tensor, imbalance: str) -> Tensor | None:
+    """Weights (K,) of classes by the inverse of their share of the pixels; None for no weights.
+
+    As of labels, so that the mean over all pixels is 1; a class without a pixel gets 0.
+
+    Args:
+        counts: (K,) pixels of each class.
+        imbalance: of the settings.
+    """
+    if imbalance not in ("weights", "both"):
+        return None
+    there = counts > 0
+    share = counts.double() / counts.sum().clamp_min(1)
+    return torch.where(there, 1 / (share * there.sum()).clamp_min(1e-12), 0.0).float()
+
+
+def pixel_entropies(
+    logits: Tensor, target: Tensor, weights: Tensor | None, smoothing: float = 0.0
+) -> Tensor:
+    """Cross-entropy (B,) of each image: the mean over its pixels, weighted by their classes.
+
+    Args:
+        logits: (B, K, H, W).
+        target: (B, H, W) class indices, `VOID` where nothing is said: left out.
+        weights: (K,) of the classes, or None.
+        smoothing: of the classes.
+
+    Returns:
+        0 for an image of which nothing is said.
+    """
+    said = target != VOID
+    # Void is any class here, and counts nothing below.
+    known = torch.where(said, target, 0).long()
+    losses = cross_entropy(logits.float(), known, reduction="none", label_smoothing=smoothing)
+    weight = said.float() if weights is None else weights[known] * said
+    sums = (losses * weight).flatten(1).sum(1)
+    return sums / weight.flatten(1).sum(1).clamp_min(1e-12)
+
+
+def dice_losses(logits: Tensor, target: Tensor) -> Tensor:
+    """Soft Dice loss (B,) of each image: 1 - 2 sum(p t) / (sum(p) + sum(t)), a mean over classes.
+
+    Sums are over the pixels that are not void; the mean is over the classes that occur among them,
+    so that an absent class neither helps nor hurts.
+
+    Args:
+        logits: (B, K, H, W).
+        target: (B, H, W) class indices, `VOID` where nothing is said.
+
+    Returns:
+        0 for an image of which nothing is said.
+
+    Reference: Milletari, Navab, Ahmadi, V-Net, arXiv:1606.04797, section 3, with sums in place of
+    sums of squares, as in Sudre et al., arXiv:1707.03237, section 2.
+    """
+    said = (target != VOID)[:, None]
+    probabilities = logits.float().softmax(1) * said
+    classes = logits.shape[1]
+    true = one_hot(torch.where(said[:, 0], target, 0).long(), classes).movedim(3, 1) * said
+    shared = (probabilities * true).flatten(2).sum(2)
+    of_class = true.flatten(2).sum(2)
+    losses = 1 - 2 * shared / (probabilities.flatten(2).sum(2) + of_class).clamp_min(1e-12)
+    there = of_class > 0
+    return (losses * there).sum(1) / there.sum(1).clamp_min(1)

@@ -12,6 +12,8 @@ from regard.guidance.combination import Combination
 from regard.runs.files import write_table
 from regard.runs.folder import RunFolder
 from regard.training.measure import gaze_by_image, measure
+from regard.training.measure_masks import measure_masks
+from regard.training.objective import Objective
 from regard.training.prepare import Prepared
 from regard.training.step import blown_up
 
@@ -24,11 +26,13 @@ class Measuring:
         prepared: net, loaders, terms and config.
         files: of the run, where the gaze of kept epochs goes.
         combination: makes the total loss.
+        objective: what is learned.
     """
 
     prepared: Prepared
     files: RunFolder
     combination: Combination
+    objective: Objective
 
     def keeps(self, epoch: int) -> bool:
         """Whether the epoch is kept to be compared."""
@@ -57,6 +61,8 @@ class Measuring:
         return record[split][name]
 
     def _measured(self, loader: Loader, split: str, epoch: int) -> dict[str, float]:
+        if self.prepared.config.data.task == "segmentation":
+            return self._segmented(loader)
         found = predict(
             self.prepared.net,
             loader.batches(),
@@ -72,3 +78,16 @@ class Measuring:
         if self.keeps(epoch):
             write_table(self.files.gaze_of_epoch(split, epoch), gaze_by_image(found))
         return measure(found, self.combination, self.prepared.terms)
+
+    def _segmented(self, loader: Loader) -> dict[str, float]:
+        found, blown = measure_masks(
+            self.prepared.net,
+            loader.batches(),
+            self.prepared.transform,
+            self.objective,
+            classes=len(self.prepared.config.classes or ()),
+            bf16=self.prepared.config.training.bf16,
+        )
+        if blown:
+            raise NumericalError(blown_up("outputs", loader.data, blown))
+        return found

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from regard.data.annotation import spread_evenly
 from regard.data.manifest import Manifest
+from regard.data.mask_classes import MaskClasses, pixel_counts
 from regard.data.sample import Sample, says_where
 from regard.data.transforms import Transform
 from regard.errors import ConfigError, DataError, RegardError, near
@@ -18,6 +20,7 @@ from regard.saliency.capture import Images, evaluating, undisturbed
 from regard.saliency.explain import explain
 from regard.saliency.outputs import logits_of
 from regard.training.config import Config
+from regard.training.measure_masks import SHOWN
 
 MEASURED = ("loss", "cross_entropy", "accuracy", "balanced_accuracy", "f1")
 COUNTED = ("loss", "cross_entropy", "accuracy")
@@ -35,10 +38,31 @@ def refuse_absent(samples: Sequence[Sample], classes: Sequence[str], manifest: M
         )
 
 
+def pixels_of(samples: Sequence[Sample], classes: MaskClasses, manifest: Manifest) -> Tensor:
+    """Pixels (K,) of each class in the masks of train; of many masks, of a thousand spread evenly.
+
+    Raises:
+        DataError: all masks were read, and a class is in none of them.
+    """
+    chosen = spread_evenly(len(samples))
+    counts = pixel_counts(classes, [str(samples[i].mask) for i in chosen])
+    absent = [name for name, n in zip(classes.names, counts.tolist(), strict=True) if not n]
+    if absent and len(chosen) == len(samples):
+        raise DataError(
+            str(manifest.path or "manifest"),
+            expected="pixels of every class in the masks of train",
+            found=f"none of {absent[0]!r}",
+            remedy="split anew, add samples, or make it void in mask_classes",
+        )
+    return counts
+
+
 def refuse_config(
     config: Config, train: Sequence[Sample], val: Sequence[Sample], terms: Sequence[Term]
 ) -> None:
     """Guidance needs regions, and the metric that chooses the best checkpoint has to exist."""
+    if config.data.task == "segmentation":
+        _refuse_for_masks(config, terms)
     if terms and not has_regions(train):
         raise ConfigError(
             "guidance.terms",
@@ -73,10 +97,30 @@ def refuse_config(
         )
 
 
+def _refuse_for_masks(config: Config, terms: Sequence[Term]) -> None:
+    if terms:
+        raise ConfigError(
+            "guidance.terms",
+            expected="none for a segmenter",
+            found=terms[0].title,
+            remedy="remove the terms, or set data.task: classification",
+        )
+    if config.training.imbalance in ("oversample", "both"):
+        raise ConfigError(
+            "training.imbalance",
+            expected="none or weights for a segmenter, whose images hold several classes",
+            found=config.training.imbalance,
+            remedy="set training.imbalance: weights",
+        )
+
+
 def logged(
     config: Config, samples: Sequence[Sample], split: str, terms: Sequence[Term]
 ) -> list[str]:
     """The names of the metrics that an epoch's record has for a split."""
+    if config.data.task == "segmentation":
+        dice = ["loss.dice"] if config.training.dice else []
+        return [*COUNTED, *dice, *(SHOWN if split == "val" else ())]
     names: list[str] = [*(COUNTED if split == "train" else MEASURED)]
     regions = has_regions(samples)
     if regions:
@@ -103,7 +147,7 @@ def refuse_net(
     targets = torch.zeros(2, dtype=torch.long)
     try:
         with undisturbed(net), evaluating(net), torch.no_grad():
-            logits_of(net(images))
+            logits = logits_of(net(images))
     except RegardError:
         raise
     except Exception as error:  # whatever a foreign net raises at inputs that it cannot take
@@ -114,12 +158,31 @@ def refuse_net(
             found=f"{height} x {width}, {', '.join(views)} ({str(error)[:120]})",
             remedy=_fitting(config, net),
         ) from error
+    _refuse_other_task(config, logits)
     for term in terms:
         _refuse_unmoved(config, net, images, term)
     if gaze:
         with evaluating(net):
             view = views[0] if len(views) > 1 else None
             explain(net, images, targets, config.gaze.method, layer=config.gaze.layer, view=view)
+
+
+def _refuse_other_task(config: Config, logits: Tensor) -> None:
+    """Labels are learned by a classifier, masks by a segmenter."""
+    segments = config.data.task == "segmentation"
+    if logits.ndim == (4 if segments else 2):
+        return
+    wanted, given = "a segmenter", "a classifier"
+    if not segments:
+        wanted, given = given, wanted
+    raise ConfigError(
+        f"model.spec for {config.data.task}",
+        expected=wanted,
+        found=f"{config.model.spec}, {given}",
+        remedy="set model.spec: regard:fpn and model.options.encoder: resnet50, say"
+        if segments
+        else "take a classifier, or set data.task: segmentation",
+    )
 
 
 def _refuse_views(config: Config, net: nn.Module) -> None:

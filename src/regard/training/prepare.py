@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from regard import __version__
 from regard.data.annotation import Annotation, annotated
 from regard.data.keys import key, keyed_generator
 from regard.data.loader import Loader
 from regard.data.manifest import COLUMNS, Manifest
+from regard.data.mask_classes import MaskClasses, mask_classes
 from regard.data.sample import Sample, says_where
 from regard.data.samples import Samples
-from regard.data.source import class_names, open_manifest, samples_of, splits_of
+from regard.data.source import class_names, open_manifest, samples_of, splits_of, task_of
 from regard.data.transforms import Transform
 from regard.data.where import Where
 from regard.errors import ConfigError
@@ -27,6 +28,7 @@ from regard.runs.net import net_of, transform_of
 from regard.training.config import Config
 from regard.training.preflight import (
     has_regions,
+    pixels_of,
     refuse_absent,
     refuse_config,
     refuse_net,
@@ -45,6 +47,7 @@ class Prepared:
         val: loads the val split; or None where there is none.
         terms: of the guidance.
         transform: normalises batches.
+        pixels: (K,) of each class in masks of train, of a thousand at the most; or None.
         manifest: with the splits as the config wants them.
         digest: of the samples and their splits, as hex.
     """
@@ -56,6 +59,7 @@ class Prepared:
     val: Loader | None
     terms: tuple[Term, ...]
     transform: Transform
+    pixels: Tensor | None
     manifest: Manifest
     digest: str
 
@@ -78,26 +82,33 @@ def prepare(config: Config, folder: Path) -> Prepared:
         RegardError: whatever is wrong with data, model or config, before anything is trained.
     """
     manifest = open_manifest(config.data, folder)
-    classes = config.classes or class_names(manifest)
+    data = config.data.model_copy(update={"task": task_of(manifest, config.data)})
+    config = config.model_copy(update={"data": data})
+    classes = config.classes or class_names(manifest, config.data)
     torch.manual_seed(key(config.training.seed, "first weights"))
     net = net_of(config.model, len(classes), folder)
     config = resolved(config, net, classes)
     transform = transform_of(config.data.model_dump())
-    train = samples_of(manifest, "train", classes, config.data.views)
-    refuse_absent(train, classes, manifest)
+    train = samples_of(manifest, "train", classes, config.data)
+    masks = mask_classes(manifest, data.void) if data.task == "segmentation" else None
+    pixels = None if masks is None else pixels_of(train, masks, manifest)
+    if masks is None:
+        refuse_absent(train, classes, manifest)
     has_val = "val" in splits_of(manifest.table)
-    val = samples_of(manifest, "val", classes, config.data.views) if has_val else []
+    val = samples_of(manifest, "val", classes, config.data) if has_val else []
     terms = tuple(term.build() for term in config.guidance.terms)
     refuse_config(config, train, val, terms)
-    refuse_net(config, net, transform, terms, gaze=has_regions([*train, *val]))
+    gaze = masks is None and has_regions([*train, *val])
+    refuse_net(config, net, transform, terms, gaze=gaze)
     return Prepared(
         config=config,
         net=net.to(device_of(config.training.device)),
-        train=_train_loader(config, train, transform),
-        train_gaze=_gaze_loader(config, train, transform),
-        val=_loader(config, val, transform) if has_val else None,
+        train=_train_loader(config, train, transform, masks),
+        train_gaze=_gaze_loader(config, train, transform) if gaze else None,
+        val=_loader(config, val, transform, masks) if has_val else None,
         terms=terms,
         transform=transform,
+        pixels=pixels,
         manifest=manifest,
         digest=digest(manifest),
     )
@@ -153,13 +164,16 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _train_loader(config: Config, samples: list[Sample], transform: Transform) -> Loader:
+def _train_loader(
+    config: Config, samples: list[Sample], transform: Transform, masks: MaskClasses | None
+) -> Loader:
     data = Samples(
         annotated(samples, config.guidance.share),
         transform,
         augmentation=config.data.augment,
         seed=config.training.seed,
         annotation=annotation(config, samples, transform),
+        classes=masks,
         cache_mb=config.data.cache_mb,
     )
     size = config.training.batch_size * config.training.accumulate
@@ -187,6 +201,11 @@ def _gaze_loader(config: Config, samples: list[Sample], transform: Transform) ->
     return _loader(config, [seen[i] for i in order[: config.gaze.train_sample]], transform)
 
 
-def _loader(config: Config, samples: list[Sample], transform: Transform) -> Loader:
-    data = Samples(samples, transform, cache_mb=config.data.cache_mb)
+def _loader(
+    config: Config,
+    samples: list[Sample],
+    transform: Transform,
+    masks: MaskClasses | None = None,
+) -> Loader:
+    data = Samples(samples, transform, classes=masks, cache_mb=config.data.cache_mb)
     return Loader(data, config.training.batch_size, workers=config.data.workers)

@@ -25,7 +25,7 @@ class Progress:
         batch: effective batches done in the running epoch.
         images: of the running epoch.
         sums: of the running epoch, each loss times its images.
-        correct: right answers of the running epoch.
+        correct: right answers of the running epoch; of a segmenter, shares of images.
         best, best_epoch, best_step: the best metric so far and where it was.
         stale: epochs since then.
         micro: images a forward pass; halved when memory runs out.
@@ -37,7 +37,7 @@ class Progress:
     batch: int = 0
     images: int = 0
     sums: dict[str, float] = field(default_factory=dict)
-    correct: int = 0
+    correct: float = 0
     best: float | None = None
     best_epoch: int | None = None
     best_step: int | None = None
@@ -45,7 +45,7 @@ class Progress:
     micro: int = 0
     seconds: float = 0.0
 
-    def add(self, images: int, correct: int, parts: dict[str, float]) -> None:
+    def add(self, images: int, correct: float, parts: dict[str, float]) -> None:
         """Count a step's batch."""
         self.step += 1
         self.batch += 1

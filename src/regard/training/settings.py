@@ -60,8 +60,9 @@ class Training(Settings):
             the first step, and is measured then.
         patience: stop after this many epochs without a better one; None: never.
         label_smoothing: of the cross-entropy.
-        imbalance: `weights` in the loss by inverse class frequency, `oversample` the rarer
-            classes up to the largest, or `both`.
+        dice: of a segmenter, weight of the Dice loss beside the cross-entropy.
+        imbalance: `weights` in the loss by inverse class frequency (of a segmenter that of its
+            pixels), `oversample` the rarer classes up to the largest, or `both`.
         bf16: compute in bfloat16 where that is safe (autocast).
         clip: largest norm of the gradient; None: not clipped.
         seed: of first weights, order, augmentation and dropout.
@@ -80,6 +81,7 @@ class Training(Settings):
     keep_epochs: Literal["all"] | tuple[NonNegativeInt, ...] = ()
     patience: int | None = Field(default=None, gt=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    dice: float = Field(default=1.0, ge=0)
     imbalance: Literal["none", "weights", "oversample", "both"] = "none"
     bf16: bool = False
     clip: float | None = Field(default=None, gt=0)

@@ -11,13 +11,13 @@ from regard.data.samples import Batch, Samples
 from regard.errors import NumericalError
 from regard.evaluation.predict import model_input
 from regard.guidance.base import Term
-from regard.guidance.combination import Combination, Divisors, divisors
+from regard.guidance.combination import Combination, Divisors
 from regard.guidance.forward import guided_forward
 from regard.guidance.forward_pass import Donors, lenders
 from regard.guidance.output import GuidedOutput
 from regard.models.patch_weighting import image_weights
 from regard.saliency.outputs import logits_of
-from regard.training.losses import entropies
+from regard.training.objective import Objective
 from regard.training.optimisers import LearningRate
 from regard.training.prepare import Prepared
 
@@ -32,7 +32,7 @@ class Stepper:
         optimiser: moves the parameters.
         rate: sets the learning rate.
         steps: in an epoch.
-        weights: of the classes, on the CPU, or None.
+        objective: what is learned.
         note: called with a text worth logging.
     """
 
@@ -41,7 +41,7 @@ class Stepper:
     optimiser: torch.optim.Optimizer
     rate: LearningRate
     steps: int
-    weights: Tensor | None
+    objective: Objective
     note: Callable[[str], None]
 
     @property
@@ -49,7 +49,7 @@ class Stepper:
         """Where the net is."""
         return next(self.prepared.net.parameters()).device
 
-    def step(self, batch: Batch, step: int, micro: int) -> tuple[int, dict[str, float], int]:
+    def step(self, batch: Batch, step: int, micro: int) -> tuple[float, dict[str, float], int]:
         """Take one step; returns right answers, the loss's parts, and the micro-batch's size.
 
         A part that does not fit into memory is halved and the step begun again.
@@ -77,14 +77,14 @@ class Stepper:
         self.optimiser.zero_grad(set_to_none=True)
         return correct, parts, micro
 
-    def _gradients(self, batch: Batch, step: int, micro: int) -> tuple[int, dict[str, float]]:
+    def _gradients(self, batch: Batch, step: int, micro: int) -> tuple[float, dict[str, float]]:
         self.optimiser.zero_grad(set_to_none=True)
         terms = warmed(self.prepared.terms, step / self.steps)
-        by = divisors(batch.labels, batch.regions, terms, self.weights)
+        by = self.objective.divisors(batch, terms)
         lend = _lenders(batch) if any(term.lends for term in terms) else None
         # Dropout is keyed by the step, so a resumed run draws what the first one drew.
         _seed(self.device, key(self.prepared.config.training.seed, "step", step))
-        correct, sums = 0, {}
+        correct, sums = 0.0, {}
         for start in range(0, len(batch), micro):
             rows = slice(start, start + micro)
             donors = None if lend is None else self._donors(batch, lend[rows])
@@ -96,7 +96,7 @@ class Stepper:
 
     def _part(
         self, part: Batch, terms: Sequence[Term], by: Divisors, donors: Donors | None
-    ) -> tuple[int, dict[str, float]]:
+    ) -> tuple[float, dict[str, float]]:
         how, device = self.prepared.config.training, self.device
         labels = part.labels.to(device)
         images = model_input(part, self.prepared.transform, device)
@@ -108,14 +108,15 @@ class Stepper:
                 output = guided_forward(
                     self.prepared.net, images, labels, regions, terms, donors=donors
                 )
-        weights = None if self.weights is None else self.weights.to(device)
-        losses = entropies(output.logits, labels, weights, how.label_smoothing)
+        losses = self.objective.entropies(output.logits, part)
+        for name, (weight, own) in self.objective.others(output.logits, part).items():
+            output.losses[name], output.weights[name] = own, weight
         by_image = image_weights(self.prepared.net, images)
         losses = losses if by_image is None else losses * by_image
         loss, parts = self.combination(losses, output, by)
         loss.backward()
         found = {"loss": float(loss.detach())} | {k: float(v.detach()) for k, v in parts.items()}
-        return int((output.logits.argmax(1) == labels).sum()), found
+        return self.objective.right(output.logits.detach(), part), found
 
     def _donors(self, batch: Batch, rows: Tensor) -> Donors:
         """The images in these rows of the whole batch, and their regions."""

@@ -1,0 +1,109 @@
+"""Evaluate a segmenter on a split: pixels counted by image, metrics of all of them, as files."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regard.data.loader import Loader
+from regard.data.mask_classes import MaskClasses, mask_classes
+from regard.data.preflight import refuse_files
+from regard.data.sample import Sample
+from regard.data.samples import Samples
+from regard.data.source import samples_of
+from regard.evaluation.pixels import Boundary, Counts, boundary_counts, pixel_confusion
+from regard.evaluation.predict import model_input
+from regard.evaluation.segmentation import evaluate_segmentation
+from regard.runs.files import write_json, write_table
+from regard.runs.run import Run
+from regard.saliency.capture import evaluating
+from regard.saliency.outputs import logits_of
+
+Step = Callable[[int], None]
+_TABLES = pl.List(pl.List(pl.Int64))
+
+
+def evaluate_masks(
+    run: Run, split: str, images: Mapping[int, str], progress: Step | None = None
+) -> dict[str, Any]:
+    """Write `predictions/SPLIT.parquet` and `metrics/SPLIT.json` of a segmenter.
+
+    Where images are stretched to the input size, logits are enlarged to each mask's own size and
+    held against the mask as it is; where they are padded or cropped, at the input size.
+
+    Args:
+        run: loaded, on its device.
+        split: of the run's manifest.
+        images: row in the manifest to path as it stands there.
+        progress: called with the number of images after each batch.
+
+    Returns:
+        What was written to `metrics/SPLIT.json`.
+
+    Raises:
+        DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
+    """
+    table = counted(run, split, images, progress)
+    confusions = np.array(table["confusion"].to_list(), dtype=np.int64)
+    edges = [Boundary(*map(np.array, row)) for row in table["boundary"].to_list()]
+    values = {
+        "split": split,
+        "checkpoint": run.checkpoint,
+        "classes": list(run.classes),
+        "images": len(table),
+        "metrics": evaluate_segmentation(confusions, edges, run.classes),
+    }
+    write_table(run.files.predictions(split), table)
+    write_json(run.files.metrics(split), values)
+    return values
+
+
+def counted(run: Run, split: str, images: Mapping[int, str], progress: Step | None) -> pl.DataFrame:
+    """One row an image: its confusion K x K, and its boundary pixels by class, 4 x K."""
+    manifest = run.manifest()
+    classes = mask_classes(manifest, run.data.void)
+    samples = samples_of(manifest, split, run.classes, run.data)
+    refuse_files(samples, run.transform.max_pixels)
+    data = Samples(samples, run.transform, classes=classes)
+    loader = Loader(data, 8, workers=run.data.workers)
+    by_index = {sample.index: sample for sample in samples}
+    rows: list[dict[str, Any]] = []
+    device = next(run.net.parameters()).device
+    try:
+        with evaluating(run.net), torch.no_grad():
+            for batch in loader.batches():
+                logits = logits_of(run.net(model_input(batch, run.transform, device))).float()
+                assert batch.target is not None
+                for index, own, target in zip(
+                    batch.index.tolist(), logits, batch.target, strict=True
+                ):
+                    guess, true = _compared(run, own, target, by_index[index], classes)
+                    found = _row(guess, true, len(run.classes))
+                    rows.append({"index": index, "image": images[index], **found})
+                if progress is not None:
+                    progress(len(batch))
+    finally:
+        loader.close()
+    kinds = {"index": pl.Int64, "image": pl.String, "confusion": _TABLES, "boundary": _TABLES}
+    return pl.DataFrame(rows, schema=kinds).sort("index")
+
+
+def _compared(
+    run: Run, logits: Tensor, target: Tensor, sample: Sample, classes: MaskClasses
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Predicted and true classes of one image."""
+    if run.transform.fit == "stretch":
+        target = classes.read(str(sample.mask), max_pixels=run.transform.max_pixels)
+        size = (target.shape[0], target.shape[1])
+        logits = torch.nn.functional.interpolate(logits[None], size, mode="bilinear")[0]
+    return logits.argmax(0).cpu().numpy(), target.numpy()
+
+
+def _row(guess: NDArray[np.int64], true: NDArray[np.uint8], classes: int) -> dict[str, Any]:
+    confusion: Counts = pixel_confusion(guess, true, classes)
+    edges = boundary_counts(guess, true, classes)
+    return {"confusion": confusion.tolist(), "boundary": [part.tolist() for part in edges]}

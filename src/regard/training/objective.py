@@ -1,0 +1,130 @@
+"""What a net is trained on: the labels of images, or the classes of their pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from regard.data.mask_classes import VOID
+from regard.data.samples import Batch
+from regard.guidance.base import Term
+from regard.guidance.combination import Divisors, divisors
+from regard.training.config import Config
+from regard.training.losses import (
+    class_weights,
+    dice_losses,
+    entropies,
+    pixel_entropies,
+    pixel_weights,
+)
+
+
+class Objective(Protocol):
+    """The losses of images, and how they are averaged."""
+
+    def divisors(self, batch: Batch, terms: Sequence[Term]) -> Divisors:
+        """What sums over an effective batch are divided by."""
+        ...
+
+    def entropies(self, logits: Tensor, part: Batch) -> Tensor:
+        """The cross-entropy (B,) of each image, times its weight."""
+        ...
+
+    def others(self, logits: Tensor, part: Batch) -> dict[str, tuple[float, Tensor]]:
+        """Further losses by name: weight, and (B,)."""
+        ...
+
+    def right(self, logits: Tensor, part: Batch) -> float:
+        """Right answers, counted in images."""
+        ...
+
+
+@dataclass(frozen=True)
+class OfLabels:
+    """The cross-entropy of images' labels.
+
+    Attributes:
+        weights: of the classes, on the CPU, or None.
+        smoothing: of the labels.
+    """
+
+    weights: Tensor | None = None
+    smoothing: float = 0.0
+
+    def divisors(self, batch: Batch, terms: Sequence[Term]) -> Divisors:
+        """By the class weights of the labels."""
+        return divisors(batch.labels, batch.regions, terms, self.weights)
+
+    def entropies(self, logits: Tensor, part: Batch) -> Tensor:
+        """Of each image."""
+        labels = part.labels.to(logits.device)
+        weights = None if self.weights is None else self.weights.to(logits.device)
+        return entropies(logits, labels, weights, self.smoothing)
+
+    def others(self, logits: Tensor, part: Batch) -> dict[str, tuple[float, Tensor]]:
+        """None."""
+        return {}
+
+    def right(self, logits: Tensor, part: Batch) -> float:
+        """Images whose label has the highest logit."""
+        return float((logits.argmax(1) == part.labels.to(logits.device)).sum())
+
+
+@dataclass(frozen=True)
+class OfMasks:
+    """The cross-entropy of pixels, and the Dice loss; pixels of which nothing is said are left out.
+
+    Attributes:
+        weights: of the classes, on the CPU, or None.
+        smoothing: of the classes of pixels.
+        dice: weight of the Dice loss beside that of the cross-entropy.
+    """
+
+    weights: Tensor | None = None
+    smoothing: float = 0.0
+    dice: float = 1.0
+
+    def divisors(self, batch: Batch, terms: Sequence[Term]) -> Divisors:
+        """By the images of which something is said."""
+        told = max(1, int((_target(batch) != VOID).flatten(1).any(1).sum()))
+        return Divisors(float(told), {"dice": told}, len(batch))
+
+    def entropies(self, logits: Tensor, part: Batch) -> Tensor:
+        """Of each image, the mean over its pixels."""
+        target = _target(part).to(logits.device)
+        weights = None if self.weights is None else self.weights.to(logits.device)
+        return pixel_entropies(logits, target, weights, self.smoothing)
+
+    def others(self, logits: Tensor, part: Batch) -> dict[str, tuple[float, Tensor]]:
+        """The Dice loss."""
+        if not self.dice:
+            return {}
+        return {"dice": (self.dice, dice_losses(logits, _target(part).to(logits.device)))}
+
+    def right(self, logits: Tensor, part: Batch) -> float:
+        """Shares of right pixels, summed over the images."""
+        target = _target(part).to(logits.device)
+        said = (target != VOID).flatten(1)
+        right = (logits.argmax(1) == target).flatten(1) & said
+        return float((right.sum(1) / said.sum(1).clamp_min(1)).sum())
+
+
+def objective_of(config: Config, labels: Sequence[int], pixels: Tensor | None) -> Objective:
+    """What a config asks to learn.
+
+    Args:
+        config: resolved.
+        labels: of the train split.
+        pixels: (K,) of each class in its masks, of a segmenter.
+    """
+    how = config.training
+    if pixels is not None:
+        return OfMasks(pixel_weights(pixels, how.imbalance), how.label_smoothing, how.dice)
+    weights = class_weights(labels, len(config.classes or ()), how.imbalance)
+    return OfLabels(weights, how.label_smoothing)
+
+
+def _target(batch: Batch) -> Tensor:
+    assert batch.target is not None
+    return batch.target
