@@ -19,7 +19,7 @@ from regard.runs.run import load_run
 from regard.saliency import methods
 from regard.scores import scores
 from regard.studies.read import recipes
-from tinyset import log_lines, run_regard, write_config, write_set
+from tinyset import SEGMENTER, log_lines, run_regard, write_config, write_masks, write_set
 
 
 def commands():
@@ -98,6 +98,7 @@ def test_backbones_are_listed_by_pattern(regard):
     assert {name for name in found if name.startswith("regard:")} == {f"regard:{n}" for n in SMALL}
     others = [name.partition(":")[2] for name in found if not name.startswith("regard:")]
     assert all(name.startswith("resnet1") for name in others)
+    assert "smp:unet" in regard("list", "backbones").out.splitlines()
     found = regard("list", "backbones", "*convnextv2*").out.splitlines()
     assert {"hf:convnextv2", "timm:convnextv2_atto"} <= set(found)
     assert "hf:vit" not in found
@@ -124,6 +125,23 @@ def test_from_pictures_to_scores_in_a_folder_with_spaces_and_letters(regard, tin
     rows = read_json(run / "explanations" / "explanations.json")
     assert [Path(row["image"]).name for row in rows] == ["test-00.png", "test-01.png"]
     assert all((run / "explanations" / row["overlay"]).is_file() for row in rows)
+
+
+def test_a_segmenter_from_masks_to_its_numbers(regard, tmp_path):
+    home = write_masks(tmp_path)
+    config = write_config(home, "training.epochs=1", base=SEGMENTER)
+    answer = regard("train", config, "--out", home / "run")
+    assert answer.code == 0, answer.err
+    assert f"Next: regard evaluate {home / 'run'}" in answer.out.splitlines()
+    assert "mean_iou" in answer.err
+    answer = regard("evaluate", home / "run")
+    assert answer.code == 0, answer.err
+    assert all(word in answer.out for word in ("mean_iou", "boundary F1", "ground", "box"))
+    for command in ("explain", "score", "report"):
+        answer = regard(command, home / "run")
+        assert answer.code == 2
+        assert answer.err.count("\n") == 1
+        assert "expected a run of a classifier, found one of a segmenter" in answer.err
 
 
 def test_the_default_folder_is_named_after_the_config(regard, tiny, tmp_path, monkeypatch):

@@ -25,42 +25,7 @@ from regard.runs.explain import explain_images
 from regard.runs.run import load_run
 from regard.training.loop import Trainer
 from regard.training.train import resume, train
-from tinyset import config_of
-
-BY_ID = ["void", "ground", "box", None, "box"]
-SEGMENTER = {
-    "data": {"manifest": "manifest.parquet", "size": [32, 48], "val_from_train": 0.25},
-    "model": {
-        "spec": "regard:fpn",
-        "options": {"encoder": "mobilenetv3_small_050", "width": 16},
-    },
-    "training": {
-        "epochs": 3, "batch_size": 4, "threads": 1, "device": "cpu", "best": "val.mean_iou",
-        "optimiser": {"lr": 0.003},
-    },
-}  # fmt: skip
-
-
-def write_masks(folder, *, count=12, size=(40, 60), ids=(2, 4)):
-    """Bright boxes on noise; a strip of void along the left."""
-    generator, rows = np.random.default_rng(5), []
-    for number in range(count):
-        height, width = size
-        pixels = generator.integers(0, 90, (height, width, 3), dtype=np.uint8)
-        mask = np.ones((height, width), np.uint8)
-        top, left = generator.integers(0, height - 20), generator.integers(8, width - 20)
-        pixels[top : top + 20, left : left + 20] = (220, 60, 60)
-        mask[top : top + 20, left : left + 20] = ids[number % len(ids)]
-        mask[:, :4] = 0
-        Image.fromarray(pixels).save(folder / f"{number}.png")
-        Image.fromarray(mask).save(folder / f"{number}-mask.png")
-        split = "test" if number % 4 == 3 else "train"
-        rows.append(
-            {"image": f"{number}.png", "mask": f"{number}-mask.png", "split": split,
-             "mask_classes": BY_ID}
-        )  # fmt: skip
-    pl.DataFrame(rows).write_parquet(folder / "manifest.parquet")
-    return folder
+from tinyset import SEGMENTER, config_of, write_masks
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,9 @@ def backbones(
 
     from regard.models.architectures import architectures
     from regard.models.families import SMALL
+    from regard.models.segmenters import DECODERS
 
     own = [f"regard:{name}" for name in SMALL]
+    own += [f"smp:{name}" for name in DECODERS if fnmatch(name, like)]
     others = [f"hf:{name}" for name in architectures() if fnmatch(name, like)]
     _show([*own, *others, *(f"timm:{name}" for name in timm.list_models(like))], as_json)

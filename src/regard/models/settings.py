@@ -32,12 +32,15 @@ class Model(Settings):
     Attributes:
         spec: `timm:NAME`, or one of our own small nets (`regard:cnn2`); with the extra `hf`, of
             transformers, `hf:ARCHITECTURE` (`hf:cvt`), `hf:ORG/NAME` on the hub or
-            `hf:./FOLDER`, relative to the config's folder; see `regard list backbones`.
+            `hf:./FOLDER`, relative to the config's folder; see `regard list backbones`. Segmenters
+            are `regard:fpn` and (extra `seg`) `smp:unet` and others, with the option `encoder`.
         weights: `none` for random ones, `pretrained` from the hub or `hf:`'s folder, `bundled`
             (extra `offline`), or the path of a .safetensors or .pt file, or of a run's folder for
-            its best checkpoint, relative to the config's folder.
+            its best checkpoint, relative to the config's folder. Of a segmenter they may be those
+            of its encoder alone.
         head: the classifier on top of the backbone.
-        freeze: `none`, `backbone`, or the number of first epochs in which the backbone rests.
+        freeze: `none`, `backbone` (of a segmenter the encoder), or the number of first epochs in
+            which the backbone rests.
         inputs: for a net of two branches, which view goes into which: `{small: image, large:
             segmented}` of timm's CrossViT, `{first: image, second: segmented}` of
             `regard:twin_crossvit`. Left out, timm's takes one view for both.
