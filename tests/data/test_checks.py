@@ -50,6 +50,31 @@ def of_files(rows, root, **options):
     return [p for p in found(rows, root, **options) if p[2] not in ("listed twice", "rare class")]
 
 
+# Masks of classes -------------------------------------------------------------------------
+
+
+def test_masks_of_classes(tmp_path):
+    noise(4, 4).save(tmp_path / "a.png")
+    told = ["sky", "road", None]
+    masks = {
+        "sound": [[0, 1, 255, 0]] * 4,
+        "unknown": [[0, 1, 2, 9]] * 4,
+        "small": [[0, 1]] * 2,
+        "coloured": np.zeros((4, 4, 3)),
+    }
+    for name, values in masks.items():
+        grey(tmp_path / f"{name}.png", values)
+    rows = [{"image": "a.png", "mask": f"{name}.png", "mask_classes": told} for name in masks]
+    problems = [p for p in check(manifest_from_rows(rows, tmp_path)) if p.column == "mask"]
+    assert [(p.row, p.kind, p.severity) for p in problems] == [
+        (2, "unknown id", "error"),
+        (3, "other size", "error"),
+        (4, "unreadable", "error"),
+    ]
+    assert problems[0].detail == "2 ids, such as 2, of which mask_classes says nothing"
+    assert problems[2].detail == "3 channels (RGB)"
+
+
 # Sound images ------------------------------------------------------------------------------
 
 

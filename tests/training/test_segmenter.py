@@ -190,7 +190,10 @@ def test_mistakes_are_refused_at_the_start(home, tmp_path, changes, said):
     ("change", "said"),
     [
         (lambda f: Image.new("L", (60, 40), 9).save(f / "0-mask.png"), "found id 9 on 2,400"),
-        (lambda f: Image.new("L", (30, 20), 1).save(f / "0-mask.png"), "as large as its image"),
+        (
+            lambda f: Image.new("L", (30, 20), 1).save(f / "0-mask.png"),
+            r"the size of 0\.png, 60 x 40, found 30 x 20",
+        ),
         (lambda f: Image.new("RGB", (60, 40)).save(f / "0-mask.png"), "one channel of class ids"),
         (lambda f: (f / "0-mask.png").unlink(), "found no such file"),
         (lambda f: write_masks(f, ids=(1,)), "pixels of every class.*none of 'box'"),

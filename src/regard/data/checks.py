@@ -27,6 +27,7 @@ def check(
     - files: `missing`, `empty file`, `unreadable`, `truncated`, `too many pixels`;
     - regions: `other size` than the image (a further view may be a smaller copy), `empty region`,
       `tiny region`, `full region`, `faint region`;
+    - masks of classes: `unknown id`, `other size`;
     - boxes: `degenerate box`, `box outside`;
     - the table: `no label`, `no split`, `listed twice`, `rare class`, `empty split`,
       `class not in train`, `class not in split`.

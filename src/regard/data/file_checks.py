@@ -7,9 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from regard.data.coverage import box_coverage, grey_coverage
-from regard.data.decoding import Size, decode, decode_grey, image_size
+from regard.data.decoding import Size, decode, decode_grey, decode_ids, image_size
 from regard.data.fit import box_fault, size_severity
 from regard.data.manifest import VIEWS
+from regard.data.mask_classes import MaskClasses
 from regard.data.problems import Problem
 from regard.errors import DataError
 
@@ -43,6 +44,8 @@ def file_problems(
         found += _boxes(row, cells, size)
         if cells.get("boxes") and not cells.get("region"):
             found += _extent(row, "boxes", cells["image"], box_coverage(cells, size))
+    if "mask" in decoded and cells.get("mask_classes"):
+        found += _ids(row, cells, decoded["mask"])
     if "region" in decoded:
         found += _region(row, cells, decoded["region"])
     return found
@@ -60,6 +63,8 @@ def _decode(path: str, column: str, max_pixels: int) -> Tensor | tuple[str, str]
             return ("too many pixels", f"{width} x {height}, at most {max_pixels:,} are allowed")
         if column in VIEWS:
             return decode(path, max_pixels=max_pixels)
+        if column == "mask":
+            return decode_ids(path, max_pixels=max_pixels)
         return decode_grey(path, max_pixels=max_pixels)
     except DataError as error:
         return (_kind(error.found), error.found)
@@ -98,6 +103,16 @@ def _region(row: int, cells: Cells, grey: Tensor) -> Iterator[Problem]:
         yield Problem(row, "region", file, "empty region", detail, "warning")
     else:
         yield from _extent(row, "region", file, share)
+
+
+def _ids(row: int, cells: Cells, ids: Tensor) -> Iterator[Problem]:
+    """Ids that have no class."""
+    known = MaskClasses.of(cells["mask_classes"])
+    unknown = [i for i in ids.unique().tolist() if not known.knows(i)]
+    if unknown:
+        some = f"{len(unknown)} ids, such as {unknown[0]}" if len(unknown) > 1 else str(unknown[0])
+        detail = f"{some}, of which mask_classes says nothing"
+        yield Problem(row, "mask", cells["mask"], "unknown id", detail)
 
 
 def _extent(row: int, column: str, file: str, share: float) -> Iterator[Problem]:

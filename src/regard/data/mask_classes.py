@@ -60,6 +60,10 @@ class MaskClasses:
         told += [index.get(VOID_NAME, VOID)] * (256 - len(told))
         return cls(tuple(names), tuple(told))
 
+    def knows(self, number: int) -> bool:
+        """Whether an id has a class or is void."""
+        return self.indices[number] != _UNKNOWN
+
     def read(self, path: str, size: Size | None = None, *, max_pixels: int = MAX_PIXELS) -> Tensor:
         """The class indices of a mask's pixels, uint8 (H, W), `VOID` where there is none.
 

@@ -46,7 +46,7 @@ def _paths(samples: Sequence[Sample]) -> list[str]:
 def _files(sample: Sample) -> Iterator[tuple[str, str]]:
     """Column and path of each file, the image first."""
     yield from sample.views
-    for column in ("region", "avoid", "ignore"):
+    for column in ("mask", "region", "avoid", "ignore"):
         path = getattr(sample, column)
         if path is not None:
             yield column, path

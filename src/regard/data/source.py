@@ -12,6 +12,7 @@ from regard.data.settings import Data, Task
 from regard.data.splits import carve_val, folds, split
 from regard.errors import DataError, near
 
+# The label of a sample that has a mask in its place.
 _NONE = -1
 
 
@@ -126,7 +127,7 @@ def _sample(row: dict, manifest: Manifest, label: int, views: Sequence[str]) -> 
         index=row["index"],
         views=tuple((view, manifest.resolve(row[view])) for view in _of_files(views)),
         label=label,
-        mask=path("mask"),
+        mask=path("mask") if label == _NONE else None,
         region=path("region"),
         region_threshold=row.get("region_threshold"),
         avoid=path("avoid"),
