@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from regard.data.manifest import manifest_from_rows, read_manifest
-from regard.data.mask_classes import VOID, MaskClasses, by_id, mask_classes
+from regard.data.mask_classes import VOID, MaskClasses, by_id
+from regard.data.source import mask_classes
 from regard.errors import DataError
 
 BY_ID = ["void", "road", None, "car", "road", "sky"]

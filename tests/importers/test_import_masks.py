@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from regard.data.mask_classes import VOID, mask_classes
+from regard.data.mask_classes import VOID
+from regard.data.source import mask_classes
 from regard.errors import ConfigError, DataError
 from regard.importers.camvid import import_camvid
 from regard.importers.cityscapes import LABELS, import_cityscapes

@@ -11,10 +11,10 @@ from PIL import Image
 from sklearn.metrics import jaccard_score
 
 from regard.data.loader import Loader
-from regard.data.mask_classes import VOID, mask_classes
+from regard.data.mask_classes import VOID
 from regard.data.samples import Samples
 from regard.data.settings import Augment
-from regard.data.source import samples_of
+from regard.data.source import mask_classes, samples_of
 from regard.data.transforms import augment
 from regard.errors import ConfigError, DataError, RegardError, RunError
 from regard.reports import report

@@ -9,9 +9,9 @@ from regard.cli.console import plural, print_json, say, table
 from regard.data.describe import Description
 from regard.data.duplicates import Duplicates
 from regard.data.manifest import Manifest
-from regard.data.mask_classes import mask_classes
 from regard.data.measures import MISSING, UNREADABLE, region_kind
 from regard.data.problems import Problem
+from regard.data.source import mask_classes
 from regard.errors import DataError
 
 SHOWN = 8

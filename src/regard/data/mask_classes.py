@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from regard.data.decoding import MAX_PIXELS, Size, decode_ids
-from regard.data.manifest import Manifest
 from regard.errors import DataError
 
 VOID = 255
@@ -101,32 +100,6 @@ def pixel_counts(classes: MaskClasses, masks: Sequence[str]) -> Tensor:
     for path in masks:
         counts += torch.bincount(classes.read(path).flatten().long(), minlength=256)
     return counts[: len(classes.names)]
-
-
-def mask_classes(manifest: Manifest, void: Literal["ignore", "class"] = "ignore") -> MaskClasses:
-    """The classes of a manifest's masks.
-
-    Raises:
-        DataError: no masks, no classes for their ids, or rows that differ in them.
-    """
-    table, where = manifest.table, str(manifest.path or "manifest")
-    lacking = [name for name in ("mask", "mask_classes") if name not in table.columns]
-    if lacking:
-        raise DataError(
-            where,
-            expected="columns 'mask' and 'mask_classes'",
-            found="no " + " and no ".join(map(repr, lacking)),
-            remedy="import with: regard data import {camvid,cityscapes} SRC --out M.parquet",
-        )
-    told = table["mask_classes"].unique(maintain_order=True).to_list()
-    if len(told) != 1 or told[0] is None:
-        raise DataError(
-            f"{where}, column 'mask_classes'",
-            expected="the same classes in every row",
-            found="empty cells" if None in told else f"{len(told)} different lists",
-            remedy="write the classes of all ids into every row",
-        )
-    return MaskClasses.of(told[0], void)
 
 
 def by_id(classes: Mapping[int, str], where: str) -> list[str | None]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
 from regard.data.manifest import Manifest, read_manifest
-from regard.data.mask_classes import mask_classes
+from regard.data.mask_classes import MaskClasses
 from regard.data.sample import REGION_VIEW, Sample
 from regard.data.settings import Data, Task
 from regard.data.splits import carve_val, folds, split
@@ -43,6 +44,32 @@ def task_of(manifest: Manifest, data: Data) -> Task:
         return data.task
     masks = "mask" in manifest.table.columns and not manifest.classes
     return "segmentation" if masks else "classification"
+
+
+def mask_classes(manifest: Manifest, void: Literal["ignore", "class"] = "ignore") -> MaskClasses:
+    """The classes of a manifest's masks.
+
+    Raises:
+        DataError: no masks, no classes for their ids, or rows that differ in them.
+    """
+    table, where = manifest.table, str(manifest.path or "manifest")
+    lacking = [name for name in ("mask", "mask_classes") if name not in table.columns]
+    if lacking:
+        raise DataError(
+            where,
+            expected="columns 'mask' and 'mask_classes'",
+            found="no " + " and no ".join(map(repr, lacking)),
+            remedy="import with: regard data import {camvid,cityscapes} SRC --out M.parquet",
+        )
+    told = table["mask_classes"].unique(maintain_order=True).to_list()
+    if len(told) != 1 or told[0] is None:
+        raise DataError(
+            f"{where}, column 'mask_classes'",
+            expected="the same classes in every row",
+            found="empty cells" if None in told else f"{len(told)} different lists",
+            remedy="write the classes of all ids into every row",
+        )
+    return MaskClasses.of(told[0], void)
 
 
 def class_names(manifest: Manifest, data: Data | None = None) -> tuple[str, ...]:

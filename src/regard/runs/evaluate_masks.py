@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regard.data.loader import Loader
-from regard.data.mask_classes import MaskClasses, mask_classes
+from regard.data.mask_classes import MaskClasses
 from regard.data.preflight import refuse_files
 from regard.data.sample import Sample
 from regard.data.samples import Samples
-from regard.data.source import samples_of
+from regard.data.source import mask_classes, samples_of
 from regard.evaluation.pixels import Boundary, Counts, boundary_counts, pixel_confusion
 from regard.evaluation.predict import model_input
 from regard.evaluation.segmentation import evaluate_segmentation

@@ -15,10 +15,17 @@ from regard.data.annotation import Annotation, annotated
 from regard.data.keys import key, keyed_generator
 from regard.data.loader import Loader
 from regard.data.manifest import COLUMNS, Manifest
-from regard.data.mask_classes import MaskClasses, mask_classes
+from regard.data.mask_classes import MaskClasses
 from regard.data.sample import Sample, says_where
 from regard.data.samples import Samples
-from regard.data.source import class_names, open_manifest, samples_of, splits_of, task_of
+from regard.data.source import (
+    class_names,
+    mask_classes,
+    open_manifest,
+    samples_of,
+    splits_of,
+    task_of,
+)
 from regard.data.transforms import Transform
 from regard.data.where import Where
 from regard.errors import ConfigError
