@@ -23,23 +23,23 @@ class Sample:
         index: row in the manifest, the sample's identity.
         views: name and path of each view, the explained one first.
         label: class index, or -1 for none.
-        mask: path of an image of class ids, for segmentation.
         region, avoid, ignore: paths of grey images.
         region_threshold: the region is 1 above this grey level; None: grey / 255.
         boxes: pixel edges in the upright image; used when there is no region image.
         draws_region: whether the model takes the region too, as a view `region`.
+        mask: path of an image of class ids, where its pixels are learned.
     """
 
     index: int
     views: tuple[tuple[str, str], ...]
     label: int
-    mask: str | None = None
     region: str | None = None
     region_threshold: int | None = None
     avoid: str | None = None
     ignore: str | None = None
     boxes: tuple[tuple[float, ...], ...] | None = None
     draws_region: bool = False
+    mask: str | None = None
 
     @property
     def view_names(self) -> tuple[str, ...]:
