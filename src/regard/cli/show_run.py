@@ -67,7 +67,7 @@ def next_steps(folder: Path, before: int | None = None) -> None:
     steps = [f"evaluate {folder}{told}"]
     if any(splits.values()):
         steps.append(f"score {folder}{_of([name for name in splits if splits[name]])}")
-    if RunFolder(folder).read_config()["data"]["task"] != "segmentation":
+    if RunFolder(folder).read_config()["data"].get("task") != "segmentation":
         steps += [f"explain {folder}{told}", f"report {folder}"]
     say("Next: " + "; ".join(f"regard {step}" for step in steps))
 
