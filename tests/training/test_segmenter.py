@@ -106,6 +106,16 @@ def test_void_may_be_a_class(home):
     assert evaluate_run(run, "test")["metrics"]["pixels"] == 3 * 40 * 60
 
 
+def test_the_loss_weighs_its_parts(home):
+    changes = ("training.dice=0.5", "guidance.cross_entropy=2", "training.epochs=1")
+    train(config_of(*changes, base=SEGMENTER), home / "parts", folder=home)
+    lines = [json.loads(line) for line in (home / "parts/log.jsonl").read_text().splitlines()]
+    (record,) = [line for line in lines if line["kind"] == "epoch"]
+    for part in (record["train"], record["val"]):
+        expected = 2 * part["cross_entropy"] + 0.5 * part["loss.dice"]
+        assert part["loss"] == pytest.approx(expected)
+
+
 def test_weights_make_the_rarer_class_count_as_much(home):
     trained = train(
         config_of("training.imbalance=weights", "training.epochs=1", base=SEGMENTER),
@@ -174,6 +184,7 @@ def test_a_padded_mask_is_void_around(home):
         ),
         (("training.imbalance=oversample",), "none or weights for a segmenter"),
         (("guidance.terms=[{term: energy}]",), "guidance.terms"),
+        (("guidance.combine=product",), "sum for a segmenter, found product"),
         (("training.best=val.f1",), "val.f1"),
         (("data.task=classification",), "two classes or more in train"),
         (("data.views=[segmented]",), "column 'segmented'"),

@@ -86,6 +86,7 @@ class Measuring:
             self.prepared.transform,
             self.objective,
             classes=len(self.prepared.config.classes or ()),
+            cross_entropy=self.combination.k,
             bf16=self.prepared.config.training.bf16,
         )
         if blown:

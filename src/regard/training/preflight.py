@@ -105,6 +105,13 @@ def _refuse_for_masks(config: Config, terms: Sequence[Term]) -> None:
             found=terms[0].title,
             remedy="remove the terms, or set data.task: classification",
         )
+    if config.guidance.combine != "sum":
+        raise ConfigError(
+            "guidance.combine",
+            expected="sum for a segmenter",
+            found=config.guidance.combine,
+            remedy="leave it out",
+        )
     if config.training.imbalance in ("oversample", "both"):
         raise ConfigError(
             "training.imbalance",
