@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -165,12 +166,11 @@ def test_classes_move_with_the_image_and_what_is_uncovered_is_void():
 
 def test_a_padded_mask_is_void_around(home):
     run = load_run(home / "run")
-    from dataclasses import replace
-
     transform = replace(run.transform, fit="pad", size=(32, 32))
     found = transform.fit_target(torch.ones(40, 60, dtype=torch.uint8))
     assert found.shape == (32, 32)
-    assert bool((found[:5] == VOID).all()) and bool((found[5:26] == 1).all())  # noqa: PT018
+    assert bool((found[:5] == VOID).all())
+    assert bool((found[5:26] == 1).all())
     crop = replace(transform, fit="crop").fit_target(torch.ones(40, 60, dtype=torch.uint8))
     assert bool((crop == 1).all())
 

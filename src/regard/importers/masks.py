@@ -11,7 +11,7 @@ from regard.errors import DataError
 from regard.importers.files import entry, folder_at, images_in, some
 
 # What pixels of which nothing is said are called elsewhere.
-UNSAID = {"", "void", "unlabelled", "unlabeled", "ignore", "background void"}
+UNSAID = {"", "void", "unlabelled", "unlabeled", "ignore"}
 NAMES = ("class", "name")
 
 
