@@ -203,7 +203,7 @@ def test_scores_of_several_methods(regard, run):
 
 def test_single_images_are_explained(regard, run, tiny, tmp_path):
     image = tiny / "images" / "val-03.png"
-    words = ("--images", image, "--images", image, "--target", "moss", "--out", tmp_path)
+    words = ("--images", image, "--images", image, "--class", "moss", "--out", tmp_path)
     answer = regard("explain", run, *words, "--json")
     rows = json.loads(answer.out)
     assert [row["target"] for row in rows] == ["moss", "moss"]
@@ -278,7 +278,7 @@ def test_mean_maps_are_written_for_each_method_and_told(regard, run):
     ("words", "told"),
     [
         (("--images", "photo.jpg"), "found --images; leave out --images, or --global"),
-        (("--target", "fern"), "found --target; leave out --target, or --global"),
+        (("--class", "fern"), "found --class; leave out --class, or --global"),
         (("--limit", 0), "limit: expected 1 image or more, found 0"),
         (("--background", 0), "background: expected 1 image or more, found 0"),
         (("--method", "gradcm"), "did you mean gradcam"),

@@ -160,7 +160,7 @@ def test_resuming_what_is_no_run_or_with_other_settings(regard, folder, trained)
         (("score", "RUN", "--method", "gradcan"), "did you mean gradcam"),
         (("score", "RUN", "--split", "tests"), "did you mean test?"),
         (("explain", "RUN", "--method", "gradcan"), "gradcam"),
-        (("explain", "RUN", "--target", "mos"), "did you mean moss?"),
+        (("explain", "RUN", "--class", "mos"), "did you mean moss?"),
         (("explain", "RUN", "--images", "nowhere.png"), "nowhere.png"),
         (("explain", "RUN", "--images", "nowhere.png"), "such file; check the path, which starts"),
         (("explain", "RUN", "--images", "RUN"), "found a folder; give the images in it one by one"),

@@ -93,7 +93,7 @@ def test_weights_of_pixels_have_mean_one_and_none_for_a_class_that_is_not_there(
 def test_the_gradient_of_parts_is_that_of_the_whole():
     logits, target = drawn(count=4)
     objective, whole = OfMasks(dice=0.7), batch(target)
-    by = objective.divisors(whole, ())
+    by = objective.divisors(whole, (), 0)
     assert (by.cross_entropy, by.terms, by.images) == (3.0, {"dice": 3}, 4)
 
     def gradient(parts):

@@ -22,7 +22,6 @@ from regard.reports import report
 from regard.runs.comparable import open_runs
 from regard.runs.compare import compare_runs
 from regard.runs.evaluate import evaluate_run
-from regard.runs.explain import explain_images
 from regard.runs.run import load_run
 from regard.training.loop import Trainer
 from regard.training.train import resume, train
@@ -183,7 +182,6 @@ def test_a_padded_mask_is_void_around(home):
             "model.spec for segmentation: expected a segmenter",
         ),
         (("training.imbalance=oversample",), "none or weights for a segmenter"),
-        (("guidance.terms=[{term: energy}]",), "guidance.terms"),
         (("guidance.combine=product",), "sum for a segmenter, found product"),
         (("training.best=val.f1",), "val.f1"),
         (("data.task=classification",), "two classes or more in train"),
@@ -219,9 +217,7 @@ def test_wrong_masks_are_told_in_one_line(tmp_path, change, said):
 
 
 def test_a_classifier_s_commands_refuse_a_segmenter_in_one_line(whole, home, tmp_path):
-    run = load_run(whole)
     for ask in (
-        lambda: explain_images(run, [str(home / "3.png")], ["gradcam"], tmp_path / "x"),
         lambda: report(whole, tmp_path / "r.html"),
         lambda: compare_runs(open_runs([str(whole), str(whole)], "test"), "test", tmp_path / "c"),
     ):

@@ -26,7 +26,11 @@ def explain(
     ),
     split: str | None = typer.Option(None, help="Explain a split. Default: test."),
     images: list[Path] = typer.Option([], help="Explain these images instead. May be repeated."),
-    target: str | None = typer.Option(None, help="A class. Default: the predicted one."),
+    target: str | None = typer.Option(
+        None,
+        "--class",
+        help="What to explain. Default: the predicted class, which a segmenter has not.",
+    ),
     averages: bool = typer.Option(
         False, "--global", help="Mean maps over the split and by label, instead of single images."
     ),
@@ -45,7 +49,7 @@ def explain(
 
     Writes an overlay for each image and method, and the maps themselves. With --global it writes
     mean maps, over the whole split and by label: of each image the map of its label's logit,
-    divided by the sum of its absolute values.
+    divided by the sum of its absolute values. Of a segmenter each class of an image has a map.
     """
     if averages:
         _refuse_single(images, target)
@@ -76,7 +80,7 @@ def explain(
 def _refuse_single(images: list[Path], target: str | None) -> None:
     from regard.errors import ConfigError
 
-    given = "--images" if images else "--target"
+    given = "--images" if images else "--class"
     if images or target is not None:
         raise ConfigError(
             "regard explain --global",
@@ -125,7 +129,10 @@ def score(
     method: list[str] = METHODS,
     split: str = typer.Option("test", help="Of the run's manifest."),
     scores: list[str] = typer.Option(
-        [], "--score", help="May be repeated. Default: the run's own, and how faithful the map is."
+        [],
+        "--score",
+        help="May be repeated. Default: the run's own, and how faithful the map is (of a segmenter "
+        "only where asked for).",
     ),
     background: int = BACKGROUND,
     checkpoint: str = typer.Option("best", help="best, last or step-N."),
@@ -135,25 +142,26 @@ def score(
 
     Writes scores/SPLIT.parquet, one row an image and method, and prints the scores of all images;
     of several methods also which is best, and which are not told apart from it. What was scored
-    before of the same checkpoint stays. Without regions, only the scores that need none.
+    before of the same checkpoint stays. Without regions, only the scores that need none. Of a
+    segmenter a row is an image and one of its classes, held against the class's own pixels.
     """
     from regard.cli.console import counter, print_json, say
     from regard.cli.show_run import show_gaze, show_ranking
     from regard.errors import DataError
     from regard.evaluation.settings import Gaze
     from regard.runs.evaluate import evaluate_run, has_regions, image_paths
-    from regard.runs.run import load_run, refuse_segmenter
+    from regard.runs.run import load_run
     from regard.saliency.base import METHODS
     from regard.scores.base import SCORES
 
     loaded = load_run(run, checkpoint)
-    refuse_segmenter(loaded.folder, loaded.config)
     own = Gaze.model_validate(loaded.config["gaze"])
     for name in method:
         METHODS[name]  # an unknown one is refused with the near names
     for name in scores:
         SCORES[name]
-    wanted = tuple(scores) or tuple(dict.fromkeys((*own.scores, *FAITHFUL)))
+    faithful = ("sparseness",) if loaded.segments else FAITHFUL
+    wanted = tuple(scores) or tuple(dict.fromkeys((*own.scores, *faithful)))
     own = Gaze.model_validate(own.model_dump() | {"scores": wanted})
     gaze = [own.model_copy(update={"method": name}) for name in method] or [own]
     total = len(image_paths(loaded, split)) * len(gaze)

@@ -67,8 +67,10 @@ def next_steps(folder: Path, before: int | None = None) -> None:
     steps = [f"evaluate {folder}{told}"]
     if any(splits.values()):
         steps.append(f"score {folder}{_of([name for name in splits if splits[name]])}")
-    if RunFolder(folder).read_config()["data"].get("task") != "segmentation":
-        steps += [f"explain {folder}{told}", f"report {folder}"]
+    config = RunFolder(folder).read_config()
+    segments = config["data"].get("task") == "segmentation"
+    chosen = f" --class {config['classes'][0]}" if segments else ""
+    steps += [f"explain {folder}{told}{chosen}", f"report {folder}"]
     say("Next: " + "; ".join(f"regard {step}" for step in steps))
 
 
@@ -104,6 +106,9 @@ def show_gaze(summary: dict[str, Any], split: str) -> None:
     rows = [[n, *(with_interval(found["scores"][n]) for found in summary.values())] for n in names]
     rows.append(["dead maps", *(f"{found['dead_maps']:.1%}" for found in summary.values())])
     table(f"Gaze on {split}, means and 95% intervals", ["score", *summary], rows)
+    for method, found in summary.items():
+        if "per_class" in found:
+            _gaze_by_class(found["per_class"], names, f"Gaze by class, {method}")
     found = next(iter(summary.values()))
     area = found["mean_area"]
     if area is not None:
@@ -111,6 +116,20 @@ def show_gaze(summary: dict[str, Any], split: str) -> None:
             f"A uniform map would have energy {area:.3f} (the regions' mean area) and gain 1; "
             f"{found['with_region']} of {found['images']} images have a region."
         )
+
+
+def _gaze_by_class(classes: Mapping[str, Any], names: Sequence[str], title: str) -> None:
+    """The scores of a segmenter's classes, each against its own pixels."""
+    rows = [
+        [
+            name,
+            f"{own['mean_area']:.3f}",
+            *(with_interval(own["scores"][n]) for n in names[:4]),
+            f"{own['dead_maps']:.1%}",
+        ]
+        for name, own in classes.items()
+    ]
+    table(title, ["class", "area", *names[:4], "dead maps"], rows)
 
 
 def show_ranking(scores: Path, split: str) -> None:
@@ -137,14 +156,18 @@ def _placed(standing: Standing) -> str:
 
 def show_explanations(rows: Sequence[dict[str, Any]], folder: Path) -> None:
     """The first explanations: what was predicted, and where the map is drawn."""
-    shown = [
-        [Path(row["image"]).name, f"{row['predicted']} {row['probability']:.1%}", row["overlay"]]
-        for row in rows[:SHOWN]
-    ]
+    shown = [[Path(row["image"]).name, _answered(row), row["overlay"]] for row in rows[:SHOWN]]
     table(f"Explanations in {folder}", ["image", "predicted", "map"], shown, left=3)
     more = len(rows) - len(shown)
     if more:
         say(f"{plural(more, 'more map')}; {folder / INDEX} lists all of them")
+
+
+def _answered(row: Mapping[str, Any]) -> str:
+    """The predicted class, or of a segmenter how much of the image is predicted to be of one."""
+    if "share" in row:
+        return f"{row['target']} on {row['share']:.1%}"
+    return f"{row['predicted']} {row['probability']:.1%}"
 
 
 def show_averages(values: Mapping[str, Any], folder: Path) -> None:

@@ -33,21 +33,21 @@ class Annotation:
     seed: int = 0
     means: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def region(self, own: Tensor, sample: Sample) -> Tensor:
-        """What takes the place of a sample's own region (H, W)."""
-        return self._placed(dilated(own, self.dilate), sample, "attend")
+    def region(self, own: Tensor, index: int) -> Tensor:
+        """What takes the place of the own region (H, W) of the sample in that row."""
+        return self._placed(dilated(own, self.dilate), index, "attend")
 
-    def avoided(self, own: Tensor, sample: Sample) -> Tensor:
-        """What takes the place of the area (H, W) that a sample says to avoid."""
-        return self._placed(own, sample, "avoid")
+    def avoided(self, own: Tensor, index: int) -> Tensor:
+        """What takes the place of the area (H, W) that the sample in that row says to avoid."""
+        return self._placed(own, index, "avoid")
 
-    def _placed(self, own: Tensor, sample: Sample, what: str) -> Tensor:
+    def _placed(self, own: Tensor, index: int, what: str) -> Tensor:
         if self.kind == "mean":
             return self.means[what]
         if self.kind != "misplaced":
             return own
         name = "misplaced" if what == "attend" else "misplaced avoid"
-        return misplace(own, keyed_generator(self.seed, name, sample.index))
+        return misplace(own, keyed_generator(self.seed, name, index))
 
 
 def dilated(region: Tensor, share: float) -> Tensor:

@@ -64,13 +64,13 @@ class Where:
     def region(self, sample: Sample) -> Tensor | None:
         """The sample's region at the input size, (H, W), as the annotation is used."""
         region = self._own_region(sample)
-        return None if region is None else self.annotation.region(region, sample)
+        return None if region is None else self.annotation.region(region, sample.index)
 
     def avoided(self, sample: Sample) -> Tensor | None:
         """The area to avoid at the input size, (H, W), as the annotation is used."""
         if sample.avoid is None:
             return None
-        return self.annotation.avoided(self._area(sample.avoid), sample)
+        return self.annotation.avoided(self._area(sample.avoid), sample.index)
 
     def means(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         """The mean `attend` and `avoid` (H, W) of a thousand samples at most that have them."""

@@ -15,7 +15,7 @@ from regard.evaluation.paired import PairedTest, paired_bootstrap
 from regard.scores.base import SCORES, Score
 
 Floats = NDArray[np.float64]
-_OTHERS = {"index", "image", "label", "predicted", "correct", "method", "area", "dead"}
+_OTHERS = {"index", "image", "label", "predicted", "correct", "share", "method", "area", "dead"}
 # Lists, as arrays of two dimensions are only half supported: they cannot be turned around.
 _COUNTS = pl.List(pl.List(pl.UInt32))
 _RESAMPLES, _SEED, _LEVEL = 2000, 0, 0.95
@@ -25,6 +25,22 @@ def score_names(scores: pl.DataFrame) -> list[str]:
     """The scores in a table, `energy` first."""
     names = [name for name in scores.columns if name not in _OTHERS]
     return sorted(names, key=lambda name: name != "energy")
+
+
+def by_image(scores: pl.DataFrame) -> pl.DataFrame:
+    """One row an image and method: means over the classes that a segmenter's image holds.
+
+    A table with one row an image is given back as it is. A score is averaged over the classes for
+    which it is defined, `area` too; an image is `dead` where the maps of all its classes are. A
+    pooled score, which is no number of one image, is left out.
+    """
+    if not scores.select(pl.struct("index", "method").is_duplicated().any()).item():
+        return scores
+    names = [name for name in score_names(scores) if not is_pooled(name)]
+    numbers = [pl.col(n).cast(pl.Float64).fill_nan(None).mean().fill_null(np.nan)
+               for n in ("area", *names)]  # fmt: skip
+    rows = scores.group_by("index", "method", maintain_order=True)
+    return rows.agg(pl.col("image").first(), pl.col("dead").all(), *numbers)
 
 
 def is_pooled(name: str) -> bool:

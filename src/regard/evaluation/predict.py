@@ -117,8 +117,8 @@ def _row(
     asked = images if isinstance(images, Tensor) else None
     with torch.no_grad():
         for name in names:
-            made_as = _made(gaze, background) if SCORES[name].explains else {}
-            row[name] = tally(maps, regions, name, net=net, images=asked, targets=labels, **made_as)
+            made = made_as(gaze, background) if SCORES[name].explains else {}
+            row[name] = tally(maps, regions, name, net=net, images=asked, targets=labels, **made)
         row["dead"] = maps.flatten(1).amax(1) <= 0
         if regions is not None:
             evidence = regions.of(labels)
@@ -162,7 +162,7 @@ def _maps(
     for term in terms:
         if isinstance(term, MapTerm) and term.title in guided.maps and _alike(term, how):
             return guided.logits, guided.maps[term.title]
-    method = build_method(how.method, **_options(how, background))
+    method = build_method(how.method, **options_of(how, background))
     # The first of several views is the one explained.
     view = None if isinstance(images, Tensor) else next(iter(images))
     seen = look(net, images, labels, method, layer=how.layer, view=view, contrast=how.contrast)
@@ -174,15 +174,16 @@ def _alike(term: MapTerm, how: Gaze) -> bool:
     return not term.options and own == (how.method, how.layer, how.contrast)
 
 
-def _options(how: Gaze, background: Tensor | None) -> dict[str, Any]:
+def options_of(how: Gaze, background: Tensor | None) -> dict[str, Any]:
+    """The options of the gaze's method: the background, if it begins from one."""
     given = background is not None and METHODS[how.method].from_background
     return {"background": background} if given else {}
 
 
-def _made(how: Gaze, background: Tensor | None) -> dict[str, Any]:
+def made_as(how: Gaze, background: Tensor | None) -> dict[str, Any]:
     """How the maps were made, for a score that makes others."""
     own = {"method": how.method, "layer": how.layer, "contrast": how.contrast}
-    return own | _options(how, background)
+    return own | options_of(how, background)
 
 
 def _gather(

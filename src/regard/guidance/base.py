@@ -33,6 +33,8 @@ class Term(ABC):
     bounded: ClassVar[bool] = False
     # Whether it takes pixels from other images of the batch.
     lends: ClassVar[bool] = False
+    # Whether it can be computed of a segmenter, whose logits have positions.
+    of_segmenters: ClassVar[bool] = False
 
     weight: float = 1.0
     name: str | None = None

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from regard.data.regions import Evidence, Regions, as_regions
 from regard.errors import ConfigError, DataError
-from regard.guidance.base import Term
+from regard.guidance.base import TERMS, Term
 from regard.guidance.forward_pass import Donors, ForwardPass, donors_of
 from regard.guidance.maps import MapTerm
 from regard.guidance.output import GuidedOutput, joined
@@ -17,13 +17,13 @@ from regard.saliency.capture import Images, constant, copied
 from regard.saliency.layers import find_layer, require_map
 from regard.saliency.observe import Request, observe, pixels_of
 from regard.saliency.seen import Seen
-from regard.saliency.targets import resolve
+from regard.saliency.targets import PixelTarget, classes_of, resolve
 
 
 def guided_forward(
     net: nn.Module,
     images: Images,
-    targets: Tensor,
+    targets: Tensor | PixelTarget,
     regions: Regions | Tensor,
     terms: Sequence[Term],
     *,
@@ -40,7 +40,8 @@ def guided_forward(
     Args:
         net: as for `regard.explain`.
         images: (B, 3, H, W), or a dict of views.
-        targets: class indices (B,), usually the labels.
+        targets: class indices (B,), usually the labels. For a segmenter a `PixelTarget`: one class,
+            or one of each image, over pixels, and `terms` on maps or activations.
         regions: (B, H, W), or `Regions` with some images missing.
         terms: with names that differ; none gives a plain forward pass.
         rows: for nets with several labels an image, pairs of image and class: the image of each
@@ -50,7 +51,7 @@ def guided_forward(
             None: the next of the batch that has a region.
 
     Raises:
-        ConfigError: two terms of one name.
+        ConfigError: two terms of one name, or a term that a segmenter has no numbers for.
         DataError: another number of regions than images, or of pairs; a row that is no image.
         ModelError, TargetError: as `regard.explain`.
 
@@ -65,6 +66,8 @@ def guided_forward(
     """
     _refuse_doubles(terms)
     if rows is not None:
+        if isinstance(targets, PixelTarget):
+            raise _unpaired()
         pairs = Pairs(rows, targets, as_regions(regions), len(pixels_of(images, None)))
         return _of_pairs(net, images, pairs, terms, donors)
     seen = forward_pass(net, images, targets, regions, terms, donors)
@@ -103,12 +106,14 @@ def _logits(seen: ForwardPass) -> Tensor:
 def forward_pass(
     net: nn.Module,
     images: Images,
-    targets: Tensor,
+    targets: Tensor | PixelTarget,
     regions: Regions | Tensor,
     terms: Sequence[Term],
     donors: Donors | None = None,
 ) -> ForwardPass:
     """One pass of the net, in which all that the terms read is watched; as `guided_forward`."""
+    if isinstance(targets, PixelTarget):
+        refuse_labels(terms)
     graph = torch.is_grad_enabled()
     reads: frozenset[str] = reduce(frozenset.union, (term.reads for term in terms), frozenset())
     of_layers = [term.read_layer for term in terms if "layer" in term.reads]
@@ -126,7 +131,7 @@ def forward_pass(
         require_map(net, images, layer, observed.outputs.get(layer.name))
     target = resolve(targets, observed.logits) if terms else targets
     whole = Seen(net, images, observed, target, None, None, graph)
-    labels = targets.to(observed.logits.device)
+    labels = classes_of(targets, len(observed.logits)).to(observed.logits.device)
     evidence = _evidence(regions, labels, observed.logits) if terms else _NONE
     if donors is None and any(term.lends for term in terms):
         donors = donors_of(images, evidence)
@@ -163,6 +168,32 @@ def _add(output: GuidedOutput, term: Term, seen: ForwardPass) -> None:
     output.losses[term.title] = torch.where(valid, losses, 0)
     output.valid[term.title] = valid
     output.weights[term.title] = term.weight
+
+
+def refuse_labels(terms: Sequence[Term]) -> None:
+    """A segmenter's logits are of pixels: terms on the logits of a label do not fit it.
+
+    Raises:
+        ConfigError: one of the terms is such.
+    """
+    unfit = next((term for term in terms if not term.of_segmenters), None)
+    if unfit is not None:
+        able = ", ".join(name for name, kind in TERMS.items() if kind.of_segmenters)
+        raise ConfigError(
+            f"term {unfit.title}",
+            expected="a term on maps or activations for a segmenter",
+            found=f"{unfit.kind}, on the logits of labels",
+            remedy=f"choose one of: {able}",
+        )
+
+
+def _unpaired() -> DataError:
+    return DataError(
+        "guided_forward",
+        expected="class indices beside rows",
+        found="a PixelTarget",
+        remedy="call it once for each class of a segmenter",
+    )
 
 
 def _refuse_doubles(terms: Sequence[Term]) -> None:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -34,6 +34,8 @@ class MapTerm(Term):
             its channels, count as constants: cheaper, and the layers above it are not moved.
         options: of the method.
     """
+
+    of_segmenters: ClassVar[bool] = True
 
     method: str = "gradcam"
     layer: str | nn.Module | None = None

@@ -111,6 +111,7 @@ class ActDiff(Term):
 
     kind: ClassVar[str] = "actdiff"
     extra_forwards: ClassVar[bool] = True
+    of_segmenters: ClassVar[bool] = True
 
     layer: str | nn.Module | None = None
 

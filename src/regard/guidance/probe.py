@@ -11,6 +11,7 @@ from regard.guidance.forward import forward_pass
 from regard.guidance.maps import MapTerm
 from regard.saliency.capture import Images, undisturbed
 from regard.saliency.observe import pixels_of
+from regard.saliency.targets import PixelTarget
 
 # Classes that are tried.
 CLASSES = 4
@@ -22,6 +23,8 @@ def reaches(
     classes: int,
     term: Term,
     parameters: Sequence[nn.Parameter] | None = None,
+    *,
+    pixels: bool = False,
 ) -> bool:
     """Whether a loss on what the term is made from has a gradient at any of the parameters.
 
@@ -36,6 +39,7 @@ def reaches(
         classes: of the net.
         term: the term.
         parameters: that are to be moved; None: all.
+        pixels: the net is a segmenter: each class over all pixels.
     """
     if isinstance(term, MapTerm):
         term = replace(term, contrast=True)
@@ -47,7 +51,7 @@ def reaches(
             parameter.requires_grad_(True)
         for target in range(min(classes, CLASSES)):
             with undisturbed(net), torch.enable_grad():
-                raw = _raw(net, images, term, target)
+                raw = _raw(net, images, term, target, of_pixels=pixels)
                 silent = silent and not bool(raw.any())
                 if _moves(raw, wanted):
                     return True
@@ -57,12 +61,15 @@ def reaches(
     return silent
 
 
-def _raw(net: nn.Module, images: Images, term: Term, target: int) -> Tensor:
+def _raw(
+    net: nn.Module, images: Images, term: Term, target: int, *, of_pixels: bool = False
+) -> Tensor:
     given = {**images} if isinstance(images, Mapping) else images
     pixels = pixels_of(given, None)
     regions = _drawn(torch.Size((len(pixels), *pixels.shape[2:]))).round().to(pixels)
     labels = torch.full((len(pixels),), target, device=pixels.device)
-    return term.raw(forward_pass(net, given, labels, regions, [term]))
+    everywhere = PixelTarget(target, torch.ones_like(regions))
+    return term.raw(forward_pass(net, given, everywhere if of_pixels else labels, regions, [term]))
 
 
 def _moves(raw: Tensor, parameters: Sequence[nn.Parameter]) -> bool:

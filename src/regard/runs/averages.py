@@ -13,8 +13,9 @@ from regard.data.loader import Loader
 from regard.data.preflight import refuse_files
 from regard.data.sample import Sample
 from regard.data.samples import Batch, Samples
-from regard.data.source import samples_of
+from regard.data.source import mask_classes, samples_of
 from regard.evaluation.averaging import Averages, Group
+from regard.evaluation.pixel_gaze import class_turns
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
 from regard.runs.average_pictures import classes_picture, mean_picture
@@ -55,7 +56,9 @@ def average_maps(
     """Write mean maps of a split, over all images and by label, with their numbers and pictures.
 
     Each image's map is of its label's logit, like those that `regard score` scores, so that every
-    class has maps whatever is predicted. It is brought to the net's input size and divided by the
+    class has maps whatever is predicted. Of a segmenter each class that an image's mask holds has
+    one, over the pixels where it is predicted, and its pixels in the mask are its region. A map is
+    brought to the net's input size and divided by the
     sum of its absolute values, so that every image counts alike; see `evaluation.averaging.Group`.
     Layer and contrast are those of the run's `gaze`.
 
@@ -119,22 +122,42 @@ def _groups(
     progress: Callable[[int], None] | None,
 ) -> list[Group]:
     refuse_files(samples, run.transform.max_pixels)
-    how = {"layer": gaze.layer, "contrast": gaze.contrast, "view": run.explained_view}
     found = Averages(run.classes, run.transform.size)
-    device = next(run.net.parameters()).device
-
-    def maps_of(batch: Batch) -> torch.Tensor:
-        images, labels = model_input(batch, run.transform, device), batch.labels.to(device)
-        return explain(run.net, images, labels, method, **how, **options).detach().cpu()
-
-    loader = Loader(Samples(samples, run.transform), 8, workers=run.data.workers)
+    gaze = gaze.model_copy(update={"method": method})
+    add = _add_classes if run.segments else _add_labels
+    classes = mask_classes(run.manifest(), run.data.void) if run.segments else None
+    loader = Loader(Samples(samples, run.transform, classes=classes), 8, workers=run.data.workers)
     try:
         with evaluating(run.net):
             for batch in loader.batches():
-                photos = batch.images[run.data.views[0]]
-                found.add(maps_of(batch), batch.labels, photos, batch.regions)
+                add(found, run, batch, gaze, options)
                 if progress is not None:
                     progress(len(batch))
     finally:
         loader.close()
     return found.groups()
+
+
+def _add_labels(
+    found: Averages, run: Run, batch: Batch, gaze: Gaze, options: dict[str, Any]
+) -> None:
+    """The map of each image's label."""
+    device = next(run.net.parameters()).device
+    images, labels = model_input(batch, run.transform, device), batch.labels.to(device)
+    how = {"layer": gaze.layer, "contrast": gaze.contrast, "view": run.explained_view}
+    maps = explain(run.net, images, labels, gaze.method, **how, **options).detach().cpu()
+    found.add(maps, batch.labels, batch.images[run.data.views[0]], batch.regions)
+
+
+def _add_classes(
+    found: Averages, run: Run, batch: Batch, gaze: Gaze, options: dict[str, Any]
+) -> None:
+    """The map of each class that an image holds, over the pixels where it is predicted."""
+    assert batch.target is not None
+    device = next(run.net.parameters()).device
+    images, photos = model_input(batch, run.transform, device), batch.images[run.data.views[0]]
+    assert isinstance(images, torch.Tensor)
+    truth = batch.target.to(device)
+    for turn in class_turns(run.net, images, truth, len(run.classes), gaze, **options):
+        rows = turn.rows.cpu()
+        found.add(turn.maps.cpu(), turn.labels.cpu(), photos[rows], turn.regions.to("cpu"))

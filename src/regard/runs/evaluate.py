@@ -22,7 +22,7 @@ from regard.runs.evaluate_masks import evaluate_masks
 from regard.runs.files import dump_json, write_json, write_table
 from regard.runs.folder import RunFolder
 from regard.runs.reliance import reliance_numbers, reliance_table
-from regard.runs.run import Run, refuse_segmenter
+from regard.runs.run import Run
 from regard.runs.scored import gaze_summary, scores_of, with_earlier
 
 Step = Callable[[int], None]
@@ -39,7 +39,7 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Write `predictions/SPLIT.parquet`, `metrics/SPLIT.json` and with gaze `scores/SPLIT.parquet`.
 
-    Of a segmenter there is no gaze yet to score: see `evaluate_masks`.
+    Of a segmenter rows of scores are of an image and a class: see `evaluate_masks`.
 
     What was scored before of the same checkpoint stays; what is scored again is replaced.
     Every reading of a split is noted in `metrics/readings.jsonl`, so that a report can say how
@@ -60,10 +60,9 @@ def evaluate_run(
         DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
     """
     images = image_paths(run, split)
-    if gaze:
-        refuse_segmenter(run.folder, run.config)
-    if run.data.task == "segmentation":
-        values = evaluate_masks(run, split, images, progress)
+    if run.segments:
+        how = {"gaze": gaze, "background": background, "progress": progress}
+        values = evaluate_masks(run, split, images, **how)
         note_reading(run, split)
         return values
     passes = [predict_split(run, split, how, progress, background) for how in (gaze or [None])]
@@ -91,7 +90,9 @@ def evaluate_run(
 
 
 def has_regions(run: Run, split: str) -> bool:
-    """Whether any sample of a split says where to look."""
+    """Whether any sample of a split says where to look; the masks of a segmenter do."""
+    if run.segments:
+        return True
     samples = samples_of(run.manifest(), split, run.classes, run.data)
     return Samples(samples, run.transform).has_regions
 
@@ -100,6 +101,8 @@ def regions_by_split(folder: Path) -> dict[str, bool]:
     """The splits of a run's manifest, and whether any of a split's samples says where to look."""
     data = Data.model_validate(RunFolder(folder).read_config()["data"])
     table = open_manifest(data, folder).table
+    if data.task == "segmentation":
+        return dict.fromkeys(splits_of(table), True)
     areas = [name for name in ("region", "boxes", "avoid") if name in table.columns]
     says = pl.any_horizontal(pl.col(areas).is_not_null()) if areas else pl.lit(False)
     return {name: table.filter(says, split=name).height > 0 for name in splits_of(table)}

@@ -1,6 +1,6 @@
 """Evaluate a segmenter on a split: pixels counted by image, metrics of all of them, as files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,15 @@ from regard.data.preflight import refuse_files
 from regard.data.sample import Sample
 from regard.data.samples import Samples
 from regard.data.source import mask_classes, samples_of
+from regard.evaluation.pixel_gaze import score_classes
 from regard.evaluation.pixels import Boundary, Counts, boundary_counts, pixel_confusion
 from regard.evaluation.predict import model_input
 from regard.evaluation.segmentation import evaluate_segmentation
+from regard.evaluation.settings import Gaze
+from regard.runs.background import BACKGROUND, options_of
 from regard.runs.files import write_json, write_table
 from regard.runs.run import Run
+from regard.runs.scored import class_gaze_summary, class_scores_of, with_earlier
 from regard.saliency.capture import evaluating
 from regard.saliency.outputs import logits_of
 
@@ -28,9 +32,18 @@ _TABLES = pl.List(pl.List(pl.Int64))
 
 
 def evaluate_masks(
-    run: Run, split: str, images: Mapping[int, str], progress: Step | None = None
+    run: Run,
+    split: str,
+    images: Mapping[int, str],
+    *,
+    gaze: Sequence[Gaze] = (),
+    background: int = BACKGROUND,
+    progress: Step | None = None,
 ) -> dict[str, Any]:
     """Write `predictions/SPLIT.parquet` and `metrics/SPLIT.json` of a segmenter.
+
+    With gaze also `scores/SPLIT.parquet`: of each class that an image holds the map of where the
+    net predicts it, against the pixels where it truly is, at the input size.
 
     Where images are stretched to the input size, logits are enlarged to each mask's own size and
     held against the mask as it is; where they are padded or cropped, at the input size.
@@ -39,6 +52,8 @@ def evaluate_masks(
         run: loaded, on its device.
         split: of the run's manifest.
         images: row in the manifest to path as it stands there.
+        gaze: methods and scores; none leaves the scores out.
+        background: images of train that a method begins from, see `background_of`.
         progress: called with the number of images after each batch.
 
     Returns:
@@ -57,20 +72,58 @@ def evaluate_masks(
         "images": len(table),
         "metrics": evaluate_segmentation(confusions, edges, run.classes),
     }
+    fresh = {how.method: _scored(run, split, images, how, background, progress) for how in gaze}
+    scored = with_earlier(run, split, fresh)
+    if scored:
+        values["gaze"] = {
+            method: class_gaze_summary(rows, run.classes) for method, rows in scored.items()
+        }
+        write_table(run.files.scores(split), pl.concat(scored.values(), how="diagonal"))
     write_table(run.files.predictions(split), table)
     write_json(run.files.metrics(split), values)
     return values
 
 
+def _scored(
+    run: Run,
+    split: str,
+    images: Mapping[int, str],
+    gaze: Gaze,
+    background: int,
+    progress: Step | None,
+) -> pl.DataFrame:
+    given = options_of(run, gaze.method, background)
+    loader = mask_loader(run, split)
+    try:
+        found = score_classes(
+            run.net,
+            loader.batches(),
+            run.transform,
+            gaze,
+            classes=len(run.classes),
+            progress=progress,
+            **given,
+        )
+    finally:
+        loader.close()
+    return class_scores_of(found, gaze, images, run.classes)
+
+
+def mask_loader(run: Run, split: str, limit: Sequence[Sample] | None = None) -> Loader:
+    """A loader of the split's samples, or of those given, with the classes of their pixels."""
+    manifest = run.manifest()
+    own = samples_of(manifest, split, run.classes, run.data) if limit is None else [*limit]
+    refuse_files(own, run.transform.max_pixels)
+    data = Samples(own, run.transform, classes=mask_classes(manifest, run.data.void))
+    return Loader(data, 8, workers=run.data.workers)
+
+
 def counted(run: Run, split: str, images: Mapping[int, str], progress: Step | None) -> pl.DataFrame:
     """One row an image: its confusion K x K, and its boundary pixels by class, 4 x K."""
-    manifest = run.manifest()
-    classes = mask_classes(manifest, run.data.void)
-    samples = samples_of(manifest, split, run.classes, run.data)
-    refuse_files(samples, run.transform.max_pixels)
-    data = Samples(samples, run.transform, classes=classes)
-    loader = Loader(data, 8, workers=run.data.workers)
-    by_index = {sample.index: sample for sample in samples}
+    loader = mask_loader(run, split)
+    classes = loader.data.classes
+    assert classes is not None
+    by_index = {sample.index: sample for sample in loader.data.samples}
     rows: list[dict[str, Any]] = []
     device = next(run.net.parameters()).device
     try:

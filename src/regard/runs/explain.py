@@ -14,7 +14,8 @@ from torch import Tensor
 from regard.data.decoding import image_size
 from regard.data.sample import Draw, Sample
 from regard.data.samples import Samples
-from regard.data.source import samples_of, splits_of
+from regard.data.source import mask_classes, samples_of, splits_of
+from regard.data.transforms import Transform
 from regard.data.where import Where
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.evaluation.predict import model_input
@@ -23,10 +24,11 @@ from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import INDEX, listed, refuse_limit, remove_stale
 from regard.runs.files import write_atomically, write_json
 from regard.runs.overlay import laid, picture, shown_size, whole
-from regard.runs.run import Run, refuse_segmenter
+from regard.runs.run import Run
 from regard.saliency.capture import Images, evaluating
 from regard.saliency.explain import explain, resize
 from regard.saliency.outputs import logits_of
+from regard.saliency.targets import PixelTarget
 from regard.scores.base import one_sign
 
 
@@ -37,21 +39,22 @@ class Seen:
     Attributes:
         path: of the image.
         sample: of the manifest that has this image, with its region; None for another image.
-        probabilities: (classes,).
+        shares: (classes,), the probabilities; of a segmenter the shares of the pixels where each
+            class is predicted.
         chosen: the class that is explained.
         maps: by method, at the layer's resolution.
     """
 
     path: str
     sample: Sample | None
-    probabilities: Tensor
+    shares: Tensor
     chosen: int
     maps: dict[str, Tensor]
 
     @property
     def predicted(self) -> int:
         """The most probable class."""
-        return int(self.probabilities.argmax())
+        return int(self.shares.argmax())
 
 
 def images_of(run: Run, split: str, limit: int | None = None) -> list[str]:
@@ -79,7 +82,8 @@ def explain_images(
 
     A picture has the photo in its own proportions, the same under its map, with the region's
     outline where the run's manifest has one for this image, and a caption. Layer and contrast
-    are those of the run's `gaze`.
+    are those of the run's `gaze`. Of a segmenter the map explains a class over the pixels where it
+    is predicted, and the outline is that of the class in the image's mask.
     Pictures that an earlier `explanations.json` of the folder lists are replaced or removed.
 
     Args:
@@ -87,23 +91,19 @@ def explain_images(
         paths: of images.
         methods: names.
         out: the folder.
-        target: a class; None: the predicted one of each image.
+        target: a class; None: the predicted one of each image, which a segmenter has not.
         background: images of train that a method begins from, see `background_of`.
         progress: called with 1 after each image.
 
     Returns:
-        The rows of `explanations.json`: image, method, contrast, predicted, probability, target,
-        files.
+        The rows of `explanations.json`: image, method, contrast, target, files; predicted and
+        probabilities, or of a segmenter the share of the pixels that are predicted to be of target.
 
     Raises:
         ConfigError: an unknown method or class, or no images for a background.
         DataError: an image cannot be read, or the run's manifest where a method needs it.
     """
-    refuse_segmenter(run.folder, run.config)
-    if target is not None and target not in run.classes:
-        raise ConfigError(
-            "target", expected="a class", found=repr(target), remedy=near(target, run.classes)
-        )
+    _refuse_target(run, target)
     # An unknown one is refused before anything is written.
     options = {method: options_of(run, method, background) for method in methods}
     gaze, known = Gaze.model_validate(run.config["gaze"]), samples_by_path(run)
@@ -123,6 +123,20 @@ def explain_images(
     write_json(out / INDEX, rows)
     remove_stale(out, before, rows)
     return rows
+
+
+def _refuse_target(run: Run, target: str | None) -> None:
+    if target is None and run.segments:
+        raise ConfigError(
+            "class",
+            expected="a class to explain, as the answer of a segmenter has many",
+            found="none",
+            remedy="name one of: " + ", ".join(run.classes),
+        )
+    if target is not None and target not in run.classes:
+        raise ConfigError(
+            "class", expected="a class", found=repr(target), remedy=near(target, run.classes)
+        )
 
 
 def _save(image: Image.Image, path: Path) -> None:
@@ -152,14 +166,22 @@ def _look(
     images = _input(run, path, sample)
     with evaluating(run.net):
         with torch.no_grad():
-            probabilities = logits_of(run.net(images)).float().softmax(1)[0].cpu()
-        chosen = int(probabilities.argmax()) if target is None else run.classes.index(target)
+            logits = logits_of(run.net(images)).float()[0].cpu()
+        shares = _pixel_shares(logits) if run.segments else logits.softmax(0)
+        chosen = int(shares.argmax()) if target is None else run.classes.index(target)
+        asked = PixelTarget(chosen) if run.segments else [chosen]
         how = {"layer": gaze.layer, "contrast": gaze.contrast, "view": run.explained_view}
         maps = {
-            method: explain(run.net, images, [chosen], method, **how, **own)[0].cpu()
+            method: explain(run.net, images, asked, method, **how, **own)[0].cpu()
             for method, own in methods.items()
         }
-    return Seen(path, sample, probabilities, chosen, maps)
+    return Seen(path, sample, shares, chosen, maps)
+
+
+def _pixel_shares(logits: Tensor) -> Tensor:
+    """Of logits (K, H, W) the shares (K,) of the pixels where each class wins."""
+    won = logits.argmax(0).flatten()
+    return torch.bincount(won, minlength=len(logits)) / len(won)
 
 
 def _input(run: Run, path: str, sample: Sample | None) -> Images:
@@ -180,14 +202,22 @@ def _input(run: Run, path: str, sample: Sample | None) -> Images:
 
 
 def _row(run: Run, seen: Seen, method: str, number: int, gaze: Gaze) -> dict[str, Any]:
+    own = float(seen.shares[seen.chosen])
+    answer = (
+        {"share": own}
+        if run.segments
+        else {
+            "predicted": run.classes[seen.predicted],
+            "probability": float(seen.shares[seen.predicted]),
+            "target_probability": own,
+        }
+    )
     return {
         "image": seen.path,
         "method": method,
         "contrast": gaze.contrast,
-        "predicted": run.classes[seen.predicted],
-        "probability": float(seen.probabilities[seen.predicted]),
         "target": run.classes[seen.chosen],
-        "target_probability": float(seen.probabilities[seen.chosen]),
+        **answer,
         "overlay": f"{method}/{number:05d}-{Path(seen.path).stem}.jpg",
         "map": f"{method}/{number:05d}",
     }
@@ -206,22 +236,36 @@ def overlay(run: Run, seen: Seen, method: str, *, contrast: bool) -> Image.Image
     region = None
     try:
         if seen.sample is not None:
-            region = Where(large).region(seen.sample)
+            region = _region(run, seen, large)
     except DataError:
         words[2] += " (its region cannot be read)"
     return picture(large.load(seen.path), heat, region, words)
 
 
+def _region(run: Run, seen: Seen, large: Transform) -> Tensor | None:
+    """The sample's region, or of a segmenter the class's pixels, at the size that is shown."""
+    assert seen.sample is not None
+    if not run.segments:
+        return Where(large).region(seen.sample)
+    classes = mask_classes(run.manifest(), run.data.void)
+    own = classes.read(str(seen.sample.mask), max_pixels=large.max_pixels) == seen.chosen
+    return large.fit_mask(own.float())
+
+
 def caption(run: Run, seen: Seen, method: str, *, contrast: bool) -> list[str]:
     """What was predicted, what the map shows, and of which image."""
     predicted, target = run.classes[seen.predicted], run.classes[seen.chosen]
-    first = f"predicted {predicted}, {_percent(seen.probabilities[seen.predicted])}"
+    how, file = f"{method}{' with contrast' if contrast else ''}", Path(seen.path).name
+    if run.segments:
+        first = f"{target}, predicted on {_percent(seen.shares[seen.chosen])} of the pixels"
+        return [first, f"{how}, of these pixels; outlined is where it truly is", file]
+    first = f"predicted {predicted}, {_percent(seen.shares[seen.predicted])}"
     if seen.sample is not None:
         first += f" (label {run.classes[seen.sample.label]})"
-    second = f"{method}{' with contrast' if contrast else ''}, target {target}"
+    second = f"{how}, target {target}"
     if seen.chosen != seen.predicted:
-        second += f", {_percent(seen.probabilities[seen.chosen])}"
-    return [first, second, Path(seen.path).name]
+        second += f", {_percent(seen.shares[seen.chosen])}"
+    return [first, second, file]
 
 
 def _percent(share: Tensor) -> str:

@@ -54,6 +54,11 @@ class Run:
         """The `data` section of the config."""
         return Data.model_validate(self.config["data"])
 
+    @property
+    def segments(self) -> bool:
+        """Whether the net is a segmenter, whose answers are of pixels."""
+        return self.data.task == "segmentation"
+
     def manifest(self) -> Manifest:
         """The manifest that the run was trained on, with the run's splits."""
         return open_manifest(self.data, self.folder)

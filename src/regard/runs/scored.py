@@ -1,19 +1,32 @@
 """The table of scores of a split, which grows while the checkpoint stays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from regard.evaluation.gaze import column, score_interval, score_names
+from regard.evaluation.gaze import by_image, column, score_interval, score_names
+from regard.evaluation.pixel_gaze import PixelGaze
 from regard.evaluation.predict import Predictions
 from regard.evaluation.settings import Gaze
 from regard.runs.files import read_json
 from regard.runs.run import Run
 
-# Beside the scores themselves.
-COLUMNS = ("index", "image", "label", "predicted", "correct", "method", "area", "dead")
+# Beside the scores themselves; a table has those that fit its task.
+COLUMNS = (
+    "index",
+    "image",
+    "label",
+    "predicted",
+    "correct",
+    "share",
+    "method",
+    "area",
+    "dead",
+)
+# A row is an image, or of a segmenter an image and a class.
+_KEY = ("index", "label")
 
 
 def with_earlier(
@@ -33,7 +46,7 @@ def with_earlier(
     for method, rows in fresh.items():
         if (before := found.get(method)) is not None:
             kept = [name for name in before.columns if name not in rows.columns]
-            rows = rows.join(before.select("index", *kept), on="index", how="left")
+            rows = rows.join(before.select(*_KEY, *kept), on=_KEY, how="left")
         found[method] = rows
     return found
 
@@ -47,8 +60,9 @@ def _earlier(run: Run, split: str) -> dict[str, pl.DataFrame]:
     if before["checkpoint"] != run.checkpoint:
         return {}
     table = pl.read_parquet(files.scores(split))
+    fixed = [name for name in COLUMNS if name in table.columns]
     return {
-        method: table.filter(pl.col("method") == method).select(*COLUMNS, *told["scores"])
+        method: table.filter(pl.col("method") == method).select(*fixed, *told["scores"])
         for method, told in before.get("gaze", {}).items()
     }
 
@@ -71,6 +85,40 @@ def scores_of(found: Predictions, gaze: Gaze, table: pl.DataFrame) -> pl.DataFra
     own = table.select("index", "image", "label", "predicted", "correct")
     own = own.with_columns(pl.lit(gaze.method).alias("method"))
     return own.with_columns(**{name: pl.Series(value) for name, value in columns.items()})
+
+
+def class_scores_of(
+    found: PixelGaze, gaze: Gaze, images: Mapping[int, str], classes: Sequence[str]
+) -> pl.DataFrame:
+    """One row an image and class that it holds, of a segmenter: as `scores_of`, with `share`.
+
+    Args:
+        found: of a pass.
+        gaze: how its maps were made.
+        images: row in the manifest to path as it stands there.
+        classes: names.
+    """
+    fixed = {
+        "index": found.index.astype(np.int64),
+        "image": [images[index] for index in found.index.tolist()],
+        "label": [classes[label] for label in found.labels.tolist()],
+        "share": found.share.astype(np.float64),
+        "method": [gaze.method] * len(found.index),
+        "area": found.area.astype(np.float64),
+        "dead": found.dead.astype(bool),
+    }
+    scores = {name: column(name, rows) for name, rows in found.scores.items()}
+    return pl.DataFrame(fixed).with_columns(**scores).sort(_KEY)
+
+
+def class_gaze_summary(scores: pl.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+    """As `gaze_summary` of the means over an image's classes, and `per_class` of each class.
+
+    An image's classes are not independent of each other, so intervals are over images.
+    """
+    parts = {name: scores.filter(pl.col("label") == name) for name in classes}
+    own = {name: gaze_summary(rows) for name, rows in parts.items() if len(rows)}
+    return gaze_summary(by_image(scores)) | {"per_class": own}
 
 
 def gaze_summary(scores: pl.DataFrame) -> dict[str, Any]:

@@ -17,13 +17,21 @@ class PixelTarget:
     Vinogradova et al., Seg-Grad-CAM, arXiv:2002.11434. An empty set gives a zero map.
 
     Attributes:
-        class_index: the class.
+        class_index: the class, or of each image its own, ints (B,).
         where: `predicted` for the pixels where the class wins, a mask (B, H, W), or one
             pixel (row, column).
     """
 
-    class_index: int
+    class_index: int | Tensor
     where: Literal["predicted"] | Tensor | tuple[int, int] = "predicted"
+
+    def to(self, device: torch.device | str) -> "PixelTarget":
+        """The same on another device."""
+        index, where = self.class_index, self.where
+        return PixelTarget(
+            index.to(device) if isinstance(index, Tensor) else index,
+            where.to(device) if isinstance(where, Tensor) else where,
+        )
 
 
 Targets = Tensor | Sequence[int] | int | PixelTarget | None
@@ -48,8 +56,11 @@ def resolve(targets: Targets, logits: Tensor) -> Tensor | PixelTarget:
         return _pixels(targets, logits)
     if targets is None:
         return logits.argmax(1)
-    if isinstance(targets, int):
-        targets = [targets] * len(logits)
+    return _indices([targets] * len(logits) if isinstance(targets, int) else targets, logits)
+
+
+def _indices(targets: Tensor | Sequence[int], logits: Tensor) -> Tensor:
+    """Class indices (B,) on the logits' device."""
     indices = _tensor(targets).to(logits.device)
     if indices.shape != (len(logits),) or indices.is_floating_point():
         raise TargetError(
@@ -87,23 +98,18 @@ def _pixels(targets: Targets, logits: Tensor) -> PixelTarget:
             found=f"{type(targets).__name__} with logits {tuple(logits.shape)}",
             remedy="pass regard.saliency.PixelTarget(class_index) for a segmenter",
         )
-    if not 0 <= targets.class_index < logits.shape[1]:
-        raise TargetError(
-            "targets",
-            expected=f"classes 0 to {logits.shape[1] - 1}",
-            found=str(targets.class_index),
-            remedy="check the class table",
-        )
+    index = targets.class_index
+    of_each = _indices([index] * len(logits) if isinstance(index, int) else index, logits)
+    chosen = index if isinstance(index, int) else of_each
     height, width = logits.shape[2:]
     match targets.where:
         case "predicted":
             # The pixels of this very pass, also where other pixels are tried.
-            won = logits.argmax(1) == targets.class_index
-            return PixelTarget(targets.class_index, won)
+            return PixelTarget(chosen, logits.argmax(1) == of_each[:, None, None])
         case Tensor():
-            return targets
+            return PixelTarget(chosen, targets.where)
         case (row, column) if 0 <= row < height and 0 <= column < width:
-            return targets
+            return PixelTarget(chosen, targets.where)
     raise TargetError(
         "targets",
         expected=f"where: predicted, a mask, or a pixel (row, column) of {height} x {width}",
@@ -112,15 +118,25 @@ def _pixels(targets: Targets, logits: Tensor) -> PixelTarget:
     )
 
 
+def classes_of(targets: Tensor | PixelTarget, images: int) -> Tensor:
+    """The class (B,) of each image."""
+    if isinstance(targets, Tensor):
+        return targets
+    index = targets.class_index
+    return torch.full((images,), index) if isinstance(index, int) else index
+
+
 def of_rows(target: Tensor | PixelTarget, rows: Tensor | None) -> Tensor | PixelTarget:
     """The target of some of the batch's images; None: of all."""
     if rows is None:
         return target
     if isinstance(target, Tensor):
         return target[rows]
-    if isinstance(target.where, Tensor):
-        return PixelTarget(target.class_index, target.where[rows])
-    return target
+    index, where = target.class_index, target.where
+    return PixelTarget(
+        index[rows] if isinstance(index, Tensor) else index,
+        where[rows] if isinstance(where, Tensor) else where,
+    )
 
 
 def is_empty(target: Tensor | PixelTarget) -> Tensor | None:
@@ -130,11 +146,18 @@ def is_empty(target: Tensor | PixelTarget) -> Tensor | None:
     return ~target.where.flatten(1).any(1)
 
 
+def pixels_of(target: Tensor | PixelTarget) -> Tensor | int:
+    """Of how many logits of an image `value` is the sum, (B,) or 1; at least 1."""
+    if isinstance(target, Tensor) or not isinstance(target.where, Tensor):
+        return 1
+    return target.where.flatten(1).sum(1).clamp_min(1)
+
+
 def value(logits: Tensor, target: Tensor | PixelTarget) -> Tensor:
     """The number (B,) that is explained: a logit, or the sum of a class's logits."""
     if isinstance(target, Tensor):
         return logits.gather(1, target[:, None])[:, 0]
-    chosen = logits[:, target.class_index]
+    chosen = _of_class(logits, target.class_index)
     if not isinstance(target.where, Tensor):
         assert not isinstance(target.where, str)  # resolved
         row, column = target.where
@@ -148,3 +171,10 @@ def value(logits: Tensor, target: Tensor | PixelTarget) -> Tensor:
             remedy="resize the mask to the logits",
         )
     return (chosen * mask).sum((1, 2))
+
+
+def _of_class(logits: Tensor, index: int | Tensor) -> Tensor:
+    """The logits (B, H, W) of one class, or of each image's own."""
+    if isinstance(index, int):
+        return logits[:, index]
+    return logits[torch.arange(len(logits), device=logits.device), index]

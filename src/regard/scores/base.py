@@ -13,6 +13,7 @@ from regard.errors import ConfigError
 from regard.registry import Registry
 from regard.saliency.capture import undisturbed
 from regard.saliency.outputs import logits_of
+from regard.saliency.targets import PixelTarget, of_rows, pixels_of, value
 
 Formula = Callable[..., Tensor]
 Asks = Literal["region", "map", "model"]
@@ -77,26 +78,28 @@ class Model:
     """What a score asks of the model.
 
     Attributes:
-        net: classifier, in the mode that it is to be asked in.
+        net: in the mode that it is to be asked in.
         images: (B, 3, H, W) as the net takes them.
-        targets: class indices (B,).
+        targets: class indices (B,), or for a segmenter classes over pixels.
     """
 
     net: nn.Module
     images: Tensor
-    targets: Tensor
+    targets: Tensor | PixelTarget
 
     def probabilities(self, images: Tensor, rows: Tensor | None = None) -> Tensor:
         """The target's softmax probability (n,) of other images (n, 3, H, W).
+
+        For a segmenter the mean of its class's over its pixels.
 
         Args:
             images: the net may change them.
             rows: (n,) which image of the batch each is of; None: in order.
         """
-        targets = self.targets if rows is None else self.targets[rows]
+        targets = of_rows(self.targets, rows)
         with torch.no_grad(), undisturbed(self.net):
             logits = logits_of(self.net(images))
-        return logits.float().softmax(1).gather(1, targets[:, None])[:, 0]
+        return value(logits.float().softmax(1), targets) / pixels_of(targets)
 
 
 SCORES: Registry[Score] = Registry("score")

@@ -12,6 +12,7 @@ from regard.errors import ConfigError, DataError
 from regard.saliency.capture import undisturbed
 from regard.saliency.explain import resize
 from regard.saliency.outputs import logits_of
+from regard.saliency.targets import PixelTarget, classes_of, resolve
 from regard.scores.base import (
     SCORES,
     Formula,
@@ -30,7 +31,7 @@ def score(
     *,
     net: nn.Module | None = None,
     images: Tensor | None = None,
-    targets: Tensor | None = None,
+    targets: Tensor | PixelTarget | None = None,
     sign: Literal["positive", "absolute"] = "positive",
     **options: Any,
 ) -> Float[Tensor, " B"]:
@@ -51,7 +52,7 @@ def score(
         net: for scores that ask the model.
         images: (B, 3, H, W) as the net takes them, for scores that ask the model.
         targets: class indices (B,), to choose among regions by class, or to ask the model for
-            (None: the predicted class).
+            (None: the predicted class); a `PixelTarget` for a segmenter.
         sign: what counts of a signed map: its positive part or its absolute value.
         options: of the score.
 
@@ -79,7 +80,7 @@ def tally(
     *,
     net: nn.Module | None = None,
     images: Tensor | None = None,
-    targets: Tensor | None = None,
+    targets: Tensor | PixelTarget | None = None,
     sign: Literal["positive", "absolute"] = "positive",
     **options: Any,
 ) -> Tensor:
@@ -122,7 +123,7 @@ def _bound(formula: Formula, name: str, *given: Any, **options: Any) -> Tensor:
 
 
 def _evidence(
-    maps: Tensor, regions: Regions | Tensor | None, name: str, targets: Tensor | None
+    maps: Tensor, regions: Regions | Tensor | None, name: str, targets: Tensor | PixelTarget | None
 ) -> Evidence:
     if regions is None:
         raise DataError(
@@ -136,11 +137,16 @@ def _evidence(
             found=f"maps of shape {tuple(maps.shape)}",
             remedy="pass one map an image",
         )
-    return regions.to(maps.device).of(None if targets is None else targets.to(maps.device))
+    classes = None if targets is None else classes_of(targets, len(maps)).to(maps.device)
+    return regions.to(maps.device).of(classes)
 
 
 def _model(
-    maps: Tensor, net: nn.Module | None, images: Tensor | None, targets: Tensor | None, name: str
+    maps: Tensor,
+    net: nn.Module | None,
+    images: Tensor | None,
+    targets: Tensor | PixelTarget | None,
+    name: str,
 ) -> Model:
     if net is None or images is None or len(images) != len(maps):
         raise DataError(
@@ -149,7 +155,7 @@ def _model(
             found="no net" if net is None else "no images" if images is None else f"{len(images)}",
             remedy="pass the net and the images that the maps are of",
         )
-    if targets is None:
+    if targets is None or (isinstance(targets, PixelTarget) and isinstance(targets.where, str)):
         with torch.no_grad(), undisturbed(net):
-            targets = logits_of(net(images.clone())).argmax(1)
+            targets = resolve(targets, logits_of(net(images.clone())))
     return Model(net, images, targets.to(images.device))

@@ -1,15 +1,21 @@
 """What a net is trained on: the labels of images, or the classes of their pixels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
+from regard.data.annotation import Annotation
+from regard.data.keys import keyed_generator
 from regard.data.mask_classes import VOID
+from regard.data.pixel_regions import present_classes, regions_of
+from regard.data.regions import Regions
 from regard.data.samples import Batch
 from regard.guidance.base import Term
 from regard.guidance.combination import Divisors, divisors
+from regard.saliency.targets import PixelTarget
 from regard.training.config import Config
 from regard.training.losses import (
     class_weights,
@@ -21,10 +27,14 @@ from regard.training.losses import (
 
 
 class Objective(Protocol):
-    """The losses of images, and how they are averaged."""
+    """The losses of images, how they are averaged, and what guidance asks about."""
 
-    def divisors(self, batch: Batch, terms: Sequence[Term]) -> Divisors:
+    def divisors(self, batch: Batch, terms: Sequence[Term], step: int) -> Divisors:
         """What sums over an effective batch are divided by."""
+        ...
+
+    def asked(self, part: Batch, step: int) -> tuple[Tensor | PixelTarget, Regions | None]:
+        """What terms explain in a step, and where the evidence for it should be."""
         ...
 
     def entropies(self, logits: Tensor, part: Batch) -> Tensor:
@@ -52,9 +62,13 @@ class OfLabels:
     weights: Tensor | None = None
     smoothing: float = 0.0
 
-    def divisors(self, batch: Batch, terms: Sequence[Term]) -> Divisors:
+    def divisors(self, batch: Batch, terms: Sequence[Term], step: int) -> Divisors:
         """By the class weights of the labels."""
         return divisors(batch.labels, batch.regions, terms, self.weights)
+
+    def asked(self, part: Batch, step: int) -> tuple[Tensor | PixelTarget, Regions | None]:
+        """The labels, and the regions of the samples."""
+        return part.labels, part.regions
 
     def entropies(self, logits: Tensor, part: Batch) -> Tensor:
         """Of each image."""
@@ -79,16 +93,51 @@ class OfMasks:
         weights: of the classes, on the CPU, or None.
         smoothing: of the classes of pixels.
         dice: weight of the Dice loss beside that of the cross-entropy.
+        seed: of the classes that terms ask about.
+        annotation: how the pixels of a class are used as its region.
     """
 
     weights: Tensor | None = None
     smoothing: float = 0.0
     dice: float = 1.0
+    seed: int = 0
+    annotation: Annotation = field(default_factory=Annotation)
 
-    def divisors(self, batch: Batch, terms: Sequence[Term]) -> Divisors:
+    def divisors(self, batch: Batch, terms: Sequence[Term], step: int) -> Divisors:
         """By the images of which something is said."""
         told = max(1, int((_target(batch) != VOID).flatten(1).any(1).sum()))
-        return Divisors(float(told), {"dice": told}, len(batch))
+        by_name = {"dice": told}
+        if terms:
+            _, regions = self.asked(batch, step)
+            by_name |= divisors(batch.labels, regions, terms).terms
+        return Divisors(float(told), by_name, len(batch))
+
+    def asked(self, part: Batch, step: int) -> tuple[Tensor | PixelTarget, Regions | None]:
+        """Of each image one of the classes that it holds, over its true pixels, its region too.
+
+        Drawn anew in each step, all alike, so that a rare class is asked about as often as a
+        common one of the same images.
+        """
+        target = _target(part)
+        present = present_classes(target, VOID)
+        drawn = torch.tensor(
+            [self._drawn(own, index, step) for own, index in zip(present, part.index, strict=True)]
+        )
+        regions, annotation = regions_of(target, drawn), self.annotation
+        pixels = PixelTarget(drawn, regions.attend)
+        if annotation.kind == "own" and not annotation.dilate:
+            return pixels, regions
+        rows = zip(regions.attend, part.index.tolist(), strict=True)
+        placed = torch.stack([annotation.region(own, index) for own, index in rows])
+        return pixels, Regions(placed, ignore=regions.ignore, present=regions.present)
+
+    def _drawn(self, present: Tensor, index: Tensor, step: int) -> int:
+        """A class of those present; 0, which is then missing, where there is none."""
+        classes = present.nonzero().flatten()
+        if not len(classes):
+            return 0
+        generator = keyed_generator(self.seed, "class", step, int(index))
+        return int(classes[torch.randint(len(classes), (1,), generator=generator)])
 
     def entropies(self, logits: Tensor, part: Batch) -> Tensor:
         """Of each image, the mean over its pixels."""
@@ -120,7 +169,13 @@ def objective_of(config: Config, labels: Sequence[int], pixels: Tensor | None) -
     """
     how = config.training
     if pixels is not None:
-        return OfMasks(pixel_weights(pixels, how.imbalance), how.label_smoothing, how.dice)
+        return OfMasks(
+            pixel_weights(pixels, how.imbalance),
+            how.label_smoothing,
+            how.dice,
+            how.seed,
+            Annotation(config.guidance.regions, config.guidance.dilate, how.seed),
+        )
     weights = class_weights(labels, len(config.classes or ()), how.imbalance)
     return OfLabels(weights, how.label_smoothing)
 

@@ -12,6 +12,7 @@ from regard.data.sample import Sample, says_where
 from regard.data.transforms import Transform
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.guidance.base import Term
+from regard.guidance.forward import refuse_labels
 from regard.guidance.probe import reaches
 from regard.models.heads import classifier_of
 from regard.models.inputs import input_spec
@@ -63,7 +64,7 @@ def refuse_config(
     """Guidance needs regions, and the metric that chooses the best checkpoint has to exist."""
     if config.data.task == "segmentation":
         _refuse_for_masks(config, terms)
-    if terms and not has_regions(train):
+    if config.data.task != "segmentation" and terms and not has_regions(train):
         raise ConfigError(
             "guidance.terms",
             expected="samples with a region in train",
@@ -98,12 +99,20 @@ def refuse_config(
 
 
 def _refuse_for_masks(config: Config, terms: Sequence[Term]) -> None:
-    if terms:
+    refuse_labels(terms)
+    if config.guidance.regions == "mean" or config.guidance.share != 1:
         raise ConfigError(
-            "guidance.terms",
-            expected="none for a segmenter",
-            found=terms[0].title,
-            remedy="remove the terms, or set data.task: classification",
+            "guidance.regions and guidance.share",
+            expected="own or misplaced regions and all masks, for a segmenter",
+            found=f"{config.guidance.regions}, {config.guidance.share:g}",
+            remedy="leave them out",
+        )
+    if config.gaze.backgrounds:
+        raise ConfigError(
+            "gaze.backgrounds",
+            expected="false for a segmenter",
+            found="true",
+            remedy="leave it out",
         )
     if config.guidance.combine != "sum":
         raise ConfigError(
@@ -127,7 +136,9 @@ def logged(
     """The names of the metrics that an epoch's record has for a split."""
     if config.data.task == "segmentation":
         dice = ["loss.dice"] if config.training.dice else []
-        return [*COUNTED, *dice, *(SHOWN if split == "val" else ())]
+        if split == "val":
+            return [*COUNTED, *dice, *SHOWN]
+        return [*COUNTED, *dice, *(f"loss.{term.title}" for term in terms)]
     names: list[str] = [*(COUNTED if split == "train" else MEASURED)]
     regions = has_regions(samples)
     if regions:
@@ -235,7 +246,9 @@ def _refuse_unmoved(config: Config, net: nn.Module, images: Images, term: Term) 
     frozen = config.model.freeze == "backbone"
     trained = list((classifier_of(net) if frozen else net).parameters())
     with evaluating(net):
-        if reaches(net, _noise(images), len(config.classes or ()), term, trained):
+        segments = config.data.task == "segmentation"
+        classes = len(config.classes or ())
+        if reaches(net, _noise(images), classes, term, trained, pixels=segments):
             return
     what = "the classifier, which alone is trained" if frozen else "the net's parameters"
     raise ConfigError(

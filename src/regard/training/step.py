@@ -80,7 +80,7 @@ class Stepper:
     def _gradients(self, batch: Batch, step: int, micro: int) -> tuple[float, dict[str, float]]:
         self.optimiser.zero_grad(set_to_none=True)
         terms = warmed(self.prepared.terms, step / self.steps)
-        by = self.objective.divisors(batch, terms)
+        by = self.objective.divisors(batch, terms, step)
         lend = _lenders(batch) if any(term.lends for term in terms) else None
         # Dropout is keyed by the step, so a resumed run draws what the first one drew.
         _seed(self.device, key(self.prepared.config.training.seed, "step", step))
@@ -88,25 +88,29 @@ class Stepper:
         for start in range(0, len(batch), micro):
             rows = slice(start, start + micro)
             donors = None if lend is None else self._donors(batch, lend[rows])
-            right, parts = self._part(batch[rows], terms, by, donors)
+            right, parts = self._part(batch[rows], step, terms, by, donors)
             correct += right
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + value
         return correct, sums
 
     def _part(
-        self, part: Batch, terms: Sequence[Term], by: Divisors, donors: Donors | None
+        self, part: Batch, step: int, terms: Sequence[Term], by: Divisors, donors: Donors | None
     ) -> tuple[float, dict[str, float]]:
         how, device = self.prepared.config.training, self.device
-        labels = part.labels.to(device)
         images = model_input(part, self.prepared.transform, device)
+        targets, regions = self.objective.asked(part, step) if terms else (part.labels, None)
         with torch.autocast(device.type, torch.bfloat16, enabled=how.bf16):
-            if part.regions is None or not terms:
+            if regions is None:
                 output = GuidedOutput(logits_of(self.prepared.net(images)))
             else:
-                regions = part.regions.to(device)
                 output = guided_forward(
-                    self.prepared.net, images, labels, regions, terms, donors=donors
+                    self.prepared.net,
+                    images,
+                    targets.to(device),
+                    regions.to(device),
+                    terms,
+                    donors=donors,
                 )
         losses = self.objective.entropies(output.logits, part)
         for name, (weight, own) in self.objective.others(output.logits, part).items():
