@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from regard.data.regions import Evidence
-from regard.evaluation.gaze import each_image
+from regard.evaluation.gaze import by_image, each_image
 from regard.scores.base import SCORES
 
 Floats = NDArray[np.float64]
@@ -27,8 +27,8 @@ class Marks:
     best: float
 
 
-def by_image(scores: pl.DataFrame, name: str, which: str) -> Floats:
-    """What a `uniform` or the `best` map would score, an image; NaN where the score is undefined.
+def by_row(scores: pl.DataFrame, name: str, which: str) -> Floats:
+    """What a `uniform` or the `best` map would score, a row; NaN where the score is undefined.
 
     It follows from the region's area alone, which the table holds.
     """
@@ -43,17 +43,30 @@ def by_image(scores: pl.DataFrame, name: str, which: str) -> Floats:
 
 
 def marks(scores: pl.DataFrame, name: str) -> Marks | None:
-    """Means of what a uniform and the best map would score; None for an unknown score."""
+    """Means of what a uniform and the best map would score; None for an unknown score.
+
+    Of a segmenter, whose rows are of an image and a class, each image counts with its mean.
+    """
     if name not in SCORES:
         return None
-    best = by_image(scores, name, "best")
+    best = by_row(scores, name, "best")
     sign = -1 if SCORES[name].better == "lower" else 1
     # A region with soft edges has no single area, and a ceiling that is beaten is none.
     beaten = np.nanmax((each_image(scores, name) - best) * sign, initial=-np.inf) > 1e-3
-    uniform = _mean(by_image(scores, name, "uniform"))
+    uniform, ceiling = (
+        _mean(_over_images(scores, rows)) for rows in (by_row(scores, name, "uniform"), best)
+    )
     # What a map that points nowhere reaches too says nothing of a good one.
-    told = not beaten and abs(_mean(best) - uniform) > 1e-3
-    return Marks(uniform, _mean(best) if told else np.nan)
+    told = not beaten and abs(ceiling - uniform) > 1e-3
+    return Marks(uniform, ceiling if told else np.nan)
+
+
+def _over_images(scores: pl.DataFrame, rows: Floats) -> Floats:
+    """The mean of each image's rows, where it has several."""
+    if "method" not in scores.columns:
+        return rows
+    table = scores.select("index", "image", "method", "area", "dead")
+    return by_image(table.with_columns(bound=rows))["bound"].to_numpy()
 
 
 def _mean(values: Floats) -> float:

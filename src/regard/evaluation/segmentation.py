@@ -63,23 +63,11 @@ def evaluate_segmentation(
         0.667
     """
     check_options(level, resamples)
-    n, k = len(confusions), len(names)
-    cells = confusions.reshape(n, -1).T.astype(np.float64)
-    edges = np.stack([np.concatenate(image) for image in boundaries], 1).astype(np.float64)
-
-    def statistics(weights: Floats) -> dict[str, Floats]:
-        pooled = (cells @ weights).reshape(k, k, -1)
-        found = _of_classes(pooled, (edges @ weights).reshape(4, k, -1))
-        values = {"accuracy": _ratio(_hits(pooled).sum(0), pooled.sum((0, 1)))}
-        values |= {MEANS[name]: _mean(found[name]) for name in MEANS}
-        values |= {f"{name}.{c}": found[name][c] for name in BY_CLASS for c in range(k)}
-        return values
-
     options = {"resamples": resamples, "seed": seed, "level": level}
-    intervals = bca_intervals(statistics, n, **options)
+    intervals = bca_intervals(Pooled(confusions, boundaries), len(confusions), **options)
     total = confusions.sum(0)
     return {
-        "n": n,
+        "n": len(confusions),
         "pixels": int(total.sum()),
         "classes": list(names),
         "absent": [name for name, row in zip(names, total, strict=True) if row.sum() == 0],
@@ -91,6 +79,32 @@ def evaluate_segmentation(
         },
         "confusion": total.tolist(),
     }
+
+
+class Pooled:
+    """The metrics of segmented images by how often each is taken, as the bootstrap asks for them.
+
+    Args:
+        confusions: (N, K, K) counts of each image.
+        boundaries: of each image.
+    """
+
+    def __init__(
+        self, confusions: NDArray[np.number], boundaries: Sequence[Sequence[NDArray]]
+    ) -> None:
+        self.classes = confusions.shape[1]
+        self._cells = confusions.reshape(len(confusions), -1).T.astype(np.float64)
+        edges = [np.concatenate([*image]) for image in boundaries]
+        self._edges = np.stack(edges, 1).astype(np.float64)
+
+    def __call__(self, times: Floats) -> dict[str, Floats]:
+        """Of counts (N, b) of the images: the accuracy, the means, and `NAME.CLASS`, (b,) each."""
+        k = self.classes
+        pooled = (self._cells @ times).reshape(k, k, -1)
+        found = _of_classes(pooled, (self._edges @ times).reshape(4, k, -1))
+        values = {"accuracy": _ratio(_hits(pooled).sum(0), pooled.sum((0, 1)))}
+        values |= {MEANS[name]: _mean(found[name]) for name in MEANS}
+        return values | {f"{name}.{c}": found[name][c] for name in BY_CLASS for c in range(k)}
 
 
 def pooled_metrics(confusion: Counts) -> dict[str, float]:

@@ -29,7 +29,7 @@ from regard.saliency.explain import explain
 from regard.scores.base import one_sign
 
 # Longest sides in pixels of what is embedded; a map is smooth, and its layer can be smaller.
-_PHOTO, _MAP = 360, 128
+_PHOTO, MAP = 360, 128
 # Of a page's pictures together, in bytes, before base64 makes them a third larger.
 _PAGE = 10_500_000
 _LARGEST = 26_000
@@ -90,7 +90,7 @@ class Album:
             self.run: Run = load_run(folder, checkpoint)
             own = Gaze.model_validate(self.run.config["gaze"])
             self.gaze = own.model_copy(update=dict(maps or {}))
-            self._options = options_of(self.run, self.gaze.method)
+            self.options = options_of(self.run, self.gaze.method)
             manifest = self.run.manifest()
             samples = samples_of(manifest, split, self.run.classes, self.run.data)
         except (RegardError, OSError, ValueError, KeyError) as error:
@@ -157,7 +157,7 @@ class Album:
                 layer=self.gaze.layer,
                 view=self.run.explained_view,
                 contrast=self.gaze.contrast,
-                **self._options,
+                **self.options,
             )
         return one_sign(found.float(), "positive")[0]
 
@@ -180,7 +180,7 @@ class Album:
         heat = ""
         if target is not None:
             found = self.map(index, target)
-            scale = min(1.0, _MAP / max(shown.size))
+            scale = min(1.0, MAP / max(shown.size))
             size = max(1, round(height * scale)), max(1, round(width * scale))
             heat = layers.heat(smooth(found, size))
             if float(found.max()) <= 0:

@@ -237,12 +237,14 @@ class Gallery:
         about: how the samples were chosen.
         cards: in order.
         wide: cards as wide as their pictures need, which are columns.
+        legend: names of the colours, `#rrggbb`, that are laid over photos.
     """
 
     title: str
     about: str
     cards: Sequence[Card]
     wide: bool = False
+    legend: Sequence[tuple[str, str]] = ()
     kind: ClassVar[str] = "gallery"
 
     @property

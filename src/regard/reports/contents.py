@@ -24,7 +24,8 @@ class SplitContents:
         name: of the split.
         metrics: of `metrics/SPLIT.json`.
         predictions: of `predictions/SPLIT.parquet`.
-        scores: of `scores/SPLIT.parquet`, of the method that the config names.
+        scores: of `scores/SPLIT.parquet`, of the method that the config names; of a segmenter a
+            row is an image and a class.
         methods: of `scores/SPLIT.parquet`, of all methods.
         missing: what is not there, in words.
     """
@@ -72,6 +73,11 @@ class RunContents:
         return tuple(self.config.get("classes") or ())
 
     @property
+    def segments(self) -> bool:
+        """Whether the net is a segmenter."""
+        return (self.config.get("data") or {}).get("task") == "segmentation"
+
+    @property
     def method(self) -> str:
         """The method of the maps that were scored."""
         return self.config.get("gaze", {}).get("method", "gradcam")
@@ -106,6 +112,7 @@ def read_run(folder: Path) -> RunContents:
     files = RunFolder(folder)
     config = files.read_config()
     method = (config.get("gaze") or {}).get("method")
+    segments = (config.get("data") or {}).get("task") == "segmentation"
     kinds = {"metrics": ".json", "predictions": ".parquet", "scores": ".parquet"}
     found = {
         path.stem for kind, suffix in kinds.items() for path in (folder / kind).glob(f"*{suffix}")
@@ -119,7 +126,7 @@ def read_run(folder: Path) -> RunContents:
         epochs=tuple(attempt(lambda: list(read_log(files.log, "epoch")), [])),
         notes=tuple(attempt(lambda: [r["text"] for r in read_log(files.log, "note")], [])),
         readings=tuple(attempt(lambda: _lines(files.readings), [])),
-        splits=tuple(_read_split(files, name, method) for name in names),
+        splits=tuple(_read_split(files, name, method, segments=segments) for name in names),
     )
 
 
@@ -127,9 +134,12 @@ def _rank(split: str) -> tuple[int, str]:
     return (_ORDER.index(split) if split in _ORDER else len(_ORDER)), split
 
 
-def _read_split(files: RunFolder, name: str, method: str | None) -> SplitContents:
+def _read_split(
+    files: RunFolder, name: str, method: str | None, *, segments: bool
+) -> SplitContents:
     metrics = attempt(lambda: read_json(files.metrics(name)), None)
-    predictions = attempt(lambda: validate(_table(files.predictions(name))), None)
+    check = _counted if segments else validate
+    predictions = attempt(lambda: check(_table(files.predictions(name))), None)
     methods = attempt(lambda: _table(files.scores(name)), None)
     scores = attempt(lambda: _of_method(methods, method), None)
     values = {"metrics": metrics, "predictions": predictions, "scores": scores}
@@ -146,6 +156,13 @@ def _missing(files: RunFolder, kind: str, name: str) -> str:
         "scores": "where the model looks is",
     }[kind]
     return f"{kind}/{path.name} {state}, so {what} left out."
+
+
+def _counted(table: pl.DataFrame) -> pl.DataFrame:
+    """A segmenter's predictions, with counts of pixels."""
+    if not {"index", "image", "confusion", "boundary"} <= set(table.columns):
+        raise ValueError("no counts of pixels")
+    return table
 
 
 def _of_method(table: pl.DataFrame | None, method: str | None) -> pl.DataFrame | None:

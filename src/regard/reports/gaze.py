@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from regard.data.plotting import INK
 from regard.evaluation.bounds import marks
-from regard.evaluation.gaze import each_image, is_pooled, score_interval, score_names
+from regard.evaluation.gaze import by_image, each_image, is_pooled, score_interval, score_names
 from regard.evaluation.intervals import Interval, bootstrap_interval
 from regard.reports.blocks import Cell, Drawing, Drawings, Key, Table
 from regard.reports.contents import SplitContents
@@ -47,7 +47,7 @@ def gaze_table(scores: pl.DataFrame, summary: Mapping[str, Any], maps: str) -> T
     for name in names:
         held = marks(scores, name)
         value = (summary.get("scores") or {}).get(name)
-        value = value or score_interval(scores, name).as_dict()
+        value = value or score_interval(by_image(scores), name).as_dict()
         lower = lower_is_better(name) and "lower is better" not in about(name)
         better = "lower is better" if lower else ""
         told = [decimal(held.uniform), decimal(held.best)] if held else ["–", "–"]
@@ -76,7 +76,7 @@ def _held_against(scores: pl.DataFrame, names: Sequence[str]) -> bool:
 
 def distributions(scores: pl.DataFrame) -> Drawings:
     """A histogram a score, with the means of the run, of a uniform map and of the best one."""
-    names = [name for name in score_names(scores) if np.isfinite(each_image(scores, name)).any()]
+    names = [name for name in score_names(scores) if np.isfinite(_values(scores, name)).any()]
     keys = [Key("this run", 0, "area"), Key("mean", 0)]
     if _held_against(scores, names):
         keys += [Key("uniform map", 1, "dashed"), Key("best map", 2)]
@@ -84,7 +84,7 @@ def distributions(scores: pl.DataFrame) -> Drawings:
 
 
 def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
-    values = each_image(scores, name)
+    values = _values(scores, name)
     values = values[np.isfinite(values)]
     held, mean = marks(scores, name), float(values.mean())
     with canvas() as drawn:
@@ -105,6 +105,12 @@ def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
         alt = f"{title(name)} of {count(values.size, 'image')}: {note}; half lie below "
         alt += f"{decimal(middle)}, and nine in ten between {decimal(low)} and {decimal(high)}"
         return Drawing(inline(drawn, alt), title(name), note)
+
+
+def _values(scores: pl.DataFrame, name: str) -> Floats:
+    """A number an image, of a segmenter the mean over its classes; none of what is pooled then."""
+    images = by_image(scores)
+    return each_image(images, name) if name in images.columns else np.full(1, np.nan)
 
 
 def _upright(axes: Axes, x: float, tone: int, *, dashed: bool) -> None:
@@ -164,7 +170,7 @@ def _cumulative(groups: Mapping[str, pl.DataFrame], name: str) -> Drawing:
 def gaze_words(scores: pl.DataFrame, summary: Mapping[str, Any], split: str) -> str:
     """Energy on a split in one sentence, with what it is to be held against."""
     values = (summary.get("scores") or {}).get("energy")
-    values = values or bootstrap_interval(each_image(scores, "energy")).as_dict()
+    values = values or bootstrap_interval(_values(scores, "energy")).as_dict()
     held = marks(scores, "energy")
     if held is None or not np.isfinite(held.uniform):
         return f"On {split} no image has a region that its map could be held against."

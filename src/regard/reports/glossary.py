@@ -9,6 +9,14 @@ TERMS = {
         "Energy over the region's share of the image: how many times what a uniform map has there."
     ),
     "energy": "The share of a map's sum that lies in the region, from 0 to 1.",
+    "Mean IoU": (
+        "Of a segmentation: the pixels that are predicted and true, over those that are either, "
+        "counted over all images; the mean over the classes."
+    ),
+    "IoU of pixels": (
+        "The pixels that are predicted to be of a class and are, over those that are either, "
+        "counted over all images."
+    ),
     "IoU": "Intersection over union of the region and the highest fifth of the map, from 0 to 1.",
     "HAGTR": (
         "Highest activation in the region, of the map over its maximum: 1 where the peak lies "

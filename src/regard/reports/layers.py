@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.path import Path
@@ -10,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from regard.data.heat import LEVELS, heat_colours, heat_levels
+from regard.data.mask_colours import painted
 from regard.data.outlines import outlines
 
 
@@ -35,6 +37,13 @@ def heat(map_: Tensor) -> str:
     colours = heat_colours()
     picture.putpalette(colours[:, :3].tobytes())
     transparency = colours[:, 3].tobytes()
+    return _address(_saved(picture, "PNG", optimize=True, transparency=transparency), "png")
+
+
+def classes(ids: NDArray[np.uint8], colours: Sequence[str]) -> str:
+    """Class indices (H, W) as PNG in the classes' colours; what is beyond these is clear."""
+    picture = painted(ids, [*colours])
+    transparency = picture.info["transparency"]
     return _address(_saved(picture, "PNG", optimize=True, transparency=transparency), "png")
 
 

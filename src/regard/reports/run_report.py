@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from regard.evaluation.gaze import each_image, score_names
+from regard.evaluation.gaze import by_image, each_image, score_names
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
 from regard.reports.contents import RunContents, SplitContents, read_run
 from regard.reports.galleries import run_galleries
@@ -17,6 +17,7 @@ from regard.reports.gaze import (
     summary_of,
 )
 from regard.reports.history import learning_curves
+from regard.reports.mask_galleries import mask_galleries
 from regard.reports.methods import methods_compared
 from regard.reports.page import write_page
 from regard.reports.patches import patches_section
@@ -29,9 +30,14 @@ from regard.reports.predictions import (
 )
 from regard.reports.run_summary import run_facts, run_words
 from regard.reports.samples_section import samples_section
+from regard.reports.segmentation import (
+    gaze_classes,
+    pixel_classes,
+    pixel_confusion,
+    pixel_metrics,
+)
 from regard.reports.words import count
 from regard.runs.files import dump_json
-from regard.runs.run import refuse_segmenter
 
 Step = Callable[[int], None]
 
@@ -54,7 +60,6 @@ def run_report(
         RunError: this is no run's folder.
     """
     contents = read_run(Path(run))
-    refuse_segmenter(contents.folder, contents.config)
     return write_page(run_page(contents, pictures, progress), Path(out or run / "report.html"))
 
 
@@ -88,10 +93,11 @@ def _training(run: RunContents) -> Section:
 
 def _split(run: RunContents, split: SplitContents, pictures: int, progress: Step | None) -> Section:
     blocks: list[Block] = [Note(text) for text in split.missing]
-    blocks += _classification(split)
+    blocks += _segmentation(split) if run.segments else _classification(split)
     blocks += _gaze(run, split)
-    blocks += [] if split.methods is None else methods_compared(split.methods)
-    blocks += run_galleries(run, split, pictures, len(run.splits), progress)
+    blocks += [] if split.methods is None else methods_compared(by_image(split.methods))
+    galleries = mask_galleries if run.segments else run_galleries
+    blocks += galleries(run, split, pictures, len(run.splits), progress)
     return Section(f"split-{_anchor(split.name)}", f"Results on {split.name}", blocks)
 
 
@@ -111,6 +117,13 @@ def _classification(split: SplitContents) -> list[Block]:
     return blocks
 
 
+def _segmentation(split: SplitContents) -> list[Block]:
+    numbers = split.numbers
+    if not numbers:
+        return []
+    return [pixel_metrics(numbers), *pixel_confusion(numbers), pixel_classes(numbers)]
+
+
 def _gaze(run: RunContents, split: SplitContents) -> list[Block]:
     scores = split.scores
     if scores is None:
@@ -124,7 +137,9 @@ def _gaze(run: RunContents, split: SplitContents) -> list[Block]:
         gaze_table(scores, summary_of(split, run.method), run.maps),
     ]
     blocks.append(distributions(scores))
-    if "energy" in names:
+    if run.segments:
+        blocks += gaze_classes(scores, summary_of(split, run.method))
+    elif "energy" in names:
         blocks += against_correctness(scores)
     return blocks
 

@@ -9,6 +9,7 @@ from regard.guidance import TERMS, MapTerm
 from regard.reports.blocks import Fact, Facts
 from regard.reports.contents import RunContents, SplitContents
 from regard.reports.gaze import gaze_words, summary_of
+from regard.reports.segmentation import pixel_facts, pixel_words
 from regard.reports.words import between, count, listed, percent, real
 
 
@@ -16,7 +17,9 @@ def run_facts(run: RunContents) -> Facts:
     """Accuracy and energy of each evaluated split, the best epoch, and readings of test."""
     facts = []
     for split in run.splits:
-        if "accuracy" in split.numbers:
+        if run.segments:
+            facts += pixel_facts(split.name, split.numbers)
+        elif "accuracy" in split.numbers:
             value = split.numbers["accuracy"]
             note = f"{between(value, percent)} over {count(value['n'], 'image')}"
             facts.append(Fact(f"Accuracy on {split.name}", percent(value["value"]), note))
@@ -55,21 +58,27 @@ def _model(run: RunContents) -> str:
         "bundled": "from the bundled ImageNet weights",
     }
     known = start.get(weights, f"from the weights in {Path(str(weights)).name}")
-    text = f"The model is {model.get('spec')}, trained {known} "
-    text += f"to tell {count(len(classes), 'class', 'classes')} apart ({listed(classes)})."
+    encoder = (model.get("options") or {}).get("encoder")
+    over = f" over {encoder}" if run.segments and encoder else ""
+    text = f"The model is {model.get('spec')}{over}, trained {known} to tell "
+    text += f"{count(len(classes), 'class', 'classes')} "
+    text += "of pixels " * run.segments + f"apart ({listed(classes)})."
     return f"{text} {_guidance(run)}"
 
 
 def _guidance(run: RunContents) -> str:
+    learned = "masks" if run.segments else "labels"
     guidance = run.config.get("guidance") or {}
     terms = guidance.get("terms") or []
     if not terms:
-        return "It was trained on labels alone, without guidance."
+        return f"It was trained on {learned} alone, without guidance."
     text = f"Its gaze was guided by {listed([_term(term) for term in terms])}{_combined(guidance)}"
     if guidance.get("regions") == "misplaced":
         return f"{text}, with regions moved to the wrong place: it is a control."
     if guidance.get("regions") == "mean":
         return f"{text}, with the mean region of all samples for each of them: it is a control."
+    if run.segments:
+        return f"{text}, each time of one class of an image, with the class's own pixels."
     return f"{text}, with {_whose(guidance)} own region{_widened(guidance)}."
 
 
@@ -128,7 +137,9 @@ def _training(run: RunContents) -> str:
 
 def _split(run: RunContents, split: SplitContents) -> list[str]:
     words = []
-    if "accuracy" in split.numbers:
+    if run.segments and split.numbers:
+        words.append(pixel_words(split.name, split.numbers))
+    elif "accuracy" in split.numbers:
         words.append(_accuracy(split.name, split.numbers))
     if split.scores is not None and "energy" in split.scores.columns:
         words.append(gaze_words(split.scores, summary_of(split, run.method), split.name))

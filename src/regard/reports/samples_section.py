@@ -10,6 +10,7 @@ from regard.data.source import open_manifest, splits_of
 from regard.errors import RegardError
 from regard.reports.blocks import Block, Cell, Note, Section, Table, Text
 from regard.reports.contents import RunContents
+from regard.reports.segmentation import pixel_shares
 from regard.reports.words import count, listed, percent, without_folders
 
 
@@ -22,11 +23,20 @@ def samples_section(run: RunContents) -> Section:
         text += without_folders(error)
         return Section("data", "Data", [Note(text)])
     table = manifest.table
+    if run.segments:
+        return Section("data", "Data", _of_masks(run, table))
     if "label" not in table.columns:
         return Section("data", "Data", [Note("The manifest has no labels any more.")])
     splits = splits_of(table)
     blocks: list[Block] = [Text(_words(manifest, splits)), _counts(table, splits)]
     return Section("data", "Data", [*blocks, *_areas(run)])
+
+
+def _of_masks(run: RunContents, table: pl.DataFrame) -> list[Block]:
+    parts = [f"{(table['split'] == name).sum():,} in {name}" for name in splits_of(table)]
+    blocks: list[Block] = [Text([f"{count(len(table), 'sample')}: {listed(parts)}."])]
+    told = [(split.name, split.numbers) for split in run.splits if split.numbers]
+    return [*blocks, pixel_shares(told)] if told else blocks
 
 
 def _words(manifest: Manifest, splits: Sequence[str]) -> list[str]:

@@ -13,6 +13,10 @@ NONE = "–"
 _NAMES = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
+    "mean_iou": "Mean IoU",
+    "mean_dice": "Mean Dice",
+    "mean_boundary_f1": "Mean boundary F1",
+    "boundary_f1": "Boundary F1",
     "precision_macro": "Macro precision",
     "recall_macro": "Macro recall",
     "f1_macro": "Macro F1",
@@ -131,8 +135,13 @@ def listed(names: Sequence[str], most: int = 8) -> str:
 
 def title(metric: str) -> str:
     """A metric's or a score's name."""
+    if metric == "loss.dice":
+        return "Dice loss"
     if metric.startswith("loss."):
         return f"Guidance: {metric[5:]}"
+    if ":" in metric:  # of one class of a segmenter's
+        name, _, own = metric.partition(":")
+        return f"{title(name)}, {own}"
     return _NAMES.get(metric) or metric.replace("_", " ").capitalize()
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from regard.data.loader import Loader
 from regard.data.mask_classes import MaskClasses
 from regard.data.preflight import refuse_files
-from regard.data.sample import Sample
+from regard.data.sample import Draw, Sample
 from regard.data.samples import Samples
 from regard.data.source import mask_classes, samples_of
 from regard.evaluation.pixel_gaze import score_classes
@@ -154,6 +154,21 @@ def _compared(
         size = (target.shape[0], target.shape[1])
         logits = torch.nn.functional.interpolate(logits[None], size, mode="bilinear")[0]
     return logits.argmax(0).cpu().numpy(), target.numpy()
+
+
+def masks_of(run: Run, sample: Sample) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Predicted and true classes (H, W) of one sample, as they are counted.
+
+    Raises:
+        DataError: a file of it cannot be read.
+    """
+    classes = mask_classes(run.manifest(), run.data.void)
+    batch = Samples([sample], run.transform, classes=classes).batch([Draw(0)])
+    device = next(run.net.parameters()).device
+    with evaluating(run.net), torch.no_grad():
+        logits = logits_of(run.net(model_input(batch, run.transform, device))).float()
+    assert batch.target is not None
+    return _compared(run, logits[0], batch.target[0], sample, classes)
 
 
 def _row(guess: NDArray[np.int64], true: NDArray[np.uint8], classes: int) -> dict[str, Any]:

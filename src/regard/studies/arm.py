@@ -11,6 +11,7 @@ from regard.runs.files import read_json, write_json
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
 from regard.runs.run import Run, load_run
+from regard.studies.pixel_metrics import class_numbers
 from regard.training.config import Config, parse_config
 from regard.training.train import resume, train
 
@@ -113,7 +114,11 @@ def numbers(run: Run, splits: tuple[str, ...]) -> dict[str, Any]:
         "best_epoch": best[-1]["epoch"] if best else None,
     }
     for split in splits:
-        row |= split_numbers(read_json(files.metrics(split)), split)
+        values = read_json(files.metrics(split))
+        row |= split_numbers(values, split)
+        if run.segments:
+            named = class_numbers(values, run.config["gaze"]["method"])
+            row |= {f"{split}.{name}": value for name, value in named.items()}
     return row
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from regard.evaluation.bounds import marks
-from regard.evaluation.gaze import each_image, is_pooled
+from regard.evaluation.gaze import by_image, each_image, is_pooled
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
 from regard.scores.base import SCORES
@@ -48,7 +48,8 @@ def _scored(
 
 
 def _spread(tables: Sequence[pl.DataFrame], score: str) -> dict[str, Any]:
-    parts = [t.select("index", pl.Series("value", each_image(t, score))) for t in tables]
+    images = [by_image(table) for table in tables]
+    parts = [t.select("index", pl.Series("value", each_image(t, score))) for t in images]
     known = pl.concat(parts).filter(pl.col("value").is_finite())
     values = known.group_by("index").mean()["value"].to_numpy()
     held = marks(tables[0], score)

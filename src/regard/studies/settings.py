@@ -8,6 +8,7 @@ from regard.data.settings import Settings
 from regard.errors import near
 from regard.runs.reliance import GAP, MEASURED
 from regard.scores.base import SCORES
+from regard.studies.pixel_metrics import MEAN_METRICS, of_class
 from regard.studies.sources import Sources
 from regard.training.config import Config, merged, parse_config
 
@@ -28,6 +29,7 @@ METRICS = (
     "recall",
     "f1",
     "dead_maps",
+    *MEAN_METRICS,
     *MEASURED,
     GAP,
 )
@@ -65,7 +67,8 @@ class Study(Settings):
         comparisons: pairs (arm, against); None: every arm against the baseline.
         seeds: of the trainings, the same for every arm.
         splits: the parts that the trained nets are evaluated on.
-        metrics: what is compared, on each split.
+        metrics: what is compared, on each split; of a segmenter's class `iou:CLASS`,
+            `recall:CLASS`, `boundary_f1:CLASS` ..., or a score of its maps.
         published: what others reported of some arms.
         scales: name to what differs at that scale; `keep` there lists the arms that are run.
     """
@@ -98,7 +101,7 @@ class Study(Settings):
             if arm not in self.arms:
                 raise ValueError(f"unknown arm {arm!r}; {near(arm, self.arms)}")
         for metric in self.metrics:
-            if metric not in known_metrics():
+            if metric not in known_metrics() and of_class(metric) is None:
                 raise ValueError(f"unknown metric {metric!r}; {near(metric, known_metrics())}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a seed that comes twice; give each once")

@@ -1,33 +1,23 @@
 """From one row a run to what can be said of the arms."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
-from torch import Tensor
 
-from regard.data.keys import keyed_generator
-from regard.data.regions import overlap
-from regard.data.sample import Sample, says_where
-from regard.data.source import samples_of
-from regard.data.where import Where
-from regard.evaluation.gaze import is_pooled
+from regard.evaluation.gaze import by_image, is_pooled
 from regard.evaluation.intervals import student_interval
 from regard.evaluation.paired import holm, paired_bootstrap, paired_student
+from regard.evaluation.segmentation import BY_CLASS
 from regard.runs.reliance import GAP, MEASURED
-from regard.runs.run import load_run
 from regard.studies.by_arm import confusions, gaze_spread
+from regard.studies.controls import controls
+from regard.studies.pixel_metrics import of_class, pixel_difference
 from regard.studies.settings import Study
-from regard.training.config import parse_config
-from regard.training.prepare import annotation
 
 LEVEL = 0.05
-# Images of train from which is told how much of the own regions a control's cover.
-OVERLAPPED = 2000
 
 
 def summarise(study: Study, results: pl.DataFrame, folder: Path) -> dict[str, Any]:
@@ -88,26 +78,30 @@ def _pair(
         done.filter(pl.col("arm") == against).select(columns), on="seed", suffix="_against"
     ).sort("seed")
     first, second = both[f"{name}_against"].to_numpy(), both[name].to_numpy()
-    by_image = None
+    over_images = None
     if len(both):
-        a = _by_image(both["run_against"].to_list(), split, metric, folder)
-        b = _by_image(both["run"].to_list(), split, metric, folder)
+        sides = both["run_against"].to_list(), both["run"].to_list()
+        a, b = (_by_image(runs, split, metric, folder) for runs in sides)
         if a is not None and b is not None:
-            by_image = paired_bootstrap(a, b).as_dict()
+            over_images = paired_bootstrap(a, b).as_dict()
+        else:
+            over_images = pixel_difference(sides[1], sides[0], split, metric, folder)
     return {
         "arm": arm,
         "against": against,
         "metric": name,
         "seeds": paired_student(first, second).as_dict() if len(both) else None,
-        "images": by_image,
+        "images": over_images,
     }
 
 
 def _by_image(runs: Sequence[str], split: str, metric: str, folder: Path) -> np.ndarray | None:
     """An image's mean over the seeds, for what is measured image by image; else None."""
-    if is_pooled(metric):
+    named = of_class(metric)
+    score, own = named or (metric, "")
+    if is_pooled(score) or (named and score in BY_CLASS):
         return None
-    kind, column = ("predictions", "correct") if metric == "accuracy" else ("scores", metric)
+    kind, column = ("predictions", "correct") if metric == "accuracy" else ("scores", score)
     if metric in (*MEASURED, GAP):
         kind = "backgrounds"
     found = []
@@ -115,9 +109,16 @@ def _by_image(runs: Sequence[str], split: str, metric: str, folder: Path) -> np.
         path = folder / run / kind / f"{split}.parquet"
         if not path.is_file() or column not in pl.read_parquet_schema(path):
             return None
-        table = pl.read_parquet(path, columns=["index", column]).sort("index")
-        found.append(table[column].cast(pl.Float64).to_numpy())
-    return _mean_of_defined(np.array(found))
+        table = pl.read_parquet(path)
+        if kind == "scores":
+            table = _of_class(table, own) if own else by_image(table)
+        found.append(table.select("index", pl.col(column).cast(pl.Float64)).sort("index"))
+    # A class is not in every image; the same images have it under every arm.
+    return _mean_of_defined(np.array([table[column].to_numpy() for table in found]))
+
+
+def _of_class(scores: pl.DataFrame, name: str) -> pl.DataFrame:
+    return scores.filter(pl.col("label") == name)
 
 
 def _mean_of_defined(values: np.ndarray) -> np.ndarray:
@@ -147,43 +148,3 @@ def verdict(row: dict[str, Any]) -> str:
     if p is None or p >= LEVEL:
         return "no difference shown"
     return "higher" if row["seeds"]["difference"]["value"] > 0 else "lower"
-
-
-def controls(study: Study, done: pl.DataFrame, folder: Path) -> dict[str, Any]:
-    """For arms with other regions than their own, how much of the own region those cover.
-
-    Told from at most 2,000 images of train, the same for all arms.
-    """
-    found = {}
-    for arm in study.arms:
-        runs = done.filter(pl.col("arm") == arm)["run"].to_list()
-        if not runs:
-            continue
-        run = load_run(folder / runs[0])
-        config = parse_config(run.config, runs[0])
-        if config.guidance.regions == "own" or not config.guidance.terms:
-            continue
-        samples = samples_of(run.manifest(), "train", run.classes, run.data)
-        used = annotation(config, samples, run.transform)
-        telling = list(filter(says_where, samples))
-        order = torch.randperm(len(telling), generator=keyed_generator("overlap")).tolist()
-        seen = [telling[row] for row in order[:OVERLAPPED]]
-        own, moved = (Where(run.transform, how, seen) for how in (replace(used, kind="own"), used))
-        shares = [
-            float(overlap(a, b))
-            for a, b in ((_told(own, s), _told(moved, s)) for s in seen)
-            if a is not None and b is not None
-        ]
-        share = float(np.nanmean(shares)) if shares else None
-        found[arm] = {
-            "overlap": share,
-            "images": len(shares),
-            "regions": config.guidance.regions,
-        }
-    return found
-
-
-def _told(where: Where, sample: Sample) -> Tensor | None:
-    """The region, or where there is none the area to avoid."""
-    region = where.region(sample)
-    return where.avoided(sample) if region is None else region

@@ -1,0 +1,163 @@
+"""Pictures of a segmenter: truth, prediction and difference, and where it looks for each class."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regard.data.heat import smooth
+from regard.data.mask_classes import VOID
+from regard.data.mask_colours import WRONG, class_colours
+from regard.errors import DataError
+from regard.evaluation.segmentation import pooled_metrics
+from regard.reports import layers
+from regard.reports.album import MAP, Album, MissingPicturesError, photo_limit
+from regard.reports.blocks import Block, Card, Gallery, Note, Picture
+from regard.reports.contents import RunContents, SplitContents
+from regard.reports.galleries import scaled, unreadable
+from regard.reports.words import decimal, percent, without_folders
+from regard.runs.evaluate_masks import masks_of
+from regard.saliency.capture import evaluating
+from regard.saliency.explain import explain
+from regard.saliency.targets import PixelTarget
+from regard.scores.base import one_sign
+
+Step = Callable[[int], None]
+Ids = NDArray[np.uint8]
+# Classes of one image whose maps a card has room for.
+_MOST = 10
+
+
+def mask_galleries(
+    run: RunContents, split: SplitContents, pictures: int, splits: int, progress: Step | None
+) -> list[Block]:
+    """The galleries of a split, or why there are none; arguments as of `run_galleries`."""
+    if split.predictions is None or not pictures:
+        return []
+    worst, best, spread = chosen_images(split.predictions, pictures)
+    each = 4 * (len(worst) + len(best)) + min(_MOST, len(run.classes)) * len(spread)
+    try:
+        album = Album(run.folder, split.predictions, split.name, photo_limit(each * splits))
+    except MissingPicturesError as error:
+        return [Note(f"Pictures of {split.name} are left out: {error}")]
+    rows = {row["index"]: row for row in split.predictions.iter_rows(named=True)}
+    how = "Colours are classes, over the photo; the difference shows what is wrong."
+    told = [
+        ("Hardest images", f"Lowest mean IoU of an image first. {how}", worst, compared_card),
+        ("Easiest images", f"Highest mean IoU of an image first. {how}", best, compared_card),
+        (
+            "Where it looks, class by class",
+            "Images spread evenly over the split: of each class that the image holds the map of "
+            f"where it is predicted; outlined is where it truly is. {scaled(run.maps)}",
+            spread,
+            looks_card,
+        ),
+    ]
+    colours = class_colours(len(run.classes))
+    legend = [*zip(run.classes, colours, strict=True), ("wrong", WRONG)]
+    blocks: list[Block] = []
+    for title, about, indices, make in told:
+        cards, wrong = [], []
+        for index in indices:
+            try:
+                cards.append(make(album, rows[index]))
+            except (DataError, OSError) as error:
+                wrong.append(without_folders(error))
+            if progress is not None:
+                progress(1)
+        key = legend if make is compared_card else ()
+        if cards:
+            blocks.append(Gallery(title, about, cards, wide=True, legend=key))
+        blocks += unreadable(wrong, title)
+    return blocks
+
+
+def chosen_images(table: pl.DataFrame, pictures: int) -> tuple[list[int], list[int], list[int]]:
+    """The worst and the best images by their own mean IoU, and some spread evenly."""
+    order = sorted((image_iou(row), row["index"]) for row in table.iter_rows(named=True))
+    known = [index for value, index in order if not np.isnan(value)]
+    half = max(1, pictures // 2)
+    rows = table.sort("index")["index"].to_list()
+    places = np.unique(np.linspace(0, len(rows) - 1, min(half, len(rows))).astype(int))
+    worst = known[:pictures]
+    best = [index for index in known[::-1] if index not in worst][:half]
+    return worst, best, [rows[place] for place in places]
+
+
+def image_iou(row: dict) -> float:
+    """The mean IoU of one image; NaN where nothing is said of it."""
+    return pooled_metrics(np.array(row["confusion"], dtype=np.int64))["mean_iou"]
+
+
+def compared_card(album: Album, row: dict) -> Card:
+    """Photo, truth, prediction and difference."""
+    guess, true = shown_masks(album, row["index"])
+    file, colours = album.named(row["image"]), class_colours(len(album.run.classes))
+    wrong = np.where((guess != true) & (true != VOID), 0, VOID).astype(np.uint8)
+    told = [
+        ("photo", "", []),
+        ("truth", true, colours),
+        ("prediction", guess, colours),
+        ("difference", wrong, [WRONG]),
+    ]
+    pictures = [_painted(album, row["index"], file, what, ids, own) for what, ids, own in told]
+    counts = np.array(row["confusion"], dtype=np.int64)
+    right = counts.trace() / max(1, counts.sum())
+    facts = [("mean IoU", decimal(image_iou(row))), ("right pixels", percent(right))]
+    return Card(pictures, "", facts, file)
+
+
+def _painted(
+    album: Album, index: int, file: str, what: str, ids: Ids | str, colours: Sequence[str]
+) -> Picture:
+    shown = album.shown(index)
+    height, width = shown.size
+    layer = "" if isinstance(ids, str) else layers.classes(ids, colours)
+    return Picture(shown.photo, f"{file}, {what}", width, height, layer, "", what)
+
+
+def looks_card(album: Album, row: dict) -> Card:
+    """Of each class of an image where the net looks."""
+    run, index, file = album.run, row["index"], album.named(row["image"])
+    truth = np.array(row["confusion"], dtype=np.int64).sum(1)
+    _, true = shown_masks(album, index)
+    pictures = []
+    for k in np.flatnonzero(truth)[:_MOST].tolist():
+        found, share = _class_map(album, index, k)
+        shown = album.shown(index)
+        height, width = shown.size
+        scale = min(1.0, MAP / max(shown.size))
+        size = max(1, round(height * scale)), max(1, round(width * scale))
+        note = f"{run.classes[k]}, on {percent(share)}"
+        note += " (the map is zero everywhere)" if float(found.max()) <= 0 else ""
+        outline = layers.outline(torch.from_numpy((true == k).astype(np.float32)))
+        alt = f"{file}, map of {run.classes[k]}"
+        heat = layers.heat(smooth(found, size))
+        pictures.append(Picture(shown.photo, alt, width, height, heat, outline, note))
+    return Card(pictures, "", [], file)
+
+
+def shown_masks(album: Album, index: int) -> tuple[Ids, Ids]:
+    """Predicted and true classes of a manifest's row, at the size that its photo is shown at."""
+    guess, true = masks_of(album.run, album.samples[album.rows[index]])
+    size = album.shown(index).size
+    return _nearest(guess, size), _nearest(true, size)
+
+
+def _nearest(ids: NDArray[np.integer], size: tuple[int, int]) -> Ids:
+    found = torch.from_numpy(ids.astype(np.uint8))[None, None]
+    return torch.nn.functional.interpolate(found, size, mode="nearest-exact")[0, 0].numpy()
+
+
+def _class_map(album: Album, index: int, k: int) -> tuple[Tensor, float]:
+    """The map (h, w) of a class over the pixels where it is predicted, and their share."""
+    net, gaze, images = album.run.net, album.gaze, album.given(index)
+    with evaluating(net):
+        with torch.no_grad():
+            share = float((net(images).argmax(1) == k).float().mean())
+        how = {"layer": gaze.layer, "contrast": gaze.contrast, **album.options}
+        found = explain(net, images, PixelTarget(k), gaze.method, **how)
+    return one_sign(found.float(), "positive")[0], share
