@@ -17,10 +17,7 @@ from regard.data.samples import Samples
 from regard.data.settings import Augment
 from regard.data.source import mask_classes, samples_of
 from regard.data.transforms import augment
-from regard.errors import ConfigError, DataError, RegardError, RunError
-from regard.reports import report
-from regard.runs.comparable import open_runs
-from regard.runs.compare import compare_runs
+from regard.errors import ConfigError, DataError, RunError
 from regard.runs.evaluate import evaluate_run
 from regard.runs.run import load_run
 from regard.training.loop import Trainer
@@ -214,15 +211,6 @@ def test_wrong_masks_are_told_in_one_line(tmp_path, change, said):
     with pytest.raises(DataError, match=said) as caught:
         train(config_of(base=SEGMENTER), home / "run", folder=home)
     assert "\n" not in str(caught.value)
-
-
-def test_a_classifier_s_commands_refuse_a_segmenter_in_one_line(whole, home, tmp_path):
-    for ask in (
-        lambda: report(whole, tmp_path / "r.html"),
-        lambda: compare_runs(open_runs([str(whole), str(whole)], "test"), "test", tmp_path / "c"),
-    ):
-        with pytest.raises(RegardError, match="expected a run of a classifier"):
-            ask()
 
 
 def test_the_checkpoint_of_another_number_of_classes_gives_its_encoder(whole, home, tmp_path):

@@ -10,6 +10,9 @@ def show_comparison(summary: Mapping[str, Any]) -> None:
     """Of every other run: each number of both, the difference with its interval, and the flips."""
     first = summary["first"]["name"]
     for other in summary["others"]:
+        if summary["task"] == "segmentation":
+            _show_masks(summary, other)
+            continue
         accuracy = other["accuracy"]
         rows = [
             _row(
@@ -29,6 +32,21 @@ def show_comparison(summary: Mapping[str, Any]) -> None:
         table(title, ["", first, other["name"], "difference", "p"], rows)
         counts = other["outcomes"].items()
         say("Images: " + ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in counts))
+
+
+def _show_masks(summary: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    """Metrics of pixels, each class's IoU, and scores of maps."""
+    told = {**other["metrics"]}
+    told |= {f"IoU, {name}": own["iou"] for name, own in other["per_class"].items()}
+    told |= {f"{name} of maps": found for name, found in other["scores"].items()}
+    rows = [
+        _row(name, found["before"], found["after"], found["difference"], found["p_value"])
+        for name, found in told.items()
+    ]
+    first = summary["first"]["name"]
+    title = f"{other['name']} against {first} on {summary['split']}"
+    title += f": {plural(other['images'], 'image')}, 95% intervals over images"
+    table(title, ["", first, other["name"], "difference", "p"], rows)
 
 
 def _row(

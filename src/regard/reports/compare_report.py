@@ -21,6 +21,13 @@ from regard.reports.blocks import (
     Text,
 )
 from regard.reports.compare_galleries import compare_galleries, gallery_rows
+from regard.reports.compare_masks import (
+    class_differences,
+    mask_facts,
+    mask_pair_galleries,
+    mask_words,
+    metrics_differences,
+)
 from regard.reports.compare_tables import differences_table, outcomes_table
 from regard.reports.compare_words import comparison_facts, comparison_words, how_to_read
 from regard.reports.page import write_page
@@ -60,6 +67,8 @@ def compare_report(folder: Path, *, pictures: int = 8, progress: Step | None = N
 
 def pictures_of(summary: Told, pictures: int) -> int:
     """The most images that the galleries of a comparison show, for a progress bar."""
+    if summary["task"] == "segmentation":
+        return 2 * pictures * len(summary["others"])
     shown = ("stays_right", "right_becomes_wrong", "wrong_becomes_right")
     return sum(min(pictures, other["outcomes"][name]) for other in summary["others"]
                for name in shown)  # fmt: skip
@@ -69,13 +78,14 @@ def compare_page(
     folder: Path, summary: Told, pairs: pl.DataFrame, pictures: int, progress: Step | None
 ) -> Page:
     """The page of a comparison."""
-    others = summary["others"]
+    others, segments = summary["others"], summary["task"] == "segmentation"
+    facts, words = (mask_facts, mask_words) if segments else (comparison_facts, comparison_words)
     blocks: list[Block] = []
     if len(others) == 1:
-        blocks.append(comparison_facts(summary, others[0]))
+        blocks.append(facts(summary, others[0]))
     for other in others:
         blocks += [Heading(other["name"])] if len(others) > 1 else []
-        blocks.append(Text(comparison_words(summary, other), lead=len(others) == 1))
+        blocks.append(Text(words(summary, other), lead=len(others) == 1))
     blocks += [Heading("How to read this"), Text(how_to_read(summary))]
     sections = [Section("summary", "Summary", blocks)]
     for number, other in enumerate(others):
@@ -99,22 +109,50 @@ def _sections(
     """Differences, classes and pictures of one comparison: sections, or parts of one of several."""
     number, pictures = which
     own = pairs.filter(pl.col("run") == other["name"])
+    make = _of_masks if summary["task"] == "segmentation" else _of_labels
+    parts = make(folder, summary, other, own, pictures, progress)
+    parts = {title: blocks for title, blocks in parts.items() if blocks}
+    if len(summary["others"]) == 1:
+        return [Section(title.lower(), title, blocks) for title, blocks in parts.items()]
+    blocks = [block for title, own in parts.items() for block in (Heading(title), *own)]
+    return [Section(f"run-{number}", other["name"], blocks)]
+
+
+def _of_labels(
+    folder: Path,
+    summary: Told,
+    other: Told,
+    own: pl.DataFrame,
+    pictures: int,
+    progress: Step | None,
+) -> dict[str, list[Block]]:
     chosen = gallery_rows(own, pictures)
     shown = sum(len(rows) for *_, rows in chosen) * len(summary["others"])
     numbers: list[Block] = [differences_table(summary, other), outcomes_table(own, summary, other)]
     if not other["scores"]:
         text = "No image of this split has a region, so only the predictions are compared."
         numbers.append(Note(text))
-    parts = {
+    return {
         "Differences": numbers,
         "Classes": _confusions(summary, other),
         "Pictures": compare_galleries(folder, summary, other, own, chosen, shown, progress),
     }
-    parts = {title: blocks for title, blocks in parts.items() if blocks}
-    if len(summary["others"]) == 1:
-        return [Section(title.lower(), title, blocks) for title, blocks in parts.items()]
-    blocks = [block for title, own in parts.items() for block in (Heading(title), *own)]
-    return [Section(f"run-{number}", other["name"], blocks)]
+
+
+def _of_masks(
+    folder: Path,
+    summary: Told,
+    other: Told,
+    own: pl.DataFrame,
+    pictures: int,
+    progress: Step | None,
+) -> dict[str, list[Block]]:
+    by_class = [class_differences(summary, other, key) for key in ("iou", "recall", "boundary_f1")]
+    return {
+        "Differences": [metrics_differences(summary, other)],
+        "Classes": [*by_class, *_confusions(summary, other)],
+        "Pictures": mask_pair_galleries(folder, summary, other, own, pictures, progress),
+    }
 
 
 def _confusions(summary: Told, other: Told) -> list[Block]:

@@ -44,7 +44,7 @@ def reading(name: str, difference: Told) -> str:
 def differences_table(summary: Told, other: Told) -> Table:
     """Accuracy and each score of both runs, the difference with its interval, and p."""
     found = differences(other)
-    reach = _reach([values["difference"] for name, values in found.items() if name != _GAIN])
+    reach = reach_of([values["difference"] for name, values in found.items() if name != _GAIN])
     marks = {"better": "good", "worse": "bad"}
     rows = []
     for name, values in found.items():
@@ -57,7 +57,7 @@ def differences_table(summary: Told, other: Told) -> Table:
                 Cell(decimal(values["before"])),
                 Cell(decimal(values["after"])),
                 Cell(signed(difference["value"]), note=between(difference, signed)),
-                Cell(span=None if name == _GAIN else _span(difference, reach)),
+                Cell(span=None if name == _GAIN else span_of(difference, reach)),
                 Cell(p_value(values["p_value"])),
                 Cell(f"{difference['n']:,}"),
                 Cell(word, mark=marks.get(word, "quiet")),
@@ -71,13 +71,14 @@ def differences_table(summary: Told, other: Told) -> Table:
     return Table(head, rows, caption)
 
 
-def _reach(differences: list[Told]) -> float:
+def reach_of(differences: list[Told]) -> float:
     """Half the width of an axis that all intervals fit in, in steps of 0.05."""
     ends = [abs(real(found[key])) for found in differences for key in ("low", "value", "high")]
     return max(0.05, math.ceil(max((x for x in ends if math.isfinite(x)), default=0) * 20) / 20)
 
 
-def _span(difference: Told, reach: float) -> Span | None:
+def span_of(difference: Told, reach: float) -> Span | None:
+    """A difference on an axis from -reach to reach."""
     value, low, high = (real(difference[key]) for key in ("value", "low", "high"))
     if not math.isfinite(value):
         return None

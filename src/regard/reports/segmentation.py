@@ -37,11 +37,16 @@ _ABOUT = {
 }
 
 
+def pixel_title(name: str) -> str:
+    """A metric's name, where it is one of pixels."""
+    return "Right pixels" if name == "accuracy" else title(name)
+
+
 def pixel_metrics(numbers: Numbers) -> Table:
     """Each metric of all pixels with its interval over images."""
     rows = [
         [
-            Cell("Right pixels" if name == "accuracy" else title(name), note=_ABOUT[name]),
+            Cell(pixel_title(name), note=_ABOUT[name]),
             Cell(decimal(numbers[name]["value"])),
             Cell(between(numbers[name]), note=str(numbers[name].get("reason") or "")),
             Cell(span=span(numbers[name])),

@@ -12,7 +12,7 @@ from regard.errors import ConfigError, DataError, RunError
 from regard.runs.run import Run, open_run, split_checkpoint
 
 _COLUMNS = ("label", "image", "region", "region_threshold", "boxes", "box_labels", "avoid",
-            "ignore")  # fmt: skip
+            "ignore", "mask", "mask_classes")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,13 @@ def _names(texts: Sequence[str]) -> list[str]:
 
 
 def _refuse_other_samples(first: Run, other: Run, split: str, where: str) -> None:
+    if first.segments != other.segments:
+        raise RunError(
+            where,
+            expected="runs of one task",
+            found="one of labels and one of masks",
+            remedy="compare segmenters with segmenters",
+        )
     if first.classes != other.classes:
         missing = [name for name in first.classes if name not in other.classes]
         more = [name for name in other.classes if name not in first.classes]

@@ -10,7 +10,9 @@ import polars as pl
 from regard.errors import RunError
 from regard.evaluation.comparison import LEVEL, SCORES, Answers, compare_models, pair_images
 from regard.evaluation.settings import Gaze
+from regard.runs.background import BACKGROUND
 from regard.runs.comparable import Named
+from regard.runs.compare_masks import Segmented, compare_segmenters, pair_masks
 from regard.runs.evaluate import (
     Step,
     has_regions,
@@ -19,8 +21,9 @@ from regard.runs.evaluate import (
     predict_split,
     predictions_of,
 )
+from regard.runs.evaluate_masks import counted, scored
 from regard.runs.files import read_json, write_json, write_table
-from regard.runs.run import Run, refuse_segmenter
+from regard.runs.run import Run
 from regard.runs.scored import scores_of
 from regard.saliency.base import METHODS
 
@@ -89,33 +92,66 @@ def compare_runs(
         DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
     """
     refuse_folder(out)
-    for named in runs:
-        refuse_segmenter(named.run.folder, named.run.config)
-    gaze = gaze_of(runs[0].run, runs[0].run, method)
-    scored = has_regions(runs[0].run, split)
-    answers: dict[tuple[Path, str], Answers] = {}
-    for named in runs:
-        if named.key not in answers:
-            how = gaze_of(named.run, runs[0].run, method) if scored else None
-            answers[named.key] = _answers(named.run, split, how, progress)
-    first, tables, others = runs[0], [], []
-    for other in runs[1:]:
-        sides = answers[first.key], answers[other.key]
-        tables.append(pair_images(*sides).select(pl.lit(other.name).alias("run"), pl.all()))
-        others.append(_told(other, out) | compare_models(*sides))
+    gaze, first = gaze_of(runs[0].run, runs[0].run, method), runs[0]
+    pairs, others = (_segmented if first.run.segments else _classified)(
+        runs, split, method, progress
+    )
+    told = [_told(named, out) | own for named, own in zip(runs[1:], others, strict=True)]
     values = {
         "kind": KIND,
+        "task": first.run.data.task or "classification",
         "split": split,
         "classes": list(first.run.classes),
         "level": LEVEL,
         "method": gaze.method,
         "contrast": gaze.contrast,
         "first": _told(first, out),
-        "others": others,
+        "others": told,
     }
-    write_table(out / PAIRS, pl.concat(tables))
+    write_table(out / PAIRS, pairs)
     write_json(out / SUMMARY, values)
     return values
+
+
+Compared = tuple[pl.DataFrame, list[dict[str, Any]]]
+
+
+def _classified(
+    runs: Sequence[Named], split: str, method: str | None, progress: Step | None
+) -> Compared:
+    """The pairs of images, and of every other run its differences from the first."""
+    told = has_regions(runs[0].run, split)
+    answers: dict[tuple[Path, str], Answers] = {}
+    for named in runs:
+        if named.key not in answers:
+            how = gaze_of(named.run, runs[0].run, method) if told else None
+            answers[named.key] = _answers(named.run, split, how, progress)
+    sides = [(answers[runs[0].key], answers[other.key]) for other in runs[1:]]
+    tables = [pair_images(*both) for both in sides]
+    return _named(tables, runs[1:]), [compare_models(*both) for both in sides]
+
+
+def _segmented(
+    runs: Sequence[Named], split: str, method: str | None, progress: Step | None
+) -> Compared:
+    """As `_classified`, of segmenters; the net is asked once for pixels, once for maps."""
+    answers: dict[tuple[Path, str], Segmented] = {}
+    for named in runs:
+        if named.key not in answers:
+            gaze, images = gaze_of(named.run, runs[0].run, method), image_paths(named.run, split)
+            scores = scored(named.run, split, images, gaze, BACKGROUND, None)
+            predictions = counted(named.run, split, images, progress)
+            answers[named.key] = Segmented(predictions, scores)
+            note_reading(named.run, split)
+    sides = [(answers[runs[0].key], answers[other.key]) for other in runs[1:]]
+    tables = [pair_masks(*both) for both in sides]
+    classes = runs[0].run.classes
+    return _named(tables, runs[1:]), [compare_segmenters(*both, classes) for both in sides]
+
+
+def _named(tables: Sequence[pl.DataFrame], runs: Sequence[Named]) -> pl.DataFrame:
+    rows = zip(tables, runs, strict=True)
+    return pl.concat([t.select(pl.lit(named.name).alias("run"), pl.all()) for t, named in rows])
 
 
 def gaze_of(run: Run, first: Run, method: str | None) -> Gaze:

@@ -72,19 +72,19 @@ def evaluate_masks(
         "images": len(table),
         "metrics": evaluate_segmentation(confusions, edges, run.classes),
     }
-    fresh = {how.method: _scored(run, split, images, how, background, progress) for how in gaze}
-    scored = with_earlier(run, split, fresh)
-    if scored:
+    fresh = {how.method: scored(run, split, images, how, background, progress) for how in gaze}
+    found = with_earlier(run, split, fresh)
+    if found:
         values["gaze"] = {
-            method: class_gaze_summary(rows, run.classes) for method, rows in scored.items()
+            method: class_gaze_summary(rows, run.classes) for method, rows in found.items()
         }
-        write_table(run.files.scores(split), pl.concat(scored.values(), how="diagonal"))
+        write_table(run.files.scores(split), pl.concat(found.values(), how="diagonal"))
     write_table(run.files.predictions(split), table)
     write_json(run.files.metrics(split), values)
     return values
 
 
-def _scored(
+def scored(
     run: Run,
     split: str,
     images: Mapping[int, str],
@@ -92,6 +92,7 @@ def _scored(
     background: int,
     progress: Step | None,
 ) -> pl.DataFrame:
+    """One row an image and class: the scores of its map; arguments as of `evaluate_masks`."""
     given = options_of(run, gaze.method, background)
     loader = mask_loader(run, split)
     try:

@@ -116,21 +116,6 @@ def _refuse_other_views(
     return next(iter(counts.values()))
 
 
-def refuse_segmenter(folder: Path, config: Mapping[str, Any]) -> None:
-    """Raise where it is the labels of images that are asked about.
-
-    Raises:
-        RunError: the run is a segmenter's.
-    """
-    if (config.get("data") or {}).get("task") == "segmentation":
-        raise RunError(
-            str(folder),
-            expected="a run of a classifier",
-            found="one of a segmenter",
-            remedy=f"see its numbers with: regard evaluate {folder}",
-        )
-
-
 def load_run(folder: str | Path, checkpoint: str = "best") -> Run:
     """Load a run's net from its best checkpoint (or `last`, or `step-N`).
 

@@ -1,12 +1,13 @@
 """What is refused of a study before any of its runs begins."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from regard.data.preflight import refuse_files
 from regard.data.source import samples_of
 from regard.errors import ConfigError, RegardError
-from regard.studies.settings import BEFORE, Study
+from regard.studies.pixel_metrics import MEAN_METRICS, of_class
+from regard.studies.settings import BEFORE, LABEL_METRICS, Study
 from regard.training.config import Config
 from regard.training.prepare import prepare
 
@@ -29,25 +30,38 @@ def refuse_arms(study: Study, configs: Mapping[tuple[str, int], Config], folder:
             model = config.model.model_copy(update={"weights": None})
             config = config.model_copy(update={"model": model})
         try:
-            _refuse(config, study.splits, folder, files=config.data not in looked)
+            _refuse(config, study, folder, files=config.data not in looked)
         except RegardError as error:
             raise error.within(f"study {study.name}, arm {arm}") from error
         looked.append(config.data)
 
 
-def _refuse(config: Config, splits: tuple[str, ...], folder: Path, *, files: bool) -> None:
+def _refuse(config: Config, study: Study, folder: Path, *, files: bool) -> None:
     prepared = prepare(config, folder)
     prepared.close()
-    classes, data = prepared.config.classes or (), prepared.config.data
-    if data.task == "segmentation":
-        raise ConfigError(
-            "data.task",
-            expected="classification",
-            found=data.task,
-            remedy="train and evaluate segmenters one by one: regard train, regard evaluate",
-        )
+    classes, data, splits = prepared.config.classes or (), prepared.config.data, study.splits
+    _refuse_metrics(study.metrics, classes, segments=data.task == "segmentation")
     samples = [sample for part in prepared.splits for sample in part.samples]
     for name in splits:
         samples += samples_of(prepared.manifest, name, classes, data)
     if files:
         refuse_files(samples, prepared.transform.max_pixels)
+
+
+def _refuse_metrics(metrics: Sequence[str], classes: Sequence[str], *, segments: bool) -> None:
+    """What is compared has to be measured of such a net."""
+    for metric in metrics:
+        named = of_class(metric)
+        if named is None:
+            fits = metric not in (LABEL_METRICS if segments else MEAN_METRICS)
+        else:
+            fits = segments and named[1] in classes
+        if not fits:
+            own = ", ".join(MEAN_METRICS) if segments else ", ".join(LABEL_METRICS[:6])
+            raise ConfigError(
+                "metrics",
+                expected="what is measured of a segmenter" if segments else "of a classifier",
+                found=repr(metric),
+                remedy=f"choose accuracy, {own}"
+                + (f", iou:{classes[0]} and its like, for {', '.join(classes)}" * segments),
+            )

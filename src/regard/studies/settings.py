@@ -12,11 +12,9 @@ from regard.studies.pixel_metrics import MEAN_METRICS, of_class
 from regard.studies.sources import Sources
 from regard.training.config import Config, merged, parse_config
 
-# Those of `evaluation.metrics.evaluate` and of exchanged backgrounds; beside them all scores of
-# maps.
-METRICS = (
-    "accuracy",
-    "balanced_accuracy",
+# Those of `evaluation.metrics.evaluate` and of exchanged backgrounds that only labels have; with
+# those of segmenters and all scores of maps they are what a study can compare.
+LABEL_METRICS = (
     "precision_macro",
     "recall_macro",
     "f1_macro",
@@ -28,11 +26,10 @@ METRICS = (
     "precision",
     "recall",
     "f1",
-    "dead_maps",
-    *MEAN_METRICS,
     *MEASURED,
     GAP,
 )
+METRICS = ("accuracy", "balanced_accuracy", *LABEL_METRICS, "dead_maps", *MEAN_METRICS)
 
 
 # The name of the first training.

@@ -1,0 +1,131 @@
+"""Compare segmenters on the same images: pixels, classes and gaze, each with its interval."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from regard.evaluation.gaze import by_image, is_pooled, paired_scores, score_names
+from regard.evaluation.segmentation import BY_CLASS, MEANS, evaluate_segmentation, pooled_metrics
+from regard.evaluation.segmentation_pairs import compare_segmentations
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What a segmenter says of the images of a split, and where it looks.
+
+    Attributes:
+        predictions: one row an image, with its counts of pixels.
+        scores: one row an image and class.
+    """
+
+    predictions: pl.DataFrame
+    scores: pl.DataFrame
+
+
+def pair_masks(before: Segmented, after: Segmented) -> pl.DataFrame:
+    """One row an image: `index`, `image`, and with the endings `_before` and `_after` its `iou`.
+
+    The mean IoU of the image by itself, its share of `right` pixels, and the means over its classes
+    of the scores of maps; NaN where undefined.
+    """
+    first, second = (_by_image(side, end) for side, end in ((before, "before"), (after, "after")))
+    own = before.predictions.select("index", "image").sort("index")
+    for table in (first, second):
+        own = own.join(table, on="index", how="left", maintain_order="left")
+    return own
+
+
+def _by_image(side: Segmented, end: str) -> pl.DataFrame:
+    table = side.predictions.sort("index")
+    counts = [np.array(rows, dtype=np.int64) for rows in table["confusion"].to_list()]
+    found = pl.DataFrame(
+        {
+            "index": table["index"],
+            f"iou_{end}": [pooled_metrics(own)["mean_iou"] for own in counts],
+            f"right_{end}": [own.trace() / max(1, own.sum()) for own in counts],
+        }
+    )
+    scores = by_image(side.scores)
+    names = [name for name in score_names(scores) if name not in ("iou",)]
+    told = scores.select("index", *(pl.col(name).alias(f"{name}_{end}") for name in names))
+    return found.join(told, on="index", how="left", maintain_order="left")
+
+
+def compare_segmenters(
+    before: Segmented, after: Segmented, classes: Sequence[str]
+) -> dict[str, Any]:
+    """How much a segmenter differs from another one on the same images, ready for JSON.
+
+    The keys:
+
+    - `images`; `metrics`: by name the values `before` and `after`, `difference` and `p_value` of
+      `compare_segmentations`, of `accuracy` and the means over the classes;
+    - `per_class`: the same by class, of `iou`, `dice`, `recall`, `precision`, `boundary_f1`, and
+      `scores` of its maps;
+    - `scores`: of maps, of the means over an image's classes; `dead_maps`: the share of the maps
+      `before` and `after`;
+    - `confusion`: `before` and `after`, K x K pixels, a row a true class.
+
+    Raises:
+        DataError: the tables are of other images.
+    """
+    sides = {"before": before, "after": after}
+    tests = compare_segmentations(before.predictions, after.predictions, level=LEVEL)
+    numbers = {end: _numbers(side.predictions, classes) for end, side in sides.items()}
+    both = by_image(before.scores), by_image(after.scores)
+    return {
+        "images": len(before.predictions),
+        "metrics": {
+            name: _difference(numbers, (name,), tests[name].as_dict())
+            for name in ("accuracy", *MEANS.values())
+        },
+        "per_class": {
+            name: {
+                key: _difference(numbers, ("per_class", name, key), tests[f"{key}.{c}"].as_dict())
+                for key in BY_CLASS
+            }
+            | {"scores": _scores(*(side.scores.filter(label=name) for side in sides.values()))}
+            for c, name in enumerate(classes)
+        },
+        "scores": _scores(*both),
+        "dead_maps": {
+            end: float(side.scores["dead"].to_numpy().mean()) for end, side in sides.items()
+        },
+        "confusion": {end: numbers[end]["confusion"] for end in sides},
+    }
+
+
+def _numbers(table: pl.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+    confusions = np.array(table["confusion"].to_list(), dtype=np.int64)
+    edges: Any = [[np.array(part) for part in row] for row in table["boundary"].to_list()]
+    return evaluate_segmentation(confusions, edges, classes)
+
+
+def _difference(
+    numbers: Mapping[str, Any], path: Sequence[str], test: Mapping[str, Any]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for end, own in numbers.items():
+        for key in path:
+            own = own[key]
+        found[end] = own["value"]
+    return found | dict(test)
+
+
+def _scores(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
+    """Each score of both, over the images where both are defined."""
+    names = [n for n in score_names(before) if n in after.columns and not is_pooled(n)]
+    found = {}
+    for name in names:
+        pairs = before.select("index", name).join(after.select("index", name), "index", suffix="_b")
+        values = pairs.select(name, f"{name}_b").to_numpy()
+        kept = values[np.isfinite(values).all(1)]
+        means = kept.mean(0).tolist() if len(kept) else [None, None]
+        test = paired_scores(before, after, name).as_dict()
+        found[name] = dict(zip(("before", "after"), means, strict=True)) | test
+    return found

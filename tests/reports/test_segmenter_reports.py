@@ -1,0 +1,231 @@
+"""Reports, comparisons and studies of segmenters, from real files."""
+
+import json
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from regard.cli.show_compare import show_comparison
+from regard.data.loader import Loader
+from regard.data.mask_colours import class_colours, painted
+from regard.data.samples import Samples
+from regard.data.source import mask_classes, samples_of
+from regard.errors import ConfigError
+from regard.evaluation.pixels import Boundary, boundary_counts, pixel_confusion
+from regard.evaluation.segmentation import Pooled
+from regard.evaluation.segmentation_pairs import compare_pooled, compare_segmentations, pooled_of
+from regard.evaluation.settings import Gaze
+from regard.reports import report
+from regard.reports.compare_report import compare_report
+from regard.runs.comparable import open_runs
+from regard.runs.compare import compare_runs
+from regard.runs.evaluate import evaluate_run
+from regard.runs.run import load_run
+from regard.studies.read import read_study
+from regard.studies.runner import run_study
+from regard.training.train import train
+from tinyset import SEGMENTER, config_of, write_masks
+
+LAYER = "encoder.model.blocks.2"
+
+
+class Silent:
+    def made(self, done, total): ...
+    def epochs(self, done, total): ...
+    def finished(self, row): ...
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return write_masks(tmp_path_factory.mktemp("masks"), count=16)
+
+
+@pytest.fixture(scope="module")
+def runs(home):
+    for name, epochs in (("short", 1), ("long", 8)):
+        changes = (f"training.epochs={epochs}", "training.best=last", "data.size=[64,96]")
+        train(config_of(*changes, f"gaze.layer={LAYER}", base=SEGMENTER), home / name, folder=home)
+        evaluate_run(load_run(home / name), "test", gaze=[Gaze(layer=LAYER)])
+    return home / "short", home / "long"
+
+
+def test_the_report_of_a_run_tells_its_numbers_and_shows_its_masks(runs):
+    html = report(runs[1], pictures=4).read_text()
+    metrics = json.loads((runs[1] / "metrics/test.json").read_text())["metrics"]
+    for name in ("mean_iou", "accuracy", "mean_boundary_f1"):
+        assert f"{metrics[name]['value']:.3f}" in html
+    for own in metrics["per_class"].values():
+        assert f"{own['iou']['value']:.3f}" in html
+    assert html.count(">prediction<") == html.count(">truth<") == html.count(">difference<") == 4
+    assert "Where it looks, class by class" in html
+    assert "Mean Dice" in html
+    # Of 8,960 pixels each is counted, and shares are of the row.
+    assert f"{metrics['confusion'][0][0]:,}<small>" in re.sub(r"\s+", "", html)
+    assert "<script src" not in html
+
+
+def test_a_painted_mask_is_clear_where_nothing_is_said():
+    ids = np.array([[0, 1, 255], [6, 2, 255]], dtype=np.uint8)
+    colours = class_colours(7)
+    assert len(set(colours)) == 7
+    assert len(set(class_colours(40))) == 40
+    shown = np.array(painted(ids, colours).convert("RGBA"))
+    assert shown[..., 3].tolist() == [[255, 255, 0], [255, 255, 0]]
+    assert tuple(shown[1, 0, :3]) == tuple(bytes.fromhex(colours[6][1:]))
+
+
+def test_a_comparison_pools_pixels_and_tells_classes_apart(runs, home, tmp_path, capsys):
+    opened = open_runs([str(run) for run in runs], "test")
+    summary = compare_runs(opened, "test", tmp_path / "c")
+    (other,) = summary["others"]
+    assert summary["task"] == "segmentation"
+    for end, run in zip(("before", "after"), runs, strict=True):
+        own = json.loads((run / "metrics/test.json").read_text())["metrics"]
+        assert other["metrics"]["mean_iou"][end] == pytest.approx(own["mean_iou"]["value"])
+        found = other["per_class"]["box"]["recall"][end]
+        assert found == pytest.approx(own["per_class"]["box"]["recall"]["value"])
+        assert other["confusion"][end] == own["confusion"]
+    found = other["metrics"]["mean_iou"]["difference"]
+    assert found["value"] > 0.2
+    assert found["low"] <= found["value"] <= found["high"]
+    pairs = pl.read_parquet(tmp_path / "c/pairs.parquet")
+    assert {"iou_before", "iou_after", "right_after", "energy_before"} <= set(pairs.columns)
+    assert len(pairs) == 4
+    html = compare_report(tmp_path / "c", pictures=2).read_text()
+    assert "Better with long" in html
+    assert "IoU of pixels, class by class" in html
+    show_comparison(summary)
+    assert "IoU, box" in capsys.readouterr().out
+
+
+def counted(generator, images, right):
+    """Random confusions of three classes, of which about `right` of the pixels are right."""
+    rows = []
+    for index in range(images):
+        table = generator.multinomial(300, np.full(9, 1 / 9)).reshape(3, 3)
+        table = table + np.diag(generator.multinomial(int(900 * right), np.full(3, 1 / 3)))
+        edges = [generator.integers(5, 9, 3), generator.integers(0, 5, 3)] * 2
+        rows.append(
+            {"index": index, "image": f"{index}.png", "confusion": table.tolist(),
+             "boundary": [part.tolist() for part in edges]}
+        )  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+def test_differences_are_those_of_all_pixels_and_images_are_resampled_together():
+    generator = np.random.default_rng(0)
+    a, b = counted(generator, 40, 0.5), counted(generator, 40, 0.7)
+    found = compare_segmentations(a, b.sample(fraction=1, shuffle=True, seed=1))
+    values = []
+    for table in (a, b):
+        total = np.array(table["confusion"].to_list()).sum(0)
+        values.append(np.mean(np.diag(total) / (total.sum(0) + total.sum(1) - np.diag(total))))
+    assert found["mean_iou"].difference.value == pytest.approx(values[1] - values[0])
+    draws = np.random.default_rng(9).integers(40, size=(400, 40))
+    pooled = []
+    for rows in draws:
+        ends = []
+        for table in (a, b):
+            total = np.array(table["confusion"].to_list())[rows].sum(0)
+            ends.append(np.mean(np.diag(total) / (total.sum(0) + total.sum(1) - np.diag(total))))
+        pooled.append(ends[1] - ends[0])
+    low, high = np.quantile(pooled, [0.025, 0.975])
+    interval = found["mean_iou"].difference
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.15 * (high - low))
+    assert found["mean_iou"].p_value < 0.01
+    same = compare_segmentations(a, a)["iou.1"]
+    assert (same.difference.value, same.p_value) == (0, 1)
+
+
+def test_an_interval_of_a_difference_covers_the_truth():
+    """Of 200 draws without a difference about 5 % are said to have one."""
+    generator, claimed = np.random.default_rng(3), 0
+    for _ in range(200):
+        a, b = counted(generator, 30, 0.6), counted(generator, 30, 0.6)
+        sides = [pooled_of([table]) for table in (a, b)]
+        interval = compare_pooled(*sides, 30, level=0.95)["mean_iou"].difference
+        claimed += not interval.low <= 0 <= interval.high
+    assert 2 <= claimed <= 24
+
+
+def test_seeds_count_together():
+    generator = np.random.default_rng(1)
+    tables = [counted(generator, 5, 0.5) for _ in range(2)]
+    confusions = np.sum([np.array(t["confusion"].to_list()) for t in tables], 0)
+    edges = np.sum([np.array(t["boundary"].to_list()) for t in tables], 0)
+    expected = Pooled(confusions, [Boundary(*own) for own in edges])(np.ones((5, 1)))
+    found = pooled_of(tables)(np.ones((5, 1)))
+    for name, values in expected.items():
+        assert found[name].tolist() == pytest.approx(values.tolist(), nan_ok=True)
+
+
+STUDY = """
+name: masks
+base:
+  data: {manifest: MANIFEST, size: [64, 96], val_from_train: 0.25}
+  model: {spec: regard:fpn, options: {encoder: mobilenetv3_small_050, width: 16}}
+  training: {epochs: 3, batch_size: 4, best: val.mean_iou, device: cpu, optimiser: {lr: 0.003}}
+  gaze: {layer: LAYER}
+arms:
+  plain: {}
+  misplaced: {guidance: {terms: [{term: energy, weight: 2.0, layer: LAYER}], regions: misplaced}}
+baseline: plain
+seeds: [0, 1]
+metrics: [accuracy, mean_iou, "iou:box", "recall:box", "energy:box", energy]
+"""
+
+
+def test_a_study_compares_segmenters(home, tmp_path):
+    text = STUDY.replace("MANIFEST", str(home / "manifest.parquet")).replace("LAYER", LAYER)
+    (tmp_path / "masks.yaml").write_text(text)
+    study = read_study(tmp_path / "masks.yaml")
+    summary = run_study(study, tmp_path / "out", Silent(), workers=1)
+    rows = {(r["metric"], r["arm"]): r for r in summary["comparisons"] if r["against"] == "plain"}
+    for metric in ("accuracy", "mean_iou", "iou:box", "recall:box", "energy:box", "energy"):
+        assert f"test.{metric}" in summary["arms"]["plain"]
+        row = rows[f"test.{metric}", "misplaced"]
+        # A map is dead where nothing in the layer speaks for the class.
+        assert row["seeds"]["difference"]["n"] == 2 or metric.startswith("energy")
+        assert row["images"]["difference"]["n"] == 4 or metric.startswith("energy")
+    files = [tmp_path / f"out/runs/plain-seed{s}/metrics/test.json" for s in (0, 1)]
+    metrics = [json.loads(file.read_text()) for file in files]
+    values = [m["metrics"]["per_class"]["box"]["iou"]["value"] for m in metrics]
+    assert summary["arms"]["plain"]["test.iou:box"]["value"] == pytest.approx(np.mean(values))
+    overlap = summary["controls"]["misplaced"]["overlap"]
+    assert 0 < overlap < 0.9
+    confusion = summary["confusion"]["test"]["arms"]["plain"]
+    assert np.array(confusion).sum() == 2 * 4 * 40 * 56
+    html = report(tmp_path / "out", pictures=2).read_text()
+    assert "IoU, box" in html.replace("</a>", "")
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [("f1_macro", "measured of a segmenter"), ('"iou:boxes"', "'iou:boxes'; choose accuracy")],
+)
+def test_a_metric_that_a_segmenter_has_not_is_refused(home, tmp_path, metric, said):
+    text = STUDY.replace("MANIFEST", str(home / "manifest.parquet")).replace("LAYER", LAYER)
+    text = text.replace('"iou:box"', metric)
+    (tmp_path / "masks.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        run_study(read_study(tmp_path / "masks.yaml"), tmp_path / "out", Silent(), workers=1)
+
+
+def test_flipping_image_and_mask_together_changes_no_metric(runs):
+    """Of a net's answers turned over with their masks; and of the masks' own counts."""
+    run = load_run(runs[1])
+    manifest = run.manifest()
+    samples = samples_of(manifest, "test", run.classes, run.data)
+    data = Samples(samples, run.transform, classes=mask_classes(manifest))
+    batch = next(iter(Loader(data, 8).batches()))
+    with torch.no_grad():
+        guess = run.net(run.transform.normalise(batch.images["image"])).argmax(1).numpy()
+    for own, true in zip(guess, batch.target.numpy(), strict=True):
+        there = pixel_confusion(own, true, 2), boundary_counts(own, true, 2)
+        for axis in (0, 1):
+            turned = np.flip(own, axis), np.flip(true, axis)
+            assert (pixel_confusion(*turned, 2) == there[0]).all()
+            assert (np.array(boundary_counts(*turned, 2)) == np.array(there[1])).all()
