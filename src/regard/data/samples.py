@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from regard.data.annotation import Annotation
+from regard.data.augmenting import augment
 from regard.data.decoding import image_size
 from regard.data.held import Held
 from regard.data.keys import keyed_generator
@@ -14,7 +15,7 @@ from regard.data.mask_classes import TARGET, MaskClasses
 from regard.data.regions import Regions
 from regard.data.sample import REGION_VIEW, Draw, Sample
 from regard.data.settings import Augment
-from regard.data.transforms import ON_BLACK, Transform, augment
+from regard.data.transforms import ON_BLACK, Transform
 from regard.data.where import Where
 
 Item = tuple[dict[str, Tensor], dict[str, Tensor], Sample]
