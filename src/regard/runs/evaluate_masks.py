@@ -19,6 +19,7 @@ from regard.evaluation.pixels import Boundary, Counts, boundary_counts, pixel_co
 from regard.evaluation.predict import model_input
 from regard.evaluation.segmentation import evaluate_segmentation
 from regard.runs.files import write_json, write_table
+from regard.runs.inference import told
 from regard.runs.run import Run
 from regard.saliency.capture import evaluating
 from regard.saliency.outputs import logits_of
@@ -36,7 +37,7 @@ def evaluate_masks(
     held against the mask as it is; where they are padded or cropped, at the input size.
 
     Args:
-        run: loaded, on its device.
+        run: loaded, on its device; its net may be one in windows, see `inferring`.
         split: of the run's manifest.
         images: row in the manifest to path as it stands there.
         progress: called with the number of images after each batch.
@@ -55,6 +56,7 @@ def evaluate_masks(
         "checkpoint": run.checkpoint,
         "classes": list(run.classes),
         "images": len(table),
+        "inference": told(run),
         "metrics": evaluate_segmentation(confusions, edges, run.classes),
     }
     write_table(run.files.predictions(split), table)
