@@ -137,6 +137,14 @@ def test_a_segmenter_from_masks_to_its_numbers(regard, tmp_path):
     answer = regard("evaluate", home / "run")
     assert answer.code == 0, answer.err
     assert all(word in answer.out for word in ("mean_iou", "boundary F1", "ground", "box"))
+    answer = regard("evaluate", home / "run", "--window", 24, "--flip", "--size", 40, 64, "--json")
+    assert json.loads(answer.out)["inference"] == {
+        "size": [40, 64], "window": [24, 24], "overlap": 0.5, "flip": True,
+    }  # fmt: skip
+    for words in (("--window", "0"), ("--window", "24", "--overlap", "1")):
+        answer = regard("evaluate", home / "run", *words)
+        assert (answer.code, answer.err.count("\n")) == (2, 1)
+        assert "expected a s" in answer.err
     for command in ("explain", "score", "report"):
         answer = regard(command, home / "run")
         assert answer.code == 2

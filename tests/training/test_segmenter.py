@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from sklearn.metrics import jaccard_score
 
+from regard.data.augmenting import augment
 from regard.data.loader import Loader
 from regard.data.mask_classes import VOID
 from regard.data.samples import Samples
 from regard.data.settings import Augment
 from regard.data.source import mask_classes, samples_of
-from regard.data.transforms import augment
 from regard.errors import ConfigError, DataError, RunError
 from regard.runs.evaluate import evaluate_run
 from regard.runs.run import load_run

@@ -12,6 +12,7 @@ from regard.evaluation.standings import Standing, all_standings
 from regard.runs.evaluate import regions_by_split
 from regard.runs.explanations import INDEX
 from regard.runs.folder import RunFolder
+from regard.runs.inference import in_words
 from regard.scores.base import SCORES
 from regard.training.progress import Progress
 
@@ -85,7 +86,8 @@ def show_metrics(values: dict[str, Any], files: RunFolder) -> None:
     metrics, split = values["metrics"], values["split"]
     scalars = {k: v for k, v in metrics.items() if isinstance(v, dict) and "value" in v}
     rows = [[name, with_interval(value)] for name, value in scalars.items()]
-    table(f"{split}: {values['images']} images, 95% intervals", ["metric", "value"], rows)
+    seen = f" at {in_words(values['inference'])}" if "inference" in values else ""
+    table(f"{split}: {values['images']} images{seen}, 95% intervals", ["metric", "value"], rows)
     known = [k for k in BY_CLASS if k in next(iter(metrics["per_class"].values()))]
     rows = [
         [name, *(with_interval(own[k]) for k in known)]

@@ -56,6 +56,12 @@ def evaluate(
     run: Path = typer.Argument(help="A run's folder."),
     split: str = typer.Option("test", help="Of the run's manifest."),
     checkpoint: str = typer.Option("best", help="best, last or step-N."),
+    window: int | None = typer.Option(None, help="Segmenters: side of sliding windows, pixels."),
+    overlap: float = typer.Option(0.5, help="Share that a window has in common with the next."),
+    flip: bool = typer.Option(False, "--flip", help="Segmenters: average with mirrored images."),
+    size: tuple[int, int] | None = typer.Option(
+        None, help="Segmenters: height and width of the input. Default: as trained."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print metrics/SPLIT.json."),
 ) -> None:
     """Predict a split and measure.
@@ -69,7 +75,9 @@ def evaluate(
 
     loaded = load_run(run, checkpoint)
     with counter(f"predicting {split}", len(image_paths(loaded, split))) as shown:
-        values = evaluate_run(loaded, split, progress=shown)
+        values = evaluate_run(
+            loaded, split, window=window, overlap=overlap, flip=flip, size=size, progress=shown
+        )
     if as_json:
         print_json(values)
     else:

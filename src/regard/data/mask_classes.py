@@ -94,14 +94,6 @@ class MaskClasses:
         return found
 
 
-def pixel_counts(classes: MaskClasses, masks: Sequence[str]) -> Tensor:
-    """Pixels (K,) of each class in masks, int64; void is not counted."""
-    counts = torch.zeros(256, dtype=torch.int64)
-    for path in masks:
-        counts += torch.bincount(classes.read(path).flatten().long(), minlength=256)
-    return counts[: len(classes.names)]
-
-
 def by_id(classes: Mapping[int, str], where: str) -> list[str | None]:
     """The class of each id in a list from id 0 on, as `mask_classes` has them.
 

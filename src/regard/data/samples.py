@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from regard.data.annotation import Annotation
+from regard.data.augmenting import augment
 from regard.data.decoding import image_size
 from regard.data.held import Held
 from regard.data.keys import keyed_generator
 from regard.data.mask_classes import TARGET, MaskClasses
+from regard.data.pasting import Lenders, Loan
 from regard.data.regions import Regions
 from regard.data.sample import REGION_VIEW, Draw, Sample
 from regard.data.settings import Augment
-from regard.data.transforms import ON_BLACK, Transform, augment
+from regard.data.transforms import ON_BLACK, Transform
 from regard.data.where import Where
 
 Item = tuple[dict[str, Tensor], dict[str, Tensor], Sample]
@@ -29,7 +32,7 @@ class Batch:
         images: uint8 (B, 3, H, W), a tensor for each view.
         labels: (B,), -1 for none.
         index: (B,), rows in the manifest.
-        regions: at the input size; None when the data set has none at all.
+        regions: at the images' size; None when the data set has none at all.
         target: class indices of the pixels, uint8 (B, H, W), `VOID` where nothing is said; None
             where samples have no masks.
     """
@@ -60,7 +63,11 @@ class Samples(torch.utils.data.Dataset):
         seed: of the augmentation.
         annotation: how regions are used; None: each sample's own.
         classes: what the ids of masks mean, for segmentation.
+        lenders: of the pixels that the augmentation pastes.
         cache_mb: bound of the cache of fitted samples, for each process.
+
+    Attributes:
+        size: (H, W) of what it yields: the transform's, or that of the augmentation's crop.
     """
 
     def __init__(
@@ -72,11 +79,13 @@ class Samples(torch.utils.data.Dataset):
         seed: int = 0,
         annotation: Annotation | None = None,
         classes: MaskClasses | None = None,
+        lenders: Lenders | None = None,
         cache_mb: int = 0,
     ) -> None:
         self.samples, self.transform, self.augmentation = tuple(samples), transform, augmentation
         self.seed, self.where = seed, Where(transform, annotation, self.samples)
-        self.classes = classes
+        self.classes, self.lenders = classes, lenders
+        self.size = (augmentation or Augment()).cut(transform.size)
         self.kinds = (*self.where.kinds, *([] if classes is None else [TARGET]))
         # Whether a sample is another one each time that it is drawn.
         self._changes = augmentation is not None and augmentation != Augment()
@@ -93,7 +102,8 @@ class Samples(torch.utils.data.Dataset):
         sample = self.samples[draw.row]
         if self._changes and self.augmentation is not None:
             generator = keyed_generator(self.seed, draw.epoch, sample.index, draw.occurrence)
-            images, masks = augment(images, masks, self.augmentation, generator)
+            lend = None if self.lenders is None else partial(self._lent, self.lenders, draw.row)
+            images, masks = augment(images, masks, self.augmentation, generator, lend)
         return images, masks, sample
 
     @property
@@ -102,7 +112,7 @@ class Samples(torch.utils.data.Dataset):
         return "attend" in self.where.kinds
 
     def fitted(self, row: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Views and masks of a row at the input size, before augmentation."""
+        """Views and masks of a row at the transform's size, before augmentation."""
         held = self.held.get(row)
         if held is None:
             held = self._views(self.samples[row]), self._masks(self.samples[row])
@@ -117,6 +127,16 @@ class Samples(torch.utils.data.Dataset):
         regions, target = self._regions(masks, there), masks.get(TARGET)
         target = None if target is None else target.to(torch.uint8)
         return Batch(images, self._labels[rows], self._index[rows], regions, target)
+
+    def _lent(self, lenders: Lenders, row: int, unit: list[float]) -> Loan | None:
+        """What another sample lends to a row."""
+        chosen = lenders.drawn(unit, besides=row)
+        if chosen is None:
+            return None
+        index, other = chosen
+        images, masks = self.fitted(other)
+        (image,) = images.values()
+        return Loan(image, masks[TARGET] == index, index)
 
     def _views(self, sample: Sample) -> dict[str, Tensor]:
         images = {
@@ -139,7 +159,7 @@ class Samples(torch.utils.data.Dataset):
 
     def _collated(self, items: Sequence[Item]) -> tuple[Stacked, Stacked, Stacked]:
         """Views, masks and whether these are there, as `Held.batch` gives them."""
-        nothing = torch.zeros(self.transform.size)
+        nothing = torch.zeros(self.size)
         images = {name: torch.stack([item[0][name] for item in items]) for name in items[0][0]}
         masks = {
             kind: torch.stack([item[1].get(kind, nothing) for item in items]) for kind in self.kinds

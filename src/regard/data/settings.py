@@ -20,6 +20,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width, of a square from its side."""
+    return (size, size) if isinstance(size, int) else size
+
+
 class Augment(Settings):
     """Random changes of training images, the same for all views and the region.
 
@@ -31,6 +36,13 @@ class Augment(Settings):
         translate: largest shift as a share of the side, either way.
         brightness, contrast, saturation: largest relative change, either way.
         hue: largest change, either way, as a share of the colour circle.
+        crop: side of the square, or (height, width), pixels, that is cut out of each training
+            image after it has moved; val and test images stay whole. None: the whole image.
+        rare: probability that the crop is put where it shows a class drawn evenly from those of
+            the image's mask, however few pixels it has; else it is put anywhere.
+        paste: probability that an image borrows the pixels of a class that is rare in train (with
+            less than a quarter of an even share of the pixels) from another training image, at the
+            same place or, where `flip` is on, half the time mirrored.
     """
 
     rotate: float = Field(default=0.0, ge=0, le=180)
@@ -42,6 +54,13 @@ class Augment(Settings):
     contrast: float = Field(default=0.0, ge=0, lt=1)
     saturation: float = Field(default=0.0, ge=0, lt=1)
     hue: float = Field(default=0.0, ge=0, le=0.5)
+    crop: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    rare: float = Field(default=0.0, ge=0, le=1)
+    paste: float = Field(default=0.0, ge=0, le=1)
+
+    def cut(self, whole: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of what is left of an image of this height and width."""
+        return whole if self.crop is None else sides(self.crop)
 
 
 class Data(Settings):

@@ -1,6 +1,5 @@
-"""From a decoded image to the model's input; image, views and region always move together."""
+"""From a decoded image to the model's input; image, views, region and target fitted alike."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +10,13 @@ from PIL import Image
 from torch import Tensor
 
 from regard.data.decoding import MAX_PIXELS, Size, decode, image_size
-from regard.data.mask_classes import TARGET, VOID
+from regard.data.mask_classes import VOID
 from regard.data.sample import REGION_VIEW
-from regard.data.settings import Augment
 
 # Views that show the subject on black, which lies around them too where they are padded or moved.
 ON_BLACK = ("segmented", REGION_VIEW)
 
 Source = str | Path | bytes | Image.Image | Tensor
-
-# The shares of red, green and blue in a grey, as torchvision has them.
-GREY = (0.2989, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -131,124 +126,3 @@ def resized(image: Tensor, size: Size, mode: str = "bilinear") -> Tensor:
     return torch.nn.functional.interpolate(
         image[None], size, mode=mode, align_corners=False, antialias=True
     )[0]
-
-
-def augment(
-    images: dict[str, Tensor], masks: dict[str, Tensor], how: Augment, generator: torch.Generator
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Change the views (uint8 (3, H, W)) and masks (float (H, W)) of one sample together.
-
-    Every draw is made whether it is used or not, so that switching one change off leaves the
-    others as they were. What a move uncovers takes the view's mean colour, in views on black
-    black; masks are 0 there, and the target is void.
-    """
-    unit = torch.rand(10, generator=generator).tolist()
-    change = _geometry(how, unit[:6])
-    images = {name: _flipped(image, change) for name, image in images.items()}
-    masks = {name: _flipped(mask, change) for name, mask in masks.items()}
-    if change.moves:
-        images, masks = _moved(images, masks, change)
-    return {name: _recolour(image, how, unit[6:]) for name, image in images.items()}, masks
-
-
-def mean_colour(image: Tensor) -> Tensor:
-    """The mean of each channel of uint8 (3, H, W), float32 (3,); exact, whoever sums it."""
-    return image.sum((1, 2)).float() / (image.shape[1] * image.shape[2])
-
-
-@dataclass(frozen=True)
-class _Geometry:
-    flip: bool
-    flip_vertical: bool
-    angle: float
-    scale: float
-    shift: tuple[float, float]
-
-    def inverse(self, height: int, width: int) -> Tensor:
-        """Where a pixel of the outcome comes from: (2, 3), sides from -1 to 1."""
-        cos = math.cos(math.radians(self.angle)) / self.scale
-        sin = math.sin(math.radians(self.angle)) / self.scale
-        right, down = 2 * self.shift[0], 2 * self.shift[1]
-        rows = [[cos, sin * height / width], [-sin * width / height, cos]]
-        return torch.tensor([[x, y, -x * right - y * down] for x, y in rows])
-
-    @property
-    def moves(self) -> bool:
-        return self.angle != 0 or self.scale != 1 or self.shift != (0, 0)
-
-
-def _geometry(how: Augment, unit: list[float]) -> _Geometry:
-    def around(value: float, spread: float) -> float:
-        return (2 * value - 1) * spread
-
-    return _Geometry(
-        flip=unit[0] < how.flip,
-        flip_vertical=unit[1] < how.flip_vertical,
-        angle=around(unit[2], how.rotate),
-        scale=1 + around(unit[3], how.zoom),
-        shift=(around(unit[4], how.translate), around(unit[5], how.translate)),
-    )
-
-
-def _flipped(image: Tensor, change: _Geometry) -> Tensor:
-    sides = [-1] * change.flip + [-2] * change.flip_vertical
-    return image.flip(sides) if sides else image
-
-
-def _moved(
-    images: dict[str, Tensor], masks: dict[str, Tensor], change: _Geometry
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """All views and masks through one sampling grid; masks are soft, so bilinear too.
-
-    The classes of a target are not: of each pixel it has the nearest one's.
-    """
-    masks = dict(masks)
-    target = masks.pop(TARGET, None)
-    fills = [
-        torch.zeros(3) if name in ON_BLACK else mean_colour(image) for name, image in images.items()
-    ] + [torch.zeros(len(masks))]
-    fill = torch.cat(fills)[:, None, None]
-    layers = [image.float() for image in images.values()] + [m[None] for m in masks.values()]
-    stack = torch.cat(layers)
-    height, width = stack.shape[1:]
-    theta = change.inverse(height, width)[None]
-    grid = torch.nn.functional.affine_grid(theta, [1, 1, height, width], align_corners=False)
-    # Sampled as the difference to the fill, so that zeros from outside of the frame mean the fill.
-    sampled = torch.nn.functional.grid_sample((stack - fill)[None], grid, align_corners=False)[0]
-    stack = sampled + fill
-    colours = _levels(stack[: 3 * len(images)]).split(3)
-    covers = stack[3 * len(images) :].clamp(0, 1)
-    masks = dict(zip(masks, covers, strict=True))
-    if target is not None:
-        from_void = (target.float() - VOID)[None, None]
-        near = torch.nn.functional.grid_sample(from_void, grid, "nearest", align_corners=False)
-        masks[TARGET] = (near[0, 0] + VOID).to(target.dtype)
-    return dict(zip(images, colours, strict=True)), masks
-
-
-def _recolour(image: Tensor, how: Augment, unit: list[float]) -> Tensor:
-    brightness, contrast, saturation, hue = (2 * value - 1 for value in unit)
-    if how.brightness:
-        image = _levels(image * (1 + brightness * how.brightness))
-    if how.contrast:
-        # The mean is of whole levels, so that it is exact, however many threads sum it.
-        mean = _levels(_grey(image)).sum().float() / image[0].numel()
-        image = _levels(mean + (image - mean) * (1 + contrast * how.contrast))
-    if how.saturation:
-        grey = _grey(image)
-        image = _levels(grey + (image - grey) * (1 + saturation * how.saturation))
-    if how.hue:
-        # Late, as it takes longer to import than all else, and loading processes wait for it.
-        from torchvision.transforms.v2.functional import adjust_hue
-
-        image = adjust_hue(image, hue * how.hue)
-    return image
-
-
-def _grey(image: Tensor) -> Tensor:
-    red, green, blue = (share * channel for share, channel in zip(GREY, image, strict=True))
-    return red + green + blue
-
-
-def _levels(image: Tensor) -> Tensor:
-    return image.round().clamp(0, 255).to(torch.uint8)

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from regard.data.annotation import Annotation
+from regard.data.decoding import Size
 from regard.data.loader import Loader
 from regard.data.preflight import refuse_files
 from regard.data.samples import Samples
@@ -17,10 +18,12 @@ from regard.evaluation.metrics import evaluate
 from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import predictions_table
+from regard.models.windows import OVERLAP
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.evaluate_masks import evaluate_masks
 from regard.runs.files import dump_json, write_json, write_table
 from regard.runs.folder import RunFolder
+from regard.runs.inference import inferring
 from regard.runs.reliance import reliance_numbers, reliance_table
 from regard.runs.run import Run
 from regard.runs.scored import gaze_summary, scores_of, with_earlier
@@ -35,11 +38,16 @@ def evaluate_run(
     gaze: Sequence[Gaze] = (),
     background: int = BACKGROUND,
     backgrounds: bool = False,
+    window: int | Size | None = None,
+    overlap: float = OVERLAP,
+    flip: bool = False,
+    size: Size | None = None,
     progress: Step | None = None,
 ) -> dict[str, Any]:
     """Write `predictions/SPLIT.parquet`, `metrics/SPLIT.json` and with gaze `scores/SPLIT.parquet`.
 
-    Of a segmenter rows of scores are of an image and a class: see `evaluate_masks`.
+    Of a segmenter rows of scores are of an image and a class: see `evaluate_masks`; and `inferring`
+    for `window`, `overlap`, `flip` and `size`, which are for segmenters alone.
 
     What was scored before of the same checkpoint stays; what is scored again is replaced.
     Every reading of a split is noted in `metrics/readings.jsonl`, so that a report can say how
@@ -51,6 +59,10 @@ def evaluate_run(
         gaze: methods and scores; none leaves the scores out.
         background: images of train that a method begins from, see `background_of`.
         backgrounds: ask also with exchanged backgrounds, and write `backgrounds/SPLIT.parquet`.
+        window: side of windows, or height and width; None: images as a whole.
+        overlap: least share that a window has in common with the next.
+        flip: average with the mirrored image.
+        size: (H, W) of the input; None: that of the training.
         progress: called with the number of images after each batch.
 
     Returns:
@@ -58,7 +70,10 @@ def evaluate_run(
 
     Raises:
         DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
+        RunError: a classifier is asked for windows, mirror images or another size.
+        ConfigError: of these one that cannot be.
     """
+    run = inferring(run, window=window, overlap=overlap, flip=flip, size=size)
     images = image_paths(run, split)
     if run.segments:
         how = {"gaze": gaze, "background": background, "progress": progress}

@@ -22,6 +22,7 @@ from regard.evaluation.segmentation import evaluate_segmentation
 from regard.evaluation.settings import Gaze
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.files import write_json, write_table
+from regard.runs.inference import told
 from regard.runs.run import Run
 from regard.runs.scored import class_gaze_summary, class_scores_of, with_earlier
 from regard.saliency.capture import evaluating
@@ -49,7 +50,7 @@ def evaluate_masks(
     held against the mask as it is; where they are padded or cropped, at the input size.
 
     Args:
-        run: loaded, on its device.
+        run: loaded, on its device; its net may be one in windows, see `inferring`.
         split: of the run's manifest.
         images: row in the manifest to path as it stands there.
         gaze: methods and scores; none leaves the scores out.
@@ -70,6 +71,7 @@ def evaluate_masks(
         "checkpoint": run.checkpoint,
         "classes": list(run.classes),
         "images": len(table),
+        "inference": told(run),
         "metrics": evaluate_segmentation(confusions, edges, run.classes),
     }
     fresh = {how.method: scored(run, split, images, how, background, progress) for how in gaze}

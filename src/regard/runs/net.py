@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from regard.data.settings import sides
 from regard.data.transforms import Transform
 from regard.models.build import build_model
 from regard.models.settings import NAMED, Model
@@ -58,10 +59,8 @@ def net_of(model: Model, classes: int, folder: Path) -> nn.Module:
 
 def transform_of(data: dict[str, Any]) -> Transform:
     """The transform of a resolved `data` section."""
-    size = data["size"]
-    height, width = (size, size) if isinstance(size, int) else size
     return Transform(
-        (height, width),
+        sides(data["size"]),
         tuple(data["mean"]),
         tuple(data["std"]),
         data["fit"],

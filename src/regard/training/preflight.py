@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from regard.data.annotation import spread_evenly
+from regard.data.decoding import Size
 from regard.data.manifest import Manifest
-from regard.data.mask_classes import MaskClasses, pixel_counts
+from regard.data.mask_classes import MaskClasses
+from regard.data.pixel_counts import PixelCounts
 from regard.data.sample import Sample, says_where
 from regard.data.transforms import Transform
 from regard.errors import ConfigError, DataError, RegardError, near
@@ -39,16 +40,15 @@ def refuse_absent(samples: Sequence[Sample], classes: Sequence[str], manifest: M
         )
 
 
-def pixels_of(samples: Sequence[Sample], classes: MaskClasses, manifest: Manifest) -> Tensor:
-    """Pixels (K,) of each class in the masks of train; of many masks, of a thousand spread evenly.
+def pixels_of(samples: Sequence[Sample], classes: MaskClasses, manifest: Manifest) -> PixelCounts:
+    """Pixels of each class in the masks of train; of many masks, of a thousand spread evenly.
 
     Raises:
         DataError: all masks were read, and a class is in none of them.
     """
-    chosen = spread_evenly(len(samples))
-    counts = pixel_counts(classes, [str(samples[i].mask) for i in chosen])
-    absent = [name for name, n in zip(classes.names, counts.tolist(), strict=True) if not n]
-    if absent and len(chosen) == len(samples):
+    counts = PixelCounts.of(samples, classes)
+    absent = [name for name, n in zip(classes.names, counts.total.tolist(), strict=True) if not n]
+    if absent and len(counts.rows) == len(samples):
         raise DataError(
             str(manifest.path or "manifest"),
             expected="pixels of every class in the masks of train",
@@ -156,33 +156,45 @@ def has_regions(samples: Sequence[Sample]) -> bool:
 def refuse_net(
     config: Config, net: nn.Module, transform: Transform, terms: Sequence[Term], *, gaze: bool
 ) -> None:
-    """The net has to take the views at their size, and to be one that the methods can read."""
+    """The net has to take the views at their sizes, and to be one that the methods can read."""
     _refuse_views(config, net)
     _refuse_normalisation(net, transform)
-    blank = torch.zeros(2, 3, *transform.size)
     views = config.data.views
-    images = blank if len(views) == 1 else dict.fromkeys(views, blank)
-    targets = torch.zeros(2, dtype=torch.long)
-    try:
-        with undisturbed(net), evaluating(net), torch.no_grad():
-            logits = logits_of(net(images))
-    except RegardError:
-        raise
-    except Exception as error:  # whatever a foreign net raises at inputs that it cannot take
-        height, width = transform.size
-        raise ConfigError(
-            "data.size and data.views",
-            expected=f"what {config.model.spec} takes",
-            found=f"{height} x {width}, {', '.join(views)} ({str(error)[:120]})",
-            remedy=_fitting(config, net),
-        ) from error
-    _refuse_other_task(config, logits)
-    for term in terms:
-        _refuse_unmoved(config, net, images, term)
+    # Images of train may be crops; those of val, and those whose gaze is measured, are whole.
+    for size in dict.fromkeys((transform.size, config.data.augment.cut(transform.size))):
+        images = _blank(views, size)
+        _refuse_size(config, net, size, whole=size == transform.size)
+        for term in terms:
+            _refuse_unmoved(config, net, images, term)
     if gaze:
+        images, targets = _blank(views, transform.size), torch.zeros(2, dtype=torch.long)
         with evaluating(net):
             view = views[0] if len(views) > 1 else None
             explain(net, images, targets, config.gaze.method, layer=config.gaze.layer, view=view)
+
+
+def _blank(views: Sequence[str], size: Size) -> Images:
+    """Two images as the net takes them."""
+    blank = torch.zeros(2, 3, *size)
+    return blank if len(views) == 1 else dict.fromkeys(views, blank)
+
+
+def _refuse_size(config: Config, net: nn.Module, size: Size, *, whole: bool) -> None:
+    """The net answers to images of that size, and with what the task asks for."""
+    views = config.data.views
+    try:
+        with undisturbed(net), evaluating(net), torch.no_grad():
+            logits = logits_of(net(_blank(views, size)))
+    except RegardError:
+        raise
+    except Exception as error:  # whatever a foreign net raises at inputs that it cannot take
+        raise ConfigError(
+            "data.size and data.views" if whole else "data.augment.crop",
+            expected=f"what {config.model.spec} takes",
+            found=f"{size[0]} x {size[1]}, {', '.join(views)} ({str(error)[:120]})",
+            remedy=_fitting(config, net) if whole else "leave it out, or take a net for any size",
+        ) from error
+    _refuse_other_task(config, logits)
 
 
 def _refuse_other_task(config: Config, logits: Tensor) -> None:

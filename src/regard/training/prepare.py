@@ -16,6 +16,8 @@ from regard.data.keys import key, keyed_generator
 from regard.data.loader import Loader
 from regard.data.manifest import COLUMNS, Manifest
 from regard.data.mask_classes import MaskClasses
+from regard.data.pasting import Lenders
+from regard.data.pixel_counts import PixelCounts
 from regard.data.sample import Sample, says_where
 from regard.data.samples import Samples
 from regard.data.source import (
@@ -40,6 +42,7 @@ from regard.training.preflight import (
     refuse_config,
     refuse_net,
 )
+from regard.training.preflight_augment import refuse_augment
 
 
 @dataclass
@@ -98,7 +101,9 @@ def prepare(config: Config, folder: Path) -> Prepared:
     transform = transform_of(config.data.model_dump())
     train = samples_of(manifest, "train", classes, config.data)
     masks = mask_classes(manifest, data.void) if data.task == "segmentation" else None
-    pixels = None if masks is None else pixels_of(train, masks, manifest)
+    counts = None if masks is None else pixels_of(train, masks, manifest)
+    pixels = None if counts is None else counts.total
+    refuse_augment(config, pixels)
     if masks is None:
         refuse_absent(train, classes, manifest)
     has_val = "val" in splits_of(manifest.table)
@@ -110,7 +115,7 @@ def prepare(config: Config, folder: Path) -> Prepared:
     return Prepared(
         config=config,
         net=net.to(device_of(config.training.device)),
-        train=_train_loader(config, train, transform, masks),
+        train=_train_loader(config, train, transform, masks, counts),
         train_gaze=_gaze_loader(config, train, transform) if gaze else None,
         val=_loader(config, val, transform, masks) if has_val else None,
         terms=terms,
@@ -172,8 +177,13 @@ def environment() -> dict[str, Any]:
 
 
 def _train_loader(
-    config: Config, samples: list[Sample], transform: Transform, masks: MaskClasses | None
+    config: Config,
+    samples: list[Sample],
+    transform: Transform,
+    masks: MaskClasses | None,
+    counts: PixelCounts | None,
 ) -> Loader:
+    paste = config.data.augment.paste
     data = Samples(
         annotated(samples, config.guidance.share),
         transform,
@@ -181,6 +191,7 @@ def _train_loader(
         seed=config.training.seed,
         annotation=annotation(config, samples, transform),
         classes=masks,
+        lenders=Lenders.of(counts) if counts is not None and paste else None,
         cache_mb=config.data.cache_mb,
     )
     size = config.training.batch_size * config.training.accumulate
