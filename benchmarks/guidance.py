@@ -11,16 +11,15 @@ allocator gave out. A net that is compiled runs in eager mode where a term needs
 """
 
 import argparse
-from collections.abc import Callable
 from functools import partial
 
 import torch
 from race import Contestant, race
-from step_memory import peak
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import regard
+from regard.evaluation.cost import peak_bytes
 from regard.guidance import TERMS, Energy, Term, guided_forward
 
 PLAIN = "plain step"
@@ -76,8 +75,8 @@ def times(runs: dict[str, Contestant], images: Tensor, targets: Tensor, rounds: 
 
 def memory(runs: dict[str, Contestant], images: Tensor, targets: Tensor) -> None:
     """The most that a step allocates."""
-    measure: Callable[[Contestant], int] = partial(peak, images=images, targets=targets)
-    peaks = {name: measure(run) for name, run in runs.items()}
+    device = images.device
+    peaks = {n: peak_bytes(partial(run, images, targets), device) for n, run in runs.items()}
     rows = {name: (value / 2**20, value / peaks[PLAIN]) for name, value in peaks.items()}
     what = "allocator, torch.cuda" if images.is_cuda else "tensors, profiler's events"
     table(f"Peak of what the step allocates ({what})", rows, "MiB")

@@ -4,10 +4,11 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from regard.machine import cores, free_mb, keep_memory
+from regard.machine import cores, free_mb, keep_memory, processor
 
 FAULTS = """
 import resource
@@ -24,6 +25,14 @@ def faults():
 faults()
 print(faults(), agreed)
 """
+
+
+def test_the_processor_has_a_name_also_where_the_system_keeps_it(monkeypatch):
+    known = processor()
+    assert known == known.strip()
+    monkeypatch.setattr("regard.machine.Path", lambda _: Path("nowhere"))
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    assert processor() == platform.machine()
 
 
 def test_cores_and_memory_are_those_of_this_process():

@@ -1,7 +1,8 @@
-"""What this machine has to give: cores and memory."""
+"""What this machine has to give: its processor, cores and memory."""
 
 import ctypes
 import os
+import platform
 from pathlib import Path
 
 # Numbers of options of glibc's mallopt, and the largest block that it keeps on its heap.
@@ -12,6 +13,15 @@ _LARGEST = 32 * 2**20
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def free_mb() -> int | None:

@@ -53,7 +53,16 @@ def test_every_command_has_help(regard, words):
 
 def test_the_commands_of_the_design_are_there():
     names = {" ".join(words) for words in commands()}
-    assert names >= {"train", "evaluate", "explain", "score", "study", "report", "quickstart"}
+    assert names >= {
+        "train",
+        "evaluate",
+        "explain",
+        "score",
+        "bench",
+        "study",
+        "report",
+        "quickstart",
+    }
     assert names >= {"data import", "data check", "data describe", "data sheets", "list methods"}
 
 

@@ -21,6 +21,7 @@ from regard.data.where import Where
 from regard.errors import ConfigError, DataError, RunError
 from regard.evaluation.intervals import student_interval
 from regard.evaluation.paired import holm, paired_bootstrap, paired_student
+from regard.runs.bench import bench_run
 from regard.runs.checkpoints import load
 from regard.runs.files import read_json, write_json
 from regard.runs.folder import RunFolder, locked
@@ -509,3 +510,40 @@ def test_controls_of_areas_to_avoid_tell_of_these(home, tmp_path):
     summary = run_study(one, tmp_path / "out", Watcher(), workers=1)
     assert summary["controls"]["moved"]["regions"] == "misplaced"
     assert 0 <= summary["controls"]["moved"]["overlap"] < 0.2
+
+
+def test_nets_are_measured_one_after_the_other_at_the_end(home, tmp_path, monkeypatch):
+    in_this_process(monkeypatch)
+    measured = []
+
+    def quickly(run):
+        assert all((out / f"runs/plain-seed{seed}/metrics").is_dir() for seed in (0, 1))
+        measured.append(run.folder.name)
+        return bench_run(run, device="cpu", batches=[2], seconds=0.02)
+
+    class Bar(Watcher):
+        def benched(self, done, total):
+            self.seen.append((done, total))
+
+    monkeypatch.setattr(arm_module, "bench_run", quickly)
+    out, watcher = tmp_path / "out", Bar()
+    changes = ("base.training.epochs=1", "comparisons=null", "seeds=[0, 1]")
+    arms = ("arms={plain: {}, wide: {model: {options: {width: 8}}}}",)
+    run_study(study_in(home, *changes, *arms), out, Watcher())
+    table = pl.read_parquet(out / "results.parquet")
+    assert measured == []
+    assert not {"latency_ms", "flops"} & set(table.columns)
+    study = study_in(home, *changes, *arms, "bench=true")
+    run_study(study, out, watcher)
+    assert sorted(measured[:2]) == ["plain-seed0", "wide-seed0"]
+    assert sorted(measured[2:]) == ["plain-seed1", "wide-seed1"]
+    assert [seen for seen in watcher.seen if seen[1] == 4] == [(n, 4) for n in (1, 2, 3, 4)]
+    table = pl.read_parquet(out / "results.parquet")
+    for row in table.iter_rows(named=True):
+        values = read_json(out / row["run"] / "bench.json")
+        latency = values["devices"][0]["batches"][0]["median_ms"]
+        assert (row["latency_ms"], row["flops"]) == (latency, values["flops"])
+    assert table["flops"].n_unique() == 2
+    run_study(study, out, Bar())
+    assert len(measured) == 4
+    assert pl.read_parquet(out / "results.parquet").equals(table)

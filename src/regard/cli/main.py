@@ -2,7 +2,7 @@
 
 import typer
 
-from regard.cli import compare, data, gaze, listing, quickstart, report, study, train
+from regard.cli import bench, compare, data, gaze, listing, quickstart, report, study, train
 from regard.cli.stopping import stop
 from regard.errors import NumericalError, RegardError
 
@@ -18,6 +18,7 @@ app.add_typer(data.app, name="data")
 train.add(app)
 gaze.add(app)
 compare.add(app)
+bench.add(app)
 study.add(app)
 report.add(app)
 app.add_typer(listing.app, name="list")

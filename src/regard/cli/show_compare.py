@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from regard.cli.console import plural, say, table, with_interval
+from regard.cli.show_bench import show_latencies
 
 
 def show_comparison(summary: Mapping[str, Any]) -> None:
@@ -32,6 +33,8 @@ def show_comparison(summary: Mapping[str, Any]) -> None:
         table(title, ["", first, other["name"], "difference", "p"], rows)
         counts = other["outcomes"].items()
         say("Images: " + ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in counts))
+    runs = [summary["first"], *summary["others"]]
+    show_latencies({run["name"]: run["bench"] for run in runs})
 
 
 def _show_masks(summary: Mapping[str, Any], other: Mapping[str, Any]) -> None:

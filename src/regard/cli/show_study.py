@@ -33,6 +33,10 @@ class StudyView(BarView):
             total=total * len(done),
         )
 
+    def benched(self, done: int, total: int) -> None:
+        """Move the bar while latencies are measured."""
+        self._bars.update(self._task, description="timing runs", completed=done, total=total)
+
     def finished(self, row: dict[str, Any]) -> None:
         """Print a run's accuracy on each split."""
         run = self._out / row["run"]

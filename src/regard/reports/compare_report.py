@@ -30,6 +30,7 @@ from regard.reports.compare_masks import (
 )
 from regard.reports.compare_tables import differences_table, outcomes_table
 from regard.reports.compare_words import comparison_facts, comparison_words, how_to_read
+from regard.reports.latency import TITLE, latency_tables
 from regard.reports.page import write_page
 from regard.reports.predictions import confusion
 from regard.reports.words import count
@@ -90,6 +91,7 @@ def compare_page(
     sections = [Section("summary", "Summary", blocks)]
     for number, other in enumerate(others):
         sections += _sections(folder, summary, other, pairs, (number, pictures), progress)
+    sections += _latency(summary)
     names = " and ".join(other["name"] for other in others)
     subtitle = f"{summary['split']}, {count(others[0]['images'], 'image')}, "
     subtitle += count(len(summary["classes"]), "class", "classes")
@@ -153,6 +155,12 @@ def _of_masks(
         "Classes": [*by_class, *_confusions(summary, other)],
         "Pictures": mask_pair_galleries(folder, summary, other, own, pictures, progress),
     }
+
+
+def _latency(summary: Told) -> list[Section]:
+    runs = [summary["first"], *summary["others"]]
+    blocks = latency_tables({run["name"]: [run.get("bench")] for run in runs}, "Run")
+    return [Section("latency", TITLE, blocks)] if blocks else []
 
 
 def _confusions(summary: Told, other: Told) -> list[Block]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from regard.evaluation.table import validate
+from regard.runs.benched import read_bench
 from regard.runs.files import load_json, read_json
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
@@ -56,6 +57,7 @@ class RunContents:
         notes: what the log says to a reader.
         readings: a line for each time that a split was evaluated.
         splits: evaluated ones, train, val and test first.
+        bench: of `bench.json`, if the net's latency was measured.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class RunContents:
     notes: tuple[str, ...]
     readings: tuple[dict[str, Any], ...]
     splits: tuple[SplitContents, ...]
+    bench: dict[str, Any] | None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -127,6 +130,7 @@ def read_run(folder: Path) -> RunContents:
         notes=tuple(attempt(lambda: [r["text"] for r in read_log(files.log, "note")], [])),
         readings=tuple(attempt(lambda: _lines(files.readings), [])),
         splits=tuple(_read_split(files, name, method, segments=segments) for name in names),
+        bench=read_bench(files),
     )
 
 

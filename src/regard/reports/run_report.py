@@ -17,6 +17,7 @@ from regard.reports.gaze import (
     summary_of,
 )
 from regard.reports.history import learning_curves
+from regard.reports.latency import latency_section
 from regard.reports.mask_galleries import mask_galleries
 from regard.reports.methods import methods_compared
 from regard.reports.page import write_page
@@ -75,6 +76,7 @@ def run_page(run: RunContents, pictures: int, progress: Step | None) -> Page:
         text = "No split has been evaluated yet; regard evaluate writes what is shown here."
         sections.append(Section("results", "Results", [Note(text)]))
     sections += patches_section(run) if pictures else []
+    sections += latency_section(run)
     sections.append(_settings(run))
     subtitle = (
         f"{run.config['model'].get('spec', '')}, {count(len(run.classes), 'class', 'classes')}"

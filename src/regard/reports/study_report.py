@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text, Verdicts
+from regard.reports.latency import TITLE, latency_tables
 from regard.reports.page import write_page
 from regard.reports.study_by_arm import confusion_matrices, gaze_table
 from regard.reports.study_contents import StudyContents, read_study_folder
@@ -58,6 +59,7 @@ def study_page(study: StudyContents, out: Path, pictures: int, progress: Step | 
         _results(study),
         *_where(study),
         *_learning(study),
+        *_latency(study),
         *_pictures(study, pictures, progress),
         *_runs(study, out),
         Section("settings", "Settings", [Source("study.yaml", _yaml(study))]),
@@ -127,6 +129,13 @@ def _learning(study: StudyContents) -> list[Section]:
         return []
     text = "Bold lines are means over the seeds, thin ones single runs."
     return [Section("training", "Training", [Text([text]), found])]
+
+
+def _latency(study: StudyContents) -> list[Section]:
+    """Where every finished run was measured."""
+    benches = {arm: [run.contents.bench for run in study.of(arm)] for arm in study.arms}
+    blocks = latency_tables({arm: own for arm, own in benches.items() if own}, "Arm")
+    return [Section("latency", TITLE, blocks)] if blocks else []
 
 
 def _pictures(study: StudyContents, pictures: int, progress: Step | None) -> list[Section]:

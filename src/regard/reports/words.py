@@ -64,6 +64,7 @@ _ABOUT = {
     "accuracy_random_class": "with the outside of the region from an image of any class",
     "bg_gap": "accuracy lost when the outside comes from any class rather than the same one",
 }
+_PREFIXES = ("", "k", "M", "G", "T", "P")
 LOWER = frozenset({"log_loss", "brier", "ece", "dead_maps", "loss", "cross_entropy", "bg_gap"})
 
 
@@ -100,6 +101,16 @@ def percent(value: Any, digits: int = 1) -> str:
 def count(value: int, one: str, many: str | None = None) -> str:
     """`1 image`, `1,200 images`."""
     return f"{value:,} {one if value == 1 else many or one + 's'}"
+
+
+def magnitude(value: Any, unit: str) -> str:
+    """Three digits with a prefix of a thousand each: `3.64 GFLOPs`, `102 MB`."""
+    x = real(value)
+    if not math.isfinite(x):
+        return NONE
+    # What would be rounded to 1,000 belongs to the next prefix.
+    power = sum(abs(x) >= 999.5 * 1000**step for step in range(len(_PREFIXES) - 1))
+    return f"{x / 1000**power:.3g}\N{NO-BREAK SPACE}{_PREFIXES[power]}{unit}"
 
 
 def between(interval: Mapping[str, Any], show: Any = decimal) -> str:

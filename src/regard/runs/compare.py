@@ -11,6 +11,7 @@ from regard.errors import RunError
 from regard.evaluation.comparison import LEVEL, SCORES, Answers, compare_models, pair_images
 from regard.evaluation.settings import Gaze
 from regard.runs.background import BACKGROUND
+from regard.runs.benched import read_bench
 from regard.runs.comparable import Named
 from regard.runs.compare_masks import Segmented, compare_segmenters, pair_masks
 from regard.runs.evaluate import (
@@ -175,7 +176,7 @@ def _answers(run: Run, split: str, gaze: Gaze | None, progress: Step | None) -> 
 
 
 def _told(named: Named, out: Path) -> dict[str, Any]:
-    """A run's name, checkpoint, folder as seen from the comparison's, and its own contrast."""
+    """A run's name, checkpoint, folder as seen from the comparison's, contrast and cost."""
     folder = Path(os.path.relpath(named.run.folder.resolve(), out.resolve())).as_posix()
     own = Gaze.model_validate(named.run.config["gaze"])
     return {
@@ -183,6 +184,7 @@ def _told(named: Named, out: Path) -> dict[str, Any]:
         "folder": folder,
         "checkpoint": named.run.checkpoint,
         "own_contrast": own.contrast,
+        "bench": read_bench(named.run.files),
     }
 
 

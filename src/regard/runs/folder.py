@@ -72,6 +72,11 @@ class RunFolder:
         """A line for each time that a split was evaluated."""
         return self.path / "metrics" / "readings.jsonl"
 
+    @property
+    def bench(self) -> Path:
+        """Latency, memory and operations of the net."""
+        return self.path / "bench.json"
+
     def read_config(self) -> dict[str, Any]:
         """The resolved config as a mapping.
 

@@ -1,11 +1,14 @@
 """One run of a study, in a process of its own: train or go on, then evaluate."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from regard.errors import ConfigError, NumericalError, RegardError, RunError
 from regard.evaluation.settings import Gaze
 from regard.models.build import parameters_of
+from regard.runs.bench import bench_run
+from regard.runs.benched import bench_numbers, read_bench
 from regard.runs.evaluate import evaluate_run, has_regions
 from regard.runs.files import read_json, write_json
 from regard.runs.folder import RunFolder
@@ -119,7 +122,34 @@ def numbers(run: Run, splits: tuple[str, ...]) -> dict[str, Any]:
         if run.segments:
             named = class_numbers(values, run.config["gaze"]["method"])
             row |= {f"{split}.{name}": value for name, value in named.items()}
-    return row
+    return row | bench_numbers(read_bench(files))
+
+
+def bench_arms(
+    rows: list[dict[str, Any]], out: Path, progress: Callable[[int, int], None]
+) -> list[dict[str, Any]]:
+    """Measure latency and size of the finished runs that have not been, one at a time.
+
+    Together they would slow each other down. Arms take turns, seed by seed, so that a slow hour of
+    the machine hits all of them.
+
+    Args:
+        rows: of the results.
+        out: the study's folder.
+        progress: called with (runs done, runs in all) after each.
+
+    Returns:
+        The rows with `latency_ms` and `flops`.
+    """
+    done = [row for row in rows if row["status"] == "done"]
+    for number, row in enumerate(sorted(done, key=lambda row: row["seed"]), start=1):
+        run = load_run(out / row["run"])
+        bench = read_bench(run.files)
+        if bench is None or bench["checkpoint"] != run.checkpoint:
+            bench = bench_run(run)
+        row |= bench_numbers(bench)
+        progress(number, len(done))
+    return rows
 
 
 def split_numbers(values: dict[str, Any], split: str) -> dict[str, float | None]:

@@ -29,6 +29,10 @@ class StudyWatcher(Protocol):
         """Several times a second: epochs done by run, and a run's number of them."""
         ...
 
+    def benched(self, done: int, total: int) -> None:
+        """After each run whose latency was measured."""
+        ...
+
     def finished(self, row: dict[str, Any]) -> None:
         """After each run, with its row of the results."""
         ...

@@ -12,6 +12,7 @@ from regard.errors import RunError
 from regard.machine import cores, free_mb
 from regard.runs.files import write_json, write_table, write_yaml
 from regard.runs.folder import locked
+from regard.studies.arm import bench_arms
 from regard.studies.pool import StudyWatcher, run_all
 from regard.studies.preflight import refuse_arms
 from regard.studies.settings import BEFORE, Study, arm_config, run_folder
@@ -66,6 +67,8 @@ def run_study(
         if first:
             _refuse_failed(list(run_all(study, out, first, workers, watcher)), out)
         rows = list(run_all(study, out, rest, workers, watcher))
+        if study.bench:
+            rows = bench_arms(rows, out, watcher.benched)
         return conclude(study, out, rows)
 
 
@@ -96,11 +99,14 @@ def _refuse_failed(rows: list[dict[str, Any]], out: Path) -> None:
 
 
 def _claim(study: Study, out: Path) -> None:
-    """Write `study.yaml`, or check that the folder is of this study; more seeds may join."""
+    """Write `study.yaml`, or check that the folder is of this study.
+
+    More seeds may join, and latencies.
+    """
     path, values = out / "study.yaml", _told(study)
     if path.is_file():
         before = _before(path)
-        other = [k for k in values if k != "seeds" and before.get(k) != values[k]]
+        other = [k for k in values if k not in ("seeds", "bench") and before.get(k) != values[k]]
         # A study that was refused before its first run may be mended.
         if other and ((out / "runs").exists() or "data" in other):
             raise RunError(

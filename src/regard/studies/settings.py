@@ -67,6 +67,7 @@ class Study(Settings):
         metrics: what is compared, on each split; of a segmenter's class `iou:CLASS`,
             `recall:CLASS`, `boundary_f1:CLASS` ..., or a score of its maps.
         published: what others reported of some arms.
+        bench: measure latency and size of every trained net, one after the other at the end.
         scales: name to what differs at that scale; `keep` there lists the arms that are run.
     """
 
@@ -83,6 +84,7 @@ class Study(Settings):
     splits: tuple[str, ...] = ("test",)
     metrics: tuple[str, ...] = ("accuracy", "energy", "energy_gain")
     published: Published | None = None
+    bench: bool = False
     scales: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -30,8 +30,8 @@ from regard.data.source import (
 )
 from regard.data.transforms import Transform
 from regard.data.where import Where
-from regard.errors import ConfigError
 from regard.guidance.base import Term
+from regard.models.device import device_of
 from regard.models.inputs import input_spec
 from regard.runs.net import net_of, transform_of
 from regard.training.config import Config
@@ -138,23 +138,6 @@ def resolved(config: Config, net: nn.Module, classes: Sequence[str]) -> Config:
         }
     )
     return config.model_copy(update={"data": data, "classes": tuple(classes)})
-
-
-def device_of(name: str) -> torch.device:
-    """The device of that name; `auto` is the first GPU, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            "training.device",
-            expected="a device of this machine",
-            found=repr(name),
-            remedy="use auto or cpu",
-        ) from error
-    return device
 
 
 def digest(manifest: Manifest) -> str:

@@ -15,6 +15,7 @@ from regard.guidance.combination import Combination, Divisors
 from regard.guidance.forward import guided_forward
 from regard.guidance.forward_pass import Donors, lenders
 from regard.guidance.output import GuidedOutput
+from regard.models.device import out_of_memory
 from regard.models.patch_weighting import image_weights
 from regard.saliency.outputs import logits_of
 from regard.training.objective import Objective
@@ -62,7 +63,7 @@ class Stepper:
                 correct, parts = self._gradients(batch, step, micro)
                 break
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error) or micro == 1:
+                if not out_of_memory(error) or micro == 1:
                     raise
                 micro = max(1, micro // 2)
             if self.device.type == "cuda":
@@ -178,10 +179,3 @@ def blown_up(what: str, data: Samples, rows: Sequence[int]) -> str:
 
 def _finite(value: float) -> bool:
     return abs(value) < float("inf")
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    text = str(error)
-    return (
-        isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text
-    )
