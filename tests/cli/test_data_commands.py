@@ -1,5 +1,7 @@
 """What the commands of `regard data` print."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
@@ -55,7 +57,31 @@ def test_an_import_says_how_many_named_regions_are_missing(regard, photos):
     assert "; 4 region files missing\n" in answer.out
 
 
-@pytest.mark.parametrize("name", ["csv", "folder", "pairs", "voc"])
+def test_an_import_of_coco_says_what_it_left_out_and_writes_masks_beside_the_manifest(
+    regard, tmp_path
+):
+    (tmp_path / "train").mkdir()
+    names = {1: "1.png", 2: "2.png", 3: "3.png"}
+    for name in names.values():
+        Image.new("RGB", (8, 6)).save(tmp_path / "train" / name)
+    images = [{"id": n, "file_name": name, "height": 6, "width": 8} for n, name in names.items()]
+    outline = [[1, 1, 5, 1, 5, 4, 1, 4]]
+    fern = {"image_id": 2, "category_id": 7, "bbox": [1, 1, 4, 3], "segmentation": outline}
+    text = {"images": images, "categories": [{"id": 7, "name": "fern"}], "annotations": [fern]}
+    (tmp_path / "train/_annotations.coco.json").write_text(json.dumps(text))
+    out = tmp_path / "my.parquet"
+    answer = regard("data", "import", "coco", tmp_path, "--out", out, "--masks", "region")
+    assert answer.code == 0, answer.err
+    assert answer.out.splitlines()[:2] == [
+        f"{out}: 1 sample (1 with a region), 1 class; train 1",
+        "2 of 3 images left out: no object in them",
+    ]
+    region = np.array(Image.open(tmp_path / "my-masks/region/train/2.png"))
+    assert region.sum() == 12 * 255
+    assert (region[1:4, 1:5] == 255).all()
+
+
+@pytest.mark.parametrize("name", ["csv", "folder", "pairs", "voc", "coco"])
 def test_the_help_of_an_import_has_the_options_of_its_format(regard, name):
     answer = regard("data", "import", name, "--help")
     assert answer.code == 0

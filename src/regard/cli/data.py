@@ -15,7 +15,7 @@ EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 def import_(
     context: typer.Context,
     format: str = typer.Argument(
-        help="folder, csv, pairs, voc, camvid, cityscapes (see: regard list importers)."
+        help="folder, csv, pairs, voc, coco, camvid, cityscapes (see: regard list importers)."
     ),
     src: Path = typer.Argument(help="What to import."),
     out: Path = typer.Option(..., help="The manifest to write, .parquet or .csv."),
@@ -30,8 +30,8 @@ def import_(
     Options of the format follow as --name value, for example:
     regard data import csv labels.csv --out m.parquet --label species --region 'masks/{stem}.png'
     """
-    from regard.cli.console import say
-    from regard.cli.options import importer_options
+    from regard.cli.console import bar, say
+    from regard.cli.options import handed, importer_options
     from regard.cli.show_data import imported
     from regard.data.splits import split as assign
     from regard.errors import DataError
@@ -43,11 +43,17 @@ def import_(
         )
     importer = IMPORTERS[format]
     options = importer_options(importer, format, context.args)
-    manifest = importer(src, root=out.parent.resolve(), **options)
+    root, notes = out.parent.resolve(), []
+    with bar("importing") as shown:
+        files = root / f"{out.stem}-masks"
+        places = handed(importer, root=root, files=files, progress=shown, say=notes.append)
+        manifest = importer(src, **places, **options)
     if shares is not None or "split" not in manifest.table.columns:
         manifest = assign(manifest, shares or "70/15/15", seed)
     manifest.write(out)
     say(f"{out}: {imported(manifest)}")
+    for note in notes:
+        say(note)
     say(f"Next: regard data check {out}; regard data describe {out}")
 
 

@@ -8,6 +8,9 @@ from typing import Any
 from regard.docstrings import about, entries
 from regard.errors import ConfigError, near
 
+# What the command itself hands to an importer that asks for it.
+HANDED = ("root", "files", "progress", "say")
+
 
 def importer_options(importer: Callable, name: str, words: Sequence[str]) -> dict[str, Any]:
     """`--label species --inclusive` as keyword options of the importer.
@@ -43,7 +46,13 @@ def importer_options(importer: Callable, name: str, words: Sequence[str]) -> dic
 def own_parameters(importer: Callable) -> list[inspect.Parameter]:
     """The parameters of an importer that become options of the command."""
     parameters = inspect.signature(importer).parameters.values()
-    return [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "root"]
+    return [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in HANDED]
+
+
+def handed(importer: Callable, **things: Any) -> dict[str, Any]:
+    """Those of the things in `HANDED` that an importer asks for."""
+    parameters = inspect.signature(importer).parameters
+    return {name: thing for name, thing in things.items() if name in parameters}
 
 
 def help_of(importer: Callable) -> tuple[str, list[tuple[str, str]]]:

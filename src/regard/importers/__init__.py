@@ -6,6 +6,7 @@
 
 from regard.importers import camvid as camvid
 from regard.importers import cityscapes as cityscapes
+from regard.importers import coco as coco
 from regard.importers import csv as csv
 from regard.importers import folder as folder
 from regard.importers import pairs as pairs

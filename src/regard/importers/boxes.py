@@ -47,11 +47,13 @@ class Corners:
         return edges(texts, where, first, first + self.inclusive)
 
 
-def edges(texts: Sequence[str | None], where: str, first: int = 0, last: int = 0) -> list[float]:
+def edges(
+    texts: Sequence[str | float | None], where: str, first: int = 0, last: int = 0
+) -> list[float]:
     """xmin, ymin, xmax, ymax as pixel edges.
 
     Args:
-        texts: the four numbers.
+        texts: the four numbers, which may be text.
         where: for the error line.
         first: added to xmin and ymin: -1 where the first pixel is called 1.
         last: added to xmax and ymax: one more where they are the last pixel inside.
@@ -60,14 +62,14 @@ def edges(texts: Sequence[str | None], where: str, first: int = 0, last: int = 0
         DataError: not four finite numbers.
     """
     try:
-        xmin, ymin, xmax, ymax = (float(text or "") for text in texts)
-    except ValueError:
+        xmin, ymin, xmax, ymax = (float("" if text is None else text) for text in texts)
+    except (ValueError, TypeError, OverflowError):
         xmin = ymin = xmax = ymax = float("nan")
     if not all(map(isfinite, (xmin, ymin, xmax, ymax))):
         raise DataError(
             where,
             expected="a box of four numbers",
-            found=str(list(texts))[:120],
+            found=str(texts)[:120],
             remedy="correct the box",
         )
     return [xmin + first, ymin + first, xmax + last, ymax + last]
