@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from regard.evaluation.segmentation_pairs import compare_pooled, compare_segment
 from regard.evaluation.settings import Gaze
 from regard.reports import report
 from regard.reports.compare_report import compare_report
+from regard.runs.averages import average_maps
 from regard.runs.comparable import open_runs
 from regard.runs.compare import compare_runs
 from regard.runs.evaluate import evaluate_run
@@ -65,6 +67,18 @@ def test_the_report_of_a_run_tells_its_numbers_and_shows_its_masks(runs):
     # Of 8,960 pixels each is counted, and shares are of the row.
     assert f"{metrics['confusion'][0][0]:,}<small>" in re.sub(r"\s+", "", html)
     assert "<script src" not in html
+
+
+def test_mean_maps_are_in_the_report_where_they_were_asked_for(runs):
+    assert "Mean maps" not in report(runs[1], pictures=0).read_text()
+    out = runs[1] / "explanations/global/gradcam"
+    values = average_maps(load_run(runs[1]), "test", "gradcam", out)
+    html = report(runs[1], pictures=0).read_text()
+    assert 'alt="Mean maps by class, gradcam"' in html
+    for row in values["rows"]:
+        assert f"{row['inside']:.3f}" in html
+    assert (values["rows"][0]["inside_low"], values["rows"][0]["images"]) == (None, 8)
+    shutil.rmtree(runs[1] / "explanations")
 
 
 def test_a_painted_mask_is_clear_where_nothing_is_said():
@@ -200,6 +214,8 @@ def test_a_study_compares_segmenters(home, tmp_path):
     assert np.array(confusion).sum() == 2 * 4 * 40 * 56
     html = report(tmp_path / "out", pictures=2).read_text()
     assert "IoU, box" in html.replace("</a>", "")
+    assert re.search(r"Better under (plain|misplaced)", html)
+    assert re.search(r"misplaced, mean IoU \d\.\d\d", html)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from regard.evaluation.metrics import evaluate
 from regard.evaluation.table import predictions_table
 from regard.runs.reliance import GAP, MEASURED
 from regard.scores import scores
+from regard.studies.pixel_metrics import MEAN_METRICS
 from regard.studies.read import read_study, recipes
 from regard.studies.settings import METRICS, arm_config
 from regard.training.config import changed, read_config
@@ -141,6 +142,15 @@ def test_a_bad_override_names_the_arm(tmp_path):
 
 # Recipes whose samples are made from files of the user's.
 WITH_DATA = ("decoy-mnist",)
+# And those that need a manifest, but at scale smoke.
+WITH_MANIFEST = ("streets-convnext",)
+
+
+def data_for(name, scale, folder):
+    if name in WITH_MANIFEST and scale != "smoke":
+        (folder / "m.parquet").touch()
+        return folder / "m.parquet"
+    return folder if name in WITH_DATA else None
 
 
 @pytest.mark.parametrize("name", recipes())
@@ -153,8 +163,12 @@ def test_data_is_asked_for_where_it_is_needed_and_nowhere_else(name, tmp_path):
     manifest = tmp_path / "own.parquet"
     with pytest.raises(ConfigError, match=r"own.parquet, which does not exist; make one: regard"):
         read_study(name, data=manifest)
-    with pytest.raises(ConfigError, match="expected a manifest, to train on in place of synthetic"):
+    with pytest.raises(ConfigError, match="expected a manifest to train on"):
         read_study(name, data=tmp_path)
+    if name in WITH_MANIFEST:
+        with pytest.raises(ConfigError, match="found none; add --data M"):
+            read_study(name)
+        assert read_study(name, "smoke").data.manifest == "scenes/manifest.parquet"
     manifest.touch()
     study = read_study(name, data=manifest)
     assert study.data.manifest is None
@@ -168,9 +182,9 @@ def test_a_study_that_names_its_manifest_takes_no_other(tmp_path):
 
 @pytest.mark.parametrize("name", list(recipes()))
 def test_every_recipe_is_sound_at_every_scale(name, tmp_path):
-    data = tmp_path if name in WITH_DATA else None
-    for scale in (None, *(read_study(name, data=data).scales)):
-        study = read_study(name, scale, data=data)
+    known = read_study(name, data=data_for(name, None, tmp_path)).scales
+    for scale in (None, *known):
+        study = read_study(name, scale, data=data_for(name, scale, tmp_path))
         for arm in study.arms:
             assert arm_config(study, arm, study.seeds[0], "m.parquet", 1).model.spec
 
@@ -180,5 +194,5 @@ def test_the_metrics_are_those_of_evaluation_and_all_scores():
         [0, 1, 2], ["a", "b", "c"], [0, 1, 1], [[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]], ["x", "y"]
     )
     found = {k for k, v in evaluate(table).items() if isinstance(v, dict) and "value" in v}
-    assert set(METRICS) == found | {"dead_maps", GAP, *MEASURED}
+    assert set(METRICS) == found | {"dead_maps", GAP, *MEASURED, *MEAN_METRICS}
     assert "energy" in scores()

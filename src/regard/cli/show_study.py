@@ -38,14 +38,15 @@ class StudyView(BarView):
         self._bars.update(self._task, description="timing runs", completed=done, total=total)
 
     def finished(self, row: dict[str, Any]) -> None:
-        """Print a run's accuracy on each split."""
+        """Print a run's accuracy, or mean IoU, on each split."""
         run = self._out / row["run"]
         if row["status"] != "done":
             self.remedies.append(row["remedy"])
             self._print(f"{run}: {row['error']}", "red")
             return
-        shown = [f"{split} {row[f'{split}.accuracy']:.3f}" for split in self._study.splits]
-        self._print(f"{run}: accuracy " + ", ".join(shown) + f" ({row['seconds']:.0f} s)")
+        name = "mean_iou" if f"{self._study.splits[0]}.mean_iou" in row else "accuracy"
+        shown = [f"{split} {row[f'{split}.{name}']:.3f}" for split in self._study.splits]
+        self._print(f"{run}: {name} " + ", ".join(shown) + f" ({row['seconds']:.0f} s)")
 
     def _print(self, text: str, style: str = "") -> None:
         self._bars.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -259,6 +259,23 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Sheet:
+    """One picture as large as the page allows, up to its own width.
+
+    Attributes:
+        photo: address of the picture, `data:`.
+        alt: what it shows, in words.
+        width, height: pixels.
+    """
+
+    photo: str
+    alt: str
+    width: int
+    height: int
+    kind: ClassVar[str] = "sheet"
+
+
+@dataclass(frozen=True)
 class Source:
     """A file's text, shut until asked for."""
 
@@ -278,6 +295,7 @@ Block = (
     | Matrices
     | Drawings
     | Gallery
+    | Sheet
     | Source
 )  # what a template knows to draw
 

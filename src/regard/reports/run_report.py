@@ -19,6 +19,7 @@ from regard.reports.gaze import (
 from regard.reports.history import learning_curves
 from regard.reports.latency import latency_section
 from regard.reports.mask_galleries import mask_galleries
+from regard.reports.mean_maps import mean_maps_section
 from regard.reports.methods import methods_compared
 from regard.reports.page import write_page
 from regard.reports.patches import patches_section
@@ -75,6 +76,7 @@ def run_page(run: RunContents, pictures: int, progress: Step | None) -> Page:
     if not run.splits:
         text = "No split has been evaluated yet; regard evaluate writes what is shown here."
         sections.append(Section("results", "Results", [Note(text)]))
+    sections += mean_maps_section(run)
     sections += patches_section(run) if pictures else []
     sections += latency_section(run)
     sections.append(_settings(run))

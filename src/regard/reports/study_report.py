@@ -85,12 +85,17 @@ def _summary(study: StudyContents) -> Section:
     controls = control_words(study)
     if controls:
         blocks += [Heading("Controls"), Text(controls)]
-    elif not any("misplaced" in str(values) for values in study.study["arms"].values()):
+    elif _guided(study) and not any("misplaced" in str(v) for v in study.study["arms"].values()):
         text = "No arm was guided with regions in the wrong place, so what guidance gains may "
         text += "come from something else than the right place."
         blocks.append(Note(text))
     blocks += [Heading("How to read this"), Text(words)]
     return Section("summary", "Summary", blocks)
+
+
+def _guided(study: StudyContents) -> bool:
+    """Whether any arm was trained with guidance."""
+    return "terms" in str([study.study.get("base"), *study.study["arms"].values()])
 
 
 def _results(study: StudyContents) -> Section:

@@ -98,6 +98,10 @@ def average_maps(
         "size": list(run.transform.size),
         "rows": [group.row() for group in groups],
     }
+    if run.segments:
+        # The classes of one image are not independent of each other.
+        ends = [f"{name}_{end}" for name in ("mass", "inside") for end in ("low", "high")]
+        values["rows"][0] |= dict.fromkeys(ends)
     maps = {
         "absolute": torch.stack([group.absolute for group in groups]),
         "mean": torch.stack([group.mean for group in groups]),

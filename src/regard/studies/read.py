@@ -100,9 +100,17 @@ def _kept(values: dict[str, Any], where: str) -> dict[str, Any]:
 def _with_source(study: Study, name: str | Path, data: Path | None) -> Study:
     if study.data.decoys is not None:
         return _with_digits(study, name, data)
+    given = study.data.made is None and "manifest" in study.base.get("data", {})
     if data is None:
+        if study.data.made is None and not given:
+            raise ConfigError(
+                f"study {name}",
+                expected="a manifest to train on",
+                found="none",
+                remedy="add --data M.parquet; make one: regard data import --help",
+            )
         return study
-    if study.data.sheets is None:
+    if given:
         raise ConfigError(
             f"study {name}, --data",
             expected="none for this study",
@@ -112,7 +120,7 @@ def _with_source(study: Study, name: str | Path, data: Path | None) -> Study:
     if data.suffix != ".parquet" or not data.is_file():
         raise ConfigError(
             f"study {name}, --data",
-            expected="a manifest, to train on in place of synthetic sheets",
+            expected="a manifest to train on",
             found=str(data) if data.exists() else f"{data}, which does not exist",
             remedy="make one: regard data import --help",
         )

@@ -18,6 +18,7 @@ from regard.studies.preflight import refuse_arms
 from regard.studies.settings import BEFORE, Study, arm_config, run_folder
 from regard.studies.summary import summarise
 from regard.synthetic.decoys import write_decoys
+from regard.synthetic.scenes import write_scenes
 from regard.synthetic.sheets import write_sheets
 
 # A process with torch, a small net and its data takes about this much.
@@ -137,14 +138,16 @@ def _before(path: Path) -> dict[str, Any]:
 
 def _make_data(study: Study, out: Path, watcher: StudyWatcher) -> None:
     """Make the samples, whole or not at all."""
-    sheets, decoys = study.data.sheets, study.data.decoys
-    name = "decoys" if sheets is None else "sheets"
-    final, partial = out / name, out / f".{name}.partial"
-    if (sheets is None and decoys is None) or final.is_dir():
+    sheets, scenes, decoys = study.data.sheets, study.data.scenes, study.data.decoys
+    name = study.data.made
+    final, partial = out / str(name), out / f".{name}.partial"
+    if name is None or final.is_dir():
         return
     shutil.rmtree(partial, ignore_errors=True)
     if sheets is not None:
         write_sheets(partial, **sheets.model_dump(), workers=cores(), progress=watcher.made)
+    elif scenes is not None:
+        write_scenes(partial, **scenes.model_dump(), progress=watcher.made)
     elif decoys is not None:
         how = decoys.model_dump(exclude={"source"})
         write_decoys(Path(decoys.source or ""), partial, **how, progress=watcher.made)

@@ -39,20 +39,41 @@ class Decoys(Settings):
     seed: int = 42
 
 
+class Scenes(Settings):
+    """Drawn street scenes with masks of classes, made into the study's folder.
+
+    Attributes:
+        counts: scenes a split.
+        size: (height, width), pixels.
+        seed: of the drawing.
+    """
+
+    counts: dict[str, int]
+    size: tuple[int, int] = (120, 160)
+    seed: int = 42
+
+
 class Sources(Settings):
     """Where the samples come from, when the study makes them.
 
     Attributes:
         sheets: synthetic herbarium sheets, in `sheets/manifest.parquet`.
+        scenes: drawn street scenes, in `scenes/manifest.parquet`.
         decoys: decoy digits, in `decoys/manifest.parquet`; the same digits without a patch in
             `decoys/clean.parquet`.
     """
 
     sheets: Sheets | None = None
+    scenes: Scenes | None = None
     decoys: Decoys | None = None
+
+    @property
+    def made(self) -> str | None:
+        """The kind of samples that are made, and the name of their folder."""
+        kinds = ("sheets", "scenes", "decoys")
+        return next((name for name in kinds if getattr(self, name) is not None), None)
 
     @property
     def manifest(self) -> str | None:
         """What the arms train on unless they say otherwise, in the study's folder."""
-        made = [name for name in ("sheets", "decoys") if getattr(self, name) is not None]
-        return f"{made[0]}/manifest.parquet" if made else None
+        return None if self.made is None else f"{self.made}/manifest.parquet"

@@ -1,0 +1,67 @@
+"""Where a run looks as a rule: the mean maps that `regard explain --global` left in its folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from regard.reports import layers
+from regard.reports.blocks import Block, Cell, Heading, Section, Sheet, Table, Text
+from regard.reports.contents import RunContents, attempt
+from regard.reports.words import NONE, between, count, decimal, percent
+from regard.runs.averages import NUMBERS
+from regard.runs.files import read_json
+
+# Of one picture in the page, in bytes.
+_LARGEST = 250_000
+
+
+def mean_maps_section(run: RunContents) -> list[Section]:
+    """The mean maps by class of every method that was asked for; no section where none was."""
+    blocks: list[Block] = []
+    for path in sorted((run.folder / "explanations" / "global").glob(f"*/{NUMBERS}")):
+        values = attempt(lambda path=path: read_json(path), None)
+        if values is not None:
+            blocks += attempt(lambda path=path, values=values: _of_method(path.parent, values), [])
+    return [Section("means", "Mean maps", blocks)] if blocks else []
+
+
+def _of_method(folder: Path, values: Mapping[str, Any]) -> list[Block]:
+    name = values["method"] + (" with contrast" if values["contrast"] else "")
+    rows = values["rows"]
+    text = (
+        f"Mean maps of {values['split']} by {name}, of the checkpoint {values['checkpoint']}: each "
+        "map over the sum of its absolute values, so that every one counts alike."
+    )
+    blocks: list[Block] = [Heading(name), Text([text])]
+    if (folder / "classes.png").is_file():
+        blocks.append(_sheet(folder / "classes.png", f"Mean maps by class, {name}"))
+    cells = [_row(row) for row in rows]
+    head = ("Class", "Maps#", "In the region#", "Region's area#", "Centre, down and across#")
+    return [*blocks, Table(head, cells, f"Mean maps by {name}", folded=len(cells) > 20)]
+
+
+def _row(row: Mapping[str, Any]) -> list[Cell]:
+    name = "all" if row["class"] is None else row["class"]
+    inside = {key: row.get(f"inside_{key}") for key in ("low", "high")}
+    centre = [row["centre_down"], row["centre_across"]]
+    place = NONE if None in centre else ", ".join(decimal(x, 2) for x in centre)
+    dead = f"{count(row['dead'], 'more is', 'more are')} zero everywhere" if row["dead"] else ""
+    return [
+        Cell(name),
+        Cell(f"{row['images'] - row['dead']:,}", note=dead),
+        Cell(decimal(row["inside"]), note="" if inside["low"] is None else between(inside)),
+        Cell(percent(row["area"])),
+        Cell(place),
+    ]
+
+
+def _sheet(path: Path, alt: str) -> Sheet:
+    with Image.open(path) as file:
+        pixels = np.asarray(file.convert("RGB"))
+    image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    # It is drawn for screens of twice the usual resolution.
+    return Sheet(layers.photo(image, _LARGEST), alt, image.shape[2] // 2, image.shape[1] // 2)

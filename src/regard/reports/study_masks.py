@@ -1,0 +1,95 @@
+"""The same images as every segmenter of a study predicts them."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from regard.data.mask_colours import class_colours
+from regard.errors import DataError, RegardError
+from regard.reports import layers
+from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
+from regard.reports.blocks import Block, Card, Gallery, Note, Picture
+from regard.reports.contents import SplitContents
+from regard.reports.galleries import unreadable
+from regard.reports.mask_galleries import image_iou, shown_masks
+from regard.reports.study_contents import Done
+from regard.reports.words import decimal, without_folders
+
+Step = Callable[[int], None]
+
+
+def study_mask_galleries(
+    runs: Mapping[str, Done],
+    parts: Mapping[str, SplitContents],
+    pair: tuple[str, str],
+    split: str,
+    pictures: int,
+    progress: Step | None,
+) -> list[Block]:
+    """Photo, truth and each arm's prediction, where the first comparison's arms differ most.
+
+    Args:
+        runs: a run of each arm, of one seed where that is possible.
+        parts: what was written of each about the split.
+        pair: the arm, and the one that it is held against.
+        split: whose images are shown.
+        pictures: images a gallery.
+        progress: called with the number of images after each.
+    """
+    ious = {arm: _ious(parts[arm].predictions) for arm in parts}
+    arm, against = pair
+    change = {i: ious[arm][i] - ious[against].get(i, np.nan) for i in ious[arm]}
+    order = sorted((i for i in change if np.isfinite(change[i])), key=lambda i: change[i])
+    risen = [i for i in order[::-1] if change[i] > 0][:pictures]
+    fallen = [i for i in order if change[i] < 0][:pictures]
+    limit, shelf = photo_limit((2 + len(parts)) * (len(risen) + len(fallen))), Shelf()
+    albums = {}
+    try:
+        for name, part in parts.items():
+            assert part.predictions is not None
+            folder = runs[name].contents.folder
+            albums[name] = Album(folder, part.predictions, split, limit, shelf)
+    except (RegardError, MissingPicturesError) as error:
+        return [Note(f"Pictures of {split} are left out: {without_folders(error)}")]
+    classes = runs[arm].contents.classes
+    legend = [*zip(classes, class_colours(len(classes)), strict=True)]
+    blocks: list[Block] = []
+    for title, rows in ((f"Better under {arm}", risen), (f"Better under {against}", fallen)):
+        cards, wrong = [], []
+        for index in rows:
+            try:
+                cards.append(_card(albums, index, ious))
+            except (DataError, OSError) as error:
+                wrong.append(without_folders(error))
+            if progress is not None:
+                progress(1)
+        about = "The largest difference of an image's own mean IoU first. "
+        about += f"Runs of seed {runs[arm].seed}."
+        blocks += [Gallery(title, about, cards, wide=True, legend=legend)] if cards else []
+        blocks += unreadable(wrong, title)
+    return blocks
+
+
+def _ious(table: pl.DataFrame | None) -> dict[int, float]:
+    rows: Sequence[dict] = [] if table is None else table.to_dicts()
+    return {row["index"]: image_iou(row) for row in rows}
+
+
+def _card(albums: Mapping[str, Album], index: int, ious: Mapping[str, Mapping[int, float]]) -> Card:
+    first = next(iter(albums.values()))
+    image = first.samples[first.rows[index]].views[0][1]
+    file, shown = first.named(image), first.shown(index)
+    height, width = shown.size
+    colours = class_colours(len(first.run.classes))
+
+    def picture(layer: str, what: str) -> Picture:
+        return Picture(shown.photo, f"{file}, {what}", width, height, layer, "", what)
+
+    guesses = {arm: shown_masks(album, index) for arm, album in albums.items()}
+    truth = next(iter(guesses.values()))[1]
+    pictures = [picture("", "photo"), picture(layers.classes(truth, colours), "truth")]
+    for arm, (guess, _) in guesses.items():
+        what = f"{arm}, mean IoU {decimal(ious[arm].get(index), 2)}"
+        pictures.append(picture(layers.classes(guess, colours), what))
+    return Card(pictures, "", [], file)
