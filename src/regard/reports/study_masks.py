@@ -43,6 +43,8 @@ def study_mask_galleries(
     order = sorted((i for i in change if np.isfinite(change[i])), key=lambda i: change[i])
     risen = [i for i in order[::-1] if change[i] > 0][:pictures]
     fallen = [i for i in order if change[i] < 0][:pictures]
+    if not risen and not fallen:
+        return [Note(f"No image of {split} has another mean IoU under {arm} than {against}.")]
     limit, shelf = photo_limit((2 + len(parts)) * (len(risen) + len(fallen))), Shelf()
     albums = {}
     try:
