@@ -38,6 +38,8 @@ class Silent:
     def made(self, done, total): ...
     def epochs(self, done, total): ...
     def finished(self, row): ...
+    def averaged(self, done, total): ...
+    def benched(self, done, total): ...
 
 
 @pytest.fixture(scope="module")
@@ -181,12 +183,14 @@ name: masks
 base:
   data: {manifest: MANIFEST, size: [64, 96], val_from_train: 0.25}
   model: {spec: regard:fpn, options: {encoder: mobilenetv3_small_050, width: 16}}
-  training: {epochs: 6, batch_size: 4, best: val.mean_iou, device: cpu, threads: 1, optimiser: {lr: 0.003}}
+  training:
+    {epochs: 6, batch_size: 4, best: val.mean_iou, device: cpu, threads: 1, optimiser: {lr: 0.003}}
   gaze: {layer: LAYER}
 arms:
   plain: {}
   misplaced: {guidance: {terms: [{term: energy, weight: 2.0, layer: LAYER}], regions: misplaced}}
 baseline: plain
+mean_maps: 3
 seeds: [0, 1]
 metrics: [accuracy, mean_iou, "iou:box", "recall:box", "energy:box", energy]
 """
@@ -214,6 +218,12 @@ def test_a_study_compares_segmenters(home, tmp_path):
     assert np.array(confusion).sum() == 2 * 4 * 40 * 56
     html = report(tmp_path / "out", pictures=2).read_text()
     assert "IoU, box" in html.replace("</a>", "")
+    assert html.count('alt="Mean maps by class, ') == 2
+    averages = tmp_path / "out/runs/plain-seed0/explanations/global/gradcam/averages.json"
+    assert json.loads(averages.read_text())["rows"][0]["images"] == 6
+    before = averages.stat().st_mtime_ns
+    run_study(study, tmp_path / "out", Silent(), workers=1)
+    assert averages.stat().st_mtime_ns == before
     assert re.search(r"Better under (plain|misplaced)", html)
     assert re.search(r"misplaced, mean IoU \d\.\d\d", html)
 

@@ -33,6 +33,10 @@ class StudyView(BarView):
             total=total * len(done),
         )
 
+    def averaged(self, done: int, total: int) -> None:
+        """Move the bar while maps are averaged."""
+        self._bars.update(self._task, description="averaging maps", completed=done, total=total)
+
     def benched(self, done: int, total: int) -> None:
         """Move the bar while latencies are measured."""
         self._bars.update(self._task, description="timing runs", completed=done, total=total)

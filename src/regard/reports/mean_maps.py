@@ -21,16 +21,25 @@ _LARGEST = 250_000
 
 def mean_maps_section(run: RunContents) -> list[Section]:
     """The mean maps by class of every method that was asked for; no section where none was."""
+    blocks = mean_maps(run)
+    return [Section("means", "Mean maps", blocks)] if blocks else []
+
+
+def mean_maps(run: RunContents, *, arm: str = "") -> list[Block]:
+    """Picture and numbers of each method; under an arm's name in a study."""
     blocks: list[Block] = []
     for path in sorted((run.folder / "explanations" / "global").glob(f"*/{NUMBERS}")):
         values = attempt(lambda path=path: read_json(path), None)
         if values is not None:
-            blocks += attempt(lambda path=path, values=values: _of_method(path.parent, values), [])
-    return [Section("means", "Mean maps", blocks)] if blocks else []
+            blocks += attempt(
+                lambda path=path, values=values: _of_method(path.parent, values, arm), []
+            )
+    return blocks
 
 
-def _of_method(folder: Path, values: Mapping[str, Any]) -> list[Block]:
+def _of_method(folder: Path, values: Mapping[str, Any], arm: str) -> list[Block]:
     name = values["method"] + (" with contrast" if values["contrast"] else "")
+    name = f"{arm}, {name}" if arm else name
     rows = values["rows"]
     text = (
         f"Mean maps of {values['split']} by {name}, of the checkpoint {values['checkpoint']}: each "

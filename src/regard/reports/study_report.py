@@ -8,6 +8,7 @@ import yaml
 
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text, Verdicts
 from regard.reports.latency import TITLE, latency_tables
+from regard.reports.mean_maps import mean_maps
 from regard.reports.page import write_page
 from regard.reports.study_by_arm import confusion_matrices, gaze_table
 from regard.reports.study_contents import StudyContents, read_study_folder
@@ -60,6 +61,7 @@ def study_page(study: StudyContents, out: Path, pictures: int, progress: Step | 
         *_where(study),
         *_learning(study),
         *_latency(study),
+        *_means(study),
         *_pictures(study, pictures, progress),
         *_runs(study, out),
         Section("settings", "Settings", [Source("study.yaml", _yaml(study))]),
@@ -141,6 +143,13 @@ def _latency(study: StudyContents) -> list[Section]:
     benches = {arm: [run.contents.bench for run in study.of(arm)] for arm in study.arms}
     blocks = latency_tables({arm: own for arm, own in benches.items() if own}, "Arm")
     return [Section("latency", TITLE, blocks)] if blocks else []
+
+
+def _means(study: StudyContents) -> list[Section]:
+    """Where each arm looks as a rule, of the runs whose maps were averaged."""
+    blocks = [block for arm in study.arms for run in study.of(arm)
+              for block in mean_maps(run.contents, arm=arm)]  # fmt: skip
+    return [Section("means", "Mean maps", blocks)] if blocks else []
 
 
 def _pictures(study: StudyContents, pictures: int, progress: Step | None) -> list[Section]:

@@ -29,6 +29,10 @@ class StudyWatcher(Protocol):
         """Several times a second: epochs done by run, and a run's number of them."""
         ...
 
+    def averaged(self, done: int, total: int) -> None:
+        """While maps are averaged."""
+        ...
+
     def benched(self, done: int, total: int) -> None:
         """After each run whose latency was measured."""
         ...

@@ -13,6 +13,7 @@ from regard.machine import cores, free_mb
 from regard.runs.files import write_json, write_table, write_yaml
 from regard.runs.folder import locked
 from regard.studies.arm import bench_arms
+from regard.studies.means import average_arms
 from regard.studies.pool import StudyWatcher, run_all
 from regard.studies.preflight import refuse_arms
 from regard.studies.settings import BEFORE, Study, arm_config, run_folder
@@ -70,6 +71,8 @@ def run_study(
         rows = list(run_all(study, out, rest, workers, watcher))
         if study.bench:
             rows = bench_arms(rows, out, watcher.benched)
+        if study.mean_maps:
+            average_arms(rows, out, study.splits[0], study.mean_maps, watcher.averaged)
         return conclude(study, out, rows)
 
 
@@ -107,7 +110,11 @@ def _claim(study: Study, out: Path) -> None:
     path, values = out / "study.yaml", _told(study)
     if path.is_file():
         before = _before(path)
-        other = [k for k in values if k not in ("seeds", "bench") and before.get(k) != values[k]]
+        other = [
+            k
+            for k in values
+            if k not in ("seeds", "bench", "mean_maps") and before.get(k) != values[k]
+        ]
         # A study that was refused before its first run may be mended.
         if other and ((out / "runs").exists() or "data" in other):
             raise RunError(

@@ -68,6 +68,8 @@ class Study(Settings):
             `recall:CLASS`, `boundary_f1:CLASS` ..., or a score of its maps.
         published: what others reported of some arms.
         bench: measure latency and size of every trained net, one after the other at the end.
+        mean_maps: at the end average the maps of one run an arm by class, over at most so many
+            images of the first split; 0: not at all.
         scales: name to what differs at that scale; `keep` there lists the arms that are run.
     """
 
@@ -85,6 +87,7 @@ class Study(Settings):
     metrics: tuple[str, ...] = ("accuracy", "energy", "energy_gain")
     published: Published | None = None
     bench: bool = False
+    mean_maps: int = Field(default=0, ge=0)
     scales: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
