@@ -74,7 +74,8 @@ def evaluate_masks(
         "inference": told(run),
         "metrics": evaluate_segmentation(confusions, edges, run.classes),
     }
-    fresh = {how.method: scored(run, split, images, how, background, progress) for how in gaze}
+    asked = [how for how in gaze if how.scores]
+    fresh = {how.method: scored(run, split, images, how, background, progress) for how in asked}
     found = with_earlier(run, split, fresh)
     if found:
         values["gaze"] = {

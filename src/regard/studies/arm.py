@@ -80,9 +80,9 @@ def evaluated(run: Run, split: str) -> bool:
     if not path.is_file():
         return False
     values = read_json(path)
-    telling = has_regions(run, split)
-    asked = run.config["gaze"]["backgrounds"] and telling
-    whole = ("gaze" in values or not telling) and ("backgrounds" in values or not asked)
+    how, telling = run.config["gaze"], has_regions(run, split)
+    scored, asked = how["scores"] and telling, how["backgrounds"] and telling
+    whole = ("gaze" in values or not scored) and ("backgrounds" in values or not asked)
     return values["checkpoint"] == run.checkpoint and whole
 
 
