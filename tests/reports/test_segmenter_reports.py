@@ -14,7 +14,7 @@ from regard.data.loader import Loader
 from regard.data.mask_colours import class_colours, painted
 from regard.data.samples import Samples
 from regard.data.source import mask_classes, samples_of
-from regard.errors import ConfigError
+from regard.errors import ConfigError, DataError
 from regard.evaluation.pixels import Boundary, boundary_counts, pixel_confusion
 from regard.evaluation.segmentation import Pooled
 from regard.evaluation.segmentation_pairs import compare_pooled, compare_segmentations, pooled_of
@@ -118,11 +118,13 @@ def test_a_comparison_pools_pixels_and_tells_classes_apart(runs, home, tmp_path,
 
 
 def counted(generator, images, right):
-    """Random confusions of three classes, of which about `right` of the pixels are right."""
+    """Random confusions of three classes, a share `right` of the pixels right, or nearly so."""
     rows = []
     for index in range(images):
-        table = generator.multinomial(300, np.full(9, 1 / 9)).reshape(3, 3)
-        table = table + np.diag(generator.multinomial(int(900 * right), np.full(3, 1 / 3)))
+        shares = np.full((3, 3), (1 - right) / 2) + np.eye(3) * (1.5 * right - 0.5)
+        hard = generator.uniform(0.9, 1.1, (3, 3))
+        chances = shares * hard / (shares * hard).sum(1, keepdims=True)
+        table = generator.multinomial([400, 300, 200], chances)
         edges = [generator.integers(5, 9, 3), generator.integers(0, 5, 3)] * 2
         rows.append(
             {"index": index, "image": f"{index}.png", "confusion": table.tolist(),
@@ -152,6 +154,10 @@ def test_differences_are_those_of_all_pixels_and_images_are_resampled_together()
     interval = found["mean_iou"].difference
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.15 * (high - low))
     assert found["mean_iou"].p_value < 0.01
+    turned = [np.array(rows).T.tolist() for rows in b["confusion"].to_list()]
+    other = b.with_columns(confusion=pl.Series(turned))
+    with pytest.raises(DataError, match="the same pixels of each image counted for both"):
+        compare_segmentations(a, other)
     same = compare_segmentations(a, a)["iou.1"]
     assert (same.difference.value, same.p_value) == (0, 1)
 

@@ -1,6 +1,7 @@
 """Where a segmenter looks: scored by class, averaged, drawn, and guided."""
 
 import json
+import shutil
 from copy import deepcopy
 from dataclasses import replace
 
@@ -18,15 +19,20 @@ from regard.data.pixel_regions import present_classes, regions_of, turns
 from regard.data.regions import overlap
 from regard.data.samples import Batch, Samples
 from regard.data.source import mask_classes, samples_of
-from regard.errors import ConfigError
+from regard.errors import ConfigError, DataError, RegardError
 from regard.evaluation.gaze import by_image
+from regard.evaluation.pixels import pixel_confusion
 from regard.evaluation.settings import Gaze
 from regard.guidance import Combination, Energy
+from regard.reports import report
 from regard.runs.averages import average_maps
 from regard.runs.evaluate import evaluate_run
+from regard.runs.evaluate_masks import masks_of
 from regard.runs.explain import explain_images, images_of
+from regard.runs.inference import as_told
 from regard.runs.run import load_run
 from regard.saliency import PixelTarget
+from regard.studies.arm import evaluated
 from regard.training.loop import Trainer
 from regard.training.objective import OfMasks
 from regard.training.train import resume, train
@@ -273,12 +279,64 @@ def test_a_killed_guided_run_ends_with_the_same_bits(home, monkeypatch):
         (("guidance.terms=[{term: energy}]", "guidance.regions=mean"), "own or misplaced regions"),
         (("guidance.terms=[{term: energy}]", "guidance.share=0.5"), "all masks"),
         (("gaze.backgrounds=true",), "gaze.backgrounds"),
+        (("guidance.terms=[{term: energy, name: dice}]",), "found 'dice'; give the term another"),
     ],
 )  # fmt: skip
 def test_what_a_segmenter_cannot_be_guided_by_is_refused(home, tmp_path, changes, said):
     with pytest.raises(ConfigError, match=said) as caught:
         train(config_of(*changes, base=SEGMENTER), tmp_path / "run", folder=home)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", ["gaze.layer=nonsense", "gaze.method=attention"])
+def test_a_gaze_that_the_net_has_not_is_refused_before_training(home, tmp_path, change):
+    with pytest.raises(RegardError):
+        train(config_of(change, base=SEGMENTER), tmp_path / "run", folder=home)
+    assert not (tmp_path / "run").exists()
+
+
+def test_pooled_scores_are_kept_by_class_and_in_the_report(run):
+    evaluate_run(run, "test", gaze=[Gaze(scores=("energy", "pxap"), layer=LAYER)])
+    values = evaluate_run(run, "test", gaze=[Gaze(scores=("iou",), layer=LAYER)], keep=True)
+    assert "pxap" in values["gaze"]["gradcam"]["per_class"]["box"]["scores"]
+    assert "pxap" in pl.read_parquet(run.files.scores("test")).columns
+    assert "Gaze by class" in report(run.folder, pictures=0).read_text()
+
+
+def test_scoring_keeps_how_the_pixels_were_asked_about(run):
+    plain = evaluate_run(run, "test")
+    asked = evaluate_run(run, "test", window=48, flip=True)
+    assert asked["metrics"]["confusion"] != plain["metrics"]["confusion"]
+    assert not evaluated(run, "test")
+    values = evaluate_run(run, "test", gaze=[Gaze(scores=("energy",), layer=LAYER)], keep=True)
+    assert values["metrics"] == asked["metrics"]
+    assert values["inference"]["window"] == [48, 48]
+    assert not evaluated(run, "test")
+    html = report(run.folder, pictures=2).read_text()
+    assert "Pictures of test are left out" not in html
+    again = load_run(run.folder)
+    sample = samples_of(again.manifest(), "test", again.classes, again.data)[0]
+    guess, true = masks_of(as_told(again, values["inference"]), sample)
+    row = pl.read_parquet(run.files.predictions("test")).row(0, named=True)
+    assert pixel_confusion(guess, true, 2).tolist() == row["confusion"]
+    evaluate_run(run, "test", gaze=[Gaze(layer=LAYER)])
+    assert evaluated(run, "test")
+
+
+def test_masks_of_nothing_are_evaluated_and_averaged(home, tmp_path):
+    for file in home.glob("*.p*"):
+        shutil.copy(file, tmp_path / file.name)
+    for number in (3, 7, 11):
+        Image.new("L", (60, 40), 0).save(tmp_path / f"{number}-mask.png")
+    train(config_of("training.epochs=1", base=SEGMENTER), tmp_path / "run", folder=tmp_path)
+    void = load_run(tmp_path / "run")
+    for _ in range(2):
+        values = evaluate_run(void, "test", gaze=[Gaze(scores=("energy",))])
+    assert values["metrics"]["mean_iou"]["value"] is None
+    assert values["gaze"]["gradcam"]["per_class"] == {}
+    assert "nothing is said of any pixel" in report(tmp_path / "run", pictures=2).read_text()
+    with pytest.raises(DataError, match="found none in 3 images"):
+        average_maps(void, "test", "gradcam", tmp_path / "out")
 
 
 def test_a_term_on_a_segmenter_can_be_a_loss_on_activations(run):

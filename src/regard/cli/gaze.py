@@ -173,7 +173,8 @@ def score(
             remedy=f"add regions to the manifest, or choose from {', '.join(FAITHFUL)}",
         )
     with counter(f"scoring {split}", total) as shown:
-        values = evaluate_run(loaded, split, gaze=gaze, background=background, progress=shown)
+        how = {"background": background, "keep": True, "progress": shown}
+        values = evaluate_run(loaded, split, gaze=gaze, **how)
     if as_json:
         print_json(values["gaze"])
     else:

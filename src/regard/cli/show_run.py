@@ -112,10 +112,10 @@ def show_gaze(summary: dict[str, Any], split: str) -> None:
         if "per_class" in found:
             _gaze_by_class(found["per_class"], names, f"Gaze by class, {method}")
     found = next(iter(summary.values()))
-    area = found["mean_area"]
-    if area is not None:
+    uniform = found["uniform_energy"]
+    if uniform is not None:
         console.print(
-            f"A uniform map would have energy {area:.3f} (the regions' mean area) and gain 1; "
+            f"A uniform map would have energy {uniform:.3f} (the regions' mean area) and gain 1; "
             f"{found['with_region']} of {found['images']} images have a region."
         )
 

@@ -64,8 +64,11 @@ class Group:
             zip(("centre_down", "centre_across"), self.centre or (None, None), strict=True)
         )
         found["with_region"] = int((~np.isnan(self.numbers["area"])).sum())
+        inside = self.numbers["inside"]
+        # What lies inside is to be held against the area of those very regions.
+        held = {"area": np.where(np.isnan(inside), np.nan, self.numbers["area"])}
         for name in NUMBERS:
-            interval = bootstrap_interval(self.numbers[name]).as_dict()
+            interval = bootstrap_interval((self.numbers | held)[name]).as_dict()
             found[name] = interval["value"]
             if name in ("mass", "inside"):
                 found |= {f"{name}_low": interval["low"], f"{name}_high": interval["high"]}
@@ -126,7 +129,11 @@ class Averages:
 
         An image counts alike in the mean over all, whatever its class.
         """
-        rows = {name: np.concatenate([row[name] for row in self._rows]) for name in self._rows[0]}
+        names = (*NUMBERS, "label", "alive")
+        nothing = np.zeros(0, dtype=bool)
+        rows = {
+            name: np.concatenate([nothing, *(row[name] for row in self._rows)]) for name in names
+        }
         every = np.ones(len(rows["label"]), dtype=bool)
         found = [self._group(None, self._sums.sum(0), rows, every)]
         for number, name in enumerate(self.classes):
@@ -147,7 +154,7 @@ class Averages:
             dead=images - alive,
             mean=sums[0] / max(alive, 1),
             absolute=sums[1] / max(alive, 1),
-            photo=sums[2] / images,
+            photo=sums[2] / max(images, 1),
             region=sums[3] / regions if regions else None,
             numbers=numbers,
         )

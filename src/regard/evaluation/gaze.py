@@ -27,14 +27,19 @@ def score_names(scores: pl.DataFrame) -> list[str]:
     return sorted(names, key=lambda name: name != "energy")
 
 
+def by_class(scores: pl.DataFrame) -> bool:
+    """Whether a table is a segmenter's, whose rows are of an image and one of its classes."""
+    return "share" in scores.columns
+
+
 def by_image(scores: pl.DataFrame) -> pl.DataFrame:
     """One row an image and method: means over the classes that a segmenter's image holds.
 
-    A table with one row an image is given back as it is. A score is averaged over the classes for
-    which it is defined, `area` too; an image is `dead` where the maps of all its classes are. A
-    pooled score, which is no number of one image, is left out.
+    A table of a classifier is given back as it is. A score is averaged over the classes for which
+    it is defined, `area` too; an image is `dead` where the maps of all its classes are. A pooled
+    score, which is no number of one image, is left out.
     """
-    if not scores.select(pl.struct("index", "method").is_duplicated().any()).item():
+    if not by_class(scores):
         return scores
     names = [name for name in score_names(scores) if not is_pooled(name)]
     numbers = [pl.col(n).cast(pl.Float64).fill_nan(None).mean().fill_null(np.nan)
@@ -88,8 +93,11 @@ def each_image(scores: pl.DataFrame, name: str) -> Floats:
 def score_interval(scores: pl.DataFrame, name: str) -> Interval:
     """A score of all images with its 95% interval over images.
 
-    The mean, with the interval of `bootstrap_interval`; or what is pooled, with that of BCa.
+    The mean, with the interval of `bootstrap_interval`; or what is pooled, with that of BCa. Of a
+    segmenter an image counts with the mean over its classes.
     """
+    if by_class(scores) and not is_pooled(name):
+        scores = by_image(scores)
     rows = kept(scores, name)
     if rows.ndim == 1:
         return bootstrap_interval(rows)
@@ -112,16 +120,15 @@ def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
     """A score of the images in b less that in a, over the images where both are defined.
 
     By `paired_bootstrap`; of a pooled score the differences between the same resamples of both,
-    with the interval of their percentiles and p twice the smaller share of them beyond 0.
+    with the interval of their percentiles and p twice the smaller share of them beyond 0. Of
+    segmenters see `paired_values`.
 
     Args:
         a: scores table of some images.
         b: of the same images by another method or model.
         name: a score of both.
     """
-    both = a.select("index", name).join(b.select("index", name), "index", suffix="_b").sort("index")
-    first = kept(both, name)
-    second = kept(both.select(pl.col(f"{name}_b").alias(name)), name)
+    first, second = paired_values(a, b, name)
     if first.ndim == 1:
         return paired_bootstrap(first, second)
     defined = _defined(first) & _defined(second)
@@ -142,6 +149,36 @@ def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
     tail = min((replicates >= 0).sum(), (replicates <= 0).sum())
     interval = Interval(value, low, high, _LEVEL, n, "percentile", undefined)
     return PairedTest(interval, min(1.0, 2 * (float(tail) + 1) / (_RESAMPLES + 1)))
+
+
+def paired_values(a: pl.DataFrame, b: pl.DataFrame, name: str) -> tuple[Floats, Floats]:
+    """A score of the images that both tables have, as `kept` gives it, in one order.
+
+    Of segmenters the means over the classes of an image for which both are defined: a class whose
+    map is zero under one of them must not make its mean another one.
+
+    Args:
+        a: scores table of one method.
+        b: of another one, or of another model.
+        name: a score of both.
+    """
+    on = ["index", "label"] if by_class(a) else ["index"]
+    both = a.select(*on, name).join(b.select(*on, name), on, suffix="_b").sort(on)
+    if by_class(a) and not is_pooled(name):
+        both = _means_of_both(both, name)
+    second = both.select(pl.col(f"{name}_b").alias(name))
+    return kept(both, name), kept(second, name)
+
+
+def _means_of_both(both: pl.DataFrame, name: str) -> pl.DataFrame:
+    columns = [name, f"{name}_b"]
+    numbers = [pl.col(column).cast(pl.Float64).fill_nan(None) for column in columns]
+    there = pl.all_horizontal(number.is_not_null() for number in numbers)
+    values = [
+        pl.when(there).then(number).alias(c) for c, number in zip(columns, numbers, strict=True)
+    ]
+    means = both.select("index", *values).group_by("index", maintain_order=True).mean()
+    return means.with_columns(pl.col(columns).fill_null(np.nan))
 
 
 class _Pooled:

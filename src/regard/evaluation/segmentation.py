@@ -11,6 +11,8 @@ from regard.evaluation.metrics import bca_intervals
 from regard.evaluation.pixels import Boundary, Counts
 
 Floats = NDArray[np.float64]
+# Of a block of resampled confusions: 16 MiB, whatever the number of classes.
+_CELLS = 1 << 21
 # By class; the means over classes of the first three and of the last go by the names beside them.
 BY_CLASS = ("iou", "dice", "recall", "precision", "boundary_f1")
 MEANS = {
@@ -99,6 +101,12 @@ class Pooled:
 
     def __call__(self, times: Floats) -> dict[str, Floats]:
         """Of counts (N, b) of the images: the accuracy, the means, and `NAME.CLASS`, (b,) each."""
+        block = max(1, _CELLS // self.classes**2)
+        starts = range(0, times.shape[1], block)
+        parts = [self._of(times[:, start : start + block]) for start in starts]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _of(self, times: Floats) -> dict[str, Floats]:
         k = self.classes
         pooled = (self._cells @ times).reshape(k, k, -1)
         found = _of_classes(pooled, (self._edges @ times).reshape(4, k, -1))

@@ -33,10 +33,26 @@ def compare_segmentations(
         By the names of `evaluate_segmentation`, and `NAME.CLASS` with the class's number.
 
     Raises:
-        DataError: the tables are of other images or classes.
+        DataError: the tables are of other images or classes, or count other pixels of them.
     """
-    first, second = pooled_of([a]), pooled_of([b])
-    return compare_pooled(first, second, _same_images(a, b), level=level)
+    images = _same_images(a, b)
+    if not same_pixels(a, b):
+        raise DataError(
+            "paired comparison of segmentations",
+            expected="the same pixels of each image counted for both",
+            found="other true pixels, as of images that were padded or cropped otherwise",
+            remedy="compare runs with one data.fit, and one data.size unless it is stretch",
+        )
+    return compare_pooled(pooled_of([a]), pooled_of([b]), images, level=level)
+
+
+def same_pixels(a: pl.DataFrame, b: pl.DataFrame) -> bool:
+    """Whether each image has the same true pixels of each class in both predictions tables."""
+    first, second = (table.sort("index") for table in (a, b))
+    if first["index"].to_list() != second["index"].to_list():
+        return False
+    true = [np.array(t["confusion"].to_list(), dtype=np.int64).sum(2) for t in (first, second)]
+    return true[0].shape == true[1].shape and bool((true[0] == true[1]).all())
 
 
 def pooled_of(tables: Sequence[pl.DataFrame]) -> Pooled:

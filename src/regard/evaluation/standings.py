@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from regard.evaluation.gaze import each_image, paired_scores, score_interval, score_names
+from regard.evaluation.gaze import (
+    by_class,
+    each_image,
+    is_pooled,
+    paired_scores,
+    score_interval,
+    score_names,
+)
 from regard.evaluation.intervals import Interval
 from regard.evaluation.paired import PairedTest, holm
 from regard.scores.base import SCORES
@@ -72,19 +79,28 @@ def standings(scores: pl.DataFrame, name: str) -> list[Standing]:
 
 def _compared(scores: pl.DataFrame, name: str) -> dict[str, pl.DataFrame]:
     """By method the rows of the images that all of them score."""
+    on = ["index", "label"] if by_class(scores) else ["index"]
     defined = scores.filter(np.isfinite(each_image(scores, name)))
     tables = {str(key[0]): own for key, own in defined.group_by("method", maintain_order=True)}
-    enough = defined["index"].n_unique() / 2
+    enough = defined.select(on).n_unique() / 2 if len(defined) else 0
     tables = {method: own for method, own in tables.items() if len(own) >= enough}
-    common = set.intersection(*(set(own["index"]) for own in tables.values())) if tables else set()
-    if not common:
+    common = None
+    for own in tables.values():
+        keys = own.select(on)
+        common = keys if common is None else common.join(keys, on, how="semi")
+    if common is None or common.is_empty():
         return {}
-    return {m: own.filter(pl.col("index").is_in(list(common))) for m, own in tables.items()}
+    return {
+        method: own.join(common, on, how="semi", maintain_order="left")
+        for method, own in tables.items()
+    }
 
 
 def all_standings(scores: pl.DataFrame) -> dict[str, list[Standing]]:
     """The standings by every score that has a number for two methods or more, kind by kind."""
     known = [name for name in score_names(scores) if name in SCORES]
+    if by_class(scores):
+        known = [name for name in known if not is_pooled(name)]
     ordered = sorted(known, key=lambda name: list(KINDS).index(SCORES[name].asks))
     found = {name: standings(scores, name) for name in ordered}
     return {name: own for name, own in found.items() if len(own) > 1}

@@ -42,12 +42,12 @@ def gaze_table(scores: pl.DataFrame, summary: Mapping[str, Any], maps: str) -> T
 
     The columns of the latter two are left out where no score has a region to be held against.
     """
-    names, rows = score_names(scores), []
+    names, rows = score_names(by_image(scores)), []
     held_against = _held_against(scores, names)
     for name in names:
         held = marks(scores, name)
         value = (summary.get("scores") or {}).get(name)
-        value = value or score_interval(by_image(scores), name).as_dict()
+        value = value or score_interval(scores, name).as_dict()
         lower = lower_is_better(name) and "lower is better" not in about(name)
         better = "lower is better" if lower else ""
         told = [decimal(held.uniform), decimal(held.best)] if held else ["–", "–"]

@@ -11,7 +11,7 @@ from torch import Tensor
 from regard.data.heat import smooth
 from regard.data.mask_classes import VOID
 from regard.data.mask_colours import WRONG, class_colours
-from regard.errors import DataError
+from regard.errors import DataError, RegardError
 from regard.evaluation.segmentation import pooled_metrics
 from regard.reports import layers
 from regard.reports.album import MAP, Album, MissingPicturesError, photo_limit
@@ -20,6 +20,8 @@ from regard.reports.contents import RunContents, SplitContents
 from regard.reports.galleries import scaled, unreadable
 from regard.reports.words import decimal, percent, without_folders
 from regard.runs.evaluate_masks import masks_of
+from regard.runs.inference import as_told
+from regard.runs.run import Run
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import explain
 from regard.saliency.targets import PixelTarget
@@ -41,7 +43,8 @@ def mask_galleries(
     each = 4 * (len(worst) + len(best)) + min(_MOST, len(run.classes)) * len(spread)
     try:
         album = Album(run.folder, split.predictions, split.name, photo_limit(each * splits))
-    except MissingPicturesError as error:
+        asked = as_told(album.run, (split.metrics or {}).get("inference"))
+    except (RegardError, MissingPicturesError) as error:
         return [Note(f"Pictures of {split.name} are left out: {error}")]
     rows = {row["index"]: row for row in split.predictions.iter_rows(named=True)}
     how = "Colours are classes, over the photo; the difference shows what is wrong."
@@ -63,7 +66,7 @@ def mask_galleries(
         cards, wrong = [], []
         for index in indices:
             try:
-                cards.append(make(album, rows[index]))
+                cards.append(make(album, rows[index], asked))
             except (DataError, OSError) as error:
                 wrong.append(without_folders(error))
             if progress is not None:
@@ -92,9 +95,9 @@ def image_iou(row: dict) -> float:
     return pooled_metrics(np.array(row["confusion"], dtype=np.int64))["mean_iou"]
 
 
-def compared_card(album: Album, row: dict) -> Card:
-    """Photo, truth, prediction and difference."""
-    guess, true = shown_masks(album, row["index"])
+def compared_card(album: Album, row: dict, asked: Run) -> Card:
+    """Photo, truth, prediction and difference, predicted as the split was evaluated."""
+    guess, true = shown_masks(album, row["index"], asked)
     file, colours = album.named(row["image"]), class_colours(len(album.run.classes))
     wrong = np.where((guess != true) & (true != VOID), 0, VOID).astype(np.uint8)
     told = [
@@ -119,11 +122,11 @@ def _painted(
     return Picture(shown.photo, f"{file}, {what}", width, height, layer, "", what)
 
 
-def looks_card(album: Album, row: dict) -> Card:
-    """Of each class of an image where the net looks."""
+def looks_card(album: Album, row: dict, asked: Run) -> Card:
+    """Of each class of an image where the net itself looks, however it was evaluated."""
     run, index, file = album.run, row["index"], album.named(row["image"])
     truth = np.array(row["confusion"], dtype=np.int64).sum(1)
-    _, true = shown_masks(album, index)
+    _, true = shown_masks(album, index, asked)
     pictures = []
     for k in np.flatnonzero(truth)[:_MOST].tolist():
         found, share = _class_map(album, index, k)
@@ -140,9 +143,15 @@ def looks_card(album: Album, row: dict) -> Card:
     return Card(pictures, "", [], file)
 
 
-def shown_masks(album: Album, index: int) -> tuple[Ids, Ids]:
-    """Predicted and true classes of a manifest's row, at the size that its photo is shown at."""
-    guess, true = masks_of(album.run, album.samples[album.rows[index]])
+def shown_masks(album: Album, index: int, asked: Run | None = None) -> tuple[Ids, Ids]:
+    """Predicted and true classes of a manifest's row, at the size that its photo is shown at.
+
+    Args:
+        album: of the run.
+        index: the row.
+        asked: the run as it answers, of `as_told`; None: the album's own.
+    """
+    guess, true = masks_of(asked or album.run, album.samples[album.rows[index]])
     size = album.shown(index).size
     return _nearest(guess, size), _nearest(true, size)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from regard.evaluation.gaze import by_image, each_image, score_names
+from regard.evaluation.gaze import each_image, score_names
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
 from regard.reports.contents import RunContents, SplitContents, read_run
 from regard.reports.galleries import run_galleries
@@ -99,7 +99,7 @@ def _split(run: RunContents, split: SplitContents, pictures: int, progress: Step
     blocks: list[Block] = [Note(text) for text in split.missing]
     blocks += _segmentation(split) if run.segments else _classification(split)
     blocks += _gaze(run, split)
-    blocks += [] if split.methods is None else methods_compared(by_image(split.methods))
+    blocks += [] if split.methods is None else methods_compared(split.methods)
     galleries = mask_galleries if run.segments else run_galleries
     blocks += galleries(run, split, pictures, len(run.splits), progress)
     return Section(f"split-{_anchor(split.name)}", f"Results on {split.name}", blocks)

@@ -147,6 +147,8 @@ def pixel_words(name: str, numbers: Numbers) -> str:
     value, accuracy = numbers["mean_iou"], numbers["accuracy"]
     classes = numbers["per_class"]
     known = [c for c in classes if np.isfinite(real(classes[c]["iou"]["value"]))]
+    if not known:
+        return f"On {name}, nothing is said of any pixel."
     worst = min(known, key=lambda c: real(classes[c]["iou"]["value"]))
     support = {c: own["support"] for c, own in classes.items()}
     commonest = max(support, key=lambda c: support[c])

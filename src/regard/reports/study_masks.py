@@ -15,6 +15,8 @@ from regard.reports.galleries import unreadable
 from regard.reports.mask_galleries import image_iou, shown_masks
 from regard.reports.study_contents import Done
 from regard.reports.words import decimal, without_folders
+from regard.runs.inference import as_told
+from regard.runs.run import Run
 
 Step = Callable[[int], None]
 
@@ -46,12 +48,13 @@ def study_mask_galleries(
     if not risen and not fallen:
         return [Note(f"No image of {split} has another mean IoU under {arm} than {against}.")]
     limit, shelf = photo_limit((2 + len(parts)) * (len(risen) + len(fallen))), Shelf()
-    albums = {}
+    albums, asked = {}, {}
     try:
         for name, part in parts.items():
             assert part.predictions is not None
             folder = runs[name].contents.folder
             albums[name] = Album(folder, part.predictions, split, limit, shelf)
+            asked[name] = as_told(albums[name].run, (part.metrics or {}).get("inference"))
     except (RegardError, MissingPicturesError) as error:
         return [Note(f"Pictures of {split} are left out: {without_folders(error)}")]
     classes = runs[arm].contents.classes
@@ -61,7 +64,7 @@ def study_mask_galleries(
         cards, wrong = [], []
         for index in rows:
             try:
-                cards.append(_card(albums, index, ious))
+                cards.append(_card(albums, asked, index, ious))
             except (DataError, OSError) as error:
                 wrong.append(without_folders(error))
             if progress is not None:
@@ -78,20 +81,25 @@ def _ious(table: pl.DataFrame | None) -> dict[int, float]:
     return {row["index"]: image_iou(row) for row in rows}
 
 
-def _card(albums: Mapping[str, Album], index: int, ious: Mapping[str, Mapping[int, float]]) -> Card:
+def _card(
+    albums: Mapping[str, Album],
+    asked: Mapping[str, Run],
+    index: int,
+    ious: Mapping[str, Mapping[int, float]],
+) -> Card:
     first = next(iter(albums.values()))
     image = first.samples[first.rows[index]].views[0][1]
-    file, shown = first.named(image), first.shown(index)
-    height, width = shown.size
-    colours = class_colours(len(first.run.classes))
+    file, colours = first.named(image), class_colours(len(first.run.classes))
 
-    def picture(layer: str, what: str) -> Picture:
+    def picture(album: Album, layer: str, what: str) -> Picture:
+        shown = album.shown(index)
+        height, width = shown.size
         return Picture(shown.photo, f"{file}, {what}", width, height, layer, "", what)
 
-    guesses = {arm: shown_masks(album, index) for arm, album in albums.items()}
-    truth = next(iter(guesses.values()))[1]
-    pictures = [picture("", "photo"), picture(layers.classes(truth, colours), "truth")]
+    guesses = {arm: shown_masks(albums[arm], index, asked[arm]) for arm in albums}
+    truth = layers.classes(next(iter(guesses.values()))[1], colours)
+    pictures = [picture(first, "", "photo"), picture(first, truth, "truth")]
     for arm, (guess, _) in guesses.items():
         what = f"{arm}, mean IoU {decimal(ious[arm].get(index), 2)}"
-        pictures.append(picture(layers.classes(guess, colours), what))
+        pictures.append(picture(albums[arm], layers.classes(guess, colours), what))
     return Card(pictures, "", [], file)

@@ -174,6 +174,7 @@ def about(metric: str) -> str:
 
 def lower_is_better(metric: str) -> bool:
     """Whether a smaller number is the better one."""
+    metric = metric.partition(":")[0]
     if metric in SCORES:
         return SCORES[metric].better == "lower"
     return metric in LOWER or metric.startswith("loss.")

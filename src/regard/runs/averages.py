@@ -14,6 +14,7 @@ from regard.data.preflight import refuse_files
 from regard.data.sample import Sample
 from regard.data.samples import Batch, Samples
 from regard.data.source import mask_classes, samples_of
+from regard.errors import DataError
 from regard.evaluation.averaging import Averages, Group
 from regard.evaluation.pixel_gaze import class_turns
 from regard.evaluation.predict import model_input
@@ -86,6 +87,13 @@ def average_maps(
     samples = chosen_samples(run, split, limit)
     gaze = Gaze.model_validate(run.config["gaze"])
     groups = _groups(run, samples, method, gaze, options, progress)
+    if not groups[0].images:
+        raise DataError(
+            f"{run.folder}, split {split!r}",
+            expected="images that hold a class",
+            found=f"none in {len(samples)} images: all is void",
+            remedy="choose another split",
+        )
     values = {
         "method": method,
         "signed": METHODS[method].signed,

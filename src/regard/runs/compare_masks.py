@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from regard.evaluation.gaze import by_image, is_pooled, paired_scores, score_names
+from regard.evaluation.gaze import (
+    by_image,
+    is_pooled,
+    paired_scores,
+    paired_values,
+    score_names,
+)
 from regard.evaluation.segmentation import BY_CLASS, MEANS, evaluate_segmentation, pooled_metrics
 from regard.evaluation.segmentation_pairs import compare_segmentations
 
@@ -77,7 +83,6 @@ def compare_segmenters(
     sides = {"before": before, "after": after}
     tests = compare_segmentations(before.predictions, after.predictions, level=LEVEL)
     numbers = {end: _numbers(side.predictions, classes) for end, side in sides.items()}
-    both = by_image(before.scores), by_image(after.scores)
     return {
         "images": len(before.predictions),
         "metrics": {
@@ -92,9 +97,10 @@ def compare_segmenters(
             | {"scores": _scores(*(side.scores.filter(label=name) for side in sides.values()))}
             for c, name in enumerate(classes)
         },
-        "scores": _scores(*both),
+        "scores": _scores(before.scores, after.scores),
         "dead_maps": {
-            end: float(side.scores["dead"].to_numpy().mean()) for end, side in sides.items()
+            end: float(side.scores["dead"].mean() or 0)  # type: ignore[arg-type]
+            for end, side in sides.items()
         },
         "confusion": {end: numbers[end]["confusion"] for end in sides},
     }
@@ -118,12 +124,11 @@ def _difference(
 
 
 def _scores(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
-    """Each score of both, over the images where both are defined."""
+    """Each score of both, over the images and classes where both are defined."""
     names = [n for n in score_names(before) if n in after.columns and not is_pooled(n)]
     found = {}
     for name in names:
-        pairs = before.select("index", name).join(after.select("index", name), "index", suffix="_b")
-        values = pairs.select(name, f"{name}_b").to_numpy()
+        values = np.stack(paired_values(before, after, name), 1)
         kept = values[np.isfinite(values).all(1)]
         means = kept.mean(0).tolist() if len(kept) else [None, None]
         test = paired_scores(before, after, name).as_dict()

@@ -38,6 +38,7 @@ def evaluate_run(
     gaze: Sequence[Gaze] = (),
     background: int = BACKGROUND,
     backgrounds: bool = False,
+    keep: bool = False,
     window: int | Size | None = None,
     overlap: float = OVERLAP,
     flip: bool = False,
@@ -59,6 +60,8 @@ def evaluate_run(
         gaze: methods and scores; none leaves the scores out.
         background: images of train that a method begins from, see `background_of`.
         backgrounds: ask also with exchanged backgrounds, and write `backgrounds/SPLIT.parquet`.
+        keep: of a segmenter leave the metrics of pixels as they are, where there are some of this
+            checkpoint: only the gaze is scored.
         window: side of windows, or height and width; None: images as a whole.
         overlap: least share that a window has in common with the next.
         flip: average with the mirrored image.
@@ -73,11 +76,11 @@ def evaluate_run(
         RunError: a classifier is asked for windows, mirror images or another size.
         ConfigError: of these one that cannot be.
     """
-    run = inferring(run, window=window, overlap=overlap, flip=flip, size=size)
+    asked = inferring(run, window=window, overlap=overlap, flip=flip, size=size)
     images = image_paths(run, split)
     if run.segments:
-        how = {"gaze": gaze, "background": background, "progress": progress}
-        values = evaluate_masks(run, split, images, **how)
+        how = {"gaze": gaze, "background": background, "keep": keep, "progress": progress}
+        values = evaluate_masks(run, split, images, asked=asked, **how)
         note_reading(run, split)
         return values
     passes = [predict_split(run, split, how, progress, background) for how in (gaze or [None])]

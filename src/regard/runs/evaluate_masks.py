@@ -21,7 +21,7 @@ from regard.evaluation.predict import model_input
 from regard.evaluation.segmentation import evaluate_segmentation
 from regard.evaluation.settings import Gaze
 from regard.runs.background import BACKGROUND, options_of
-from regard.runs.files import write_json, write_table
+from regard.runs.files import read_json, write_json, write_table
 from regard.runs.inference import told
 from regard.runs.run import Run
 from regard.runs.scored import class_gaze_summary, class_scores_of, with_earlier
@@ -37,8 +37,10 @@ def evaluate_masks(
     split: str,
     images: Mapping[int, str],
     *,
+    asked: Run,
     gaze: Sequence[Gaze] = (),
     background: int = BACKGROUND,
+    keep: bool = False,
     progress: Step | None = None,
 ) -> dict[str, Any]:
     """Write `predictions/SPLIT.parquet` and `metrics/SPLIT.json` of a segmenter.
@@ -50,11 +52,13 @@ def evaluate_masks(
     held against the mask as it is; where they are padded or cropped, at the input size.
 
     Args:
-        run: loaded, on its device; its net may be one in windows, see `inferring`.
+        run: loaded, on its device; its gaze is that of the net alone.
         split: of the run's manifest.
         images: row in the manifest to path as it stands there.
+        asked: the run as it answers, in windows for instance, see `inferring`.
         gaze: methods and scores; none leaves the scores out.
         background: images of train that a method begins from, see `background_of`.
+        keep: take the metrics of pixels that are there, if they are of this checkpoint.
         progress: called with the number of images after each batch.
 
     Returns:
@@ -63,10 +67,37 @@ def evaluate_masks(
     Raises:
         DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
     """
+    before = _before(run, split) if keep else None
+    values = before or _measured(asked, split, images, progress)
+    wanted = [how for how in gaze if how.scores]
+    fresh = {how.method: scored(run, split, images, how, background, progress) for how in wanted}
+    found = with_earlier(run, split, fresh)
+    if found:
+        values["gaze"] = {
+            method: class_gaze_summary(rows, run.classes) for method, rows in found.items()
+        }
+        write_table(run.files.scores(split), pl.concat(found.values(), how="diagonal"))
+    write_json(run.files.metrics(split), values)
+    return values
+
+
+def _before(run: Run, split: str) -> dict[str, Any] | None:
+    """The metrics of pixels that are there, of this checkpoint."""
+    if not run.files.metrics(split).is_file() or not run.files.predictions(split).is_file():
+        return None
+    values = read_json(run.files.metrics(split))
+    return values if values["checkpoint"] == run.checkpoint else None
+
+
+def _measured(
+    run: Run, split: str, images: Mapping[int, str], progress: Step | None
+) -> dict[str, Any]:
+    """Count the pixels, and measure."""
     table = counted(run, split, images, progress)
     confusions = np.array(table["confusion"].to_list(), dtype=np.int64)
     edges = [Boundary(*map(np.array, row)) for row in table["boundary"].to_list()]
-    values = {
+    write_table(run.files.predictions(split), table)
+    return {
         "split": split,
         "checkpoint": run.checkpoint,
         "classes": list(run.classes),
@@ -74,17 +105,6 @@ def evaluate_masks(
         "inference": told(run),
         "metrics": evaluate_segmentation(confusions, edges, run.classes),
     }
-    asked = [how for how in gaze if how.scores]
-    fresh = {how.method: scored(run, split, images, how, background, progress) for how in asked}
-    found = with_earlier(run, split, fresh)
-    if found:
-        values["gaze"] = {
-            method: class_gaze_summary(rows, run.classes) for method, rows in found.items()
-        }
-        write_table(run.files.scores(split), pl.concat(found.values(), how="diagonal"))
-    write_table(run.files.predictions(split), table)
-    write_json(run.files.metrics(split), values)
-    return values
 
 
 def scored(

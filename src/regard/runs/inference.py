@@ -60,6 +60,20 @@ def told(run: Run) -> dict[str, Any]:
     }
 
 
+def as_told(run: Run, how: Mapping[str, Any] | None) -> Run:
+    """The run with a net that answers as `told` tells; None: as it is."""
+    if how is None or how == told(run):
+        return run
+    window, overlap = how["window"], how["overlap"]
+    return inferring(
+        run,
+        window=None if window is None else (window[0], window[1]),
+        overlap=OVERLAP if overlap is None else overlap,
+        flip=how["flip"],
+        size=(how["size"][0], how["size"][1]),
+    )
+
+
 def in_words(how: Mapping[str, Any]) -> str:
     """What `told` tells, as a reader wants it."""
     text = "{} x {}".format(*how["size"])

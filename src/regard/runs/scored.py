@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from regard.evaluation.bounds import marks
 from regard.evaluation.gaze import by_image, column, score_interval, score_names
 from regard.evaluation.pixel_gaze import PixelGaze
 from regard.evaluation.predict import Predictions
@@ -62,9 +63,15 @@ def _earlier(run: Run, split: str) -> dict[str, pl.DataFrame]:
     table = pl.read_parquet(files.scores(split))
     fixed = [name for name in COLUMNS if name in table.columns]
     return {
-        method: table.filter(pl.col("method") == method).select(*fixed, *told["scores"])
+        method: table.filter(pl.col("method") == method).select(*fixed, *_names_in(told))
         for method, told in before.get("gaze", {}).items()
     }
+
+
+def _names_in(told: Mapping[str, Any]) -> list[str]:
+    """The scores that a method's summary tells, of a segmenter those of single classes too."""
+    parts = [told, *told.get("per_class", {}).values()]
+    return list(dict.fromkeys(name for part in parts for name in part["scores"]))
 
 
 def scores_of(found: Predictions, gaze: Gaze, table: pl.DataFrame) -> pl.DataFrame | None:
@@ -108,7 +115,8 @@ def class_scores_of(
         "dead": found.dead.astype(bool),
     }
     scores = {name: column(name, rows) for name, rows in found.scores.items()}
-    return pl.DataFrame(fixed).with_columns(**scores).sort(_KEY)
+    text = {"image": pl.String, "label": pl.String, "method": pl.String}
+    return pl.DataFrame(fixed, schema_overrides=text).with_columns(**scores).sort(_KEY)
 
 
 def class_gaze_summary(scores: pl.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
@@ -118,7 +126,9 @@ def class_gaze_summary(scores: pl.DataFrame, classes: Sequence[str]) -> dict[str
     """
     parts = {name: scores.filter(pl.col("label") == name) for name in classes}
     own = {name: gaze_summary(rows) for name, rows in parts.items() if len(rows)}
-    return gaze_summary(by_image(scores)) | {"per_class": own}
+    found = gaze_summary(by_image(scores))
+    dead = float(scores["dead"].mean() or 0)  # type: ignore[arg-type]
+    return found | {"uniform_energy": _uniform(scores), "dead_maps": dead, "per_class": own}
 
 
 def gaze_summary(scores: pl.DataFrame) -> dict[str, Any]:
@@ -131,5 +141,12 @@ def gaze_summary(scores: pl.DataFrame) -> dict[str, Any]:
         "images": len(scores),
         "with_region": len(regions),
         "mean_area": float(regions["area"].mean() or 0) if len(regions) else None,  # type: ignore[arg-type]
+        "uniform_energy": _uniform(scores),
         "dead_maps": float(scores["dead"].mean() or 0),  # type: ignore[arg-type]
     }
+
+
+def _uniform(scores: pl.DataFrame) -> float | None:
+    """The energy of a uniform map, over the same rows as that of the run's maps."""
+    held = marks(scores, "energy") if "energy" in scores.columns else None
+    return held.uniform if held is not None and np.isfinite(held.uniform) else None

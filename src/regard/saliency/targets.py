@@ -107,7 +107,7 @@ def _pixels(targets: Targets, logits: Tensor) -> PixelTarget:
             # The pixels of this very pass, also where other pixels are tried.
             return PixelTarget(chosen, logits.argmax(1) == of_each[:, None, None])
         case Tensor():
-            return PixelTarget(chosen, targets.where)
+            return PixelTarget(chosen, targets.where.to(logits.device))
         case (row, column) if 0 <= row < height and 0 <= column < width:
             return PixelTarget(chosen, targets.where)
     raise TargetError(

@@ -12,6 +12,7 @@ from regard.runs.benched import bench_numbers, read_bench
 from regard.runs.evaluate import evaluate_run, has_regions
 from regard.runs.files import read_json, write_json
 from regard.runs.folder import RunFolder
+from regard.runs.inference import told
 from regard.runs.log import read_log
 from regard.runs.run import Run, load_run
 from regard.studies.pixel_metrics import class_numbers
@@ -75,7 +76,10 @@ def run_arm(config: Config, out: Path, splits: tuple[str, ...], folder: Path) ->
 
 
 def evaluated(run: Run, split: str) -> bool:
-    """Whether the split's metrics are of the run's best checkpoint, and its gaze was scored."""
+    """Whether the split's metrics are of the run's best checkpoint, and its gaze was scored.
+
+    Of a segmenter also whether it was asked as a study asks: whole images at the run's own size.
+    """
     path = run.files.metrics(split)
     if not path.is_file():
         return False
@@ -83,7 +87,8 @@ def evaluated(run: Run, split: str) -> bool:
     how, telling = run.config["gaze"], has_regions(run, split)
     scored, asked = how["scores"] and telling, how["backgrounds"] and telling
     whole = ("gaze" in values or not scored) and ("backgrounds" in values or not asked)
-    return values["checkpoint"] == run.checkpoint and whole
+    alike = not run.segments or values.get("inference", told(run)) == told(run)
+    return values["checkpoint"] == run.checkpoint and whole and alike
 
 
 def is_of(saved: dict[str, Any], config: Config) -> bool:

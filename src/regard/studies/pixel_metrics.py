@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from regard.evaluation.segmentation import BY_CLASS, MEANS
-from regard.evaluation.segmentation_pairs import compare_pooled, pooled_of
+from regard.evaluation.segmentation_pairs import compare_pooled, pooled_of, same_pixels
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
 from regard.scores.base import SCORES
@@ -60,6 +60,8 @@ def pixel_difference(
     if any(table is None for some in tables for table in some):
         return None
     known = [[table for table in some if table is not None] for some in tables]
+    if not all(same_pixels(known[0][0], table) for some in known for table in some):
+        return None  # padded or cropped otherwise: other pixels were counted
     name = _by_number(metric, folder / runs[0], split)
     if name is None:
         return None

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from regard.evaluation.gaze import by_image, is_pooled
+from regard.evaluation.gaze import by_class, is_pooled
 from regard.evaluation.intervals import student_interval
 from regard.evaluation.paired import holm, paired_bootstrap, paired_student
 from regard.evaluation.segmentation import BY_CLASS
+from regard.runs.folder import RunFolder
 from regard.runs.reliance import GAP, MEASURED
 from regard.studies.by_arm import confusions, gaze_spread
 from regard.studies.controls import controls
@@ -83,7 +84,7 @@ def _pair(
         sides = both["run_against"].to_list(), both["run"].to_list()
         a, b = (_by_image(runs, split, metric, folder) for runs in sides)
         if a is not None and b is not None:
-            over_images = paired_bootstrap(a, b).as_dict()
+            over_images = paired_bootstrap(*_paired(a, b)).as_dict()
         else:
             over_images = pixel_difference(sides[1], sides[0], split, metric, folder)
     return {
@@ -95,8 +96,12 @@ def _pair(
     }
 
 
-def _by_image(runs: Sequence[str], split: str, metric: str, folder: Path) -> np.ndarray | None:
-    """An image's mean over the seeds, for what is measured image by image; else None."""
+def _by_image(runs: Sequence[str], split: str, metric: str, folder: Path) -> pl.DataFrame | None:
+    """`value` by `index`, of a segmenter's scores also by `label`: the mean over the seeds.
+
+    Of those seeds where it is defined, null where it is for none (a map that is always dead). None
+    for what is not measured image by image.
+    """
     named = of_class(metric)
     score, own = named or (metric, "")
     if is_pooled(score) or (named and score in BY_CLASS):
@@ -104,29 +109,34 @@ def _by_image(runs: Sequence[str], split: str, metric: str, folder: Path) -> np.
     kind, column = ("predictions", "correct") if metric == "accuracy" else ("scores", score)
     if metric in (*MEASURED, GAP):
         kind = "backgrounds"
-    found = []
+    found, keys = [], ["index"]
     for run in runs:
         path = folder / run / kind / f"{split}.parquet"
         if not path.is_file() or column not in pl.read_parquet_schema(path):
             return None
         table = pl.read_parquet(path)
         if kind == "scores":
-            table = _of_class(table, own) if own else by_image(table)
-        found.append(table.select("index", pl.col(column).cast(pl.Float64)).sort("index"))
-    # A class is not in every image; the same images have it under every arm.
-    return _mean_of_defined(np.array([table[column].to_numpy() for table in found]))
+            method = RunFolder(folder / run).read_config()["gaze"]["method"]
+            table = table.filter(pl.col("method") == method)
+            table = table.filter(pl.col("label") == own) if own else table
+        keys = ["index", "label"] if kind == "scores" and by_class(table) else ["index"]
+        found.append(table.select(*keys, value=pl.col(column).cast(pl.Float64).fill_nan(None)))
+    return pl.concat(found).group_by(keys, maintain_order=True).mean() if found else None
 
 
-def _of_class(scores: pl.DataFrame, name: str) -> pl.DataFrame:
-    return scores.filter(pl.col("label") == name)
+def _paired(a: pl.DataFrame, b: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The values (N,) of the images that both have; NaN where one of them is undefined.
 
-
-def _mean_of_defined(values: np.ndarray) -> np.ndarray:
-    """Means over the first axis of what is not NaN; NaN where nothing is (a map always dead)."""
-    defined = ~np.isnan(values)
-    count = defined.sum(0)
-    total = np.where(defined, values, 0).sum(0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    Of segmenters the mean over the classes of an image for which both are defined.
+    """
+    keys = [name for name in ("index", "label") if name in a.columns]
+    both = a.join(b, on=keys, suffix="_b").with_columns(
+        there=pl.col("value").is_not_null() & pl.col("value_b").is_not_null()
+    )
+    values = [pl.when("there").then(name).alias(name) for name in ("value", "value_b")]
+    means = both.select("index", *values).group_by("index").mean().sort("index")
+    first, second = (means[name].fill_null(np.nan).to_numpy() for name in ("value", "value_b"))
+    return first, second
 
 
 def _corrected(rows: Sequence[dict[str, Any]]) -> list[float | None]:

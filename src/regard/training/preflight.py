@@ -21,6 +21,7 @@ from regard.models.patch_weighting import PatchWeighting
 from regard.saliency.capture import Images, evaluating, undisturbed
 from regard.saliency.explain import explain
 from regard.saliency.outputs import logits_of
+from regard.saliency.targets import PixelTarget
 from regard.training.config import Config
 from regard.training.measure_masks import SHOWN
 
@@ -100,6 +101,14 @@ def refuse_config(
 
 def _refuse_for_masks(config: Config, terms: Sequence[Term]) -> None:
     refuse_labels(terms)
+    taken = next((term.title for term in terms if term.title in ("dice", "cross_entropy")), None)
+    if taken is not None:
+        raise ConfigError(
+            "guidance.terms",
+            expected="names other than those of a segmenter's own losses",
+            found=repr(taken),
+            remedy="give the term another name",
+        )
     if config.guidance.regions == "mean" or config.guidance.share != 1:
         raise ConfigError(
             "guidance.regions and guidance.share",
@@ -168,6 +177,8 @@ def refuse_net(
             _refuse_unmoved(config, net, images, term)
     if gaze:
         images, targets = _blank(views, transform.size), torch.zeros(2, dtype=torch.long)
+        if config.data.task == "segmentation":
+            targets = PixelTarget(targets, torch.ones(2, *transform.size))
         with evaluating(net):
             view = views[0] if len(views) > 1 else None
             explain(net, images, targets, config.gaze.method, layer=config.gaze.layer, view=view)

@@ -111,7 +111,9 @@ def prepare(config: Config, folder: Path) -> Prepared:
     terms = tuple(term.build() for term in config.guidance.terms)
     refuse_config(config, train, val, terms)
     gaze = masks is None and has_regions([*train, *val])
-    refuse_net(config, net, transform, terms, gaze=gaze)
+    # That of a segmenter is scored when it is evaluated.
+    scored = gaze or (masks is not None and bool(config.gaze.scores))
+    refuse_net(config, net, transform, terms, gaze=scored)
     return Prepared(
         config=config,
         net=net.to(device_of(config.training.device)),
