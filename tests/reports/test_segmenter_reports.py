@@ -85,9 +85,9 @@ def test_mean_maps_are_in_the_report_where_they_were_asked_for(runs):
 
 def test_a_painted_mask_is_clear_where_nothing_is_said():
     ids = np.array([[0, 1, 255], [6, 2, 255]], dtype=np.uint8)
-    colours = class_colours(7)
+    colours = class_colours([f"c{k}" for k in range(7)])
     assert len(set(colours)) == 7
-    assert len(set(class_colours(40))) == 40
+    assert len(set(class_colours([f"c{k}" for k in range(40)]))) == 40
     shown = np.array(painted(ids, colours).convert("RGBA"))
     assert shown[..., 3].tolist() == [[255, 255, 0], [255, 255, 0]]
     assert tuple(shown[1, 0, :3]) == tuple(bytes.fromhex(colours[6][1:]))

@@ -41,7 +41,9 @@ def explain(
     ),
     background: int = BACKGROUND,
     out: Path | None = typer.Option(
-        None, help="A folder. Default: RUN/explanations, with --global RUN/explanations/global."
+        None,
+        help="A folder. Default: RUN/explanations, of a segmenter RUN/explanations/CLASS; with "
+        "--global RUN/explanations/global.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print what was written."),
 ) -> None:
@@ -58,7 +60,7 @@ def explain(
     from regard.cli.console import counter, print_json
     from regard.cli.show_run import show_explanations
     from regard.runs.explain import explain_images, images_of
-    from regard.runs.explanations import refuse_unreadable
+    from regard.runs.explanations import folder_name, refuse_unreadable
     from regard.runs.run import load_run
 
     loaded = load_run(run)
@@ -67,6 +69,8 @@ def explain(
     paths = [str(p) for p in images] or images_of(loaded, split or "test", most)
     methods = method or [loaded.config["gaze"]["method"]]
     folder = out or run / "explanations"
+    if out is None and loaded.segments and target in loaded.classes:
+        folder /= folder_name(target)
     with counter("explaining", len(paths)) as shown:
         rows = explain_images(
             loaded, paths, methods, folder, target=target, background=background, progress=shown

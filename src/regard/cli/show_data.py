@@ -118,6 +118,7 @@ def show_description(
     ]
     rows.append(["all", *found.splits.values(), found.samples])
     table("Samples", ["class", *splits, "all"], rows)
+    _show_masks(found)
     quantiles = {**found.sizes, **{f"coverage, {k}": v for k, v in found.coverage.items()}}
     if found.boxes:
         quantiles["boxes an image"] = found.boxes
@@ -131,6 +132,23 @@ def show_description(
     _say_kinds("Formats", found.formats | {UNREADABLE: found.unreadable}, manifest)
     for path in pictures:
         say(f"drawn: {path}")
+
+
+def _show_masks(found: Description) -> None:
+    """Each class's share of the pixels, and in how many masks it is."""
+    if not found.masks:
+        return
+    names = list(next(iter(found.masks.values())).pixels)
+    rows = [
+        [name, *(f"{own.pixels[name]:.2%} ({own.images[name]})" for own in found.masks.values())]
+        for name in names
+    ]
+    rows.append(["void, of all", *(f"{own.void:.2%}" for own in found.masks.values())])
+    rows.append(["masks read", *(f"{own.masks}" for own in found.masks.values())])
+    table("Pixels by class, and the masks that show it", ["class", *found.masks], rows)
+    bad = sum(own.unreadable for own in found.masks.values())
+    if bad:
+        say(f"{plural(bad, 'mask')} cannot be read: see regard data check")
 
 
 def _say_kinds(title: str, counts: Mapping[str, int], manifest: Path) -> None:

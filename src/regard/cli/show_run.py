@@ -45,6 +45,7 @@ class TrainingView(BarView):
         for split in ("train", "val"):
             values = record.get(split, {})
             kept = [k for k in ("loss", "accuracy", "mean_iou", "energy") if k in values]
+            kept += [k for k in values if k.startswith("loss.") and k != "loss.dice"]
             shown.append(f"{split} " + " ".join(f"{k} {values[k]:.3f}" for k in kept))
         text = " | ".join(shown) + (" *" if record["best"] else "")
         self._bars.console.print(text, markup=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from torchvision.transforms.v2 import functional as F
 
@@ -17,7 +17,9 @@ from regard.data.decoding import decode, decode_grey, image_size
 from regard.data.describe import Description, quantiles
 from regard.data.keys import key
 from regard.data.manifest import Manifest, natural
+from regard.data.mask_colours import class_colours, painted
 from regard.data.plotting import AVOID, BOX, GRID, INK, MUTED, REGION, figure, save, shortened
+from regard.data.source import mask_classes
 from regard.errors import DataError
 
 COLUMNS = 6
@@ -38,9 +40,15 @@ def contact_sheet(
     for axes, row in zip(cells, rows, strict=True):
         axes.set_axis_off()
         shown |= _tile(axes, manifest, manifest.table.row(row, named=True))
-    if shown:
-        handles = [Line2D([], [], color=KINDS[k], lw=2.5, label=k) for k in KINDS if k in shown]
-        drawn.legend(handles=handles, loc="lower center", ncols=3)
+    handles: list[Any] = [
+        Line2D([], [], color=KINDS[k], lw=2.5, label=k) for k in KINDS if k in shown
+    ]
+    if "mask" in shown:
+        names = mask_classes(manifest).names
+        colours = zip(names, class_colours(names), strict=True)
+        handles += [Patch(color=colour, label=shortened(name, 20)) for name, colour in colours]
+    if handles:
+        drawn.legend(handles=handles, loc="lower center", ncols=min(8, len(handles)))
     return save(drawn, path)
 
 
@@ -103,7 +111,7 @@ def _tile(axes: Axes, manifest: Manifest, row: Mapping[str, Any]) -> set[str]:
         axes.text(0.5, 0.5, "cannot be read", ha="center", va="center", fontsize=8, color=MUTED)
         return set()
     axes.imshow(image.permute(1, 2, 0).numpy(), aspect="equal", interpolation="bilinear")
-    marks = set()
+    marks = {"mask"} if row.get("mask") and _mask(axes, manifest, row["mask"], size) else set()
     for kind in ("region", "avoid"):
         if row.get(kind) and _outline(axes, manifest, row, kind, size):
             marks.add(kind)
@@ -113,6 +121,19 @@ def _tile(axes: Axes, manifest: Manifest, row: Mapping[str, Any]) -> set[str]:
     axes.add_patch(Rectangle((-0.5, -0.5), size[1], size[0], fill=False, color=GRID, linewidth=1))
     axes.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))
     return marks
+
+
+def _mask(axes: Axes, manifest: Manifest, mask: str, size: list[int]) -> bool:
+    """Lay a mask's classes over the photo; void is left clear."""
+    try:
+        classes = mask_classes(manifest)
+        ids = classes.read(manifest.resolve(mask))
+    except DataError:
+        return False
+    small = F.resize(ids[None], size, interpolation=F.InterpolationMode.NEAREST)[0]
+    colours = painted(small.numpy(), class_colours(classes.names)).convert("RGBA")
+    axes.imshow(colours, aspect="equal", interpolation="nearest", alpha=0.55)
+    return True
 
 
 def _caption(axes: Axes, label: str, image: str) -> None:

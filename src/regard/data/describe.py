@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from regard.data.decoding import MAX_PIXELS
+from regard.data.describe_masks import MaskShares, describe_masks
 from regard.data.manifest import Manifest, natural
 from regard.data.measures import NO_SPLIT, measures
 from regard.data.source import splits_of
@@ -33,6 +34,7 @@ class Description:
         coverage: quantiles, by split, of the share of the image that the region covers.
         boxes: quantiles of the boxes an image.
         groups: number of groups and size of the largest, if the manifest has any.
+        masks: by split, what the masks of classes hold; empty where there are none.
         measures: one row a sample, see `regard.data.measures.measures`.
     """
 
@@ -47,12 +49,14 @@ class Description:
     coverage: dict[str, Quantiles]
     boxes: Quantiles
     groups: dict[str, int]
+    masks: dict[str, MaskShares]
     measures: pl.DataFrame
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but `measures`, ready for JSON."""
         kept = {key: value for key, value in vars(self).items() if key != "measures"}
-        return kept | {"views": list(self.views)}
+        masks = {name: own.as_dict() for name, own in self.masks.items()}
+        return kept | {"views": list(self.views), "masks": masks}
 
 
 def describe(
@@ -84,6 +88,7 @@ def describe(
         coverage={name: values for name, values in covered.items() if values},
         boxes=quantiles(measured["boxes"]),
         groups=_groups(manifest),
+        masks=describe_masks(manifest),
         measures=measured,
     )
 

@@ -153,7 +153,7 @@ def mask_pair_galleries(
     except MissingPicturesError as error:
         return [Note(f"Pictures are left out: {error}")]
     names = summary["first"]["name"], other["name"]
-    colours = class_colours(len(summary["classes"]))
+    colours = class_colours(summary["classes"])
     legend = [*zip(summary["classes"], colours, strict=True), ("wrong", WRONG)]
     blocks: list[Block] = []
     for kind, rows in chosen:
@@ -176,7 +176,7 @@ def mask_pair_galleries(
 def _card(albums: Sequence[Album], names: Sequence[str], row: Mapping[str, Any]) -> Card:
     index, file = row["index"], albums[0].named(row["image"])
     (first, true), (second, _) = (shown_masks(album, index) for album in albums)
-    colours = class_colours(len(albums[0].run.classes))
+    colours = class_colours(albums[0].run.classes)
     told = [("photo", None, colours), ("truth", true, colours)]
     told += [(name, guess, colours) for name, guess in zip(names, (first, second), strict=True)]
     lost = (second != true) & (true != VOID)

@@ -59,7 +59,7 @@ def mask_galleries(
             looks_card,
         ),
     ]
-    colours = class_colours(len(run.classes))
+    colours = class_colours(run.classes)
     legend = [*zip(run.classes, colours, strict=True), ("wrong", WRONG)]
     blocks: list[Block] = []
     for title, about, indices, make in told:
@@ -98,7 +98,7 @@ def image_iou(row: dict) -> float:
 def compared_card(album: Album, row: dict, asked: Run) -> Card:
     """Photo, truth, prediction and difference, predicted as the split was evaluated."""
     guess, true = shown_masks(album, row["index"], asked)
-    file, colours = album.named(row["image"]), class_colours(len(album.run.classes))
+    file, colours = album.named(row["image"]), class_colours(album.run.classes)
     wrong = np.where((guess != true) & (true != VOID), 0, VOID).astype(np.uint8)
     told = [
         ("photo", "", []),
@@ -134,8 +134,8 @@ def looks_card(album: Album, row: dict, asked: Run) -> Card:
         height, width = shown.size
         scale = min(1.0, MAP / max(shown.size))
         size = max(1, round(height * scale)), max(1, round(width * scale))
-        note = f"{run.classes[k]}, on {percent(share)}"
-        note += " (the map is zero everywhere)" if float(found.max()) <= 0 else ""
+        note = f"{run.classes[k]}, predicted on {percent(share)}"
+        note += "; the map is zero everywhere" if share and float(found.max()) <= 0 else ""
         outline = layers.outline(torch.from_numpy((true == k).astype(np.float32)))
         alt = f"{file}, map of {run.classes[k]}"
         heat = layers.heat(smooth(found, size))

@@ -11,6 +11,7 @@ from regard.reports.contents import RunContents, SplitContents
 from regard.reports.gaze import gaze_words, summary_of
 from regard.reports.segmentation import pixel_facts, pixel_words
 from regard.reports.words import between, count, listed, percent, real
+from regard.runs.inference import in_words
 
 
 def run_facts(run: RunContents) -> Facts:
@@ -139,6 +140,8 @@ def _split(run: RunContents, split: SplitContents) -> list[str]:
     words = []
     if run.segments and split.numbers:
         words.append(pixel_words(split.name, split.numbers))
+        asked = (split.metrics or {}).get("inference")
+        words += [f"The images were asked about at {in_words(asked)}."] if asked else []
     elif "accuracy" in split.numbers:
         words.append(_accuracy(split.name, split.numbers))
     if split.scores is not None and "energy" in split.scores.columns:

@@ -12,7 +12,7 @@ from regard.evaluation.gaze import is_pooled, score_names
 from regard.evaluation.segmentation import MEANS
 from regard.reports.blocks import Block, Cell, Fact, Heading, Matrix, Table, Text
 from regard.reports.predictions import confusion, span
-from regard.reports.words import between, count, decimal, percent, real, title
+from regard.reports.words import between, count, decimal, listed, percent, real, title
 
 Numbers = Mapping[str, Any]
 # Pixels beyond which a matrix counts thousands of them.
@@ -157,9 +157,16 @@ def pixel_words(name: str, numbers: Numbers) -> str:
         f"On {name}, the mean IoU over {count(len(known), 'class', 'classes')} is "
         f"{decimal(value['value'])} (95 % interval over images {between(value)}), and "
         f"{percent(accuracy['value'])} of the pixels are right, where {commonest} everywhere would "
-        f"have {percent(share)}. The worst class is {worst}, with "
-        f"{decimal(classes[worst]['iou']['value'])}."
+        f"have {percent(share)}. {_worst(classes, worst)}"
     )
+
+
+def _worst(classes: Numbers, worst: str) -> str:
+    """The class of the lowest IoU, or those that are never met."""
+    lost = [name for name, own in classes.items() if real(own["iou"]["value"]) == 0]
+    if lost:
+        return f"No pixel of {listed(lost)} is found."
+    return f"The worst class is {worst}, with {decimal(classes[worst]['iou']['value'])}."
 
 
 def pixel_shares(splits: Sequence[tuple[str, Numbers]]) -> Table:

@@ -25,6 +25,8 @@ from regard.reports.words import (
 )
 
 Floats = NDArray[np.float64]
+# Uniform maps of arms that differ by less have one line.
+_ALIKE = 0.01
 
 
 def dots(study: StudyContents) -> Drawings:
@@ -161,20 +163,36 @@ def _spread(study: StudyContents, values: dict[str, Floats], metric: str, split:
             look = LOOKS[arm_shape(study, arm)]
             axes.step(ordered[places], shares, where="post", color=tone, **look)
             told.append(f"{arm} {decimal(np.median(own))}")
-        uniform = _uniform(study, metric, split)
-        if np.isfinite(uniform):
-            axes.axvline(uniform, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
+        note = _held_against(axes, study, list(values), metric, split)
         axes.set_ylim(-0.03, 1.03)
         axes.tick_params(labelcolor=INK)
-        note = f"dotted: a uniform map, {decimal(uniform)}" if np.isfinite(uniform) else ""
         alt = f"Share of images at or below each {said(metric)} on {split}; "
         alt += f"medians: {listed(told, 20)}"
         return Drawing(inline(drawn, alt), f"{title(metric)} on {split}", note)
 
 
-def _uniform(study: StudyContents, metric: str, split: str) -> float:
-    """What a uniform map gets, by the first run that knows."""
-    for run in study.of(study.baseline) or study.runs:
+def _held_against(
+    axes: Axes, study: StudyContents, arms: Sequence[str], metric: str, split: str
+) -> str:
+    """A dotted line for a uniform map: one, or one an arm where what is scored differs by arm."""
+    uniform = {arm: _uniform(study, arm, metric, split) for arm in arms}
+    known = {arm: value for arm, value in uniform.items() if np.isfinite(value)}
+    if not known:
+        return ""
+    alike = max(known.values()) - min(known.values()) < _ALIKE
+    lines = [(MUTED, next(iter(known.values())))]
+    if not alike:
+        lines = [(colour(study.tone(arm)), value) for arm, value in known.items()]
+    for tone, value in lines:
+        axes.axvline(value, color=tone, linewidth=1, linestyle=(0, (2, 3)))
+    if alike:
+        return f"dotted: a uniform map, {decimal(lines[0][1])}"
+    return "dotted: a uniform map, over the maps that each arm has"
+
+
+def _uniform(study: StudyContents, arm: str, metric: str, split: str) -> float:
+    """What a uniform map gets, by the arm's first run that knows."""
+    for run in study.of(arm):
         found = run.contents.split(split)
         if found is not None and found.scores is not None and metric in found.scores.columns:
             held = marks(found.scores, metric)

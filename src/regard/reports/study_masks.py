@@ -58,7 +58,7 @@ def study_mask_galleries(
     except (RegardError, MissingPicturesError) as error:
         return [Note(f"Pictures of {split} are left out: {without_folders(error)}")]
     classes = runs[arm].contents.classes
-    legend = [*zip(classes, class_colours(len(classes)), strict=True)]
+    legend = [*zip(classes, class_colours(classes), strict=True)]
     blocks: list[Block] = []
     for title, rows in ((f"Better under {arm}", risen), (f"Better under {against}", fallen)):
         cards, wrong = [], []
@@ -89,7 +89,7 @@ def _card(
 ) -> Card:
     first = next(iter(albums.values()))
     image = first.samples[first.rows[index]].views[0][1]
-    file, colours = first.named(image), class_colours(len(first.run.classes))
+    file, colours = first.named(image), class_colours(first.run.classes)
 
     def picture(album: Album, layer: str, what: str) -> Picture:
         shown = album.shown(index)

@@ -43,6 +43,7 @@ class Seen:
             class is predicted.
         chosen: the class that is explained.
         maps: by method, at the layer's resolution.
+        explained: of a segmenter the pixels (H, W) of the input where the class is predicted.
     """
 
     path: str
@@ -50,6 +51,7 @@ class Seen:
     shares: Tensor
     chosen: int
     maps: dict[str, Tensor]
+    explained: Tensor | None = None
 
     @property
     def predicted(self) -> int:
@@ -83,7 +85,7 @@ def explain_images(
     A picture has the photo in its own proportions, the same under its map, with the region's
     outline where the run's manifest has one for this image, and a caption. Layer and contrast
     are those of the run's `gaze`. Of a segmenter the map explains a class over the pixels where it
-    is predicted, and the outline is that of the class in the image's mask.
+    is predicted, which are outlined on the photo; the map's outline is the class in the mask.
     Pictures that an earlier `explanations.json` of the folder lists are replaced or removed.
 
     Args:
@@ -175,7 +177,8 @@ def _look(
             method: explain(run.net, images, asked, method, **how, **own)[0].cpu()
             for method, own in methods.items()
         }
-    return Seen(path, sample, shares, chosen, maps)
+    explained = (logits.argmax(0) == chosen).float() if run.segments else None
+    return Seen(path, sample, shares, chosen, maps, explained)
 
 
 def _pixel_shares(logits: Tensor) -> Tensor:
@@ -233,13 +236,15 @@ def overlay(run: Run, seen: Seen, method: str, *, contrast: bool) -> Image.Image
     words = caption(run, seen, method, contrast=contrast)
     if float(map_.max()) <= 0:
         words[1] += "; the map is zero everywhere"
+    own = seen.explained
+    explained = None if own is None else laid(own, run.transform, original, size)
     region = None
     try:
         if seen.sample is not None:
             region = _region(run, seen, large)
     except DataError:
         words[2] += " (its region cannot be read)"
-    return picture(large.load(seen.path), heat, region, words)
+    return picture(large.load(seen.path), heat, region, words, explained=explained)
 
 
 def _region(run: Run, seen: Seen, large: Transform) -> Tensor | None:
@@ -258,7 +263,8 @@ def caption(run: Run, seen: Seen, method: str, *, contrast: bool) -> list[str]:
     how, file = f"{method}{' with contrast' if contrast else ''}", Path(seen.path).name
     if run.segments:
         first = f"{target}, predicted on {_percent(seen.shares[seen.chosen])} of the pixels"
-        return [first, f"{how}, of these pixels; outlined is where it truly is", file]
+        second = f"{how}, of these pixels (yellow)"
+        return [first, second + "; pink: where it truly is" * (seen.sample is not None), file]
     first = f"predicted {predicted}, {_percent(seen.shares[seen.predicted])}"
     if seen.sample is not None:
         first += f" (label {run.classes[seen.sample.label]})"

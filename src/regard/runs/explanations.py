@@ -31,6 +31,11 @@ def refuse_unreadable(paths: Sequence[Path]) -> None:
             ) from error
 
 
+def folder_name(name: str) -> str:
+    """A class's name as that of a folder: letters, digits, - and _, the rest as _."""
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in name) or "_"
+
+
 def listed(folder: Path) -> set[Path]:
     """The pictures that the folder's index lists; none where there is no index."""
     try:

@@ -14,7 +14,7 @@ from torch import Tensor
 from regard.data.decoding import Size
 from regard.data.heat import OPACITY, heat_colours, smooth, tinted
 from regard.data.outlines import outlines
-from regard.data.plotting import INK, MUTED, REGION
+from regard.data.plotting import BOX, INK, MUTED, REGION
 from regard.data.transforms import Transform
 
 # Longest side of the photo as shown; what is smaller than the least is enlarged to it.
@@ -69,7 +69,12 @@ def _window(transform: Transform, original: Size, size: Size) -> tuple[Size, Siz
 
 
 def picture(
-    photo: Tensor, map_: Tensor, region: Tensor | None, words: Sequence[str]
+    photo: Tensor,
+    map_: Tensor,
+    region: Tensor | None,
+    words: Sequence[str],
+    *,
+    explained: Tensor | None = None,
 ) -> Image.Image:
     """Photo and overlay side by side above a caption.
 
@@ -78,6 +83,8 @@ def picture(
         map_: (H, W), at least 0.
         region: (H, W) in [0, 1], outlined on the overlay; None for none.
         words: lines of the caption, the first one bold.
+        explained: (H, W) in [0, 1], the pixels that the map explains, outlined on the photo; None
+            where it is the whole image.
     """
     height, width = photo.shape[1:]
     overlay = Image.fromarray(tinted(photo, map_))
@@ -85,16 +92,17 @@ def picture(
         overlay = outlined(overlay, region)
     strip = 2 * _MARGIN + _TITLE + 6 + (_LINE + 6) * (len(words) - 1)
     sheet = Image.new("RGB", (max(_NARROWEST, 2 * width + _GAP), height + strip), "white")
-    sheet.paste(Image.fromarray(photo.permute(1, 2, 0).contiguous().numpy()), (0, 0))
+    plain = Image.fromarray(photo.permute(1, 2, 0).contiguous().numpy())
+    sheet.paste(plain if explained is None else outlined(plain, explained, BOX), (0, 0))
     sheet.paste(overlay, (width + _GAP, 0))
     _scale(sheet, height + _MARGIN)
     _caption(sheet, height + _MARGIN, words)
     return sheet
 
 
-def outlined(image: Image.Image, region: Tensor) -> Image.Image:
+def outlined(image: Image.Image, region: Tensor, bright: str = REGION) -> Image.Image:
     """The image with the region's outline: bright on a dark casing, to be seen on anything."""
-    for colour, width, strength in (("black", 4.8, 0.65), (REGION, 2.4, 1.0)):
+    for colour, width, strength in (("black", 4.8, 0.65), (bright, 2.4, 1.0)):
         large = Image.new("L", (image.width * _FINE, image.height * _FINE))
         pen = ImageDraw.Draw(large)
         for line in outlines(region):

@@ -52,6 +52,13 @@ def _refuse_metrics(metrics: Sequence[str], classes: Sequence[str], *, segments:
     """What is compared has to be measured of such a net."""
     for metric in metrics:
         named = of_class(metric)
+        if segments and metric == "iou":
+            raise ConfigError(
+                "metrics",
+                expected="mean_iou, or iou:CLASS, for the overlap of a segmenter's pixels",
+                found="iou, which is a score of maps",
+                remedy=f"write mean_iou, or iou:{classes[0]}",
+            )
         if named is None:
             fits = metric not in (LABEL_METRICS if segments else MEAN_METRICS)
         else:

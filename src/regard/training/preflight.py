@@ -95,7 +95,7 @@ def refuse_config(
             "training.best",
             expected=f"a metric of {split} that is logged",
             found=config.training.best,
-            remedy=near(name, known),
+            remedy=near(f"{split}.{name}", [f"{split}.{own}" for own in known]),
         )
 
 
