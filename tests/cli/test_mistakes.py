@@ -57,7 +57,7 @@ def refused(regard, folder, *changes, found):
         ("model.spec=regard:cnn3", "did you mean cnn"),
         ("training.optimizer.lr=1", "did you mean optimiser?"),
         ("trainng.epochs=1", "did you mean training?"),
-        ("training.best=val.acuracy", "did you mean accuracy"),
+        ("training.best=val.acuracy", "did you mean val.accuracy"),
         ("guidance.terms=[{term: energy, weight: -1}]", "found -1"),
         ("guidance.terms=[{term: enregy}]", "did you mean energy"),
         ("gaze.method=gradcan", "did you mean gradcam"),

@@ -313,7 +313,7 @@ def test_guidance_without_regions_is_refused_before_any_run(tmp_path, monkeypatc
         ("model={spec: regard:cnn9}", "arm odd, model regard:cnn9"),
         ("model={weights: nowhere.pt}", "no such file"),
         ("data={size: 48}", "arm odd, data.size and data.views"),
-        ("training={best: val.acuracy}", "did you mean accuracy"),
+        ("training={best: val.acuracy}", "did you mean val.accuracy"),
         ("gaze={layer: featurs}", "featurs"),
     ],
 )
@@ -348,7 +348,7 @@ def test_a_study_of_sheets_that_was_refused_may_be_mended(tmp_path, monkeypatch)
     del values["base"]["data"]["manifest"]
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(values))
-    with pytest.raises(ConfigError, match="did you mean accuracy"):
+    with pytest.raises(ConfigError, match="did you mean val.accuracy"):
         run_study(read_study(path), tmp_path / "out", Watcher())
     assert not (tmp_path / "out" / "runs").exists()
     path.write_text(yaml.safe_dump(changed(values, ["base.training.best=val.accuracy"])))

@@ -80,7 +80,7 @@ def test_a_file_cut_short_is_met_while_training_and_the_run_goes_on_once_it_is_m
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        ("training.best=val.acuracy", "did you mean accuracy"),
+        ("training.best=val.acuracy", "did you mean val.accuracy"),
         ("training.best=train.f1", "a metric of train that is logged, found train.f1"),
         ("training.best=train.balanced_accuracy", "a metric of train"),
         ("training.best=val.loss.energy", "a metric of val"),
