@@ -141,7 +141,9 @@ def test_a_segmenter_from_masks_to_its_numbers(regard, tmp_path):
     config = write_config(home, "training.epochs=1", base=SEGMENTER)
     answer = regard("train", config, "--out", home / "run")
     assert answer.code == 0, answer.err
-    assert f"Next: regard evaluate {home / 'run'}" in answer.out.splitlines()
+    run = home / "run"
+    line = f"Next: regard evaluate {run}; regard score {run}; regard explain {run} --class ground; "
+    assert f"{line}regard report {run}" in answer.out.splitlines()
     assert "mean_iou" in answer.err
     answer = regard("evaluate", home / "run")
     assert answer.code == 0, answer.err
@@ -154,11 +156,25 @@ def test_a_segmenter_from_masks_to_its_numbers(regard, tmp_path):
         answer = regard("evaluate", home / "run", *words)
         assert (answer.code, answer.err.count("\n")) == (2, 1)
         assert "expected a s" in answer.err
-    for command in ("explain", "score", "report"):
-        answer = regard(command, home / "run")
-        assert answer.code == 2
-        assert answer.err.count("\n") == 1
-        assert "expected a run of a classifier, found one of a segmenter" in answer.err
+    answer = regard("explain", run)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "found none; name one of: ground, box" in answer.err
+    for name in ("ground", "box"):
+        assert regard("explain", run, "--class", name, "--limit", "1").code == 0
+    for name in ("ground", "box"):
+        rows = read_json(run / "explanations" / name / "explanations.json")
+        assert [row["target"] for row in rows] == [name]
+        assert (run / "explanations" / name / rows[0]["overlay"]).is_file()
+    answer = regard("score", run)
+    assert answer.code == 0, answer.err
+    assert "Gaze by class, gradcam" in answer.out
+    # What was measured in windows stays when the gaze is scored.
+    assert read_json(run / "metrics" / "test.json")["inference"]["flip"] is True
+    assert regard("report", run).code == 0
+    assert "in windows of 24 x 24" in (run / "report.html").read_text()
+    answer = regard("data", "describe", home / "manifest.parquet", "--out", home / "described")
+    assert "Pixels by class, and the masks that show it" in answer.out
+    assert (home / "described" / "samples.png").is_file()
 
 
 def test_the_default_folder_is_named_after_the_config(regard, tiny, tmp_path, monkeypatch):

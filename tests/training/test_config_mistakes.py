@@ -18,7 +18,7 @@ STUDY = {
     "base": {},
     "arms": {"a": {}},
     "baseline": "a",
-    "data": {"sheets": {"counts": {"train": 1}}},
+    "data": {"sheets": {"counts": {"train": 1}}, "scenes": {"counts": {"train": 1}}},
     "published": {"source": "A", "values": {}},
 }
 WRONG = (
