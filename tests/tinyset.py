@@ -7,14 +7,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import polars as pl
+import pytest
 import torch
 import yaml
 from PIL import Image
 
+from regard.runs.run import load_run
 from regard.training.config import changed, parse_config
+from regard.training.loop import Trainer
+from regard.training.train import resume, train
 
 COUNTS = {"train": 24, "val": 12, "test": 12}
 REGARD = [sys.executable, "-m", "regard"]
@@ -155,11 +160,33 @@ def same_tensors(a, b):
     """Whether two mappings hold the same tensors, bit for bit."""
     return a.keys() == b.keys() and all(
         a[k].dtype == b[k].dtype
-        and torch.equal(a[k].contiguous().view(torch.uint8), b[k].contiguous().view(torch.uint8))
+        and torch.equal(a[k].reshape(-1).view(torch.uint8), b[k].reshape(-1).view(torch.uint8))
         if a[k].ndim
         else torch.equal(a[k], b[k])
         for k in a
     )
+
+
+def killed_and_resumed(config, out, folder, *, step):
+    """Train into `out`, broken off before that step right after a save, and go on; the run."""
+
+    class KilledError(Exception):
+        pass
+
+    taken, own = 0, Trainer._step
+
+    def stepped(trainer, batch):
+        nonlocal taken
+        taken += 1
+        if taken == step:
+            trainer.save()
+            raise KilledError
+        own(trainer, batch)
+
+    with mock.patch.object(Trainer, "_step", stepped), pytest.raises(KilledError):
+        train(config, out, folder=folder)
+    resume(out)
+    return load_run(out, "last")
 
 
 BY_ID = ["void", "ground", "box", None, "box"]

@@ -10,10 +10,17 @@ from regard.data.loader import Loader, shuffled
 from regard.data.settings import Augment
 from regard.errors import ConfigError
 from regard.runs.run import load_run
-from regard.training.loop import Trainer
 from regard.training.prepare import prepare
-from regard.training.train import resume, train
-from tinyset import BASE, SEGMENTER, config_of, write_masks, write_set
+from regard.training.train import train
+from tinyset import (
+    BASE,
+    SEGMENTER,
+    config_of,
+    killed_and_resumed,
+    same_tensors,
+    write_masks,
+    write_set,
+)
 
 ALL = (
     "data.size=[48, 64]",
@@ -47,24 +54,9 @@ def test_training_sees_crops_and_val_whole_images(whole, home):
     assert {"mean_iou"} <= next(line for line in lines if line["kind"] == "epoch")["val"].keys()
 
 
-def test_a_killed_run_ends_with_the_same_bits(whole, home, monkeypatch):
-    class KilledError(Exception):
-        pass
-
-    def stepped(self, batch, taken=[0], own=Trainer._step):  # noqa: B006
-        taken[0] += 1
-        if taken[0] == 4:
-            self.save()
-            raise KilledError
-        own(self, batch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", stepped)
-        with pytest.raises(KilledError):
-            train(config_of(*ALL, base=SEGMENTER), home / "killed", folder=home)
-    resume(home / "killed")
-    one, other = (load_run(home / name, "last").net.state_dict() for name in ("run", "killed"))
-    assert all(torch.equal(one[name], other[name]) for name in one)
+def test_a_killed_run_ends_with_the_same_bits(whole, home):
+    killed = killed_and_resumed(config_of(*ALL, base=SEGMENTER), home / "killed", home, step=4)
+    assert same_tensors(load_run(whole, "last").net.state_dict(), killed.net.state_dict())
 
 
 def test_loading_processes_give_the_same_batches_as_none(home):

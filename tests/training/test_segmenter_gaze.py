@@ -33,10 +33,9 @@ from regard.runs.inference import as_told
 from regard.runs.run import load_run
 from regard.saliency import PixelTarget
 from regard.studies.arm import evaluated
-from regard.training.loop import Trainer
 from regard.training.objective import OfMasks
-from regard.training.train import resume, train
-from tinyset import SEGMENTER, config_of, write_masks
+from regard.training.train import train
+from tinyset import SEGMENTER, config_of, killed_and_resumed, same_tensors, write_masks
 
 # The last layer of so small an encoder has but six positions.
 LAYER = "encoder.model.blocks.2"
@@ -245,30 +244,13 @@ def test_guidance_moves_the_gaze_of_a_segmenter(home):
     assert epochs[-1]["train"]["loss.energy"] < epochs[0]["train"]["loss.energy"]
 
 
-def test_a_killed_guided_run_ends_with_the_same_bits(home, monkeypatch):
-    class KilledError(Exception):
-        pass
-
-    def stepped(self, batch, taken=[0], own=Trainer._step):  # noqa: B006
-        taken[0] += 1
-        if taken[0] == 3:
-            self.save()
-            raise KilledError
-        own(self, batch)
-
+def test_a_killed_guided_run_ends_with_the_same_bits(home):
     changes = (f"guidance.terms=[{{term: energy, weight: 2, layer: {LAYER}}}]", "training.epochs=2")
     config = config_of(*changes, base=SEGMENTER)
     train(config, home / "uninterrupted", folder=home)
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", stepped)
-        with pytest.raises(KilledError):
-            train(config, home / "killed-guided", folder=home)
-    resume(home / "killed-guided")
-    one, other = (
-        load_run(home / name, "last").net.state_dict()
-        for name in ("uninterrupted", "killed-guided")
-    )
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    whole = load_run(home / "uninterrupted", "last")
+    killed = killed_and_resumed(config, home / "killed-guided", home, step=3)
+    assert same_tensors(whole.net.state_dict(), killed.net.state_dict())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from PIL import Image
 
 from regard.data.keys import keyed_generator
 from regard.errors import ConfigError
+from regard.synthetic.folder import refuse_used
 from regard.synthetic.idx import read_split
 
 CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
@@ -50,13 +51,7 @@ def write_decoys(
         ConfigError: a folder with files in it, or a patch that does not fit.
         DataError: a file of the source is missing or is no IDX file.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(
-            f"output folder {out}",
-            expected="a folder that is empty or does not exist",
-            found="files",
-            remedy="choose another folder, or empty this one",
-        )
+    refuse_used(out)
     splits = {name: _some(*read_split(source, name), limit) for name in ("train", "test")}
     smallest = min(min(images.shape[1:]) for images, _ in splits.values())
     if not 1 <= side <= smallest // 2:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from regard.errors import ConfigError
+from regard.synthetic.folder import refuse_used
 
 CLASSES = ("void", "flat", "construction", "object", "nature", "sky", "human", "vehicle")
 COUNTS: Mapping[str, int] = MappingProxyType({"train": 60, "test": 20})
@@ -159,13 +160,7 @@ class _Scene:
 
 
 def _check(out: Path, counts: Mapping[str, int], size: tuple[int, int], seed: int) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(
-            f"output folder {out}",
-            expected="a folder that is empty or does not exist",
-            found="files in it" if out.is_dir() else "a file",
-            remedy="choose another folder, or empty this one",
-        )
+    refuse_used(out)
     wrong = {
         "counts": not counts or min(counts.values()) < 1,
         "size": min(size) < SMALLEST,

@@ -13,6 +13,7 @@ import polars as pl
 
 from regard.errors import ConfigError, near
 from regard.synthetic.drawer import PLACES, SPLITS, Drawer, Place
+from regard.synthetic.folder import refuse_used
 
 COUNTS: Mapping[str, int] = MappingProxyType(
     {"train": 600, "val": 150, "test": 300, "test_shifted": 300}
@@ -102,13 +103,7 @@ def _leave_interrupts_alone() -> None:
 
 
 def _make_folders(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(
-            f"output folder {out}",
-            expected="a folder that is empty or does not exist",
-            found="files in it" if out.is_dir() else "a file",
-            remedy="choose another folder, or empty this one",
-        )
+    refuse_used(out)
     for folder in PLACES.values():
         (out / folder).mkdir(parents=True, exist_ok=True)
 
