@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import cache
 from types import SimpleNamespace
 
+import timm
 import torch
 from torch import Tensor, nn
 
@@ -20,12 +21,12 @@ ZOO = {
     "cnn2-avg": ("regard:cnn2", {"width": 8, "pool": "avg"}, 96),
     "resnet18": ("timm:resnet18", {}, 64),
     "lite0": ("timm:tf_efficientnet_lite0", {}, 64),
-    "convnext": ("timm:convnext_atto", {}, 64),
-    "vgg": ("timm:vgg11_bn", {"mlp_ratio": 1 / 64}, 64),
+    "convnext": ("timm:convnext_atto", {"dims": (16, 24, 32, 48)}, 64),
+    "vgg": ("vgg", {}, 64),
     "densenet": ("timm:densenet121", {"growth_rate": 8}, 64),
     "mobilenetv3": ("timm:mobilenetv3_small_050", {}, 64),
-    "resnetv2": ("timm:resnetv2_18", {}, 64),
-    "convnextv2": ("timm:convnextv2_atto", {}, 64),
+    "resnetv2": ("timm:resnetv2_18", {"channels": (16, 32, 64, 96)}, 64),
+    "convnextv2": ("timm:convnextv2_atto", {"dims": (16, 24, 32, 48)}, 64),
     "vit": ("timm:vit_tiny_patch16_224", {**SHORT, "num_heads": 4}, 64),
     "vit-avg": ("timm:vit_tiny_patch16_224", {**SHORT, "num_heads": 4, "global_pool": "avg"}, 64),
     "deit": ("timm:deit_tiny_distilled_patch16_224", {**SHORT, "num_heads": 4}, 64),
@@ -66,13 +67,20 @@ ZOO = {
 CLASSES = 5
 
 
+def narrow_vgg() -> nn.Module:
+    """timm's VGG of 11 layers with an eighth of its channels, which no option of it makes."""
+    cfg = [8, "M", 16, "M", 32, 32, "M", 64, 64, "M", 64, 64, "M"]
+    return timm.models.vgg.VGG(cfg, CLASSES, mlp_ratio=1 / 64, norm_layer=nn.BatchNorm2d)
+
+
 @cache
 def zoo_net(name: str) -> nn.Module:
     """A net of the zoo with fixed random weights, in evaluation mode."""
     spec, options, _ = ZOO[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = build_model(spec, classes=CLASSES, **options).eval()
+        made = narrow_vgg() if spec == "vgg" else build_model(spec, classes=CLASSES, **options)
+        net = made.eval()
         for parameter in net.parameters():
             if parameter.ndim > 1 and not bool(parameter.any()):  # heads and tokens of timm
                 nn.init.normal_(parameter, std=0.02)
