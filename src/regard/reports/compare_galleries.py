@@ -6,11 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from regard.errors import DataError
 from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note
-from regard.reports.galleries import scaled, unreadable
-from regard.reports.words import count, decimal, percent, said, without_folders
+from regard.reports.galleries import made_cards, scaled, unreadable
+from regard.reports.words import count, decimal, percent, said
 
 Step = Callable[[int], None]
 Told = Mapping[str, Any]
@@ -68,14 +67,7 @@ def compare_galleries(
     blocks: list[Block] = []
     for outcome, number, rows in chosen:
         title, about = _said(outcome, number, *names)
-        cards, wrong = [], []
-        for row in rows:
-            try:
-                cards.append(_card(albums, names, row))
-            except (DataError, OSError) as error:
-                wrong.append(without_folders(error))
-            if progress is not None:
-                progress(1)
+        cards, wrong = made_cards(rows, lambda row: _card(albums, names, row), progress)
         kind = summary["method"] + (" with contrast" if summary["contrast"] else "")
         about += f" Maps of the label. {scaled(kind)}"
         blocks += [Gallery(title, about, cards, wide=True)] if cards else []

@@ -9,12 +9,11 @@ import polars as pl
 
 from regard.data.mask_classes import VOID
 from regard.data.mask_colours import WRONG, class_colours
-from regard.errors import DataError
 from regard.reports import layers
 from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
 from regard.reports.blocks import Block, Card, Cell, Fact, Facts, Gallery, Note, Picture, Table
 from regard.reports.compare_tables import reach_of, reading, span_of
-from regard.reports.galleries import unreadable
+from regard.reports.galleries import made_cards, unreadable
 from regard.reports.mask_galleries import shown_masks
 from regard.reports.segmentation import COLUMNS, pixel_title
 from regard.reports.words import (
@@ -26,7 +25,6 @@ from regard.reports.words import (
     percent,
     signed,
     title,
-    without_folders,
 )
 
 Told = Mapping[str, Any]
@@ -159,14 +157,7 @@ def mask_pair_galleries(
     for kind, rows in chosen:
         better = names[kind == "risen"]
         about = "The largest change of an image's own mean IoU first."
-        cards, wrong = [], []
-        for row in rows:
-            try:
-                cards.append(_card(albums, names, row))
-            except (DataError, OSError) as error:
-                wrong.append(without_folders(error))
-            if progress is not None:
-                progress(1)
+        cards, wrong = made_cards(rows, lambda row: _card(albums, names, row), progress)
         heading = f"Better with {better}"
         blocks += [Gallery(heading, about, cards, wide=True, legend=legend)] if cards else []
         blocks += unreadable(wrong, heading)

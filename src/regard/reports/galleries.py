@@ -1,6 +1,7 @@
 """Which samples of a run are shown: the worst mistakes, and the worst and best gaze."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import polars as pl
 
@@ -13,6 +14,7 @@ from regard.reports.words import count, decimal, percent, without_folders
 from regard.saliency.base import METHODS
 
 Step = Callable[[int], None]
+T = TypeVar("T")
 
 
 def run_galleries(
@@ -39,14 +41,9 @@ def run_galleries(
     rows = _rows(split)
     blocks: list[Block] = []
     for title, about, indices, both in chosen:
-        cards, wrong = [], []
-        for index in indices:
-            try:
-                cards.append(_card(album, rows[index], both=both))
-            except (DataError, OSError) as error:
-                wrong.append(without_folders(error))
-            if progress is not None:
-                progress(1)
+        cards, wrong = made_cards(
+            indices, lambda index, both=both: _card(album, rows[index], both=both), progress
+        )
         if cards:
             blocks.append(Gallery(title, f"{about} {scaled(run.maps)}", cards))
         blocks += unreadable(wrong, title)
@@ -56,6 +53,21 @@ def run_galleries(
 def scaled(maps: str) -> str:
     """How maps are to be read."""
     return f"Maps by {maps}, each over its own maximum."
+
+
+def made_cards(
+    chosen: Iterable[T], make: Callable[[T], Card], progress: Step | None
+) -> tuple[list[Card], list[str]]:
+    """The cards of what was chosen, and why others could not be made; a step after each."""
+    cards, wrong = [], []
+    for one in chosen:
+        try:
+            cards.append(make(one))
+        except (DataError, OSError) as error:
+            wrong.append(without_folders(error))
+        if progress is not None:
+            progress(1)
+    return cards, wrong
 
 
 def unreadable(wrong: Sequence[str], title: str) -> list[Block]:

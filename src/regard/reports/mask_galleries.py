@@ -11,14 +11,14 @@ from torch import Tensor
 from regard.data.heat import smooth
 from regard.data.mask_classes import VOID
 from regard.data.mask_colours import WRONG, class_colours
-from regard.errors import DataError, RegardError
+from regard.errors import RegardError
 from regard.evaluation.segmentation import pooled_metrics
 from regard.reports import layers
 from regard.reports.album import MAP, Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note, Picture
 from regard.reports.contents import RunContents, SplitContents
-from regard.reports.galleries import scaled, unreadable
-from regard.reports.words import decimal, percent, without_folders
+from regard.reports.galleries import made_cards, scaled, unreadable
+from regard.reports.words import decimal, percent
 from regard.runs.evaluate_masks import masks_of
 from regard.runs.inference import as_told
 from regard.runs.run import Run
@@ -63,14 +63,9 @@ def mask_galleries(
     legend = [*zip(run.classes, colours, strict=True), ("wrong", WRONG)]
     blocks: list[Block] = []
     for title, about, indices, make in told:
-        cards, wrong = [], []
-        for index in indices:
-            try:
-                cards.append(make(album, rows[index], asked))
-            except (DataError, OSError) as error:
-                wrong.append(without_folders(error))
-            if progress is not None:
-                progress(1)
+        cards, wrong = made_cards(
+            indices, lambda index, make=make: make(album, rows[index], asked), progress
+        )
         key = legend if make is compared_card else ()
         if cards:
             blocks.append(Gallery(title, about, cards, wide=True, legend=key))

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from regard.errors import DataError, RegardError
+from regard.errors import RegardError
 from regard.evaluation.paired import same_images
 from regard.evaluation.table import PREFIX
 from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Heading, Note, Picture, Text
 from regard.reports.contents import SplitContents
-from regard.reports.galleries import scaled, unreadable
+from regard.reports.galleries import made_cards, scaled, unreadable
 from regard.reports.study_contents import Done, StudyContents
 from regard.reports.study_masks import study_mask_galleries
 from regard.reports.words import count, decimal, listed, percent, signed, without_folders
@@ -190,14 +190,7 @@ def _gallery(
     columns: Sequence[Column],
     progress: Step | None,
 ) -> list[Block]:
-    cards, wrong = [], []
-    for index in rows:
-        try:
-            cards.append(_card(index, columns))
-        except (DataError, OSError) as error:
-            wrong.append(without_folders(error))
-        if progress is not None:
-            progress(1)
+    cards, wrong = made_cards(rows, lambda index: _card(index, columns), progress)
     blocks: list[Block] = [Gallery(title, about, cards, wide=True)] if cards else []
     return [*blocks, *unreadable(wrong, title)]
 

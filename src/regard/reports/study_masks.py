@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 
 from regard.data.mask_colours import class_colours
-from regard.errors import DataError, RegardError
+from regard.errors import RegardError
 from regard.reports import layers
 from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note, Picture
 from regard.reports.contents import SplitContents
-from regard.reports.galleries import unreadable
+from regard.reports.galleries import made_cards, unreadable
 from regard.reports.mask_galleries import image_iou, shown_masks
 from regard.reports.study_contents import Done
 from regard.reports.words import decimal, without_folders
@@ -61,14 +61,7 @@ def study_mask_galleries(
     legend = [*zip(classes, class_colours(classes), strict=True)]
     blocks: list[Block] = []
     for title, rows in ((f"Better under {arm}", risen), (f"Better under {against}", fallen)):
-        cards, wrong = [], []
-        for index in rows:
-            try:
-                cards.append(_card(albums, asked, index, ious))
-            except (DataError, OSError) as error:
-                wrong.append(without_folders(error))
-            if progress is not None:
-                progress(1)
+        cards, wrong = made_cards(rows, lambda index: _card(albums, asked, index, ious), progress)
         about = "The largest difference of an image's own mean IoU first. "
         about += f"Runs of seed {runs[arm].seed}."
         blocks += [Gallery(title, about, cards, wide=True, legend=legend)] if cards else []
