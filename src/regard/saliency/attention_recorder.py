@@ -34,11 +34,12 @@ class AttentionRecorder(TorchFunctionMode):
     Args:
         graph: whether gradients with respect to the matrices are wanted; the graph begins at
             the first matrix where nothing before it has one.
+        begin: called with the first matrix, before the net goes on.
     """
 
-    def __init__(self, *, graph: bool) -> None:
+    def __init__(self, *, graph: bool, begin: Callable[[], None] = lambda: None) -> None:
         super().__init__()
-        self.graph = graph
+        self.graph, self.begin = graph, begin
         self.matrices: list[Tensor] = []
 
     def __torch_function__(
@@ -61,6 +62,7 @@ class AttentionRecorder(TorchFunctionMode):
             if not matrix.requires_grad:
                 matrix = leaf(matrix)
         self.matrices.append(matrix)
+        self.begin()
         return matrix
 
     def _attend(

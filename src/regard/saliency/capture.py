@@ -1,6 +1,6 @@
 """The only place with hooks: watching layers during a forward pass, and leaving no trace."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -66,7 +66,9 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def watch(layers: Mapping[str, nn.Module], *, cut: bool) -> Iterator[dict[str, Tensor]]:
+def watch(
+    layers: Mapping[str, nn.Module], *, cut: bool, begin: Callable[[], None] = lambda: None
+) -> Iterator[dict[str, Tensor]]:
     """Yield a dict that a forward pass inside fills with the output of each layer.
 
     The net goes on with a copy, so that a layer that works in place does not change what was
@@ -77,6 +79,7 @@ def watch(layers: Mapping[str, nn.Module], *, cut: bool) -> Iterator[dict[str, T
         layers: the layers by a name of the caller's.
         cut: start the graph at the first of the layers, in a pass that began without one. The
             pass up to it then costs no memory for a backward pass.
+        begin: called when a layer has been seen, before the net goes on.
     """
     seen: dict[str, Tensor] = {}
 
@@ -90,6 +93,7 @@ def watch(layers: Mapping[str, nn.Module], *, cut: bool) -> Iterator[dict[str, T
             if not output.requires_grad:
                 output = leaf(output)
             seen[key] = output
+            begin()
             return output.clone()
 
     with ExitStack() as hooks:

@@ -1,9 +1,8 @@
 """One forward pass, and what of it methods ask for: a layer, the pixels, the attention."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -95,15 +94,34 @@ def _pass(
     cut = request.graph and not whole
     with ExitStack() as stack:
         stack.enter_context(torch.set_grad_enabled(whole))
-        outputs = stack.enter_context(watch(request.layers, cut=cut))
-        recorder = AttentionRecorder(graph=request.graph or whole)
-        if twice:
-            # What lies before all that is watched is not in the graph of a gradient.
-            begun = partial(any, (request.pixels, outputs, recorder.matrices))
-            stack.enter_context(twice_differentiable(begun))
+        # What lies before all that is watched is not in the graph of a gradient.
+        begin = _Once(stack, twice_differentiable) if twice else _nothing
+        if request.pixels:
+            begin()
+        outputs = stack.enter_context(watch(request.layers, cut=cut, begin=begin))
+        recorder = AttentionRecorder(graph=request.graph or whole, begin=begin)
         if request.attention:
             stack.enter_context(recorder)
         if request.graph:
             stack.enter_context(sound_gradients(net, images))
         logits = logits_of(net(images))
     return Observed(logits, dict(outputs), pixels, tuple(recorder.matrices))
+
+
+class _Once:
+    """Enters a context when it is first called; the stack leaves it."""
+
+    def __init__(
+        self, stack: ExitStack, context: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self.stack, self.context = stack, context
+        self.entered = False
+
+    def __call__(self) -> None:
+        if not self.entered:
+            self.entered = True
+            self.stack.enter_context(self.context())
+
+
+def _nothing() -> None:
+    """Where no gradient of a gradient is wanted."""

@@ -16,26 +16,18 @@ from regard.saliency.normalisation import normalise
 
 
 @contextmanager
-def twice_differentiable(begun: Callable[[], bool] = lambda: True) -> Iterator[None]:
+def twice_differentiable() -> Iterator[None]:
     """Within, gradients have gradients also where torch's quickest functions would have none.
 
     The fused kernels of attention have no second derivative, nor has the hard sigmoid. Those of
     convolutions and batch norms are made more quickly than by torch, and are the same.
-
-    Args:
-        begun: whether what a gradient will be asked of lies before the function that comes next;
-            until then nothing is gained by another convolution or batch norm.
     """
-    with sdpa_kernel(SDPBackend.MATH), _SecondDerivatives(begun):
+    with sdpa_kernel(SDPBackend.MATH), _SecondDerivatives():
         yield
 
 
 class _SecondDerivatives(TorchFunctionMode):
     """Exchanges hard sigmoids, convolutions and batch norms."""
-
-    def __init__(self, begun: Callable[[], bool]) -> None:
-        super().__init__()
-        self.begun = begun
 
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
@@ -50,7 +42,6 @@ class _SecondDerivatives(TorchFunctionMode):
         if suits is not None and not (
             torch.is_grad_enabled()
             and given.requires_grad
-            and self.begun()
             and not _recomputed()
             and suits(*args, **kwargs)
         ):
