@@ -62,6 +62,11 @@ class Term(ABC):
         return frozenset()
 
     @property
+    def analytic(self) -> bool:
+        """Whether it needs no gradient of a gradient under a linear head, see `MapTerm`."""
+        return False
+
+    @property
     def read_layer(self) -> str | nn.Module | None:
         """The layer that it reads, if it reads one; None: the one that is found."""
         return None

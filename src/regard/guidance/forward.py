@@ -1,7 +1,10 @@
 """One forward pass of a batch for the logits and all terms."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +16,10 @@ from regard.guidance.forward_pass import Donors, ForwardPass, donors_of
 from regard.guidance.maps import MapTerm
 from regard.guidance.output import GuidedOutput, joined
 from regard.guidance.pairs import Pairs
+from regard.models.anatomy import Layer
 from regard.saliency.capture import Images, constant, copied
-from regard.saliency.layers import find_layer, require_map
+from regard.saliency.compiled import eager, one_graph
+from regard.saliency.layers import find_layer, has_linear_head, require_map
 from regard.saliency.observe import Request, observe, pixels_of
 from regard.saliency.seen import Seen
 from regard.saliency.targets import PixelTarget, classes_of, resolve
@@ -31,6 +36,10 @@ def guided_forward(
     donors: Donors | None = None,
 ) -> GuidedOutput:
     """Run the net once on the batch and compute the terms for the targets.
+
+    What `torch.compile` gave stays compiled where all terms are on maps of a layer under average
+    pooling and one linear layer; for others it runs in eager mode, for a compiled graph has no
+    second derivative.
 
     The net runs in its own mode and under the caller's autocast; the terms are computed outside
     of it, in float32 (float64 for a net in float64). Batch norm statistics move as in any
@@ -65,6 +74,19 @@ def guided_forward(
         >>> loss = torch.nn.functional.cross_entropy(out.logits, labels) + out.loss()
     """
     _refuse_doubles(terms)
+    with eager(net):
+        return _guided_forward(net, images, targets, regions, terms, rows, donors)
+
+
+def _guided_forward(
+    net: nn.Module,
+    images: Images,
+    targets: Tensor | PixelTarget,
+    regions: Regions | Tensor,
+    terms: Sequence[Term],
+    rows: Tensor | None,
+    donors: Donors | None,
+) -> GuidedOutput:
     if rows is not None:
         if isinstance(targets, PixelTarget):
             raise _unpaired()
@@ -122,7 +144,7 @@ def forward_pass(
         layers={layer.name: layer.module for layer in layers.values()},
         pixels="pixels" in reads,
         attention="attention" in reads,
-        graph=bool(reads),
+        graph=bool(reads) and not _stays_compiled(net, images, layers, terms),
     )
     again = any(term.extra_forwards for term in terms)
     given = copied(images) if again else images
@@ -136,6 +158,29 @@ def forward_pass(
     if donors is None and any(term.lends for term in terms):
         donors = donors_of(images, evidence)
     return ForwardPass(whole, labels, evidence, layers, donors, _autocast(labels.device))
+
+
+def _stays_compiled(
+    net: nn.Module, images: Images, layers: Mapping[Any, Layer], terms: Sequence[Term]
+) -> bool:
+    """Whether a compiled net can stay so: no term needs a gradient of a gradient.
+
+    Of methods that read layers the channels' weights are then those of a linear head.
+    """
+    if not one_graph(net):
+        return False
+    able = all(term.analytic for term in terms) and all(
+        has_linear_head(net, images, layer) for layer in layers.values()
+    )
+    if not able and net not in _TOLD:
+        _TOLD.add(net)
+        titles = ", ".join(term.title for term in terms)
+        warnings.warn(f"guidance ({titles}): {_EAGER}", stacklevel=4)
+    return able
+
+
+_TOLD: WeakSet[nn.Module] = WeakSet()
+_EAGER = "a compiled net has no second derivative, so it runs in eager mode here"
 
 
 def _autocast(device: torch.device) -> torch.dtype | None:

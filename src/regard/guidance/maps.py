@@ -79,6 +79,11 @@ class MapTerm(Term):
         """The layer that the method reads."""
         return self.layer
 
+    @property
+    def analytic(self) -> bool:
+        """Whether maps need no gradient under a head of average pooling and one linear layer."""
+        return self.reads == {"layer"} and not self.technique.extra_forwards
+
     def raw(self, seen: ForwardPass) -> Tensor:
         """Maps (B, h, w) at the layer's resolution."""
         key = (self.method, repr(sorted(self.options.items())))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from regard.errors import ConfigError, DataError
 from regard.saliency.base import METHODS, Method
 from regard.saliency.capture import Images, copied, undisturbed
+from regard.saliency.compiled import eager
 from regard.saliency.layers import find_layer, require_map
 from regard.saliency.observe import Request, observe
 from regard.saliency.seen import Seen
@@ -67,7 +68,7 @@ def explain(
     """
     _check_images(images)
     technique = build_method(method, **options)
-    with torch.inference_mode(False), undisturbed(net):
+    with torch.inference_mode(False), undisturbed(net), eager(net):
         seen = look(
             net,
             copied(images),

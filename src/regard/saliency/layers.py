@@ -12,10 +12,12 @@ from regard.errors import ModelError
 from regard.models.anatomy import Layer, Placed, last_spatial, named_module, possible_layers
 from regard.models.layout import Layout, layout_of
 from regard.saliency.capture import Images, copied, evaluating, trace, undisturbed, watch
+from regard.saliency.compiled import eager
 from regard.saliency.outputs import logits_of
 
 Found = dict[tuple[int, str | None], tuple[str, Layout]]
 _FOUND: WeakKeyDictionary[nn.Module, Found] = WeakKeyDictionary()
+_LINEAR: WeakKeyDictionary[nn.Module, dict[tuple, bool]] = WeakKeyDictionary()
 # What the matrix products of a net in float32 may be rounded to.
 _ROUNDING = {"highest": 0.0, "high": 2.0**-10, "medium": 2.0**-7}
 
@@ -34,7 +36,8 @@ def find_layer(net: nn.Module, images: Images, layer: str | nn.Module | None = N
         layer = _name_of(net, layer)
     known, key = _FOUND.setdefault(net, {}), (circumstances(net, images), layer)
     if key not in known:
-        found = _last(net, images) if layer is None else _named(net, images, layer)
+        with eager(net):
+            found = _last(net, images) if layer is None else _named(net, images, layer)
         known[key] = found.name, found.layout
     name, layout = known[key]
     return Layer(name, named_module(net, name)[1], layout)
@@ -157,6 +160,23 @@ def linear_head(net: nn.Module, activations: Tensor, logits: Tensor) -> Tensor |
         ):
             return module.weight
     return None
+
+
+def has_linear_head(net: nn.Module, images: Images, layer: Layer) -> bool:
+    """Whether above the layer there is average pooling and one linear layer, in the net's mode.
+
+    Found out by a pass of the first images, and remembered.
+    """
+    modes = tuple(part.training for part in net.modules())
+    known, key = _LINEAR.setdefault(net, {}), (circumstances(net, images), layer.name, modes)
+    if key not in known:
+        few = copied(images, 2)
+        with undisturbed(net), torch.no_grad():
+            with watch({layer.name: layer.module}, cut=False) as seen:
+                logits = logits_of(net(few))
+        maps = layer.layout.maps(require_map(net, images, layer, seen.get(layer.name)))
+        known[key] = linear_head(net, maps, logits) is not None
+    return known[key]
 
 
 def _gives(head: nn.Linear, activations: Tensor, logits: Tensor) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from regard.saliency.attention_recorder import AttentionRecorder
 from regard.saliency.capture import Images, copied, leaf, sound_gradients, watch
+from regard.saliency.compiled import one_graph, watched_pass
 from regard.saliency.outputs import logits_of
 from regard.saliency.second_derivatives import twice_differentiable
 
@@ -29,6 +30,11 @@ class Request:
     pixels: bool = False
     attention: bool = False
     graph: bool = True
+
+    @property
+    def of_layers_alone(self) -> bool:
+        """Whether all that is wanted are layers' outputs, and no gradient with respect to them."""
+        return not (self.graph or self.pixels or self.attention)
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,9 @@ def observe(
         view: of the pixels.
         create_graph: keep the graph to the parameters, too.
     """
+    if create_graph and request.of_layers_alone and one_graph(net):
+        logits, outputs = watched_pass(net, request.layers, images)
+        return Observed(logits, outputs, pixels_of(images, view), ())
     observed = _pass(net, images, request, view, whole=create_graph)
     if request.graph and not observed.logits.requires_grad and not create_graph:
         # A net with its own no_grad inside goes back to the mode that it began in.

@@ -64,6 +64,9 @@ class Training(Settings):
         imbalance: `weights` in the loss by inverse class frequency (of a segmenter that of its
             pixels), `oversample` the rarer classes up to the largest, or `both`.
         bf16: compute in bfloat16 where that is safe (autocast).
+        compile: compile the net for the steps of training (torch.compile; needs a C++ compiler).
+            Guidance stays compiled with terms on maps of a layer under average pooling and one
+            linear layer; with others the steps run as they are, and a warning says so.
         clip: largest norm of the gradient; None: not clipped.
         seed: of first weights, order, augmentation and dropout.
         device: `auto`, `cpu`, `cuda` ...
@@ -84,6 +87,7 @@ class Training(Settings):
     dice: float = Field(default=1.0, ge=0)
     imbalance: Literal["none", "weights", "oversample", "both"] = "none"
     bf16: bool = False
+    compile: bool = False
     clip: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)
     device: str = "auto"

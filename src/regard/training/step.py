@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,12 @@ class Stepper:
     steps: int
     objective: Objective
     note: Callable[[str], None]
+
+    @cached_property
+    def net(self) -> nn.Module:
+        """The net as it is run in a step."""
+        net = self.prepared.net
+        return torch.compile(net) if self.prepared.config.training.compile else net  # type: ignore[return-value]
 
     @property
     def device(self) -> torch.device:
@@ -103,10 +110,10 @@ class Stepper:
         targets, regions = self.objective.asked(part, step) if terms else (part.labels, None)
         with torch.autocast(device.type, torch.bfloat16, enabled=how.bf16):
             if regions is None:
-                output = GuidedOutput(logits_of(self.prepared.net(images)))
+                output = GuidedOutput(logits_of(self.net(images)))
             else:
                 output = guided_forward(
-                    self.prepared.net,
+                    self.net,
                     images,
                     targets.to(device),
                     regions.to(device),

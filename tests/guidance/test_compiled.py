@@ -1,0 +1,72 @@
+"""Guidance of nets that went through torch.compile."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import regard
+from regard.guidance import RRR, Energy, Term, guided_forward
+from smallnets import tiny
+
+TARGETS = torch.tensor([0, 1, 2, 0])
+
+
+def images() -> torch.Tensor:
+    return torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def regions() -> torch.Tensor:
+    inside = torch.zeros(4, 32, 32)
+    inside[:, 5:20, 8:24] = 1
+    return inside
+
+
+def gradients(net: nn.Module, run: nn.Module, terms: list[Term]) -> list[torch.Tensor]:
+    net.zero_grad()
+    seen = guided_forward(run, images(), TARGETS, regions(), terms)
+    (F.cross_entropy(seen.logits, TARGETS) + seen.loss()).backward()
+    return [p.grad.clone() for p in net.parameters() if p.grad is not None]
+
+
+class Counting:
+    """A backend that runs graphs as they are and counts how often."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, graph: torch.fx.GraphModule, _inputs: list[torch.Tensor]):
+        def run(*args: torch.Tensor):
+            self.calls += 1
+            return graph.forward(*args)
+
+        return run
+
+
+@pytest.mark.parametrize("terms", [[Energy()], [Energy(layer="stem")], [Energy(), RRR(weight=0.1)]])
+@pytest.mark.parametrize("before", [False, True])
+def test_gradients_are_those_of_the_net(terms: list[Term], before: bool):
+    net, backend = tiny(norm=True).train(), Counting()
+    run = torch.compile(net, backend=backend)
+    if before:  # a graph without hooks is there already
+        run(images())
+    calls = backend.calls
+    analytic = len(terms) == 1 and terms[0].read_layer is None
+    with nullcontext() if analytic else pytest.warns(UserWarning, match="eager"):
+        found = gradients(net, run, terms)
+    for ours, plain in zip(found, gradients(net, net, terms), strict=True):
+        torch.testing.assert_close(ours, plain)
+    assert (backend.calls > calls) == analytic
+
+
+@pytest.mark.parametrize("method", ["gradcam", "scorecam", "integrated_gradients"])
+def test_explain_sees_the_layers(method: str):
+    net = tiny(norm=True)
+    run = torch.compile(net, backend=Counting())
+    run(images())
+    torch.testing.assert_close(
+        regard.explain(run, images(), TARGETS, method=method),
+        regard.explain(net, images(), TARGETS, method=method),
+    )
