@@ -70,7 +70,7 @@ def times(runs: dict[str, Contestant], images: Tensor, targets: Tensor, rounds: 
     """The race."""
     results = race(runs, PLAIN, images, targets, rounds)
     rows = {name: (result.milliseconds, result.ratio) for name, result in results.items()}
-    table("Time of a training step, ResNet-18, 16 images of 224 px", rows, "ms")
+    table(f"Time of a training step, ResNet-18, {len(images)} images of 224 px", rows, "ms")
 
 
 def memory(runs: dict[str, Contestant], images: Tensor, targets: Tensor) -> None:

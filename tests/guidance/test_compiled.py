@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import regard
 from regard.guidance import RRR, Energy, Term, guided_forward
+from regard.saliency.explain import resize
 from smallnets import tiny
 
 TARGETS = torch.tensor([0, 1, 2, 0])
@@ -70,3 +72,42 @@ def test_explain_sees_the_layers(method: str):
         regard.explain(run, images(), TARGETS, method=method),
         regard.explain(net, images(), TARGETS, method=method),
     )
+
+
+class Waits(TorchDispatchMode):
+    """Counts the numbers that the host asks of the device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        aten = torch.ops.aten
+        self.count += func.overloadpacket in (aten._local_scalar_dense, aten.nonzero, aten.equal)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("layer", [None, "stem"])
+def test_a_gpu_does_not_wait_in_a_step(layer: str | None):
+    net = tiny(norm=True).train()
+    terms = [Energy(layer=layer)]
+    gradients(net, net, terms)  # what the net is made of is found out in the first step
+    with Waits() as waits:
+        seen = guided_forward(net, images(), TARGETS, regions(), terms)
+        (F.cross_entropy(seen.logits, TARGETS) + seen.loss()).backward()
+    assert waits.count == 1  # the targets' range, on the device that they came from
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [((7, 7), (56, 40)), ((16, 12), (9, 30)), ((1, 1), (4, 4))]
+)
+def test_enlarging_in_a_loss_is_bilinear(old: tuple[int, int], new: tuple[int, int]):
+    maps = torch.rand(3, *old, dtype=torch.float64, requires_grad=True)
+    weights = torch.rand(3, *new, dtype=torch.float64)
+    other = maps.detach().clone().requires_grad_()
+    theirs = F.interpolate(other[:, None], new, mode="bilinear", align_corners=False)[:, 0]
+    ours = resize(maps, new)
+    torch.testing.assert_close(ours, theirs)
+    (ours * weights).sum().backward()
+    (theirs * weights).sum().backward()
+    torch.testing.assert_close(maps.grad, other.grad)

@@ -19,7 +19,7 @@ from regard.guidance.pairs import Pairs
 from regard.models.anatomy import Layer
 from regard.saliency.capture import Images, constant, copied
 from regard.saliency.compiled import eager, one_graph
-from regard.saliency.layers import find_layer, has_linear_head, require_map
+from regard.saliency.layers import find_layer, remembered_head, require_map
 from regard.saliency.observe import Request, observe, pixels_of
 from regard.saliency.seen import Seen
 from regard.saliency.targets import PixelTarget, classes_of, resolve
@@ -148,10 +148,12 @@ def forward_pass(
     )
     again = any(term.extra_forwards for term in terms)
     given = copied(images) if again else images
+    # To be checked later; asked for then, a GPU would stand still between the passes.
+    asked = targets.cpu() if isinstance(targets, Tensor) else targets
     observed = observe(net, given, request, view=None, create_graph=graph)
     for layer in layers.values():
         require_map(net, images, layer, observed.outputs.get(layer.name))
-    target = resolve(targets, observed.logits) if terms else targets
+    target = resolve(asked, observed.logits) if terms else targets
     whole = Seen(net, images, observed, target, None, None, graph)
     labels = classes_of(targets, len(observed.logits)).to(observed.logits.device)
     evidence = _evidence(regions, labels, observed.logits) if terms else _NONE
@@ -170,7 +172,7 @@ def _stays_compiled(
     if not one_graph(net):
         return False
     able = all(term.analytic for term in terms) and all(
-        has_linear_head(net, images, layer) for layer in layers.values()
+        remembered_head(net, images, layer) is not None for layer in layers.values()
     )
     if not able and net not in _TOLD:
         _TOLD.add(net)

@@ -130,7 +130,7 @@ def named_module(net: nn.Module, name: str) -> tuple[str, nn.Module]:
     if name in modules:
         return name, modules[name]
     for full, module in modules.items():
-        if name and _bare(full) == _bare(name):
+        if name and bare(full) == bare(name):
             return name, module
     raise ModelError(
         "layer",
@@ -140,5 +140,6 @@ def named_module(net: nn.Module, name: str) -> tuple[str, nn.Module]:
     )
 
 
-def _bare(name: str) -> str:
+def bare(name: str) -> str:
+    """A dotted name without the wrappers of DDP and torch.compile."""
     return ".".join(p for p in name.split(".") if p not in ("module", "_orig_mod"))

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import Any, no_type_check
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +9,6 @@ from torch import Tensor, nn
 from regard.models.layout import Visit
 
 Images = Tensor | Mapping[str, Tensor]
-Pass = Callable[[Images], tuple[Any, dict[str, Tensor]]]
 
 
 def copied(images: Images, count: int | None = None) -> Images:
@@ -106,36 +103,6 @@ def watch(
             )
             hooks.callback(hook.remove)
         yield seen
-
-
-def traceable(net: nn.Module, layers: Mapping[str, nn.Module]) -> Pass:
-    """A function of images to the net's answer and the layers' outputs, to be compiled.
-
-    What is registered within a function while it is traced becomes part of its graph. What was seen
-    is a copy, which a compiler leaves out where nothing later works in place on the original.
-
-    Args:
-        net: not compiled.
-        layers: of it, by a name of the caller's.
-    """
-
-    @no_type_check  # a checker of types would be traced, too
-    def run(images: Images) -> tuple[Any, dict[str, Tensor]]:
-        outputs: dict[str, Tensor] = {}
-        with ExitStack() as hooks:
-            for name, module in layers.items():
-                hook = module.register_forward_hook(partial(_keep, outputs, name))
-                hooks.callback(hook.remove)
-            return net(images), outputs
-
-    return run
-
-
-@no_type_check
-def _keep(
-    outputs: dict[str, Tensor], name: str, _module: nn.Module, _inputs: object, output: Tensor
-) -> None:
-    outputs[name] = output.clone()
 
 
 @contextmanager

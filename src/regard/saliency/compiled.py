@@ -1,22 +1,22 @@
 """Nets that went through torch.compile: one graph where that can be, eager mode where it cannot.
 
-A compiled graph has no second derivative, and hooks that are registered after it was made do not
-run. A pass whose layers are watched within the graph, and whose maps need no gradient, is compiled
-with them.
+A compiled graph has no second derivative, and whether hooks that are registered later run in it is
+left to chance. A pass whose maps need no gradient is compiled anew, from a net that keeps the
+outputs of its layers.
 """
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, no_type_check
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from regard.saliency.capture import Images, Pass, traceable
+from regard.models.anatomy import bare
+from regard.saliency.capture import Images
 from regard.saliency.outputs import logits_of
-
-_PASSES: WeakKeyDictionary[nn.Module, dict[tuple[str, ...], Pass]] = WeakKeyDictionary()
 
 
 def is_compiled(net: nn.Module) -> bool:
@@ -52,10 +52,81 @@ def watched_pass(
         layers: of it.
         images: as for the net.
     """
-    passes = _PASSES.setdefault(net, {})
-    if (names := tuple(layers)) not in passes:
+    known = _KEEPERS.setdefault(net, {})
+    if (names := tuple(layers)) not in known:
         whole: Any = net
-        passes[names] = whole.dynamo_ctx(traceable(whole._orig_mod, layers))
+        keeper = Keeper(whole._orig_mod, names)
+        known[names] = keeper, whole.dynamo_ctx(keeper)
+    keeper, run = known[names]
+    keeper.follow()
     with torch.compiler.set_stance("default"):  # callers run the rest in eager mode
-        answer, outputs = passes[names](images)
-    return logits_of(answer), outputs
+        answer, outputs = run(images)
+    return logits_of(answer), dict(zip(names, outputs, strict=True))
+
+
+class Keeper(nn.Module):
+    """A net beside the net: the same modules and parameters, but some layers keep their outputs.
+
+    Only the modules above those layers are copied, each without what it holds.
+
+    Args:
+        net: not compiled; left as it is.
+        names: of its layers.
+    """
+
+    def __init__(self, net: nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.copies: list[tuple[nn.Module, nn.Module]] = []
+        self.net = self._copied(net)
+        self.kept = [self._keep(bare(name)) for name in names]
+
+    @no_type_check  # a checker of types would be traced, too
+    def forward(self, images: Images) -> tuple[Any, list[Tensor]]:
+        """The net's answer, and the layers' outputs in order."""
+        answer = self.net(images)
+        return answer, [layer.output for layer in self.kept]
+
+    def follow(self) -> None:
+        """Take on the modes of the net."""
+        for module, copied in self.copies:
+            copied.training = module.training
+
+    def _copied(self, module: nn.Module) -> nn.Module:
+        if any(copied is module for _, copied in self.copies):
+            return module
+        copied = copy.copy(module)
+        copied._modules = dict(module._modules)
+        self.copies.append((module, copied))
+        return copied
+
+    def _keep(self, name: str) -> "Keeping":
+        *path, last = name.split(".")
+        holder = self.net
+        for part in path:
+            holder._modules[part] = self._copied(holder.get_submodule(part))
+            holder = holder.get_submodule(part)
+        kept = Keeping(holder.get_submodule(last))
+        holder._modules[last] = kept
+        return kept
+
+
+class Keeping(nn.Module):
+    """A layer that keeps its output; a copy, lest what comes later work in place on it."""
+
+    output: Tensor | None
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.output = layer, None
+
+    @no_type_check
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The layer's output."""
+        output = self.layer(*args, **kwargs)
+        self.output = output.clone()
+        return output
+
+
+_KEEPERS: WeakKeyDictionary[nn.Module, dict[tuple[str, ...], tuple[Keeper, Any]]] = (
+    WeakKeyDictionary()
+)

@@ -1,6 +1,7 @@
 """`regard.explain`: one call for every method, which leaves everything as it was."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -141,12 +142,30 @@ def maps_of(method: Method, seen: Seen) -> Tensor:
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps (B, h, w) at another size (H, W), bilinear."""
+    """Maps (B, h, w) at another size (H, W), bilinear.
+
+    In a loss as products of matrices, for which a GPU needs no atomic sums in the backward pass: of
+    a small map enlarged they take longer than the rest of the loss.
+    """
     if maps.shape[1:] == size:
         return maps
+    if maps.requires_grad:
+        rows, columns = (
+            _shares(old, new, maps.dtype, maps.device)
+            for old, new in zip(maps.shape[1:], size, strict=True)
+        )
+        return rows @ maps @ columns.mT
     return nn.functional.interpolate(
         maps[:, None], size, mode="bilinear", align_corners=False
     ).squeeze(1)
+
+
+@lru_cache(maxsize=64)
+def _shares(old: int, new: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """What of each of `old` places goes into each of `new` ones, (new, old)."""
+    with torch.inference_mode(False), torch.no_grad():
+        each = torch.eye(old, dtype=dtype, device=device)[None]
+        return nn.functional.interpolate(each, new, mode="linear", align_corners=False)[0].mT
 
 
 def _check_images(images: Images) -> None:

@@ -17,7 +17,7 @@ from regard.saliency.outputs import logits_of
 
 Found = dict[tuple[int, str | None], tuple[str, Layout]]
 _FOUND: WeakKeyDictionary[nn.Module, Found] = WeakKeyDictionary()
-_LINEAR: WeakKeyDictionary[nn.Module, dict[tuple, bool]] = WeakKeyDictionary()
+_HEADS: WeakKeyDictionary[nn.Module, dict[tuple, str | None]] = WeakKeyDictionary()
 # What the matrix products of a net in float32 may be rounded to.
 _ROUNDING = {"highest": 0.0, "high": 2.0**-10, "medium": 2.0**-7}
 
@@ -147,45 +147,61 @@ def linear_head(net: nn.Module, activations: Tensor, logits: Tensor) -> Tensor |
     activations has to give this very pass's logits. Dropout between them, a norm after the
     pooling or another pooling all fail that.
     """
+    name = _head_of(net, activations, logits, {})
+    return None if name is None else dict(net.named_modules())[name].weight  # type: ignore[return-value]
+
+
+def _head_of(
+    net: nn.Module, activations: Tensor, logits: Tensor, others: Mapping[str, Tensor]
+) -> str | None:
+    """The head's name; `others` are parameters that the pass had in place of the net's own."""
     if logits.ndim != 2:
         return None
     shape = (logits.shape[1], activations.shape[1])
-    for module in net.modules():
+    for name, module in net.named_modules():
         if (
             isinstance(module, nn.Linear)
             and not is_parametrized(module)
             and module.weight.shape == shape
             and module.weight.device == activations.device
-            and _gives(module, activations, logits)
         ):
-            return module.weight
+            weight = others.get(f"{name}.weight", module.weight)
+            bias = others.get(f"{name}.bias", module.bias)
+            if _gives(weight, bias, activations, logits):
+                return name
     return None
 
 
-def has_linear_head(net: nn.Module, images: Images, layer: Layer) -> bool:
-    """Whether above the layer there is average pooling and one linear layer, in the net's mode.
+def remembered_head(net: nn.Module, images: Images, layer: Layer) -> Tensor | None:
+    """What `linear_head` gives of a pass of the first images, remembered by the module's name.
 
-    Found out by a pass of the first images, and remembered.
+    For the steps of a training, in which a look at this very pass's numbers would have a GPU wait.
+    Parameters that are zero all over are noise in that pass: a head that starts at zero would pass
+    for one of any pooling.
     """
     modes = tuple(part.training for part in net.modules())
-    known, key = _LINEAR.setdefault(net, {}), (circumstances(net, images), layer.name, modes)
+    known, key = _HEADS.setdefault(net, {}), (circumstances(net, images), layer.name, modes)
     if key not in known:
-        few = copied(images, 2)
-        with undisturbed(net), torch.no_grad():
-            with watch({layer.name: layer.module}, cut=False) as seen:
-                logits = logits_of(net(few))
-        maps = layer.layout.maps(require_map(net, images, layer, seen.get(layer.name)))
-        known[key] = linear_head(net, maps, logits) is not None
-    return known[key]
+        known[key] = _head_name(net, images, layer)
+    name = known[key]
+    return None if name is None else dict(net.named_modules())[name].weight  # type: ignore[return-value]
 
 
-def _gives(head: nn.Linear, activations: Tensor, logits: Tensor) -> bool:
+def _head_name(net: nn.Module, images: Images, layer: Layer) -> str | None:
+    filled = _filled(net)
+    with undisturbed(net), torch.no_grad(), watch({layer.name: layer.module}, cut=False) as seen:
+        logits = logits_of(functional_call(net, filled, (copied(images, 2),)))
+    maps = layer.layout.maps(require_map(net, images, layer, seen.get(layer.name)))
+    return _head_of(net, maps, logits, filled)
+
+
+def _gives(weight: Tensor, bias: Tensor | None, activations: Tensor, logits: Tensor) -> bool:
     """Whether the head gives these logits from the mean activations, but for rounding."""
     rounding = max(torch.finfo(t.dtype).eps for t in (logits, activations))
     rounding = max(rounding, _ROUNDING[torch.get_float32_matmul_precision()])
     with torch.no_grad(), torch.autocast(activations.device.type, enabled=False):
-        weight, means = head.weight.float(), activations.float().mean((2, 3))
-        bias = logits.new_zeros(()).float() if head.bias is None else head.bias.float()
+        weight, means = weight.float(), activations.float().mean((2, 3))
+        bias = logits.new_zeros(()).float() if bias is None else bias.float()
         sums = means @ weight.T
         # Rounding errors of the summands add up like their squares. Those of a large bias are
         # allowed for as long as they do not hide the sums.

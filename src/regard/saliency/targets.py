@@ -60,8 +60,8 @@ def resolve(targets: Targets, logits: Tensor) -> Tensor | PixelTarget:
 
 
 def _indices(targets: Tensor | Sequence[int], logits: Tensor) -> Tensor:
-    """Class indices (B,) on the logits' device."""
-    indices = _tensor(targets).to(logits.device)
+    """Class indices (B,) on the logits' device; what comes from the CPU is checked there."""
+    indices = _tensor(targets)
     if indices.shape != (len(logits),) or indices.is_floating_point():
         raise TargetError(
             "targets",
@@ -78,7 +78,7 @@ def _indices(targets: Tensor | Sequence[int], logits: Tensor) -> Tensor:
             remedy="check the labels against the net's classes",
         )
     # A tensor made in inference mode cannot be part of a graph; its copy can.
-    return indices.long().clone()
+    return indices.long().clone().to(logits.device)
 
 
 def _tensor(targets: Tensor | Sequence[int]) -> Tensor:

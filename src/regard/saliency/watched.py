@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from regard.errors import ModelError
 from regard.models.anatomy import Layer
 from regard.saliency.capture import Images, constant
-from regard.saliency.layers import linear_head
+from regard.saliency.layers import linear_head, remembered_head
 from regard.saliency.observe import Observed
 from regard.saliency.targets import PixelTarget, value
 
@@ -162,8 +162,14 @@ class Watched:
     @cached_property
     def class_weights(self) -> Tensor | None:
         """The target's row (B, C) of a head that is average pooling and linear, else None."""
-        weight = linear_head(self.net, self.activations, self.logits)
-        if weight is None or isinstance(self.target, PixelTarget):
+        assert self.layer is not None
+        if isinstance(self.target, PixelTarget):
+            return None
+        if self.create_graph:
+            weight = remembered_head(self.net, self.images, self.layer)
+        else:
+            weight = linear_head(self.net, self.activations, self.logits)
+        if weight is None:
             return None
         if self.contrast:
             weight = weight - weight.mean(0)

@@ -115,7 +115,7 @@ class Stepper:
                 output = guided_forward(
                     self.net,
                     images,
-                    targets.to(device),
+                    targets,
                     regions.to(device),
                     terms,
                     donors=donors,
