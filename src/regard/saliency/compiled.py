@@ -22,7 +22,7 @@ from regard.saliency.outputs import logits_of
 def is_compiled(net: nn.Module) -> bool:
     """Whether the net, or a part of it, is compiled."""
     return any(
-        hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None) is not None
+        "_orig_mod" in part._modules or part._compiled_call_impl is not None
         for part in net.modules()
     )
 

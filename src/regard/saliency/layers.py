@@ -40,7 +40,7 @@ def find_layer(net: nn.Module, images: Images, layer: str | nn.Module | None = N
             found = _last(net, images) if layer is None else _named(net, images, layer)
         known[key] = found.name, found.layout
     name, layout = known[key]
-    return Layer(name, named_module(net, name)[1], layout)
+    return Layer(name, net.get_submodule(name), layout)
 
 
 def _name_of(net: nn.Module, module: nn.Module) -> str:
@@ -111,10 +111,12 @@ def image_size(images: Images) -> tuple[int, int]:
     return first.shape[-2], first.shape[-1]
 
 
-def circumstances(net: nn.Module, images: Images) -> int:
-    """What the layers' outputs depend on, as one number."""
+def circumstances(net: nn.Module, images: Images, *, modes: bool = False) -> int:
+    """What the layers' outputs depend on, as one number; `modes`: also whether they train."""
     views = images.values() if isinstance(images, Mapping) else (images,)
-    modules = tuple((name, type(module)) for name, module in net.named_modules())
+    modules = tuple(
+        (name, type(module), modes and module.training) for name, module in net.named_modules()
+    )
     return hash((modules, *(view.shape[1:] for view in views)))
 
 
@@ -148,7 +150,7 @@ def linear_head(net: nn.Module, activations: Tensor, logits: Tensor) -> Tensor |
     pooling or another pooling all fail that.
     """
     name = _head_of(net, activations, logits, {})
-    return None if name is None else dict(net.named_modules())[name].weight  # type: ignore[return-value]
+    return None if name is None else net.get_submodule(name).get_parameter("weight")
 
 
 def _head_of(
@@ -179,12 +181,11 @@ def remembered_head(net: nn.Module, images: Images, layer: Layer) -> Tensor | No
     Parameters that are zero all over are noise in that pass: a head that starts at zero would pass
     for one of any pooling.
     """
-    modes = tuple(part.training for part in net.modules())
-    known, key = _HEADS.setdefault(net, {}), (circumstances(net, images), layer.name, modes)
+    known, key = _HEADS.setdefault(net, {}), (circumstances(net, images, modes=True), layer.name)
     if key not in known:
         known[key] = _head_name(net, images, layer)
     name = known[key]
-    return None if name is None else dict(net.named_modules())[name].weight  # type: ignore[return-value]
+    return None if name is None else net.get_submodule(name).get_parameter("weight")
 
 
 def _head_name(net: nn.Module, images: Images, layer: Layer) -> str | None:
