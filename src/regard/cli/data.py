@@ -8,6 +8,8 @@ from regard.cli.import_help import ImportCommand
 
 app = typer.Typer(help="Manifests: make one, check it, see what is in it.", no_args_is_help=True)
 
+# What the files are called that a format makes, if they are not masks.
+IMPORTED = {"crops": "crops"}
 EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -15,7 +17,8 @@ EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 def import_(
     context: typer.Context,
     format: str = typer.Argument(
-        help="folder, csv, pairs, voc, coco, camvid, cityscapes (see: regard list importers)."
+        help="folder, csv, pairs, voc, imagenet, coco, camvid, cityscapes, crops; see: "
+        "regard list importers."
     ),
     src: Path = typer.Argument(help="What to import."),
     out: Path = typer.Option(..., help="The manifest to write, .parquet or .csv."),
@@ -45,7 +48,7 @@ def import_(
     options = importer_options(importer, format, context.args)
     root, notes = out.parent.resolve(), []
     with bar("importing") as shown:
-        files = root / f"{out.stem}-masks"
+        files = root / f"{out.stem}-{IMPORTED.get(format, 'masks')}"
         places = handed(importer, root=root, files=files, progress=shown, say=notes.append)
         manifest = importer(src, **places, **options)
     if shares is not None or "split" not in manifest.table.columns:

@@ -55,6 +55,16 @@ def import_voc(
     return manifest_from_rows(with_labels(list(rows.values())), Path(root))
 
 
+def objects_in(path: Path, *, one_based: bool = True) -> list[tuple[str, tuple[float, ...]]]:
+    """The classes and boxes in one annotation, difficult ones too.
+
+    Raises:
+        DataError: it is no annotation, or declares a document type.
+    """
+    found = _objects(_parse(path), path, one_based, difficult=True)
+    return list(zip(found["box_labels"], map(tuple, found["boxes"]), strict=True))
+
+
 def _first(src: Path, names: tuple[str, ...]) -> Path:
     return folder_at(next((src / name for name in names if (src / name).is_dir()), src / names[0]))
 

@@ -1,0 +1,248 @@
+"""A sample for each box of another manifest: the box with what is around it, cut out."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from regard.data.decoding import decode
+from regard.data.keys import key, keyed_generator
+from regard.data.manifest import Manifest, manifest_from_rows, read_manifest
+from regard.data.threads import Progress, in_threads
+from regard.errors import ConfigError, DataError
+from regard.importers.files import entry
+from regard.importers.registry import IMPORTERS
+
+QUALITY = 95
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A crop to be made.
+
+    Attributes:
+        box: of the image that it is cut out of.
+        others: that image's other boxes.
+        label: the box's class.
+        path: of the crop.
+        shift: of its middle from the box's, as shares of the box's longer side.
+    """
+
+    box: Box
+    others: tuple[Box, ...]
+    label: str
+    path: Path
+    shift: tuple[float, float]
+
+
+@IMPORTERS.register("crops")
+def import_crops(
+    src: Path,
+    *,
+    root: Path,
+    times: str = "2",
+    jitter: str = "0.25",
+    size: int = 0,
+    most: int = 0,
+    copies: int = 1,
+    seed: int = 0,
+    files: Path | None = None,
+    progress: Progress | None = None,
+    say: Callable[[str], object] | None = None,
+) -> Manifest:
+    """Import each labelled box of a manifest as a square crop: the cells of a smear, say.
+
+    The box is the crop's region and its label the crop's. What other boxes cover of the crop, and
+    the box itself does not, is ignored. Crops of one image are a group, and stay in its split. At
+    the image's edge a crop is moved inward, and is no larger than the image.
+
+    Args:
+        src: a manifest with `boxes` and `box_labels`.
+        root: the folder in which the manifest will be written.
+        times: the crop's side, in times the box's longer side.
+        jitter: how far the box may lie from the middle, in times its longer side; it stays whole.
+        size: largest side of a crop, pixels: larger ones are made smaller; 0: as they are cut.
+        most: boxes of a class, drawn at random; 0: all.
+        copies: crops of each box, each placed anew.
+        seed: of the places and of what is drawn.
+        files: the folder for the crops.
+        progress: called with (images done, images in all).
+        say: called with a line about what was left out.
+
+    Raises:
+        ConfigError: a jitter that would cut boxes, or a number of the wrong kind.
+        DataError: boxes without labels, or an image that cannot be read.
+    """
+    sides, shift = _number("times", times, 1.0), _number("jitter", jitter, 0.0)
+    if shift > (sides - 1) / 2:
+        raise ConfigError(
+            "regard data import crops, --jitter",
+            expected=f"at most {(sides - 1) / 2:g}, so that boxes stay whole",
+            found=jitter,
+            remedy="lower it, or raise --times",
+        )
+    manifest = read_manifest(src)
+    folder = files or Path(root) / "crops"
+    cuts, empty = _cuts(manifest, folder, shift, copies, seed)
+    jobs = [(row, own) for row, own in _fewer(cuts, most, seed).items() if own]
+    if empty and say is not None:
+        say(f"{empty} boxes without an area were left out")
+    made = in_threads(lambda job: _cut_all(manifest, *job, sides, size, Path(root)), jobs, progress)
+    return manifest_from_rows((row for rows in made for row in rows), Path(root))
+
+
+def _number(option: str, text: str, least: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not least <= value < float("inf"):
+        raise ConfigError(
+            f"regard data import crops, --{option}",
+            expected=f"a number of {least:g} or more",
+            found=repr(text),
+            remedy="correct it",
+        )
+    return value
+
+
+def _cuts(
+    manifest: Manifest, folder: Path, jitter: float, copies: int, seed: int
+) -> tuple[dict[int, list[Cut]], int]:
+    """The crops by row of the manifest, and how many boxes have no area."""
+    table, found, empty = manifest.table, {}, 0
+    if not {"boxes", "box_labels"} <= set(table.columns):
+        raise DataError(
+            str(manifest.path),
+            expected="columns boxes and box_labels",
+            found="columns " + ", ".join(table.columns),
+            remedy="import a set of boxes with classes: regard data import voc, coco",
+        )
+    for row, values in enumerate(table.select("image", "boxes", "box_labels").iter_rows()):
+        image, boxes, labels = values
+        pairs = [(tuple(box), label) for box, label in zip(boxes or (), labels or (), strict=True)]
+        whole = [box for box, _ in pairs if box[2] > box[0] and box[3] > box[1]]
+        empty += len(pairs) - len(whole)
+        stem = f"{PurePath(image).stem}-{row}"
+        found[row] = [
+            Cut(
+                box,
+                tuple(other for other in whole if other != box),
+                label,
+                folder / f"{stem}-{number}{f'-{copy}' if copies > 1 else ''}.jpg",
+                _shift(jitter, seed, row, number, copy),
+            )
+            for number, (box, label) in enumerate(pairs)
+            if box in whole
+            for copy in range(copies)
+        ]
+    return found, empty
+
+
+def _shift(jitter: float, *parts: int) -> tuple[float, float]:
+    unit = torch.rand(2, generator=keyed_generator("crop", *parts))
+    across, down = ((2 * unit - 1) * jitter).tolist()
+    return across, down
+
+
+def _fewer(cuts: dict[int, list[Cut]], most: int, seed: int) -> dict[int, list[Cut]]:
+    """At most so many boxes a class, drawn by key, so that the others do not matter."""
+    if not most:
+        return cuts
+    every = [(row, cut) for row, own in cuts.items() for cut in own]
+    every.sort(key=lambda item: key("drawn", seed, item[0], *map(str, item[1].box)))
+    kept, counts = dict[int, list[Cut]](), dict[str, int]()
+    for row, cut in every:
+        counts[cut.label] = counts.get(cut.label, 0) + 1
+        if counts[cut.label] <= most:
+            kept.setdefault(row, []).append(cut)
+    return {row: sorted(kept[row], key=lambda cut: cut.path.name) for row in sorted(kept)}
+
+
+def _cut_all(
+    manifest: Manifest, row: int, cuts: Sequence[Cut], sides: float, size: int, root: Path
+) -> list[dict[str, Any]]:
+    values = manifest.table.row(row, named=True)
+    pixels = decode(manifest.resolve(values["image"])).permute(1, 2, 0).numpy()
+    kept = {name: values[name] for name in ("split", "synthetic") if values.get(name) is not None}
+    kept["group"] = values.get("group") or values["image"]
+    return [kept | made for made in _made(pixels, cuts, sides, size, root)]
+
+
+def _made(
+    pixels: np.ndarray, cuts: Sequence[Cut], sides: float, size: int, root: Path
+) -> Iterator[dict[str, Any]]:
+    for cut in cuts:
+        left, top, right, bottom = frame(cut.box, sides, cut.shift, pixels.shape[:2])
+        image = Image.fromarray(np.ascontiguousarray(pixels[top:bottom, left:right]))
+        scale = min(1.0, size / max(image.size)) if size else 1.0
+        width, height = (max(1, round(scale * side)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        _save(image, cut.path, "JPEG", quality=QUALITY, subsampling=0)
+        across, down = width / (right - left), height / (bottom - top)
+
+        def moved(box: Box, origin: tuple[int, int] = (left, top), by: tuple = (across, down)):
+            return [(box[i] - origin[i % 2]) * by[i % 2] for i in range(4)]
+
+        made = {"image": entry(cut.path, root), "label": cut.label, "boxes": [moved(cut.box)]}
+        ignored = _ignored((height, width), moved(cut.box), [moved(box) for box in cut.others])
+        if ignored is not None:
+            path = cut.path.parent / "ignore" / f"{cut.path.stem}.png"
+            _save(Image.fromarray(ignored), path, "PNG")
+            made["ignore"] = entry(path, root)
+        yield made
+
+
+def frame(
+    box: Box, times: float, shift: tuple[float, float], whole: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a crop, whole pixels; the box lies within.
+
+    Args:
+        box: in pixel edges of the image.
+        times: the crop's side over the box's longer side.
+        shift: of the middle, in times the box's longer side.
+        whole: (height, width) of the image.
+    """
+    longer = max(box[2] - box[0], box[3] - box[1])
+    side = round(times * longer)
+    starts, ends = [], []
+    for axis, limit in enumerate((whole[1], whole[0])):
+        middle = (box[axis] + box[axis + 2]) / 2 + shift[axis] * longer
+        length = min(max(side, 1), limit)
+        start = min(max(round(middle - length / 2), 0), limit - length)
+        starts.append(start)
+        ends.append(start + length)
+    return starts[0], starts[1], ends[0], ends[1]
+
+
+def _ignored(
+    size: tuple[int, int], box: Sequence[float], others: Sequence[Sequence[float]]
+) -> np.ndarray | None:
+    """What other boxes cover and the box does not, uint8 (H, W), 0 or 255; None for nothing."""
+    mask = np.zeros(size, np.uint8)
+    for other in others:
+        mask[_pixels(other, size)] = 255
+    mask[_pixels(box, size)] = 0
+    return mask if mask.any() else None
+
+
+def _pixels(box: Sequence[float], size: tuple[int, int]) -> tuple[slice, slice]:
+    left, top, right, bottom = (max(0, round(value)) for value in box)
+    return slice(min(top, size[0]), bottom), slice(min(left, size[1]), right)
+
+
+def _save(image: Image.Image, path: Path, kind: str, **how: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        image.save(partial, format=kind, **how)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
