@@ -112,10 +112,11 @@ def published_table(study: StudyContents) -> Table:
 
 
 def _published_cell(found: Comparison | None, published: float | None) -> Cell:
-    here = NONE if found is None else decimal(found["value"], 4)
+    value = None if found is None else found["value"]
+    here = NONE if value is None else decimal(value, 4)
     if published is None:
         return Cell(here)
-    less = "" if found is None else f", {signed(found['value'] - published)}"
+    less = "" if value is None else f", {signed(value - published)}"
     return Cell(here, note=f"published {decimal(published, 4)}{less}")
 
 
