@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from regard.errors import ModelError
 
@@ -87,9 +88,18 @@ def freeze_backbone(net: nn.Module, frozen: bool) -> None:
         parameter.requires_grad_(not frozen or parameter in head)
 
 
-def train_mode(net: nn.Module, *, frozen: bool) -> None:
-    """Training mode; a frozen backbone stays in evaluation mode, its statistics with it."""
+def train_mode(net: nn.Module, *, frozen: bool, freeze_bn: bool = False) -> None:
+    """Training mode; a frozen backbone stays in evaluation mode, its statistics with it.
+
+    Args:
+        net: the net.
+        frozen: whether its backbone rests.
+        freeze_bn: whether all batch norms stay in evaluation mode.
+    """
     net.train()
     if frozen:
         net.eval()
         classifier_of(net).train()
+    for part in net.modules() if freeze_bn else ():
+        if isinstance(part, _BatchNorm):
+            part.eval()

@@ -41,6 +41,9 @@ class Model(Settings):
         head: the classifier on top of the backbone.
         freeze: `none`, `backbone` (of a segmenter the encoder), or the number of first epochs in
             which the backbone rests.
+        freeze_bn: batch norms keep the statistics that came with the weights; their scales and
+            shifts are trained. For few images or small batches, whose own statistics are poor, and
+            for a gradient that does not depend on how a step is cut into parts.
         inputs: for a net of two branches, which view goes into which: `{small: image, large:
             segmented}` of timm's CrossViT, `{first: image, second: segmented}` of
             `regard:twin_crossvit`. Left out, timm's takes one view for both.
@@ -52,6 +55,7 @@ class Model(Settings):
     weights: str | None = None
     head: Head = Head()
     freeze: Literal["none", "backbone"] | int = "none"
+    freeze_bn: bool = False
     inputs: dict[str, str] | None = None
     patch_weights: PatchWeights | None = None
     options: dict[str, Any] = Field(default_factory=dict)

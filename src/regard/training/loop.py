@@ -126,7 +126,8 @@ class Trainer:
     def _epoch(self) -> None:
         frozen, epoch = self._frozen(), self.progress.epoch
         freeze_backbone(self.prepared.net, frozen)
-        train_mode(self.prepared.net, frozen=frozen)
+        rest = self.prepared.config.model.freeze_bn
+        train_mode(self.prepared.net, frozen=frozen, freeze_bn=rest)
         started = time.monotonic()
         for batch in self.prepared.train.batches(self.draws(epoch), self.progress.batch):
             self._step(batch)

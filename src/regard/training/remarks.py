@@ -19,7 +19,7 @@ def _what_norms_see(prepared: Prepared) -> Iterator[str]:
     """Where the gradient is not quite that of one large batch."""
     how = prepared.config.training
     norms = any(isinstance(module, _BatchNorm) for module in prepared.net.modules())
-    if norms and how.accumulate > 1:
+    if norms and how.accumulate > 1 and not prepared.config.model.freeze_bn:
         yield f"batch norm sees parts of {how.batch_size} images, not the whole step"
 
 
