@@ -44,6 +44,7 @@ from regard.training.preflight import (
     refuse_net,
 )
 from regard.training.preflight_augment import refuse_augment
+from regard.training.preflight_evaluate import refuse_evaluate
 
 
 @dataclass
@@ -111,6 +112,7 @@ def prepare(config: Config, folder: Path) -> Prepared:
     has_val = "val" in splits_of(manifest.table)
     val = samples_of(manifest, "val", classes, config.data) if has_val else []
     refuse_config(config, train, val, terms)
+    refuse_evaluate(config, val)
     gaze = masks is None and has_regions([*train, *val])
     # That of a segmenter is scored when it is evaluated.
     scored = gaze or (masks is not None and bool(config.gaze.scores))
