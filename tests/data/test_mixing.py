@@ -189,7 +189,7 @@ def test_missing_is_not_empty_under_a_pasted_box():
 
 
 def blended_slowly(main, other, alike):
-    """Pixel by pixel: evidence of the main image, what it avoids, evidence of the other, nothing."""
+    """Pixel by pixel: evidence of the main image, what it avoids, evidence of the other."""
     inside, counted = torch.zeros(SIZE), torch.zeros(SIZE)
     for at in np.ndindex(SIZE):
         own, ignored = float(main["attend"][at]), 0.0
@@ -236,7 +236,8 @@ def samples(tmp_path):
             mask[LEFT] = 255
             region = str(tmp_path / f"{number}-region.png")
             Image.fromarray(mask).save(region)
-        views = (("image", f"{tmp_path}/{number}.png"), ("segmented", f"{tmp_path}/{number}-not.png"))
+        files = {"image": f"{number}.png", "segmented": f"{number}-not.png"}
+        views = tuple((name, f"{tmp_path}/{file}") for name, file in files.items())
         found.append(Sample(100 + number, views, number % 3, region, draws_region=True))
     return found
 

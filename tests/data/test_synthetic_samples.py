@@ -37,7 +37,7 @@ def test_one_that_stands_outside_of_train_is_refused_in_one_line(name):
     data = manifest([False, None, True, True], ["test", "train", name, name])
     with pytest.raises(DataError) as caught:
         in_train_alone(data)
-    said = f"row 3, column 'split': expected train for a synthetic sample, which no result may rest"
+    said = "row 3, column 'split': expected train for a synthetic sample, which no result may rest"
     assert said in str(caught.value)
     assert f"found '{name}', and 1 more" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -143,8 +143,9 @@ def test_a_csv_says_which_are_synthetic(source, tmp_path):
 
 
 def test_a_cell_that_says_neither_is_refused(source, tmp_path):
-    with pytest.raises(DataError, match="row 2, --synthetic: expected true, false, 1.*'maybe'"):
-        import_csv(source(CSV.replace("b.png,y,", "b.png,y,maybe")), root=tmp_path, synthetic="made")
+    src = source(CSV.replace("b.png,y,", "b.png,y,maybe"))
+    with pytest.raises(DataError, match=r"row 2, --synthetic: expected true, false, 1.*'maybe'"):
+        import_csv(src, root=tmp_path, synthetic="made")
 
 
 def test_a_training_and_its_report_say_how_many(tmp_path):

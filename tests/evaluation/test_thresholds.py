@@ -64,7 +64,7 @@ def test_it_is_the_best_of_all_thresholds(by, ties):
 
 
 def test_the_other_class_may_be_the_positive_one():
-    table, true, ill = make(80)
+    table, true, _ = make(80)
     found = choose(table, Choice("recall", 0.9, "healthy"))
     healthy = table["probability:healthy"].to_numpy()
     assert (healthy[true == 0] >= found).mean() >= 0.9

@@ -202,7 +202,7 @@ def test_a_segmenter_mixes_no_images(tmp_path, kind):
 
 @pytest.mark.parametrize("change", ["mixup=-1", "cutmix=-0.1", "mix_probability=0"])
 def test_values_out_of_range_are_refused(change):
-    with pytest.raises(ConfigError, match="expected a number|0 or more|above 0"):
+    with pytest.raises(ConfigError, match=r"expected a number|0 or more|above 0"):
         config_of(f"data.augment.{change}")
 
 

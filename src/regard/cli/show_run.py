@@ -110,8 +110,8 @@ def _decided(how: Mapping[str, Any]) -> str:
     """The threshold, how it was chosen, and what it found there."""
     aim = Choice(how["by"], how["target"], how["positive"]).words
     found = with_interval(how["metrics"]["recall"])
-    text = f"Threshold {how['threshold']:.4g} of {how['positive']}, chosen on {how['split']} for {aim}"
-    return f"{text}: recall there {found} over {plural(how['positives'], 'image')}"
+    text = f"Threshold {how['threshold']:.3g} of {how['positive']}, chosen on {how['split']}"
+    return f"{text} for {aim}: recall there {found} over {plural(how['positives'], 'image')}"
 
 
 def show_gaze(summary: dict[str, Any], split: str) -> None:

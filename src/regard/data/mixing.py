@@ -12,9 +12,9 @@ Which pixels count for the class that terms explain, that of the larger share (t
   other class they may well be evidence, for that class, and of an image without a region it is not
   known what they are.
 - In a blend each pixel comes from both. The region is that of the main image; the other's is
-  ignored where it sticks out, and joins it where both are of one class. The rest is outside: neither
-  has evidence there. If one of the two has no region, the other's evidence may be anywhere, and the
-  blend has none either.
+  ignored where it sticks out, or joins it if both are of one class. The rest is outside: neither
+  has evidence there. If one of the two has no region, its evidence may be anywhere, and the blend
+  has no region either.
 """
 
 from bisect import bisect_left
@@ -87,9 +87,7 @@ class Mix:
     box: Box | None = None
 
     @classmethod
-    def drawn(
-        cls, how: Augment, unit: Sequence[float], size: tuple[int, int]
-    ) -> "Mix | None":
+    def drawn(cls, how: Augment, unit: Sequence[float], size: tuple[int, int]) -> "Mix | None":
         """From five numbers in [0, 1): whether and which, the share, and the box's middle.
 
         The share is drawn from Beta(alpha, alpha). A box whose sides are sqrt(1 - share) of the

@@ -24,7 +24,7 @@ from regard.data.where import Where
 Item = tuple[dict[str, Tensor], dict[str, Tensor], Sample]
 # Views, masks, the label of the larger share, and the share of each class.
 Mixed = tuple[dict[str, Tensor], dict[str, Tensor], int, Tensor]
-Stacked = dict[str, Tensor]
+Planes = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ class Samples(torch.utils.data.Dataset):
         mix = Mix.drawn(self.augmentation or Augment(), unit[:5], self.size)
         row = partners.drawn(unit[5:], besides=draw.row)
         if mix is None or row is None:
-            return images, masks, sample.label, Mix(1.0).target(sample.label, sample.label, partners.classes)
+            alone = Mix(1.0).target(sample.label, sample.label, partners.classes)
+            return images, masks, sample.label, alone
         others, away = self._augmented(row, "partner", *named)
         label = self.samples[row].label
         shares = mix.target(sample.label, label, partners.classes)
@@ -155,7 +156,7 @@ class Samples(torch.utils.data.Dataset):
         masks = mix.masks(masks, away, alike=label == sample.label)
         return images, masks, label if mix.main else sample.label, shares
 
-    def _augmented(self, row: int, *named: int | str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _augmented(self, row: int, *named: int | str) -> tuple[Planes, Planes]:
         """Views and masks of a row, changed as is drawn for what is named."""
         images, masks = self.fitted(row)
         if not self._changes or self.augmentation is None:
@@ -199,7 +200,7 @@ class Samples(torch.utils.data.Dataset):
             masks[TARGET] = self.transform.fit_target(found)
         return masks
 
-    def _collated(self, items: Sequence[Item | Mixed]) -> tuple[Stacked, Stacked, Stacked]:
+    def _collated(self, items: Sequence[Item | Mixed]) -> tuple[Planes, Planes, Planes]:
         """Views, masks and whether these are there, as `Held.batch` gives them."""
         nothing = torch.zeros(self.size)
         images = {name: torch.stack([item[0][name] for item in items]) for name in items[0][0]}
@@ -209,7 +210,7 @@ class Samples(torch.utils.data.Dataset):
         there = {kind: torch.tensor([kind in item[1] for item in items]) for kind in masks}
         return images, masks, there
 
-    def _regions(self, masks: Stacked, there: Stacked) -> Regions | None:
+    def _regions(self, masks: Planes, there: Planes) -> Regions | None:
         if not self.has_regions:
             return None
         present = there["attend"]

@@ -1,8 +1,8 @@
 """A decision threshold for two classes: chosen on one split, held against another.
 
-An image is called positive where the positive class's probability is at least the threshold. That of
-0.5, which the most probable class comes to, suits two classes that are as frequent and mistakes that
-cost the same; where a class is rare, or missing it is worse, another one does.
+An image is called positive where the positive class's probability is at least the threshold. That
+of 0.5, which the most probable class comes to, suits two classes that are as frequent and mistakes
+that cost the same; where a class is rare, or missing it is worse, another one does.
 """
 
 from dataclasses import asdict, dataclass

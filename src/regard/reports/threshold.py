@@ -25,13 +25,12 @@ def threshold_blocks(split: SplitContents) -> list[Block]:
 def _chosen(how: Mapping[str, Any]) -> str:
     aim = Choice(how["by"], how["target"], how["positive"]).words
     recall = how["metrics"]["recall"]
-    text = (
-        f"An image is called {how['positive']} where its probability is {decimal(how['threshold'])} "
-        f"or more. That was chosen on {how['split']} for {aim}, over "
-        f"{count(how['images'], 'image')} of which {how['positives']:,} are {how['positive']}; "
-        f"recall there is {percent(recall['value'])} ({between(recall, percent)})."
+    name, seen = how["positive"], count(how["images"], "image")
+    return (
+        f"An image is called {name} where its probability is {how['threshold']:.3g} or more. That "
+        f"was chosen on {how['split']} for {aim}, over {seen} of which {how['positives']:,} are "
+        f"{name}; recall there is {percent(recall['value'])} ({between(recall, percent)})."
     )
-    return text
 
 
 def _held(split: SplitContents, how: Mapping[str, Any]) -> str:
@@ -62,5 +61,5 @@ def _table(numbers: Mapping[str, Any], how: Mapping[str, Any]) -> Table:
                 Cell(span=span(chosen)),
             ]
         )
-    head = ("Metric", "At 0.5#", f"At {decimal(how['threshold'])}#", "0 to 1")
+    head = ("Metric", "At 0.5#", f"At {how['threshold']:.3g}#", "0 to 1")
     return Table(head, rows, f"Both thresholds, with intervals over images; of {how['positive']}")
