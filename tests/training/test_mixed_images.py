@@ -1,20 +1,25 @@
 """Training on images mixed of two: the loss, what guidance sees, exact resume, what is refused."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch.nn.functional import cross_entropy
 
 from regard.data.samples import Batch
 from regard.errors import ConfigError
 from regard.evaluation.predict import model_input
+from regard.evaluation.thresholds import Choice
 from regard.guidance import Combination, Energy, guided_forward
 from regard.guidance.output import GuidedOutput
 from regard.runs.checkpoints import load
 from regard.runs.folder import RunFolder
 from regard.runs.log import Log
 from regard.training import step as stepping
+from regard.training.config import parse_config
 from regard.training.loop import Trainer
 from regard.training.losses import entropies
 from regard.training.objective import OfLabels
@@ -213,3 +218,11 @@ def test_a_run_without_mixing_logs_what_it_did_before(tiny, tmp_path):
     assert log_lines(tmp_path / "a") == log_lines(tmp_path / "b")
     config = json.dumps(config_of().model_dump(mode="json"))
     assert '"mixup": 0.0' in config
+
+
+def test_the_page_on_few_images_holds_a_config_that_is_sound():
+    page = Path(__file__).parents[2] / "docs" / "few-images.md"
+    (text,) = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    config = parse_config(yaml.safe_load(text), "docs/few-images.md")
+    assert config.data.augment.mixes
+    assert config.evaluate.choice(["healthy", "ill"]) == Choice("recall", 0.9, "ill")
