@@ -157,7 +157,7 @@ def test_resuming_what_is_no_run_or_with_other_settings(regard, folder, trained)
         (("evaluate", "RUN", "--split", "tests"), "did you mean test?"),
         (("evaluate", "RUN", "--checkpoint", "step-1"), "no such checkpoint"),
         (("evaluate", "nowhere"), "found no such folder"),
-        (("evaluate", "RUN", "--target-recall", "1.5"), "expected a number above 0 and at most 1"),
+        (("evaluate", "RUN", "--target-recall", "1.5"), "recall: expected above 0 and at most 1"),
         (("evaluate", "RUN", "--threshold", "f2"), "evaluate, threshold: expected one of f1, youd"),
         (("evaluate", "RUN", "--threshold", "f1", "--target-recall", "0.9"), "both target_recall"),
         (("evaluate", "RUN", "--positive", "mos"), "expected fern or moss, found 'mos'; did you"),

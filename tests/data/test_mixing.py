@@ -188,7 +188,7 @@ def test_missing_is_not_empty_under_a_pasted_box():
         assert counted[BOX].all()
 
 
-def blended_slowly(main, other, alike):
+def blended_slowly(main, other):
     """Pixel by pixel: evidence of the main image, what it avoids, evidence of the other."""
     inside, counted = torch.zeros(SIZE), torch.zeros(SIZE)
     for at in np.ndindex(SIZE):
@@ -200,8 +200,8 @@ def blended_slowly(main, other, alike):
             others *= 1 - float(other["avoid"][at])
         for part in (main, other):
             ignored = max(ignored, float(part["ignore"][at]) if "ignore" in part else 0.0)
-        inside[at] = max(own, others) if alike else own
-        counted[at] = 1 - max(ignored, 0.0 if alike else others * (1 - own))
+        inside[at] = own
+        counted[at] = 1 - max(ignored, others * (1 - own))
     return inside, counted
 
 
@@ -211,7 +211,7 @@ def blended_slowly(main, other, alike):
 def test_the_region_of_a_blend_is_that_of_the_larger_share(first, second, share, alike):
     inside, counted = evidence(Mix(share).masks(first, second, alike=alike))
     main, other = (first, second) if share > 0.5 else (second, first)
-    expected, counts = blended_slowly(main, other, alike)
+    expected, counts = blended_slowly(main, other)
     torch.testing.assert_close(counted, counts)
     torch.testing.assert_close(inside, expected)
 

@@ -11,10 +11,10 @@ Which pixels count for the class that terms explain, that of the larger share (t
   the main class and has a region, and lies inside if it does there. All others are ignored: of the
   other class they may well be evidence, for that class, and of an image without a region it is not
   known what they are.
-- In a blend each pixel comes from both. The region is that of the main image; the other's is
-  ignored where it sticks out, or joins it if both are of one class. The rest is outside: neither
-  has evidence there. If one of the two has no region, its evidence may be anywhere, and the blend
-  has no region either.
+- In a blend each pixel comes from both. The region is that of the main image; where the other's
+  sticks out, pixels are ignored: it is evidence for the other class, and of the same class it may
+  be too faint to be seen. The rest is outside: neither has evidence there. If one of the two has no
+  region, its evidence may be anywhere, and the blend has no region either.
 """
 
 from bisect import bisect_left
@@ -29,6 +29,7 @@ from regard.data.settings import Augment
 
 Planes = dict[str, Tensor]
 Box = tuple[slice, slice]
+KINDS = ("attend", "avoid", "ignore")
 
 
 @dataclass(frozen=True)
@@ -125,27 +126,27 @@ class Mix:
         Args:
             first: masks of the first image; without `attend` it has no region.
             second: of the other.
-            alike: whether both are of one class.
+            alike: whether both are of one class, which matters under a box.
         """
         if self.box is None:
             both = (second, first) if self.main else (first, second)
-            return _blended(*both, alike=alike)
-        tells = ["attend" in part and (alike or at == self.main)
-                 for at, part in enumerate((first, second))]  # fmt: skip
+            return _blended(*both)
+        known = [part["attend"].shape for part in (first, second) if "attend" in part]
+        tells = ["attend" in part for part in (first, second)]
+        if not alike:
+            tells[1 - self.main] = False
         if not any(tells):
             return {}
-        size = next(iter((first if tells[0] else second).values())).shape
-        parts = [_counting(part, size) if tells[at] else {"ignore": torch.ones(size)}
-                 for at, part in enumerate((first, second))]  # fmt: skip
-        kinds = dict.fromkeys([*parts[0], *parts[1]])
-        return {kind: self._joined(kind, *parts, size) for kind in kinds}
-
-    def _joined(self, kind: str, first: Planes, second: Planes, size: torch.Size) -> Tensor:
-        nothing = torch.zeros(size)
-        assert self.box is not None
-        mask = first.get(kind, nothing).clone()
-        mask[self.box] = second.get(kind, nothing)[self.box]
-        return mask
+        nothing = torch.zeros(known[0])
+        own, away = (
+            part if counts else {"ignore": torch.ones_like(nothing)}
+            for part, counts in zip((first, second), tells, strict=True)
+        )
+        kinds = [kind for kind in KINDS if kind in own or kind in away]
+        joined = {kind: own.get(kind, nothing).clone() for kind in kinds}
+        for kind, mask in joined.items():
+            mask[self.box] = away.get(kind, nothing)[self.box]
+        return joined
 
     def target(self, first: int, second: int, classes: int) -> Tensor:
         """The share of each class, (K,), of the labels of both."""
@@ -170,12 +171,7 @@ def _span(middle: float, length: float, whole: int) -> slice:
     return slice(low, high)
 
 
-def _counting(part: Planes, size: torch.Size) -> Planes:
-    kinds = {kind: part[kind] for kind in ("attend", "avoid", "ignore") if kind in part}
-    return {"ignore": torch.zeros(size), **kinds}
-
-
-def _blended(main: Planes, other: Planes, *, alike: bool) -> Planes:
+def _blended(main: Planes, other: Planes) -> Planes:
     """The region of a blend; what the main image says to avoid is never the other's evidence."""
     if "attend" not in main or "attend" not in other:
         return {}
@@ -184,6 +180,4 @@ def _blended(main: Planes, other: Planes, *, alike: bool) -> Planes:
     inside = attend * (1 - avoid)
     others = other["attend"] * (1 - other.get("avoid", nothing)) * (1 - avoid)
     ignore = torch.maximum(main.get("ignore", nothing), other.get("ignore", nothing))
-    if alike:
-        return {"attend": torch.maximum(inside, others), "ignore": ignore}
     return {"attend": inside, "ignore": torch.maximum(ignore, others * (1 - inside))}
