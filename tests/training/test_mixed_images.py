@@ -15,6 +15,8 @@ from regard.evaluation.predict import model_input
 from regard.evaluation.thresholds import Choice
 from regard.guidance import Combination, Energy, guided_forward
 from regard.guidance.output import GuidedOutput
+from regard.reports.contents import read_run
+from regard.reports.run_summary import run_words
 from regard.runs.checkpoints import load
 from regard.runs.folder import RunFolder
 from regard.runs.log import Log
@@ -218,6 +220,13 @@ def test_a_run_without_mixing_logs_what_it_did_before(tiny, tmp_path):
     assert log_lines(tmp_path / "a") == log_lines(tmp_path / "b")
     config = json.dumps(config_of().model_dump(mode="json"))
     assert '"mixup": 0.0' in config
+
+
+def test_the_report_says_that_images_were_mixed(tiny, tmp_path):
+    train(config_of(MIXED, "training.epochs=1"), tmp_path / "run", folder=tiny)
+    words = run_words(read_run(tmp_path / "run"))[0]
+    said = "80 % of its training images were mixed of two, by MixUp (alpha 0.4) or CutMix (alpha 1)"
+    assert f"{said}; losses and accuracy of train" in words.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_the_page_on_few_images_holds_a_config_that_is_sound():

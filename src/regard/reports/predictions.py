@@ -178,7 +178,8 @@ def _decides(numbers: Mapping[str, Any]) -> bool:
 def _mark(axes: Axes, x: float, y: float) -> None:
     """A ring where the threshold lies on a curve, if one was chosen."""
     if np.isfinite(x) and np.isfinite(y):
-        axes.scatter([x], [y], 46, facecolor="white", edgecolor=INK, linewidths=1.6, zorder=4)
+        how = {"facecolor": "white", "edgecolor": INK, "linewidths": 1.6, "zorder": 4}
+        axes.scatter([x], [y], 46, clip_on=False, **how)
 
 
 def _steps(curve: Mapping[str, Any]) -> tuple[list[float], list[float]]:

@@ -84,7 +84,7 @@ def _guidance(run: RunContents) -> str:
 
 
 def _mixing(run: RunContents) -> str:
-    """` Half of its images were mixed of two, by CutMix (alpha 1).`; nothing where none were."""
+    """Whether its images were mixed of two, and how; nothing where they were not."""
     how = (run.config.get("data") or {}).get("augment") or {}
     kinds = {"MixUp": how.get("mixup"), "CutMix": how.get("cutmix")}
     told = [f"{name} (alpha {alpha:g})" for name, alpha in kinds.items() if alpha]
@@ -92,7 +92,8 @@ def _mixing(run: RunContents) -> str:
         return ""
     share = float(how.get("mix_probability", 1))
     many = "All" if share == 1 else percent(share, 0)
-    return f" {many} of its training images were mixed of two, by {' or '.join(told)}."
+    text = f" {many} of its training images were mixed of two, by {' or '.join(told)}"
+    return f"{text}; losses and accuracy of train are of these."
 
 
 # How terms and cross-entropy become one loss, where they are not simply added.

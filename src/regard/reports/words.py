@@ -55,7 +55,7 @@ _ABOUT = {
     "average_precision": "area under the precision-recall curve",
     "precision": "of those predicted so, the share that is",
     "recall": "of those that are, the share predicted so",
-    "specificity": "of those that are not, the share predicted so",
+    "specificity": "of those that are not, the share not predicted so",
     "f1": "harmonic mean of precision and recall",
     "log_loss": "minus the log probability of the label, in nats",
     "brier": "squared distance of the probabilities from the truth",
