@@ -222,6 +222,20 @@ def test_evaluation_as_json_is_the_file(regard, run):
     assert answer.err == ""
 
 
+def test_a_threshold_is_chosen_shown_and_kept(regard, run):
+    answer = regard("evaluate", run, "--target-recall", 0.75)
+    assert answer.code == 0, answer.err
+    kept = read_json(run / "threshold.json")
+    said = f"Threshold {kept['threshold']:.3g} of moss, chosen on val for a recall of 75 %: recall "
+    assert said in answer.out
+    assert "over 4 images" in answer.out
+    assert "specificity_at_threshold" in answer.out
+    answer = regard("evaluate", run, "--threshold", "f1", "--positive", "fern", "--json")
+    found = json.loads(answer.out)
+    assert found["threshold"] == read_json(run / "threshold.json")
+    assert (found["threshold"]["by"], found["metrics"]["positive"]) == ("f1", "fern")
+
+
 def test_scores_of_several_methods(regard, run):
     answer = regard("score", run, "--method", "gradcam", "--method", "cam", "--split", "val")
     assert answer.code == 0, answer.err

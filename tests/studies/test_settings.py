@@ -6,6 +6,7 @@ import yaml
 from regard.errors import ConfigError
 from regard.evaluation.metrics import evaluate
 from regard.evaluation.table import predictions_table
+from regard.evaluation.thresholds import AT_THRESHOLD
 from regard.runs.reliance import GAP, MEASURED
 from regard.scores import scores
 from regard.studies.pixel_metrics import MEAN_METRICS
@@ -203,5 +204,5 @@ def test_the_metrics_are_those_of_evaluation_and_all_scores():
         [0, 1, 2], ["a", "b", "c"], [0, 1, 1], [[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]], ["x", "y"]
     )
     found = {k for k, v in evaluate(table).items() if isinstance(v, dict) and "value" in v}
-    assert set(METRICS) == found | {"dead_maps", GAP, *MEASURED, *MEAN_METRICS}
+    assert set(METRICS) == found | {"dead_maps", GAP, *MEASURED, *MEAN_METRICS, *AT_THRESHOLD}
     assert "energy" in scores()

@@ -9,9 +9,10 @@ from regard.cli.console import plural, print_json, say, table
 from regard.data.describe import Description
 from regard.data.duplicates import Duplicates
 from regard.data.manifest import Manifest
-from regard.data.measures import MISSING, UNREADABLE, region_kind
+from regard.data.measures import MISSING, NO_SPLIT, UNREADABLE, region_kind
 from regard.data.problems import Problem
 from regard.data.source import mask_classes
+from regard.data.synthetic_samples import by_split
 from regard.errors import DataError
 
 SHOWN = 8
@@ -26,7 +27,9 @@ def imported(manifest: Manifest) -> str:
     masks = "mask_classes" in manifest.table.columns
     classes = mask_classes(manifest).names if masks else manifest.classes
     text = f"{plural(len(manifest), 'sample')}{some}, {plural(len(classes), 'class')}; "
-    text += ", ".join(f"{name} {count}" for name, count in splits)
+    text += ", ".join(f"{name or NO_SPLIT} {count}" for name, count in splits)
+    made = sum(by_split(manifest.table).values())
+    text += f"; {made:,} synthetic" if made else ""
     missing = plural(kinds[MISSING], "region file") + " missing"
     return f"{text}; {missing}" if kinds[MISSING] else text
 
@@ -129,6 +132,8 @@ def show_description(
     if width and all(side["min"] == side["max"] for side in (width, height)):
         say(f"All images are {width['min']:,.0f} x {height['min']:,.0f} pixels")
     _say_kinds("Regions", found.regions, manifest)
+    if found.synthetic:
+        _say_kinds("Synthetic", found.synthetic, manifest)
     _say_kinds("Formats", found.formats | {UNREADABLE: found.unreadable}, manifest)
     for path in pictures:
         say(f"drawn: {path}")

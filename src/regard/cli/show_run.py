@@ -9,6 +9,7 @@ import polars as pl
 from regard.cli.console import BarView, console, errors, plural, say, table, with_interval
 from regard.errors import RegardError
 from regard.evaluation.standings import Standing, all_standings
+from regard.evaluation.thresholds import Choice
 from regard.runs.evaluate import regions_by_split
 from regard.runs.explanations import INDEX
 from regard.runs.folder import RunFolder
@@ -95,12 +96,22 @@ def show_metrics(values: dict[str, Any], files: RunFolder) -> None:
         for name, own in metrics["per_class"].items()
     ]
     table("By class", ["class", *(BY_CLASS[k] for k in known)], rows)
+    if "threshold" in values:
+        say(_decided(values["threshold"]))
     names = values["classes"]
     if len(names) <= 20:
         confusion = [[n, *row] for n, row in zip(names, metrics["confusion"], strict=True)]
         table("Confusion, rows are the truth", ["", *names], confusion)
     reads = sum(1 for line in files.readings.read_text().splitlines() if f'"{split}"' in line)
     say(f"{files.metrics(split)}; this split has been read {reads} time{'s'[: reads != 1]}")
+
+
+def _decided(how: Mapping[str, Any]) -> str:
+    """The threshold, how it was chosen, and what it found there."""
+    aim = Choice(how["by"], how["target"], how["positive"]).words
+    found = with_interval(how["metrics"]["recall"])
+    text = f"Threshold {how['threshold']:.3g} of {how['positive']}, chosen on {how['split']}"
+    return f"{text} for {aim}: recall there {found} over {plural(how['positives'], 'image')}"
 
 
 def show_gaze(summary: dict[str, Any], split: str) -> None:

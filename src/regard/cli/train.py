@@ -1,6 +1,7 @@
 """`regard train` and `regard evaluate`."""
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -62,22 +63,35 @@ def evaluate(
     size: tuple[int, int] | None = typer.Option(
         None, help="Segmenters: height and width of the input. Default: as trained."
     ),
+    target_recall: float | None = typer.Option(
+        None, help="Two classes: choose a threshold on val that finds this share of the positive."
+    ),
+    threshold: str | None = typer.Option(
+        None, help="Two classes: choose it on val by f1 or youden instead."
+    ),
+    positive: str | None = typer.Option(
+        None, help="Two classes: the positive one. Default: the config's, or the last."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print metrics/SPLIT.json."),
 ) -> None:
     """Predict a split and measure.
 
-    Writes predictions/SPLIT.parquet and metrics/SPLIT.json, with 95% intervals over images.
+    Writes predictions/SPLIT.parquet and metrics/SPLIT.json, with 95% intervals over images. A
+    threshold that was chosen stays in threshold.json, and later evaluations of the same checkpoint
+    apply it too.
     """
     from regard.cli.console import counter, print_json
     from regard.cli.show_run import show_metrics
+    from regard.runs.deciding import with_options
     from regard.runs.evaluate import evaluate_run, image_paths
     from regard.runs.run import load_run
 
     loaded = load_run(run, checkpoint)
+    given = {"target_recall": target_recall, "threshold": threshold, "positive": positive}
+    how: dict[str, Any] = {"window": window, "overlap": overlap, "flip": flip, "size": size}
+    how["decide"] = with_options(loaded, **given)
     with counter(f"predicting {split}", len(image_paths(loaded, split))) as shown:
-        values = evaluate_run(
-            loaded, split, window=window, overlap=overlap, flip=flip, size=size, progress=shown
-        )
+        values = evaluate_run(loaded, split, **how, progress=shown)
     if as_json:
         print_json(values)
     else:

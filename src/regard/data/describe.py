@@ -10,6 +10,7 @@ from regard.data.describe_masks import MaskShares, describe_masks
 from regard.data.manifest import Manifest, natural
 from regard.data.measures import NO_SPLIT, measures
 from regard.data.source import splits_of
+from regard.data.synthetic_samples import by_split as synthetic_by_split
 from regard.data.table_checks import class_rows
 from regard.data.threads import Progress
 
@@ -34,6 +35,8 @@ class Description:
         coverage: quantiles, by split, of the share of the image that the region covers.
         boxes: quantiles of the boxes an image.
         groups: number of groups and size of the largest, if the manifest has any.
+        synthetic: samples that are synthetic, by split (`left out` for those in none); empty where
+            none is, or all are.
         masks: by split, what the masks of classes hold; empty where there are none.
         measures: one row a sample, see `regard.data.measures.measures`.
     """
@@ -49,6 +52,7 @@ class Description:
     coverage: dict[str, Quantiles]
     boxes: Quantiles
     groups: dict[str, int]
+    synthetic: dict[str, int]
     masks: dict[str, MaskShares]
     measures: pl.DataFrame
 
@@ -88,6 +92,7 @@ def describe(
         coverage={name: values for name, values in covered.items() if values},
         boxes=quantiles(measured["boxes"]),
         groups=_groups(manifest),
+        synthetic=synthetic_by_split(manifest.table),
         masks=describe_masks(manifest),
         measures=measured,
     )

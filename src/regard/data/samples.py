@@ -13,6 +13,7 @@ from regard.data.decoding import image_size
 from regard.data.held import Held
 from regard.data.keys import keyed_generator
 from regard.data.mask_classes import TARGET, MaskClasses
+from regard.data.mixing import Mix, Partners
 from regard.data.pasting import Lenders, Loan
 from regard.data.regions import Regions
 from regard.data.sample import REGION_VIEW, Draw, Sample
@@ -21,7 +22,9 @@ from regard.data.transforms import ON_BLACK, Transform
 from regard.data.where import Where
 
 Item = tuple[dict[str, Tensor], dict[str, Tensor], Sample]
-Stacked = dict[str, Tensor]
+# Views, masks, the label of the larger share, and the share of each class.
+Mixed = tuple[dict[str, Tensor], dict[str, Tensor], int, Tensor]
+Planes = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,13 @@ class Batch:
 
     Attributes:
         images: uint8 (B, 3, H, W), a tensor for each view.
-        labels: (B,), -1 for none.
+        labels: (B,), -1 for none; of a mixed image that of the larger share.
         index: (B,), rows in the manifest.
         regions: at the images' size; None when the data set has none at all.
         target: class indices of the pixels, uint8 (B, H, W), `VOID` where nothing is said; None
             where samples have no masks.
+        shares: of the classes in each image, (B, K) with rows that sum to 1; None where no image
+            is mixed.
     """
 
     images: dict[str, Tensor]
@@ -42,6 +47,7 @@ class Batch:
     index: Tensor
     regions: Regions | None
     target: Tensor | None = None
+    shares: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -50,7 +56,8 @@ class Batch:
         regions = None if self.regions is None else self.regions[rows]
         images = {name: view[rows] for name, view in self.images.items()}
         target = None if self.target is None else self.target[rows]
-        return Batch(images, self.labels[rows], self.index[rows], regions, target)
+        shares = None if self.shares is None else self.shares[rows]
+        return Batch(images, self.labels[rows], self.index[rows], regions, target, shares)
 
 
 class Samples(torch.utils.data.Dataset):
@@ -64,6 +71,7 @@ class Samples(torch.utils.data.Dataset):
         annotation: how regions are used; None: each sample's own.
         classes: what the ids of masks mean, for segmentation.
         lenders: of the pixels that the augmentation pastes.
+        partners: that the augmentation mixes images with.
         cache_mb: bound of the cache of fitted samples, for each process.
 
     Attributes:
@@ -80,30 +88,31 @@ class Samples(torch.utils.data.Dataset):
         annotation: Annotation | None = None,
         classes: MaskClasses | None = None,
         lenders: Lenders | None = None,
+        partners: Partners | None = None,
         cache_mb: int = 0,
     ) -> None:
         self.samples, self.transform, self.augmentation = tuple(samples), transform, augmentation
         self.seed, self.where = seed, Where(transform, annotation, self.samples)
-        self.classes, self.lenders = classes, lenders
+        self.classes, self.lenders, self.partners = classes, lenders, partners
         self.size = (augmentation or Augment()).cut(transform.size)
-        self.kinds = (*self.where.kinds, *([] if classes is None else [TARGET]))
+        kinds = (*self.where.kinds, *([] if classes is None else [TARGET]))
+        # In a mixed image there are pixels to ignore, whatever the samples themselves have.
+        mixed = ("ignore",) if partners is not None and "attend" in kinds else ()
+        self.kinds = tuple(dict.fromkeys((*kinds, *mixed)))
         # Whether a sample is another one each time that it is drawn.
         self._changes = augmentation is not None and augmentation != Augment()
         self._labels = torch.tensor([sample.label for sample in self.samples])
         self._index = torch.tensor([sample.index for sample in self.samples])
         views = self.samples[0].view_names if self.samples else ()
-        self.held = Held(len(self.samples), views, self.kinds, transform.size, cache_mb * 2**20)
+        self.held = Held(len(self.samples), views, kinds, transform.size, cache_mb * 2**20)
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, draw: Draw) -> Item:
-        images, masks = self.fitted(draw.row)
+        """The sample by itself, augmented; what it is mixed with comes in a batch."""
         sample = self.samples[draw.row]
-        if self._changes and self.augmentation is not None:
-            generator = keyed_generator(self.seed, draw.epoch, sample.index, draw.occurrence)
-            lend = None if self.lenders is None else partial(self._lent, self.lenders, draw.row)
-            images, masks = augment(images, masks, self.augmentation, generator, lend)
+        images, masks = self._augmented(draw.row, draw.epoch, sample.index, draw.occurrence)
         return images, masks, sample
 
     @property
@@ -122,11 +131,45 @@ class Samples(torch.utils.data.Dataset):
     def batch(self, draws: Sequence[Draw]) -> Batch:
         """The samples of these draws."""
         rows = [draw.row for draw in draws]
+        if self.partners is not None:
+            return self._mixed([self.mixed(draw, self.partners) for draw in draws], rows)
         held = None if self._changes else self.held.batch(rows)
         images, masks, there = held or self._collated([self[draw] for draw in draws])
         regions, target = self._regions(masks, there), masks.get(TARGET)
         target = None if target is None else target.to(torch.uint8)
         return Batch(images, self._labels[rows], self._index[rows], regions, target)
+
+    def mixed(self, draw: Draw, partners: Partners) -> Mixed:
+        """The sample of a draw with what is mixed into it, if anything is."""
+        images, masks, sample = self[draw]
+        named = (draw.epoch, sample.index, draw.occurrence)
+        unit = torch.rand(7, generator=keyed_generator(self.seed, "mix", *named)).tolist()
+        mix = Mix.drawn(self.augmentation or Augment(), unit[:5], self.size)
+        row = partners.drawn(unit[5:], besides=draw.row)
+        if mix is None or row is None:
+            alone = Mix(1.0).target(sample.label, sample.label, partners.classes)
+            return images, masks, sample.label, alone
+        others, away = self._augmented(row, "partner", *named)
+        label = self.samples[row].label
+        shares = mix.target(sample.label, label, partners.classes)
+        images = {name: mix.image(image, others[name]) for name, image in images.items()}
+        masks = mix.masks(masks, away, alike=label == sample.label)
+        return images, masks, label if mix.main else sample.label, shares
+
+    def _augmented(self, row: int, *named: int | str) -> tuple[Planes, Planes]:
+        """Views and masks of a row, changed as is drawn for what is named."""
+        images, masks = self.fitted(row)
+        if not self._changes or self.augmentation is None:
+            return images, masks
+        generator = keyed_generator(self.seed, *named)
+        lend = None if self.lenders is None else partial(self._lent, self.lenders, row)
+        return augment(images, masks, self.augmentation, generator, lend)
+
+    def _mixed(self, parts: Sequence[Mixed], rows: Sequence[int]) -> Batch:
+        images, masks, there = self._collated(parts)
+        labels = torch.tensor([label for _, _, label, _ in parts])
+        shares = torch.stack([shares for *_, shares in parts])
+        return Batch(images, labels, self._index[rows], self._regions(masks, there), shares=shares)
 
     def _lent(self, lenders: Lenders, row: int, unit: list[float]) -> Loan | None:
         """What another sample lends to a row."""
@@ -157,7 +200,7 @@ class Samples(torch.utils.data.Dataset):
             masks[TARGET] = self.transform.fit_target(found)
         return masks
 
-    def _collated(self, items: Sequence[Item]) -> tuple[Stacked, Stacked, Stacked]:
+    def _collated(self, items: Sequence[Item | Mixed]) -> tuple[Planes, Planes, Planes]:
         """Views, masks and whether these are there, as `Held.batch` gives them."""
         nothing = torch.zeros(self.size)
         images = {name: torch.stack([item[0][name] for item in items]) for name in items[0][0]}
@@ -167,7 +210,7 @@ class Samples(torch.utils.data.Dataset):
         there = {kind: torch.tensor([kind in item[1] for item in items]) for kind in masks}
         return images, masks, there
 
-    def _regions(self, masks: Stacked, there: Stacked) -> Regions | None:
+    def _regions(self, masks: Planes, there: Planes) -> Regions | None:
         if not self.has_regions:
             return None
         present = there["attend"]

@@ -43,6 +43,12 @@ class Augment(Settings):
         paste: probability that an image borrows the pixels of a class that is rare in train (with
             less than a quarter of an even share of the pixels) from another training image, at the
             same place or, where `flip` is on, half the time mirrored.
+        mixup: alpha of MixUp: an image is blended with another training image, and so are their
+            labels, by a share drawn from Beta(alpha, alpha). 0: not at all; 0.2 is usual.
+        cutmix: alpha of CutMix: a box of another training image is pasted over the image, and
+            the labels share by their pixels. 0: not at all; 1 is usual. Beside `mixup` each image
+            is mixed one way or the other, as often.
+        mix_probability: that an image is mixed, where `mixup` or `cutmix` is on.
     """
 
     rotate: float = Field(default=0.0, ge=0, le=180)
@@ -57,6 +63,14 @@ class Augment(Settings):
     crop: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     rare: float = Field(default=0.0, ge=0, le=1)
     paste: float = Field(default=0.0, ge=0, le=1)
+    mixup: float = Field(default=0.0, ge=0)
+    cutmix: float = Field(default=0.0, ge=0)
+    mix_probability: float = Field(default=1.0, gt=0, le=1)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images are made of two."""
+        return bool(self.mixup or self.cutmix)
 
     def cut(self, whole: tuple[int, int]) -> tuple[int, int]:
         """Height and width of what is left of an image of this height and width."""

@@ -11,6 +11,7 @@ from regard.data.mask_classes import MaskClasses
 from regard.data.sample import REGION_VIEW, Sample
 from regard.data.settings import Data, Task
 from regard.data.splits import carve_val, folds, split
+from regard.data.synthetic_samples import in_train_alone
 from regard.errors import DataError, near
 
 # The label of a sample that has a mask in its place.
@@ -18,12 +19,18 @@ _NONE = -1
 
 
 def open_manifest(config: Data, folder: Path = Path()) -> Manifest:
-    """The manifest of a config, with its splits as the config wants them."""
+    """The manifest of a config, with its splits as the config wants them.
+
+    Raises:
+        DataError: no manifest, too few samples for a split, or synthetic ones outside of train.
+        ConfigError: a split that cannot be.
+    """
     manifest = read_manifest(folder / config.manifest)
     if config.folds is not None:
         manifest = folds(manifest, config.folds, config.fold, config.split_seed)
     elif config.split is not None or "split" not in manifest.table.columns:
         manifest = split(manifest, config.split or "70/15/15", config.split_seed)
+    manifest = in_train_alone(manifest)
     if config.val_from_train is not None:
         manifest = carve_val(_val_as_test(manifest), config.val_from_train, config.split_seed)
     return manifest

@@ -7,6 +7,7 @@ import polars as pl
 
 from regard.data.keys import key
 from regard.data.manifest import Manifest
+from regard.data.synthetic_samples import are_synthetic
 from regard.errors import ConfigError, DataError
 
 NAMES = {2: ("train", "test"), 3: ("train", "val", "test")}
@@ -73,6 +74,7 @@ def carve_val(manifest: Manifest, share: float, seed: int = 42) -> Manifest:
             remedy="remove val_from_train",
         )
     part = manifest.with_table(train.drop("index"))
+    _refuse_synthetic(part, manifest)
     parts = _deal(part, ["train", "val"], [1 - share, share], seed)
     names = manifest.table["split"].to_list()
     for row, name in zip(train["index"], _with_synthetic(part.table, parts)["split"], strict=True):
@@ -92,9 +94,9 @@ def _deal(
     labels = _strata(table)
     groups = table["group"].to_list() if "group" in table.columns else [None] * table.height
     members: dict[str, list[int]] = defaultdict(list)
-    photographed = _photographed(table)
+    synthetic = are_synthetic(table).to_list()
     for row, group in enumerate(groups):
-        if photographed[row]:
+        if not synthetic[row]:
             members[f"row {row}" if group is None else f"group {group}"].append(row)
     stratum = {unit: _main_label(rows, labels) for unit, rows in members.items()}
     order = sorted(members, key=lambda unit: (-len(members[unit]), key(seed, "split", unit)))
@@ -120,12 +122,6 @@ def _deal(
     return parts
 
 
-def _photographed(table: pl.DataFrame) -> list[bool]:
-    if "synthetic" not in table.columns or table["synthetic"].fill_null(False).all():
-        return [True] * table.height
-    return (~table["synthetic"].fill_null(False)).to_list()
-
-
 def _with_synthetic(table: pl.DataFrame, parts: Sequence[str | None]) -> pl.DataFrame:
     """The column `split` from the parts, with synthetic samples beside their group's train."""
     groups = table["group"].to_list() if "group" in table.columns else [None] * table.height
@@ -136,6 +132,18 @@ def _with_synthetic(table: pl.DataFrame, parts: Sequence[str | None]) -> pl.Data
         for group, part in zip(groups, parts, strict=True)
     ]
     return table.with_columns(pl.Series("split", names, dtype=pl.String))
+
+
+def _refuse_synthetic(train: Manifest, whole: Manifest) -> None:
+    """Val is carved from photographs, where there are any in the set."""
+    made = "synthetic" in train.table.columns and train.table["synthetic"].fill_null(False).all()
+    if made and are_synthetic(whole.table).any():
+        raise DataError(
+            str(whole.path or "manifest"),
+            expected="photographs in train to take val from, for data.val_from_train",
+            found="synthetic samples alone",
+            remedy="give other samples the split val, and leave val_from_train out",
+        )
 
 
 def _strata(table: pl.DataFrame) -> list[str]:

@@ -7,6 +7,7 @@ import polars as pl
 from regard.data.manifest import Manifest
 from regard.data.problems import Problem, Severity
 from regard.data.source import splits_of
+from regard.data.synthetic_samples import are_synthetic
 
 
 def table_problems(manifest: Manifest) -> list[Problem]:
@@ -77,6 +78,10 @@ def _splits(table: pl.DataFrame) -> Iterator[Problem]:
             severity: Severity = "error" if name == "train" else "warning"
             detail = f"no samples in {name}; there are: " + (", ".join(used) or "none")
             yield Problem(None, "split", None, "empty split", detail, severity)
+    wrong = table.filter(are_synthetic(table) & (pl.col("split") != "train"))
+    for row, image, name in wrong.select("row", "image", "split").iter_rows():
+        detail = f"synthetic samples belong in train, not in {name}"
+        yield Problem(row, "split", image, "synthetic outside train", detail)
 
 
 def _classes_by_split(classes: pl.DataFrame) -> Iterator[Problem]:

@@ -41,8 +41,8 @@ def evaluate(
     - `accuracy`, `balanced_accuracy`, `precision_macro`, `recall_macro`, `f1_macro`,
       `roc_auc`, `average_precision`, `log_loss`, `brier`, `ece`; with two classes also
       `precision`, `recall`, `f1` of the positive class, to which `roc_auc` and
-      `average_precision` then belong; with more they are means over one class against the
-      rest;
+      `average_precision` then belong, and its `specificity`, the recall of the other class;
+      with more they are means over one class against the rest;
     - `per_class`: `precision`, `recall`, `f1` and `support` (a count) by class;
     - `confusion`: K x K counts, a row a true class; `classes` their order;
     - `n`, `level`, `resamples`, `seed`, `positive` (None unless there are two classes), and
@@ -89,6 +89,7 @@ def evaluate(
     metrics |= _areas(table, chosen, **options)
     if chosen is not None:
         metrics |= per_class[names[chosen]]
+        metrics["specificity"] = per_class[names[1 - chosen]]["recall"]
     return {
         "n": table.height,
         "classes": names,

@@ -1,9 +1,13 @@
-"""The `gaze` section of a run's config: how it is measured where the net looks."""
+"""The sections `gaze` and `evaluate` of a run's config: what is measured, and how."""
 
-from pydantic import Field, field_validator
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
 
 from regard.data.settings import Settings
 from regard.errors import near
+from regard.evaluation.thresholds import Choice, positive_class
 from regard.saliency.base import METHODS
 from regard.scores.base import SCORES
 
@@ -47,3 +51,51 @@ class Gaze(Settings):
             if name not in SCORES:
                 raise ValueError(f"unknown score {name!r}; {near(name, SCORES)}")
         return value
+
+
+class Evaluate(Settings):
+    """How the answers of a classifier of two classes are read.
+
+    Attributes:
+        positive: the positive class, to which precision, recall and the curves belong; None: the
+            last of the two.
+        target_recall: a threshold is chosen on val: the highest that finds at least this share of
+            the positive class there. Every evaluation then also tells what it makes of a split, as
+            `recall_at_threshold` and its like, beside the numbers at 0.5.
+        threshold: chosen on val by another aim: the highest `f1`, or `youden` index (recall +
+            specificity - 1). None: by `target_recall`, or not at all.
+    """
+
+    positive: str | None = None
+    target_recall: float | None = Field(default=None, gt=0, le=1)
+    threshold: Literal["f1", "youden"] | None = None
+
+    @model_validator(mode="after")
+    def _one_aim(self) -> "Evaluate":
+        if self.target_recall is not None and self.threshold is not None:
+            raise ValueError("both target_recall and threshold; leave one of them out")
+        return self
+
+    @property
+    def says(self) -> bool:
+        """Whether anything is set."""
+        return self != Evaluate()
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a threshold is chosen."""
+        return self.target_recall is not None or self.threshold is not None
+
+    def choice(self, classes: Sequence[str]) -> Choice | None:
+        """How a threshold is chosen; None: not at all.
+
+        Raises:
+            ConfigError: something is set, and there are not two classes, or others than the
+                positive one.
+        """
+        if not self.says:
+            return None
+        positive = positive_class(list(classes), self.positive)
+        if self.target_recall is not None:
+            return Choice("recall", self.target_recall, positive)
+        return None if self.threshold is None else Choice(self.threshold, None, positive)

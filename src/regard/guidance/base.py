@@ -35,6 +35,8 @@ class Term(ABC):
     lends: ClassVar[bool] = False
     # Whether it can be computed of a segmenter, whose logits have positions.
     of_segmenters: ClassVar[bool] = False
+    # Whether it can be computed of an image mixed of two, where the other's part is ignored.
+    of_mixed: ClassVar[bool] = True
 
     weight: float = 1.0
     name: str | None = None

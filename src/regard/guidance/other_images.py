@@ -31,6 +31,7 @@ class MaskedInput(Term):
 
     kind: ClassVar[str] = "masked_input"
     extra_forwards: ClassVar[bool] = True
+    of_mixed: ClassVar[bool] = False
 
     fill: Literal["mean", "blur", "zero"] = "mean"
 
@@ -78,6 +79,7 @@ class BackgroundSwap(Term):
     kind: ClassVar[str] = "background_swap"
     extra_forwards: ClassVar[bool] = True
     lends: ClassVar[bool] = True
+    of_mixed: ClassVar[bool] = False
 
     def raw(self, seen: ForwardPass) -> Tensor:
         """The logits (B, K) of the changed images."""

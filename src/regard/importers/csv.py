@@ -17,6 +17,8 @@ from regard.importers.template import Template
 Row = dict[str, Any]
 # What a sample may do without.
 AREAS = ("region", "avoid", "ignore")
+# How a cell says that it holds, or does not.
+TRUTHS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 
 
 @IMPORTERS.register("csv")
@@ -29,6 +31,7 @@ def import_csv(
     label: str | None = None,
     split: str | None = None,
     group: str | None = None,
+    synthetic: str | None = None,
     segmented: str | None = None,
     mask: str | None = None,
     region: str | None = None,
@@ -61,6 +64,8 @@ def import_csv(
         label: column or template of the class.
         split: column or template of the split: train, val or test.
         group: column or template of what stays together, such as a patient.
+        synthetic: column or template that is true (or 1) where an image was made or borrowed; it is
+            used in training alone.
         segmented: column or template of a second view, the subject on black; like all paths
             below from the CSV's folder on.
         mask: column or template of a label image for segmentation.
@@ -86,7 +91,8 @@ def import_csv(
     table = _read(src)
     paths = {"segmented": segmented, "mask": mask, "region": region}
     paths |= {"avoid": avoid, "ignore": ignore}
-    given = {"image": image, "label": label, "split": split, "group": group} | paths
+    given = {"image": image, "label": label, "split": split, "group": group}
+    given |= {"synthetic": synthetic} | paths
     columns = _templates(given, table, str(src))
     rows = _rows(table, columns, src, src.parent / images)
     _refuse_absent(rows, src)
@@ -155,8 +161,20 @@ def _rows(
         row["image"] = images / name
         if row.get("split"):
             row["split"] = split_name(row["split"])
+        if "synthetic" in row:
+            row["synthetic"] = _truth(row["synthetic"], f"{src}, row {number}, --synthetic")
         rows.append(row)
     return rows
+
+
+def _truth(text: str | None, where: str) -> bool:
+    """Whether a cell says yes; an empty one says no."""
+    word = (text or "false").strip().lower()
+    if word not in TRUTHS:
+        raise DataError(
+            where, expected=", ".join(TRUTHS), found=repr(text), remedy="correct that cell"
+        )
+    return TRUTHS[word]
 
 
 def _refuse_absent(rows: Iterable[Row], src: Path) -> None:

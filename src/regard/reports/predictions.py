@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from regard.data.plotting import GRID, INK, MUTED, shortened
 from regard.evaluation.curves import precision_recall_curve, reliability_diagram, roc_curve
+from regard.evaluation.thresholds import ENDING
 from regard.reports.blocks import (
     Block,
     Cell,
@@ -42,7 +43,11 @@ Intervals = Mapping[str, Any]
 
 def metrics_table(numbers: Mapping[str, Any], level: float = 0.95) -> Table:
     """Each metric with its interval over images."""
-    named = {k: v for k, v in numbers.items() if isinstance(v, Mapping) and "value" in v}
+    named = {
+        name: value
+        for name, value in numbers.items()
+        if isinstance(value, Mapping) and "value" in value and not name.endswith(ENDING)
+    }
     rows = [
         [
             Cell(title(name), note=about(name)),
@@ -144,7 +149,8 @@ def _roc(table: pl.DataFrame, names: Sequence[str], numbers: Mapping[str, Any]) 
         for tone, name in enumerate(names):
             found = roc_curve(table, name)
             _thin(axes, found["false_positive_rate"], found["true_positive_rate"], tone, len(names))
-        return _area(drawn, "ROC", names, numbers.get("roc_auc", {}))
+        _mark(axes, 1 - _at(numbers, "specificity"), _at(numbers, "recall"))
+        return _area(drawn, "ROC", names, numbers.get("roc_auc", {}), marked=_decides(numbers))
 
 
 def _precision_recall(
@@ -155,7 +161,25 @@ def _precision_recall(
         for tone, name in enumerate(names):
             found = precision_recall_curve(table, name)
             _thin(axes, *_steps(found), tone, len(names), steps=True)
-        return _area(drawn, "Precision–recall", names, numbers.get("average_precision", {}))
+        _mark(axes, _at(numbers, "recall"), _at(numbers, "precision"))
+        area = numbers.get("average_precision", {})
+        return _area(drawn, "Precision–recall", names, area, marked=_decides(numbers))
+
+
+def _at(numbers: Mapping[str, Any], name: str) -> float:
+    """A number at the threshold that was chosen; NaN for none."""
+    return real(numbers.get(name + ENDING, {}).get("value"))
+
+
+def _decides(numbers: Mapping[str, Any]) -> bool:
+    return f"recall{ENDING}" in numbers
+
+
+def _mark(axes: Axes, x: float, y: float) -> None:
+    """A ring where the threshold lies on a curve, if one was chosen."""
+    if np.isfinite(x) and np.isfinite(y):
+        how = {"facecolor": "white", "edgecolor": INK, "linewidths": 1.6, "zorder": 4}
+        axes.scatter([x], [y], 46, clip_on=False, **how)
 
 
 def _steps(curve: Mapping[str, Any]) -> tuple[list[float], list[float]]:
@@ -172,8 +196,11 @@ def _steps(curve: Mapping[str, Any]) -> tuple[list[float], list[float]]:
     return [0.0, *recalls], [best[recall] for recall in [*recalls[:1], *recalls]]
 
 
-def _area(drawn: Figure, what: str, names: Sequence[str], area: Intervals) -> Drawing:
+def _area(
+    drawn: Figure, what: str, names: Sequence[str], area: Intervals, *, marked: bool
+) -> Drawing:
     note = f"area {decimal(area.get('value'))}, interval {between(area)}"
+    note += "; the ring is the threshold chosen on val" * marked
     of = listed([shortened(name, 40) for name in names], _MOST_NAMED)
     alt = f"{what} curve of {of} against the rest; {note}"
     return Drawing(inline(drawn, alt), f"{what}, {of}" if len(names) == 1 else what, note)

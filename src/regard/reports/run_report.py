@@ -38,6 +38,7 @@ from regard.reports.segmentation import (
     pixel_confusion,
     pixel_metrics,
 )
+from regard.reports.threshold import threshold_blocks
 from regard.reports.words import count
 from regard.runs.files import dump_json
 
@@ -118,7 +119,7 @@ def _classification(split: SplitContents) -> list[Block]:
     blocks += [*confusion(numbers), class_table(numbers)]
     if split.predictions is not None and len(split.predictions):
         blocks += ranking_curves(split.predictions, numbers)
-    return blocks
+    return [*blocks, *threshold_blocks(split)]
 
 
 def _segmentation(split: SplitContents) -> list[Block]:

@@ -64,7 +64,7 @@ def _model(run: RunContents) -> str:
     text = f"The model is {model.get('spec')}{over}, trained {known} to tell "
     text += f"{count(len(classes), 'class', 'classes')} "
     text += "of pixels " * run.segments + f"apart ({listed(classes)})."
-    return f"{text} {_guidance(run)}"
+    return f"{text} {_guidance(run)}{_mixing(run)}"
 
 
 def _guidance(run: RunContents) -> str:
@@ -81,6 +81,19 @@ def _guidance(run: RunContents) -> str:
     if run.segments:
         return f"{text}, each time of one class of an image, with the class's own pixels."
     return f"{text}, with {_whose(guidance)} own region{_widened(guidance)}."
+
+
+def _mixing(run: RunContents) -> str:
+    """Whether its images were mixed of two, and how; nothing where they were not."""
+    how = (run.config.get("data") or {}).get("augment") or {}
+    kinds = {"MixUp": how.get("mixup"), "CutMix": how.get("cutmix")}
+    told = [f"{name} (alpha {alpha:g})" for name, alpha in kinds.items() if alpha]
+    if not told:
+        return ""
+    share = float(how.get("mix_probability", 1))
+    many = "All" if share == 1 else percent(share, 0)
+    text = f" {many} of its training images were mixed of two, by {' or '.join(told)}"
+    return f"{text}; losses and accuracy of train are of these."
 
 
 # How terms and cross-entropy become one loss, where they are not simply added.

@@ -7,6 +7,7 @@ import polars as pl
 from regard.data.manifest import Manifest, natural
 from regard.data.settings import Data
 from regard.data.source import open_manifest, splits_of
+from regard.data.synthetic_samples import by_split, withheld, withheld_words
 from regard.errors import RegardError
 from regard.reports.blocks import Block, Cell, Note, Section, Table, Text
 from regard.reports.contents import RunContents
@@ -34,7 +35,8 @@ def samples_section(run: RunContents) -> Section:
 
 def _of_masks(run: RunContents, table: pl.DataFrame) -> list[Block]:
     parts = [f"{(table['split'] == name).sum():,} in {name}" for name in splits_of(table)]
-    blocks: list[Block] = [Text([f"{count(len(table), 'sample')}: {listed(parts)}."])]
+    text = f"{count(len(table), 'sample')}: {listed(parts)}.{_synthetic(table)}"
+    blocks: list[Block] = [Text([text])]
     told = [(split.name, split.numbers) for split in run.splits if split.numbers]
     return [*blocks, pixel_shares(told)] if told else blocks
 
@@ -51,7 +53,17 @@ def _words(manifest: Manifest, splits: Sequence[str]) -> list[str]:
     text += parts.get(having, f"{share} of them have a region.")
     if "avoid" in table.columns and table["avoid"].null_count() < len(table):
         text += " Some also say where it is not."
-    return [text]
+    return [text + _synthetic(table)]
+
+
+def _synthetic(table: pl.DataFrame) -> str:
+    """How many samples of train are synthetic, and how many were left out of it."""
+    made, away = by_split(table).get("train", 0), withheld(table)
+    if not made and not away:
+        return ""
+    train = int((table["split"] == "train").sum())
+    text = f" Of the {count(train, 'sample')} in train {made:,} are synthetic."
+    return f"{text} {withheld_words(away)}." if away else text
 
 
 def _counts(table: pl.DataFrame, splits: Sequence[str]) -> Table:

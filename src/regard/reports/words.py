@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from regard.evaluation.thresholds import ENDING
 from regard.runs.files import NON_FINITE
 from regard.scores.base import SCORES
 
@@ -24,6 +25,7 @@ _NAMES = {
     "average_precision": "Average precision",
     "precision": "Precision",
     "recall": "Recall",
+    "specificity": "Specificity",
     "f1": "F1",
     "log_loss": "Log loss",
     "cross_entropy": "Cross-entropy",
@@ -53,6 +55,7 @@ _ABOUT = {
     "average_precision": "area under the precision-recall curve",
     "precision": "of those predicted so, the share that is",
     "recall": "of those that are, the share predicted so",
+    "specificity": "of those that are not, the share not predicted so",
     "f1": "harmonic mean of precision and recall",
     "log_loss": "minus the log probability of the label, in nats",
     "brier": "squared distance of the probabilities from the truth",
@@ -150,6 +153,8 @@ def title(metric: str) -> str:
         return "Dice loss"
     if metric.startswith("loss."):
         return f"Guidance: {metric[5:]}"
+    if metric.endswith(ENDING):
+        return f"{title(metric.removesuffix(ENDING))} at the threshold"
     if ":" in metric:  # of one class of a segmenter's
         name, _, own = metric.partition(":")
         return f"{title(name)}, {own}"
@@ -159,6 +164,8 @@ def title(metric: str) -> str:
 def said(metric: str) -> str:
     """A metric's name within a sentence: small, unless it is written in capitals."""
     name = title(metric)
+    if metric.endswith(ENDING):
+        return f"{said(metric.removesuffix(ENDING))} at the threshold"
     capitals = name[1:2].isupper() or name in ("IoU", "F1", "MaxBoxAcc", "PxAP")
     return name if capitals else name[0].lower() + name[1:]
 
@@ -169,6 +176,8 @@ def about(metric: str) -> str:
         text = inspect.getdoc(SCORES[metric].formula) or ""
         line = text.split(".\n")[0].split("\n\n")[0].rstrip(".")
         return " ".join(line.split())
+    if metric.endswith(ENDING):
+        return f"{about(metric.removesuffix(ENDING))}, at the threshold chosen on val"
     return _ABOUT.get(metric, "")
 
 

@@ -16,12 +16,13 @@ from regard.data.settings import Data
 from regard.data.source import open_manifest, samples_of, splits_of
 from regard.evaluation.metrics import evaluate
 from regard.evaluation.predict import Predictions, predict
-from regard.evaluation.settings import Gaze
+from regard.evaluation.settings import Evaluate, Gaze
 from regard.evaluation.table import predictions_table
 from regard.models.windows import OVERLAP
 from regard.runs.background import BACKGROUND, options_of
+from regard.runs.deciding import CHOSEN_ON, asked_of, decision, numbers_at
 from regard.runs.evaluate_masks import evaluate_masks
-from regard.runs.files import dump_json, write_json, write_table
+from regard.runs.files import dump_json, read_json, write_json, write_table
 from regard.runs.folder import RunFolder
 from regard.runs.inference import inferring
 from regard.runs.reliance import reliance_numbers, reliance_table
@@ -36,6 +37,7 @@ def evaluate_run(
     split: str,
     *,
     gaze: Sequence[Gaze] = (),
+    decide: Evaluate | None = None,
     background: int = BACKGROUND,
     backgrounds: bool = False,
     keep: bool = False,
@@ -46,6 +48,9 @@ def evaluate_run(
     progress: Step | None = None,
 ) -> dict[str, Any]:
     """Write `predictions/SPLIT.parquet`, `metrics/SPLIT.json` and with gaze `scores/SPLIT.parquet`.
+
+    Of two classes a threshold may be asked for, which is chosen on val, also where that has to be
+    predicted for it, and kept in `threshold.json`: see `decision`.
 
     Of a segmenter rows of scores are of an image and a class: see `evaluate_masks`; and `inferring`
     for `window`, `overlap`, `flip` and `size`, which are for segmenters alone.
@@ -58,6 +63,7 @@ def evaluate_run(
         run: loaded, on its device.
         split: of the run's manifest.
         gaze: methods and scores; none leaves the scores out.
+        decide: how the answers of two classes are read; None: as the run's config says.
         background: images of train that a method begins from, see `background_of`.
         backgrounds: ask also with exchanged backgrounds, and write `backgrounds/SPLIT.parquet`.
         keep: of a segmenter leave the metrics of pixels as they are, where there are some of this
@@ -73,9 +79,11 @@ def evaluate_run(
 
     Raises:
         DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
-        RunError: a classifier is asked for windows, mirror images or another size.
-        ConfigError: of these one that cannot be.
+        RunError: a classifier is asked for windows, mirror images or another size, a segmenter or
+            a run without val for a threshold.
+        ConfigError: of these one that cannot be, or a threshold for other than two classes.
     """
+    reading = asked_of(run, decide)
     asked = inferring(run, window=window, overlap=overlap, flip=flip, size=size)
     images = image_paths(run, split)
     if run.segments:
@@ -85,13 +93,17 @@ def evaluate_run(
         return values
     passes = [predict_split(run, split, how, progress, background) for how in (gaze or [None])]
     table = predictions_of(run, passes[0], images)
+    decided = decision(run, reading, split, table, lambda: _val(run))
     values = {
         "split": split,
         "checkpoint": run.checkpoint,
         "classes": list(run.classes),
         "images": len(table),
-        "metrics": evaluate(table),
+        "metrics": evaluate(table, positive=decided["positive"] if decided else reading.positive),
     }
+    if decided is not None:
+        values["metrics"] |= numbers_at(table, decided)
+        values["threshold"] = decided
     fresh = {how.method: scores_of(p, how, table) for p, how in zip(passes, gaze, strict=False)}
     scored = with_earlier(run, split, {m: rows for m, rows in fresh.items() if rows is not None})
     if scored:
@@ -105,6 +117,17 @@ def evaluate_run(
     write_json(run.files.metrics(split), values)
     note_reading(run, split)
     return values
+
+
+def _val(run: Run) -> pl.DataFrame:
+    """The predictions of val: those that were written of this checkpoint, else made now."""
+    metrics, predictions = run.files.metrics(CHOSEN_ON), run.files.predictions(CHOSEN_ON)
+    known = metrics.is_file() and predictions.is_file()
+    if known and read_json(metrics)["checkpoint"] == run.checkpoint:
+        return pl.read_parquet(predictions, glob=False)
+    found = predict_split(run, CHOSEN_ON, None, None)
+    note_reading(run, CHOSEN_ON)
+    return predictions_of(run, found, image_paths(run, CHOSEN_ON))
 
 
 def has_regions(run: Run, split: str) -> bool:

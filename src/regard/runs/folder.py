@@ -73,6 +73,11 @@ class RunFolder:
         return self.path / "metrics" / "readings.jsonl"
 
     @property
+    def threshold(self) -> Path:
+        """The threshold that was chosen on val, and how."""
+        return self.path / "threshold.json"
+
+    @property
     def bench(self) -> Path:
         """Latency, memory and operations of the net."""
         return self.path / "bench.json"

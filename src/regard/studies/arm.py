@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.errors import ConfigError, NumericalError, RegardError, RunError
-from regard.evaluation.settings import Gaze
+from regard.evaluation.settings import Evaluate, Gaze
 from regard.models.build import parameters_of
 from regard.runs.bench import bench_run
 from regard.runs.benched import bench_numbers, read_bench
@@ -87,6 +87,8 @@ def evaluated(run: Run, split: str) -> bool:
     how, telling = run.config["gaze"], has_regions(run, split)
     scored, asked = how["scores"] and telling, how["backgrounds"] and telling
     whole = ("gaze" in values or not scored) and ("backgrounds" in values or not asked)
+    decides = Evaluate.model_validate(run.config.get("evaluate") or {}).chooses
+    whole = whole and ("threshold" in values or not decides)
     alike = not run.segments or values.get("inference", told(run)) == told(run)
     return values["checkpoint"] == run.checkpoint and whole and alike
 

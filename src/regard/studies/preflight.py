@@ -6,6 +6,7 @@ from pathlib import Path
 from regard.data.preflight import refuse_files
 from regard.data.source import samples_of
 from regard.errors import ConfigError, RegardError
+from regard.evaluation.thresholds import AT_THRESHOLD
 from regard.studies.pixel_metrics import MEAN_METRICS, of_class
 from regard.studies.settings import BEFORE, LABEL_METRICS, Study
 from regard.training.config import Config
@@ -41,11 +42,24 @@ def _refuse(config: Config, study: Study, folder: Path, *, files: bool) -> None:
     prepared.close()
     classes, data, splits = prepared.config.classes or (), prepared.config.data, study.splits
     _refuse_metrics(study.metrics, classes, segments=data.task == "segmentation")
+    _refuse_undecided(study.metrics, config)
     samples = [sample for part in prepared.splits for sample in part.samples]
     for name in splits:
         samples += samples_of(prepared.manifest, name, classes, data)
     if files:
         refuse_files(samples, prepared.transform.max_pixels)
+
+
+def _refuse_undecided(metrics: Sequence[str], config: Config) -> None:
+    """What holds at a threshold needs one."""
+    wanted = next((metric for metric in metrics if metric in AT_THRESHOLD), None)
+    if wanted is not None and not config.evaluate.chooses:
+        raise ConfigError(
+            "metrics",
+            expected=f"a threshold for {wanted}, evaluate.target_recall or evaluate.threshold",
+            found="neither",
+            remedy="set base.evaluate.target_recall: 0.9, say",
+        )
 
 
 def _refuse_metrics(metrics: Sequence[str], classes: Sequence[str], *, segments: bool) -> None:

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from regard.data.settings import Settings
 from regard.errors import near
+from regard.evaluation.thresholds import AT_THRESHOLD
 from regard.runs.reliance import GAP, MEASURED
 from regard.scores.base import SCORES
 from regard.studies.pixel_metrics import MEAN_METRICS, of_class
@@ -26,6 +27,8 @@ LABEL_METRICS = (
     "precision",
     "recall",
     "f1",
+    "specificity",
+    *AT_THRESHOLD,
     *MEASURED,
     GAP,
 )
@@ -64,7 +67,8 @@ class Study(Settings):
         comparisons: pairs (arm, against); None: every arm against the baseline.
         seeds: of the trainings, the same for every arm.
         splits: the parts that the trained nets are evaluated on.
-        metrics: what is compared, on each split; of a segmenter's class `iou:CLASS`,
+        metrics: what is compared, on each split; of two classes with `evaluate.target_recall` also
+            `specificity_at_threshold` and its like; of a segmenter's class `iou:CLASS`,
             `recall:CLASS`, `boundary_f1:CLASS` ..., or a score of its maps.
         published: what others reported of some arms.
         bench: measure latency and size of every trained net, one after the other at the end.

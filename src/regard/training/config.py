@@ -10,7 +10,7 @@ import yaml
 from regard.data.mistakes import SettingError, parse
 from regard.data.settings import Data, Settings
 from regard.errors import ConfigError
-from regard.evaluation.settings import Gaze
+from regard.evaluation.settings import Evaluate, Gaze
 from regard.guidance.settings import Guidance
 from regard.models.settings import Model
 from regard.training.settings import Training
@@ -25,6 +25,7 @@ class Config(Settings):
         training: the loop.
         guidance: losses on where the net looks; left out, the model is a plain one.
         gaze: how it is measured where the net looks.
+        evaluate: how the answers of a classifier of two classes are read.
         classes: names in the order of the logits; filled in from the train split.
     """
 
@@ -33,6 +34,7 @@ class Config(Settings):
     training: Training = Training()
     guidance: Guidance = Guidance()
     gaze: Gaze = Gaze()
+    evaluate: Evaluate = Evaluate()
     classes: tuple[str, ...] | None = None
 
 

@@ -24,7 +24,19 @@ def class_weights(labels: Sequence[int], classes: int, imbalance: str) -> Tensor
 
 
 def entropies(logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
-    """Weight x cross-entropy of each image (B,); smoothing spreads over all classes alike."""
+    """Weight x cross-entropy of each image (B,); smoothing spreads over all classes alike.
+
+    Args:
+        logits: (B, K).
+        labels: class indices (B,), or of mixed images the shares (B, K) of the classes: then the
+            mean of what each class would give, by its share.
+        weights: (K,) of the classes, or None.
+        smoothing: of the labels.
+    """
+    if labels.ndim == 2:
+        by_class = -logits.float().log_softmax(1)
+        smoothed = (1 - smoothing) * by_class + smoothing * by_class.mean(1, keepdim=True)
+        return (smoothed * (labels if weights is None else labels * weights)).sum(1)
     losses = cross_entropy(logits.float(), labels, reduction="none", label_smoothing=smoothing)
     return losses if weights is None else losses * weights[labels]
 

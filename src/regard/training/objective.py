@@ -1,7 +1,7 @@
 """What a net is trained on: the labels of images, or the classes of their pixels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -52,7 +52,7 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class OfLabels:
-    """The cross-entropy of images' labels.
+    """The cross-entropy of images' labels, of mixed images by the shares of the classes.
 
     Attributes:
         weights: of the classes, on the CPU, or None.
@@ -63,16 +63,19 @@ class OfLabels:
     smoothing: float = 0.0
 
     def divisors(self, batch: Batch, terms: Sequence[Term], step: int) -> Divisors:
-        """By the class weights of the labels."""
-        return divisors(batch.labels, batch.regions, terms, self.weights)
+        """By the class weights of the labels, of mixed images by their shares."""
+        by = divisors(batch.labels, batch.regions, terms, self.weights)
+        if batch.shares is None or self.weights is None:
+            return by
+        return replace(by, cross_entropy=float((batch.shares @ self.weights).sum()))
 
     def asked(self, part: Batch, step: int) -> tuple[Tensor | PixelTarget, Regions | None]:
-        """The labels, and the regions of the samples."""
+        """The labels, and the regions of the samples; of mixed images for the larger share."""
         return part.labels, part.regions
 
     def entropies(self, logits: Tensor, part: Batch) -> Tensor:
         """Of each image."""
-        labels = part.labels.to(logits.device)
+        labels = (part.labels if part.shares is None else part.shares).to(logits.device)
         weights = None if self.weights is None else self.weights.to(logits.device)
         return entropies(logits, labels, weights, self.smoothing)
 
@@ -81,7 +84,7 @@ class OfLabels:
         return {}
 
     def right(self, logits: Tensor, part: Batch) -> float:
-        """Images whose label has the highest logit."""
+        """Images whose label, of mixed ones that of the larger share, has the highest logit."""
         return float((logits.argmax(1) == part.labels.to(logits.device)).sum())
 
 

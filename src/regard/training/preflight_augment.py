@@ -1,20 +1,26 @@
 """Changes of training images that cannot be made are refused before a training begins."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from regard.data.decoding import Size
 from regard.data.pasting import RARE, rare_classes
 from regard.data.settings import Augment, sides
 from regard.errors import ConfigError
+from regard.guidance.base import Term
 from regard.training.config import Config
 
 
-def refuse_augment(config: Config, pixels: Tensor | None) -> None:
+def refuse_augment(config: Config, pixels: Tensor | None, terms: Sequence[Term] = ()) -> None:
     """Crops have to fit into the images; what is about classes of pixels needs masks of them.
+
+    Mixed images need labels, and terms that leave the other image's part as it is.
 
     Args:
         config: resolved.
         pixels: (K,) of each class in the masks of train; None for labels.
+        terms: of the guidance.
 
     Raises:
         ConfigError: any of it.
@@ -32,6 +38,33 @@ def refuse_augment(config: Config, pixels: Tensor | None) -> None:
             )
     if how.paste and pixels is not None:
         _refuse_paste(config, pixels)
+    _refuse_mixing(how, terms, masks=pixels is not None)
+
+
+def _refuse_mixing(how: Augment, terms: Sequence[Term], *, masks: bool) -> None:
+    name = "cutmix" if how.cutmix else "mixup"
+    if masks and how.mixes:
+        raise ConfigError(
+            f"data.augment.{name}",
+            expected="images with one label each",
+            found="masks, whose pixels have classes",
+            remedy="leave it out; data.augment.paste lends pixels of rare classes",
+        )
+    if not how.mixes and "mix_probability" in how.model_fields_set and how.mix_probability != 1:
+        raise ConfigError(
+            "data.augment.mix_probability",
+            expected="mixup or cutmix above 0",
+            found="neither",
+            remedy="set data.augment.cutmix=1, say, or leave it out",
+        )
+    hard = next((term.title for term in terms if not term.of_mixed), None)
+    if hard is not None and how.mixes:
+        raise ConfigError(
+            f"data.augment.{name} and term {hard}",
+            expected="images of one label, for a term that takes all but the region away",
+            found=f"mixed ones, in which {hard} would leave the other image's part",
+            remedy=f"leave {name} or the term out",
+        )
 
 
 def _refuse_crop(how: Augment, size: Size) -> None:

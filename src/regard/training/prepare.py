@@ -16,6 +16,7 @@ from regard.data.keys import key, keyed_generator
 from regard.data.loader import Loader
 from regard.data.manifest import COLUMNS, Manifest
 from regard.data.mask_classes import MaskClasses
+from regard.data.mixing import Partners
 from regard.data.pasting import Lenders
 from regard.data.pixel_counts import PixelCounts
 from regard.data.sample import Sample, says_where
@@ -43,6 +44,7 @@ from regard.training.preflight import (
     refuse_net,
 )
 from regard.training.preflight_augment import refuse_augment
+from regard.training.preflight_evaluate import refuse_evaluate
 
 
 @dataclass
@@ -103,13 +105,14 @@ def prepare(config: Config, folder: Path) -> Prepared:
     masks = mask_classes(manifest, data.void) if data.task == "segmentation" else None
     counts = None if masks is None else pixels_of(train, masks, manifest)
     pixels = None if counts is None else counts.total
-    refuse_augment(config, pixels)
+    terms = tuple(term.build() for term in config.guidance.terms)
+    refuse_augment(config, pixels, terms)
     if masks is None:
         refuse_absent(train, classes, manifest)
     has_val = "val" in splits_of(manifest.table)
     val = samples_of(manifest, "val", classes, config.data) if has_val else []
-    terms = tuple(term.build() for term in config.guidance.terms)
     refuse_config(config, train, val, terms)
+    refuse_evaluate(config, val)
     gaze = masks is None and has_regions([*train, *val])
     # That of a segmenter is scored when it is evaluated.
     scored = gaze or (masks is not None and bool(config.gaze.scores))
@@ -177,10 +180,17 @@ def _train_loader(
         annotation=annotation(config, samples, transform),
         classes=masks,
         lenders=Lenders.of(counts) if counts is not None and paste else None,
+        partners=_partners(config, samples) if config.data.augment.mixes else None,
         cache_mb=config.data.cache_mb,
     )
     size = config.training.batch_size * config.training.accumulate
     return Loader(data, size, workers=config.data.workers)
+
+
+def _partners(config: Config, samples: list[Sample]) -> Partners:
+    evenly = config.training.imbalance in ("oversample", "both")
+    labels = [sample.label for sample in samples]
+    return Partners.of(labels, len(config.classes or ()), evenly=evenly)
 
 
 def annotation(config: Config, samples: list[Sample], transform: Transform) -> Annotation:

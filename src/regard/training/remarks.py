@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from regard.data.synthetic_samples import by_split, withheld, withheld_words
 from regard.evaluation.settings import Gaze
 from regard.guidance.maps import MapTerm
 from regard.training.prepare import Prepared
@@ -11,8 +12,19 @@ from regard.training.prepare import Prepared
 
 def remarks(prepared: Prepared) -> Iterator[str]:
     """Where things are not quite as one may think."""
+    yield from _what_is_synthetic(prepared)
     yield from _what_norms_see(prepared)
     yield from _what_gaze_is_of(prepared)
+
+
+def _what_is_synthetic(prepared: Prepared) -> Iterator[str]:
+    """How many samples are no photographs, and which of them are not trained on."""
+    table = prepared.manifest.table
+    made, away = by_split(table).get("train", 0), withheld(table)
+    if not made and not away:
+        return
+    text = f"{made:,} of {len(prepared.train.data):,} samples of train are synthetic"
+    yield f"{text}; {withheld_words(away)}" if away else text
 
 
 def _what_norms_see(prepared: Prepared) -> Iterator[str]:
