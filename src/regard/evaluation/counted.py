@@ -120,7 +120,9 @@ class Resampled:
         return np.array_equal(self.index, other.index)
 
     def of(self, rows: NDArray[np.bool_], name: str) -> float:
-        """One statistic of the images that are marked (N,)."""
+        """One statistic of the images that are marked (N,); NaN of none."""
+        if not rows.any():
+            return float("nan")
         return float(self._statistics(rows.astype(np.float64)[:, None])[name][0])
 
 

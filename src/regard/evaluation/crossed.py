@@ -149,7 +149,7 @@ def corrected_folds(
         found = missing(level, k, "corrected-t", why, value=middle, undefined=undefined)
         return PairedTest(found, math.nan)
     error = math.sqrt((1 / k + ratio) * float(x.var(ddof=1)))
-    if error == 0:
+    if np.ptp(x) == 0:
         interval = Interval(middle, middle, middle, level, k, "corrected-t", undefined,
                             reason="all folds differ alike")  # fmt: skip
         return PairedTest(interval, 1.0 if middle == 0 else math.nan)

@@ -146,13 +146,17 @@ def _learning(study: StudyContents) -> list[Section]:
     found = overlaid(study)
     if found is None:
         return []
-    text = "Bold lines are means over the seeds, thin ones single runs."
+    over = "seeds" if study.folds is None else "seeds and folds"
+    text = f"Bold lines are means over the {over}, thin ones single runs."
     return [Section("training", "Training", [Text([text]), found])]
 
 
 def _latency(study: StudyContents) -> list[Section]:
     """Where every finished run was measured."""
-    benches = {arm: [run.contents.bench for run in study.of(arm)] for arm in study.arms}
+    # Of the folds of a seed one was measured.
+    benches = {
+        arm: [run.contents.bench for run in study.of(arm) if not run.fold] for arm in study.arms
+    }
     blocks = latency_tables({arm: own for arm, own in benches.items() if own}, "Arm")
     return [Section("latency", TITLE, blocks)] if blocks else []
 

@@ -29,10 +29,14 @@ class Answers:
 
     def __init__(self, done: pl.DataFrame, folder: Path) -> None:
         self._done, self._folder = done, folder
-        self._resampled = cache(self._resampled_of)
+        # An arm is compared with several others, on several metrics of one table.
+        self._resampled, self._known = cache(self._resampled_of), cache(self._read)
 
     def __call__(self, arm: str, metric: str) -> list[Trained]:
         """The trainings of an arm on `SPLIT.METRIC`, by seed."""
+        return self._known(arm, metric)
+
+    def _read(self, arm: str, metric: str) -> list[Trained]:
         split, _, name = metric.partition(".")
         own = self._done.filter(pl.col("arm") == arm).sort("seed")
         if metric not in own.columns:
