@@ -1,4 +1,4 @@
-"""A key that stands twice in a YAML file is refused with its line; merged keys may be overridden."""
+"""A key that stands twice in a YAML file is refused with its line; `<<` may be overridden."""
 
 import pytest
 import yaml

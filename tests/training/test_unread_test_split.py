@@ -78,5 +78,5 @@ def test_a_reported_split_that_was_chosen_on_is_told(values, told):
 def test_a_missing_test_split_says_what_to_do(tmp_path):
     write_set(tmp_path, counts={"train": 12, "val": 6})
     train(config_of("training.epochs=1"), tmp_path / "run", folder=tmp_path)
-    with pytest.raises(DataError, match="set data.val_from_train, and val becomes test and part"):
+    with pytest.raises(DataError, match=r"set data\.val_from_train, and val becomes test and part"):
         evaluate_run(load_run(tmp_path / "run"), "test")
