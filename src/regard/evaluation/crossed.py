@@ -150,8 +150,8 @@ def corrected_folds(
         return PairedTest(found, math.nan)
     error = math.sqrt((1 / k + ratio) * float(x.var(ddof=1)))
     if np.ptp(x) == 0:
-        interval = Interval(middle, middle, middle, level, k, "corrected-t", undefined,
-                            reason="all folds differ alike")  # fmt: skip
+        why = "all folds differ alike"
+        interval = missing(level, k, "corrected-t", why, value=middle, undefined=undefined)
         return PairedTest(interval, 1.0 if middle == 0 else math.nan)
     half = float(t.ppf((1 + level) / 2, k - 1)) * error
     interval = Interval(middle, middle - half, middle + half, level, k, "corrected-t", undefined)

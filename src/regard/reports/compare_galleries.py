@@ -6,9 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
+from regard.reports.album import Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note
 from regard.reports.galleries import made_cards, scaled, unreadable
+from regard.reports.pair_albums import PairAlbums
 from regard.reports.words import count, decimal, percent, said
 
 Step = Callable[[int], None]
@@ -59,10 +60,10 @@ def compare_galleries(
     """
     if not chosen:
         return []
-    albums = _Albums(folder, summary, other, pairs, photo_limit(3 * shown))
+    maps = {"method": summary["method"], "contrast": summary["contrast"]}
+    albums = PairAlbums(folder, summary, other, pairs, photo_limit(3 * shown), maps)
     try:
-        for row in (row for *_, rows in chosen for row in rows):
-            albums.of(row)
+        albums.open(row for *_, rows in chosen for row in rows)
     except MissingPicturesError as error:
         return [Note(f"Pictures are left out: {error}")]
     names = (summary["first"]["name"], other["name"])
@@ -75,43 +76,6 @@ def compare_galleries(
         blocks += [Gallery(title, about, cards, wide=True)] if cards else []
         blocks += unreadable(wrong, title)
     return blocks
-
-
-class _Albums:
-    """The albums of both sides: of two runs one each, of arms those of the runs that say a row."""
-
-    def __init__(
-        self, folder: Path, summary: Told, other: Told, pairs: pl.DataFrame, limit: int
-    ) -> None:
-        self._folder, self._split, self._limit = folder, summary["split"], limit
-        self._sides, self._pairs = (summary["first"], other), pairs
-        self._maps = {"method": summary["method"], "contrast": summary["contrast"]}
-        self._shelf: Shelf = {}
-        self._made: dict[tuple[str, str], Album] = {}
-
-    def of(self, row: Mapping[str, Any]) -> tuple[Album, Album]:
-        """The albums that show a row of the pairs.
-
-        Raises:
-            MissingPicturesError: a run's pictures cannot be made.
-        """
-        ends = zip(self._sides, _ENDS, strict=True)
-        first, second = (self._album(side, end, row) for side, end in ends)
-        return first, second
-
-    def _album(self, side: Told, end: str, row: Mapping[str, Any]) -> Album:
-        column = f"folder_{end}"
-        place = row.get(column) or side["folder"]
-        key = (place, side["checkpoint"])
-        if key not in self._made:
-            own = self._pairs
-            if column in own.columns:
-                own = own.filter(pl.col(column) == place)
-            self._made[key] = Album(
-                self._folder / place, own, self._split, self._limit, self._shelf,
-                checkpoint=side["checkpoint"], maps=self._maps,
-            )  # fmt: skip
-        return self._made[key]
 
 
 def _said(outcome: str, number: int, before: str, after: str) -> tuple[str, str]:

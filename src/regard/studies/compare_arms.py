@@ -1,11 +1,12 @@
 """Arms of studies compared image by image, over all seeds and folds, from what their runs wrote."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import yaml
 
@@ -14,6 +15,13 @@ from regard.evaluation.comparison import LEVEL, Answers
 from regard.evaluation.comparison_of_arms import compare_trainings, pair_trainings
 from regard.evaluation.settings import Gaze
 from regard.runs.compare import KIND, PAIRS, SUMMARY, refuse_folder
+from regard.runs.compare_masks import (
+    Segmented,
+    compare_segmenters,
+    mean_scores,
+    no_scores,
+    pair_masks,
+)
 from regard.runs.files import write_json, write_table
 from regard.runs.folder import RunFolder
 from regard.studies.answers import of_method
@@ -138,22 +146,24 @@ def compare_arms(arms: Sequence[Arm], split: str, out: Path) -> dict[str, Any]:
         What was written to `summary.json`.
 
     Raises:
-        RunError: a run without an answer about the split, or segmenters.
+        RunError: a run without an answer about the split.
         DataError: arms of other images.
     """
     refuse_folder(out)
     first, gaze = arms[0], _gaze(arms[0])
+    config = RunFolder(first.runs[min(first.runs)][0]).read_config()
+    segments = config["data"].get("task") == "segmentation"
+    compare = _segmenters(config["classes"]) if segments else _classifiers
     answers = {arm.name: _answers(arm, split, gaze.method) for arm in arms}
     others, tables = [], []
     for arm in arms[1:]:
-        sides = answers[first.name], answers[arm.name]
-        others.append(_told(arm, out) | compare_trainings(*sides))
-        pairs = _placed(pair_trainings(*sides), first, arm, split, out)
+        pairs, found = compare(answers[first.name], answers[arm.name])
+        others.append(_told(arm, out) | found)
+        pairs = _placed(pairs, first, arm, split, out)
         tables.append(pairs.select(pl.lit(arm.name).alias("run"), pl.all()))
-    config = RunFolder(first.runs[min(first.runs)][0]).read_config()
     values = {
         "kind": KIND,
-        "task": "classification",
+        "task": "segmentation" if segments else "classification",
         "of_arms": {"seeds": sorted(first.trainings), "folds": first.folds},
         "split": split,
         "classes": list(config["classes"]),
@@ -185,15 +195,49 @@ def _answers(arm: Arm, split: str, method: str) -> dict[int, Answers]:
         files = RunFolder(folder)
         path = files.predictions(split)
         table = pl.read_parquet(path) if path.is_file() else None
-        if table is None or "correct" not in table.columns:
+        if table is None:
             raise RunError(
                 str(folder),
-                expected=f"predictions of {split!r}, of a classifier",
-                found="none" if table is None else "those of a segmenter",
+                expected=f"predictions of {split!r}",
+                found="none",
                 remedy="choose a split of the study, or compare two of its runs",
             )
         found[seed] = Answers(table, _scores(arm, files, split, method))
     return found
+
+
+Sides = dict[int, Answers]
+
+
+def _classifiers(before: Sides, after: Sides) -> tuple[pl.DataFrame, dict[str, Any]]:
+    return pair_trainings(before, after), compare_trainings(before, after)
+
+
+def _segmenters(
+    classes: Sequence[str],
+) -> Callable[[Sides, Sides], tuple[pl.DataFrame, dict[str, Any]]]:
+    """Pixels of all seeds count together, and scores are means over them."""
+
+    def compare(before: Sides, after: Sides) -> tuple[pl.DataFrame, dict[str, Any]]:
+        sides = tuple(_together([*side.values()]) for side in (before, after))
+        pairs = pair_masks(*sides).with_columns(seed=pl.lit(min(before)).cast(pl.Int32))
+        return pairs, compare_segmenters(*sides, classes)
+
+    return compare
+
+
+def _together(answers: Sequence[Answers]) -> Segmented:
+    tables = [own.predictions.sort("index") for own in answers]
+    counts = {
+        name: pl.Series(
+            np.sum([np.array(t[name].to_list(), dtype=np.int64) for t in tables], 0).tolist(),
+            dtype=pl.List(pl.List(pl.Int64)),
+        )
+        for name in ("confusion", "boundary")
+    }
+    told = [own.scores for own in answers if own.scores is not None]
+    scores = mean_scores(told) if told else no_scores()
+    return Segmented(tables[0].with_columns(**counts), scores)
 
 
 def _scores(arm: Arm, files: RunFolder, split: str, method: str) -> pl.DataFrame | None:

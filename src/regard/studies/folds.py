@@ -70,16 +70,16 @@ def _refuse_parts(parts: list[Data], config: Config, folder: Path) -> None:
     manifests = [open_manifest(data, folder) for data in parts]
     _refuse_cover(manifests)
     names = [config.classes or class_names(own, parts[0]) for own in manifests]
-    for k, manifest in enumerate(manifests):
-        if names[k] != names[0]:
-            less = sorted(set(names[0]) ^ set(names[k]))
-            raise DataError(
-                f"{manifest.path or 'manifest'}, fold {k}",
-                expected="every class in train of every fold",
-                found=f"{less[0]!r} missing in some",
-                remedy=f"give it {len(parts)} images or groups or more, or take fewer folds",
-            )
-        samples_of(manifest, "test", names[0], parts[k])
+    less = sorted(set().union(*names) - set(names[0]).intersection(*names))
+    if less:
+        raise DataError(
+            str(manifests[0].path or "manifest"),
+            expected="every class in train of every fold",
+            found=f"{less[0]!r} missing in some",
+            remedy=f"give it {len(parts)} images or groups or more, or take fewer folds",
+        )
+    for manifest, data in zip(manifests, parts, strict=True):
+        samples_of(manifest, "test", names[0], data)
 
 
 def _refuse_cover(manifests: list[Manifest]) -> None:
