@@ -76,8 +76,8 @@ def test_a_sure_difference_is_claimed_in_its_direction():
     assert (row["verdict"], row["basis"]) == ("higher", "seeds and images")
     (row,) = chain.judged(world.draw(rng, 2)[::-1])
     assert row["verdict"] == "lower"
-    right, folds = chain.crossvalidated(rng, arms=2, images=200, k=5, seeds=1)
-    right[1] |= rng.random(right[1].shape) < 0.8
+    right, folds = chain.crossvalidated(rng, arms=2, images=500, k=5, seeds=1)
+    right[1] |= rng.random(right[1].shape) < 0.9
     (row,) = chain.judged(right, folds=folds)
     assert (row["verdict"], row["basis"]) == ("higher", "folds")
     assert row["folds"]["difference"]["value"] == pytest.approx(right[1].mean() - right[0].mean())

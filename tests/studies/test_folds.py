@@ -112,8 +112,8 @@ def test_differences_are_by_image_and_tested_over_folds(finished):
     row = rows["accuracy"]
     value = right[1].mean() - right[0].mean()
     expected = corrected_folds(d, 1.0, value=value)
-    assert row["folds"]["difference"]["value"] == pytest.approx(value)
-    assert row["folds"]["difference"]["high"] == pytest.approx(expected.difference.high)
+    assert row["folds"]["difference"] == pytest.approx(expected.as_dict()["difference"])
+    assert row["folds"]["p_value"] == pytest.approx(expected.as_dict()["p_value"])
     assert row["images"]["mcnemar"] == mcnemar_exact(*right).as_dict()
     assert row["images"]["difference"] == paired_bootstrap(*right).difference.as_dict()
     assert (row["basis"], row["both"]) == ("folds", None)
@@ -124,7 +124,17 @@ def test_differences_are_by_image_and_tested_over_folds(finished):
     whole -= summary["arms"]["plain"]["test.f1_macro"]["value"]
     expected = corrected_folds(f1, 1.0, value=whole)
     found = rows["f1_macro"]["folds"]
-    assert found["difference"]["low"] == pytest.approx(expected.difference.low)
+    assert found["difference"] == pytest.approx(expected.as_dict()["difference"])
+    energy = [pl.concat(parts(out, arm, "scores"))["energy"].to_numpy()
+              for arm in ("plain", "moved")]  # fmt: skip
+    d = energy[1] - energy[0]
+    fold = np.repeat(range(3), [len(part) for part in parts(out, "plain", "scores")])
+    each = [np.nanmean(d[fold == k]) for k in range(3)]
+    found = rows["energy"]["folds"]["difference"]
+    whole = np.nanmean(energy[1]) - np.nanmean(energy[0])
+    expected = corrected_folds(each, 1.0, value=whole).as_dict()["difference"]
+    assert found == pytest.approx(expected)
+    assert found["high"] > found["low"]
     assert rows["ece"]["images"]["difference"]["method"] == "percentile"
 
 

@@ -69,8 +69,9 @@ def crossed_test(
     value = seeds.difference.value
     half = float(t.ppf((1 + level) / 2, freedom)) * math.sqrt(total)
     p = float(2 * t.sf(abs(value) / math.sqrt(total), freedom))
-    half = max(half, seeds.difference.high - value)
-    interval = replace(seeds.difference, low=value - half, high=value + half, method="crossed")
+    low, high = seeds.difference.low, seeds.difference.high
+    low, high = min(low, value - half), max(high, value + half)
+    interval = replace(seeds.difference, low=low, high=high, method="crossed")
     return PairedTest(interval, max(p, seeds.p_value))
 
 

@@ -93,11 +93,17 @@ def _comparison(study: StudyContents, row: Comparison, keys: Sequence[str]) -> l
     verdict = quality(row)
     return [
         Cell(f"{row['arm']} − {row['against']}", note=f"{title(metric)} on {split}"),
-        *(_difference_cell(row.get(key)) for key in keys),
+        *(_tested_cell(row, key) for key in keys),
         Cell(p_value(row["p_holm"])),
         _difference_cell(row.get("images")),
         Cell(verdict, corrected_away(study, row), mark=shades.get(verdict, "quiet")),
     ]
+
+
+def _tested_cell(row: Comparison, key: str) -> Cell:
+    if key == "both" and row.get("basis") == "seeds":
+        return Cell(NONE, note="not known image by image")
+    return _difference_cell(row.get(key))
 
 
 def _difference_cell(test: Comparison | None) -> Cell:
