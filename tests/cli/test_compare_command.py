@@ -6,6 +6,7 @@ import shutil
 import polars as pl
 import pytest
 
+from regard.evaluation.comparison_metrics import METRICS
 from regard.runs.files import read_json
 
 
@@ -38,7 +39,12 @@ def test_two_checkpoints_of_a_run(regard, run, elsewhere):
     shown = [f"{other['accuracy'][end]['value']:.3f}" for end in ("before", "after")]
     assert row[1:4] == [*shown, f"{difference['value']:.3f}"]
     names = [line.split()[0] for line in lines if line.strip()]
-    assert names[2:-2] == ["accuracy", "energy", "energy_gain", "iou", "magtr", "mangtr"]
+    scores = ["energy", "energy_gain", "iou", "magtr", "mangtr"]
+    head = names.index("accuracy")
+    assert names[head : head + 13] == ["accuracy", *scores, *METRICS]
+    recall = other["per_class"]["fern"]["recall"]
+    row = next(line.split() for line in lines if line.split()[:1] == ["fern"])
+    assert row[1:3] == [f"{recall[end]:.3f}" for end in ("before", "after")]
     assert lines[-2] == "Images: " + ", ".join(
         f"{name.replace('_', ' ')} {count}" for name, count in other["outcomes"].items()
     )

@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from regard.cli.show_study import StudyView, show_summary
+from regard.cli.show_study import show_summary
+from regard.cli.study_view import StudyView
 from regard.runs.files import read_json
 from regard.studies.settings import Study
 from tinyset import BASE, write_set
@@ -19,7 +20,7 @@ def study():
 
 def summary(**arms):
     row = {"metric": "test.accuracy", "arm": "guided", "against": "plain", "seeds": None}
-    row |= {"images": None, "p_holm": None, "verdict": "not tested"}
+    row |= {"images": None, "both": None, "folds": None, "p_holm": None, "verdict": "not tested"}
     gaze = {"metric": "test.iou", "arm": "guided", "images": 4, "mean": 0.447, "median": 0.437}
     gaze |= {"sd": 0.102, "uniform": 0.066, "best": None}
     return {"arms": arms, "comparisons": [row], "controls": {}, "gaze": [gaze]}
@@ -75,11 +76,13 @@ def test_what_others_reported_stands_beside_it(study, capsys):
 
 def test_lines_of_runs_name_their_folder_and_no_class_of_errors(study, tmp_path, capsys):
     view = StudyView(study, tmp_path / "studies" / "s")
-    row = {"run": "runs/plain-seed0", "status": "done", "test.accuracy": 0.5, "seconds": 2.0}
+    row = {"arm": "plain", "run": "runs/plain-seed0"}
+    row |= {"status": "done", "test.accuracy": 0.5, "seconds": 2.0}
     view.finished(row)
     folder = tmp_path / "studies" / "s" / "runs" / "plain-seed0"
     assert capsys.readouterr().err == f"{folder}: accuracy test 0.500 (2 s)\n"
-    failed = {"run": "runs/plain-seed0", "status": "failed", "error": "why", "remedy": "do this"}
+    failed = {"status": "failed", "error": "why", "remedy": "do this"}
+    failed |= {"arm": "plain", "run": "runs/plain-seed0"}
     view.finished(failed)
     assert capsys.readouterr().err == f"{folder}: why\n"
     assert view.remedies == ["do this"]
@@ -113,3 +116,37 @@ def test_a_study_that_cannot_run_is_one_line_and_exit_2(regard, tmp_path):
     assert answer.err.startswith("regard: study tiny, arm guided, guidance.terms: expected samples")
     assert len(answer.err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_a_running_study_holds_is_one_line(regard, tmp_path, monkeypatch):
+    from regard.runs import folder
+
+    write_set(tmp_path, counts={"train": 6, "val": 3, "test": 3})
+    path = tmp_path / "study.yaml"
+    values = {"name": "tiny", "base": BASE, "arms": {"plain": {}}, "baseline": "plain"}
+    path.write_text(yaml.safe_dump(values))
+    monkeypatch.setattr(folder, "PATIENCE", 0.05)
+    with folder.locked(tmp_path / "out"):
+        answer = regard("study", path, "--out", tmp_path / "out")
+    assert answer.code == 2
+    (line,) = answer.err.splitlines()
+    assert "found one that is locked; wait for it, or choose another --out" in line
+
+
+def test_costs_of_a_run_are_printed(study, capsys):
+    costs = {"seconds": {"mean": 1234.5, "sd": 10.0, "n": 3}, "parameters": {"mean": 5000.0,
+             "sd": 0.0, "n": 3}, "latency_ms": {"mean": 1.5, "sd": None, "n": 1}}  # fmt: skip
+    show_summary(study, summary(plain={}, guided={}) | {"costs": {"plain": costs, "guided": {}}})
+    out = capsys.readouterr().out
+    row = next(line for line in out.splitlines() if line.split()[:2] == ["plain", "1,234"])
+    assert row.split() == ["plain", "1,234", "±", "10", "5,000", "1.50"]
+    assert ["guided", "–", "–", "–"] in [line.split() for line in out.splitlines()]
+
+
+def test_of_one_seed_the_intervals_are_over_images(study, capsys):
+    own = number(0.5) | {"images": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    one = study.model_copy(update={"seeds": (0,)})
+    show_summary(one, summary(plain={"test.accuracy": own}, guided={}))
+    out = capsys.readouterr().out
+    assert "Of one training each, with 95% interval over images" in out
+    assert "0.500 [0.400, 0.600]" in out

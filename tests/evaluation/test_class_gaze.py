@@ -9,7 +9,7 @@ from regard.evaluation.gaze import by_image, paired_scores, paired_values, score
 from regard.evaluation.standings import all_standings
 from regard.reports.words import lower_is_better
 from regard.runs.scored import class_gaze_summary
-from regard.studies.summary import _paired
+from regard.studies.trained import Means, paired_means
 
 CLASSES = ("road", "human")
 
@@ -86,10 +86,10 @@ def test_arms_are_paired_by_image_and_class_not_by_place():
                       "value": [0.1, 0.2, 0.3, 0.4]})  # fmt: skip
     b = pl.DataFrame({"index": [2, 1, 0, 0], "label": ["x", "x", "y", "x"],
                       "value": [0.4, None, 0.2, 0.1]})  # fmt: skip
-    first, second = _paired(a, b)
+    first, second = paired_means([Means(a)], [Means(b)])
     assert first.tolist() == pytest.approx([0.15, np.nan, 0.4], nan_ok=True)
     assert second.tolist() == pytest.approx([0.15, np.nan, 0.4], nan_ok=True)
-    fewer, other = _paired(a, b.filter(pl.col("index") > 0))
+    fewer, other = paired_means([Means(a)], [Means(b.filter(pl.col("index") > 0))])
     assert fewer.tolist() == pytest.approx(other.tolist(), nan_ok=True)
     assert len(fewer) == 2
 

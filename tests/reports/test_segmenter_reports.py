@@ -26,6 +26,7 @@ from regard.runs.comparable import open_runs
 from regard.runs.compare import compare_runs
 from regard.runs.evaluate import evaluate_run
 from regard.runs.run import load_run
+from regard.studies.compare_arms import compare_arms, open_arms
 from regard.studies.read import read_study
 from regard.studies.runner import run_study
 from regard.training.train import train
@@ -232,6 +233,16 @@ def test_a_study_compares_segmenters(home, tmp_path):
     assert averages.stat().st_mtime_ns == before
     assert re.search(r"Better under (plain|misplaced)", html)
     assert re.search(r"misplaced, mean IoU \d\.\d\d", html)
+    arms = open_arms([f"{tmp_path / 'out'}:plain", f"{tmp_path / 'out'}:misplaced"])
+    (other,) = compare_arms(arms, "test", tmp_path / "compared")["others"]
+    counts = np.sum([m["metrics"]["confusion"] for m in metrics], 0)
+    assert other["confusion"]["before"] == counts.tolist()
+    hits = np.diag(counts)
+    iou = np.mean(hits / (counts.sum(0) + counts.sum(1) - hits))
+    assert other["metrics"]["mean_iou"]["before"] == pytest.approx(iou)
+    html = compare_report(tmp_path / "compared", pictures=1).read_text()
+    assert "2 seeds (0 and 1) of each arm" in html
+    assert "Pictures are left out" not in html
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_shown_and_not_shown_are_told_apart(study_folder, page):
     energy, accuracy = (comparison(study_folder, f"test.{m}") for m in ("energy", "accuracy"))
     assert energy["verdict"] == "higher"
     assert accuracy["verdict"] == "no difference shown"
-    shown, rest = (row["seeds"]["difference"] for row in (energy, accuracy))
+    shown, rest = (row["both"]["difference"] for row in (energy, accuracy))
     told = "guided − plain Better Energy on test "
     told += f"+{shown['value']:.3f} +{shown['low']:.3f} to +{shown['high']:.3f} "
     told += f"No difference shown Accuracy on test +{rest['value']:.3f} "
@@ -61,8 +61,8 @@ def test_arms_and_comparisons_are_those_of_the_summary(study_folder, page):
     found = comparison(study_folder, "test.energy")
     assert row[1].startswith(f"+{found['seeds']['difference']['value']:.3f}")
     images = found["images"]["difference"]
-    assert row[3] == f"+{images['value']:.3f}|+{images['low']:.3f} to +{images['high']:.3f}"
-    assert row[4] == "better"
+    assert row[4] == f"+{images['value']:.3f}|+{images['low']:.3f} to +{images['high']:.3f}"
+    assert row[5] == "better"
 
 
 def test_what_others_reported_stands_beside_it(copy):
@@ -153,11 +153,9 @@ def test_what_correction_takes_away_is_said_at_the_row(copy):
     summary["comparisons"].append({**row, "arm": "other", "seeds": None, "images": None})
     (copy / "summary.json").write_text(json.dumps(summary))
     page = see(report(copy, pictures=0))
-    assert (
-        f"+{row['seeds']['difference']['high']:.3f}, not after correction for 2 comp" in page.text
-    )
+    assert f"+{row['both']['difference']['high']:.3f}, not after correction for 2 comp" in page.text
     assert page.row("guided − plain") is not None
-    cell = next(r for r in page.rows if r and r[0] == "guided − plain|Energy on test")[4]
+    cell = next(r for r in page.rows if r and r[0] == "guided − plain|Energy on test")[5]
     assert cell == "no difference shown|not after correction for 2 comparisons"
 
 
@@ -168,7 +166,7 @@ def test_a_better_gaze_with_worse_accuracy_is_said(copy):
     summary = json.loads((copy / "summary.json").read_text())
     row = next(r for r in summary["comparisons"] if r["metric"] == "test.accuracy")
     row |= {"verdict": "lower", "p_holm": 0.01}
-    row["seeds"]["difference"] |= {"value": -0.1, "low": -0.2, "high": -0.05}
+    row["both"]["difference"] |= {"value": -0.1, "low": -0.2, "high": -0.05}
     (copy / "summary.json").write_text(json.dumps(summary))
     text = see(report(copy, pictures=0)).text
     assert f"On test, {said}" in text
@@ -255,3 +253,21 @@ def test_a_missing_file_is_said(copy, path, said):
 )
 def test_which_direction_is_better_is_known_of_every_kind_of_metric(metric, verdict, word):
     assert quality({"metric": metric, "verdict": verdict}) == word
+
+
+def test_what_does_not_hold_with_other_images_is_said_at_the_row(copy):
+    here(copy)
+    summary = json.loads((copy / "summary.json").read_text())
+    row = next(r for r in summary["comparisons"] if r["metric"] == "test.energy")
+    row |= {"verdict": "no difference shown", "p_holm": 0.2}
+    row["both"]["difference"] |= {"low": -0.1, "high": 0.9}
+    (copy / "summary.json").write_text(json.dumps(summary))
+    page = see(report(copy, pictures=0))
+    cell = next(r for r in page.rows if r and r[0] == "guided − plain|Energy on test")[5]
+    assert cell == "no difference shown|over seeds on these images, not with other images"
+
+
+def test_what_runs_cost_and_how_often_test_was_read(study_folder, page):
+    row = next(r for r in page.rows if r[:2] == ["plain", "2"])
+    assert row[2:] == ["1", "1.0", "2"]
+    assert "The test split was read once with each of these runs." in page.text

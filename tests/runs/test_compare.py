@@ -113,7 +113,10 @@ def test_the_same_run_twice_and_a_third_with_another_method(runs, tmp_path):
     pairs = pl.read_parquet(tmp_path / "out" / "pairs.parquet")
     assert pairs["run"].unique(maintain_order=True).to_list() == ["plain-2", "plain@last", "other"]
     assert (len(pairs), summary["method"]) == (3 * 12, "saliency")
-    assert default_folder(opened).as_posix() == "compare/plain-vs-plain-2-vs-plain@last-vs-other"
+    assert (
+        default_folder([named.name for named in opened]).as_posix()
+        == "compare/plain-vs-plain-2-vs-plain@last-vs-other"
+    )
 
 
 def test_without_regions_the_predictions_alone(tmp_path):

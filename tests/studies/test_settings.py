@@ -206,3 +206,12 @@ def test_the_metrics_are_those_of_evaluation_and_all_scores():
     found = {k for k, v in evaluate(table).items() if isinstance(v, dict) and "value" in v}
     assert set(METRICS) == found | {"dead_maps", GAP, *MEASURED, *MEAN_METRICS, *AT_THRESHOLD}
     assert "energy" in scores()
+
+
+def test_an_unknown_key_of_an_arm_tells_the_arm_the_key_and_near_ones(tmp_path):
+    study = read_study(written(tmp_path, "arms.guided.training={epoch: 7}"))
+    with pytest.raises(ConfigError) as caught:
+        arm_config(study, "guided", 0, None, 1)
+    text = str(caught.value)
+    assert text.startswith("study tiny, arm guided, training.epoch: ")
+    assert "found 'epoch'; did you mean epochs" in text

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 import yaml
 from polars.testing import assert_frame_equal
+from small_study import STUDY, Watcher, in_this_process
 
 from regard.data.annotation import Annotation
 from regard.data.regions import overlap
@@ -30,73 +31,21 @@ from regard.runs.run import load_run
 from regard.studies import arm as arm_module
 from regard.studies import pool
 from regard.studies.arm import attempt, evaluated, is_of, run_arm
+from regard.studies.comparisons import verdict
 from regard.studies.read import read_study
 from regard.studies.runner import conclude, run_study
 from regard.studies.settings import arm_config
-from regard.studies.summary import compare, verdict
+from regard.studies.summary import compare
 from regard.training.config import changed
-from tinyset import BASE, REGARD, environment, same_tensors, write_set
+from tinyset import REGARD, environment, same_tensors, write_set
 
-STUDY = {
-    "name": "tiny",
-    "base": changed(BASE, ["training.epochs=2", "training.optimiser.lr=0.01"]),
-    "arms": {
-        "plain": {},
-        "moved": {"guidance": {"terms": [{"term": "energy"}], "regions": "misplaced"}},
-        "broken": {"training": {"optimiser": {"name": "sgd", "lr": 1e30, "momentum": 0.0}}},
-    },
-    "baseline": "plain",
-    "comparisons": [["moved", "plain"], ["broken", "plain"]],
-    "seeds": [0, 1],
-    "splits": ["test"],
-    "metrics": ["accuracy", "energy", "balanced_accuracy"],
-}
 COUNTS = {"train": 12, "val": 6, "test": 12}
-
-
-class Watcher:
-    def __init__(self):
-        self.rows, self.seen = [], []
-
-    def made(self, done, total):
-        self.seen.append(("sheets", done, total))
-
-    def epochs(self, done, total):
-        self.seen.append((dict(done), total))
-
-    def finished(self, row):
-        self.rows.append(row)
 
 
 def study_in(folder, *changes):
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(changed(STUDY, changes), sort_keys=False))
     return read_study(path)
-
-
-def in_this_process(monkeypatch):
-    """Run the arms here, one after the other, so that no process has to start."""
-    from concurrent.futures import Future
-
-    class Pool:
-        def __init__(self, *_, **__):
-            pass
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def shutdown(self, **_):
-            pass
-
-        def submit(self, work, *args):
-            future = Future()
-            future.set_result(work(*args))
-            return future
-
-    monkeypatch.setattr(pool, "ProcessPoolExecutor", Pool)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +92,10 @@ def test_every_run_has_a_row_whose_numbers_are_its_own_files(finished):
         assert row["seconds"] == epochs[-1]["seconds"]
         assert run.config["training"]["seed"] == row["seed"]
     assert len(watcher.rows) == 6
-    assert {total for _, total in watcher.seen if isinstance(total, int)} == {2}
+    totals = [total for _, total in watcher.seen if isinstance(total, dict)]
+    assert {run.run: n for run, n in totals[0].items()} == {
+        f"runs/{arm}-seed{seed}": 2 for arm in study.arms for seed in study.seeds
+    }
 
 
 def test_a_failing_arm_is_reported_and_the_others_go_on(finished):
@@ -154,7 +106,7 @@ def test_a_failing_arm_is_reported_and_the_others_go_on(finished):
     assert all(text.startswith("not finite: ") for text in broken["error"])
     assert summary["arms"]["broken"]["test.accuracy"]["value"] is None
     pair = next(row for row in summary["comparisons"] if row["arm"] == "broken")
-    assert (pair["seeds"], pair["images"], pair["p_holm"]) == (None, None, None)
+    assert (pair["seeds"], pair["images"], pair["both"], pair["p_holm"]) == (None,) * 4
     assert pair["verdict"] == "not tested"
 
 
@@ -184,11 +136,12 @@ def test_the_summary_is_what_direct_calls_give(finished):
         plain, moved = (rows.sort("seed")[f"test.{metric}"].to_numpy() for rows in both)
         expected = paired_student(plain, moved)
         assert row["seeds"] == expected.as_dict()
-        corrected = row["seeds"]["p_value"]
+        corrected = row["both"]["p_value"]
+        assert corrected is None or corrected >= row["seeds"]["p_value"]
         assert row["p_holm"] == (None if corrected is None else holm([corrected])[0])
         assert row["verdict"] == verdict(row)
     accuracy, energy, balanced = pairs
-    assert balanced["images"] is None
+    assert balanced["images"]["difference"]["method"] == "percentile"
     for row, kind, column in (
         (accuracy, "predictions", "correct"),
         (energy, "scores", "energy"),

@@ -1,6 +1,7 @@
 """`regard compare`."""
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -12,7 +13,8 @@ def add(app: typer.Typer) -> None:
 
 def compare(
     runs: list[str] = typer.Argument(
-        help="Two or more: folders, or RUN@0, the state after epoch 0, or RUN@last, RUN@step-N."
+        help="Two or more: folders, or RUN@0, the state after epoch 0, or RUN@last, RUN@step-N; "
+        "or arms of studies, STUDY:ARM."
     ),
     split: str = typer.Option("test", help="Of the runs' manifest."),
     out: Path | None = typer.Option(None, help="A folder. Default: compare/NAME-vs-NAME."),
@@ -25,23 +27,17 @@ def compare(
     """Compare runs, or checkpoints of one, image by image.
 
     Every other one is held against the first on the same images: differences with 95% intervals,
-    which images became right or wrong, and which stay right without the region being looked at.
-    Writes pairs.parquet, summary.json and report.html.
+    classes, calibration, which images became right or wrong, and which stay right without the
+    region being looked at. Arms are compared over all their seeds and folds, by what the study's
+    runs wrote. Writes pairs.parquet, summary.json and report.html.
     """
     from regard.cli.console import counter, print_json, say
     from regard.cli.show_compare import show_comparison
     from regard.reports.compare_report import compare_report, pictures_of
-    from regard.runs.comparable import open_runs
-    from regard.runs.compare import compare_runs, default_folder, gaze_of, passes, refuse_folder
-    from regard.runs.evaluate import image_paths
+    from regard.studies.compare_arms import is_arm
 
-    opened = open_runs(runs, split)
-    folder = out or default_folder(opened)
-    refuse_folder(folder)
-    gaze_of(opened[0].run, opened[0].run, method)  # an unknown method is refused before any work
-    total = passes(opened) * len(image_paths(opened[0].run, split))
-    with counter(f"comparing on {split}", total) as shown:
-        summary = compare_runs(opened, split, folder, method=method, progress=shown)
+    compared = _arms if any(map(is_arm, runs)) else _runs
+    folder, summary = compared(runs, split, out, method)
     with counter("drawing", pictures_of(summary, pictures)) as shown:
         report = compare_report(folder, pictures=pictures, progress=shown)
     if as_json:
@@ -49,3 +45,39 @@ def compare(
     else:
         show_comparison(summary)
         say(f"Report: {report}")
+
+
+def _runs(
+    runs: list[str], split: str, out: Path | None, method: str | None
+) -> tuple[Path, dict[str, Any]]:
+    from regard.cli.console import counter
+    from regard.runs.comparable import open_runs
+    from regard.runs.compare import compare_runs, default_folder, gaze_of, passes, refuse_folder
+    from regard.runs.evaluate import image_paths
+
+    opened = open_runs(runs, split)
+    folder = out or default_folder([named.name for named in opened])
+    refuse_folder(folder)
+    gaze_of(opened[0].run, opened[0].run, method)  # an unknown method is refused before any work
+    total = passes(opened) * len(image_paths(opened[0].run, split))
+    with counter(f"comparing on {split}", total) as shown:
+        return folder, compare_runs(opened, split, folder, method=method, progress=shown)
+
+
+def _arms(
+    arms: list[str], split: str, out: Path | None, method: str | None
+) -> tuple[Path, dict[str, Any]]:
+    from regard.errors import ConfigError
+    from regard.runs.compare import default_folder
+    from regard.studies.compare_arms import compare_arms, open_arms
+
+    if method is not None:
+        raise ConfigError(
+            "regard compare, --method",
+            expected="none for arms, whose runs were scored by the study",
+            found=repr(method),
+            remedy="leave --method out, or compare two runs of the study",
+        )
+    opened = open_arms(arms)
+    folder = out or default_folder([arm.name.replace(":", "-") for arm in opened])
+    return folder, compare_arms(opened, split, folder)

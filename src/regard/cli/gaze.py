@@ -177,7 +177,7 @@ def score(
             remedy=f"add regions to the manifest, or choose from {', '.join(FAITHFUL)}",
         )
     with counter(f"scoring {split}", total) as shown:
-        how = {"background": background, "keep": True, "progress": shown}
+        how = {"background": background, "keep": True, "progress": shown, "by": "regard score"}
         values = evaluate_run(loaded, split, gaze=gaze, **how)
     if as_json:
         print_json(values["gaze"])

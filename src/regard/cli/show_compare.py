@@ -6,6 +6,8 @@ from typing import Any
 from regard.cli.console import plural, say, table, with_interval
 from regard.cli.show_bench import show_latencies
 
+MOST_CLASSES = 20
+
 
 def show_comparison(summary: Mapping[str, Any]) -> None:
     """Of every other run: each number of both, the difference with its interval, and the flips."""
@@ -21,20 +23,53 @@ def show_comparison(summary: Mapping[str, Any]) -> None:
                 accuracy["before"]["value"],
                 accuracy["after"]["value"],
                 accuracy["difference"],
-                accuracy["mcnemar"]["p_value"],
+                accuracy["p_value"],
             )
         ]
         rows += [
             _row(name, found["before"], found["after"], found["difference"], found["p_value"])
             for name, found in other["scores"].items()
         ]
+        rows += [
+            _row(name, found["before"], found["after"], found["difference"], found["p_value"])
+            for name, found in other["metrics"].items()
+        ]
         title = f"{other['name']} against {first} on {summary['split']}"
         title += f": {plural(other['images'], 'image')}, 95% intervals over images"
         table(title, ["", first, other["name"], "difference", "p"], rows)
+        _show_classes(summary, other)
+        _say_trainings(other)
         counts = other["outcomes"].items()
         say("Images: " + ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in counts))
     runs = [summary["first"], *summary["others"]]
     show_latencies({run["name"]: run["bench"] for run in runs})
+
+
+def _say_trainings(other: Mapping[str, Any]) -> None:
+    """Of arms the difference in accuracy over trainings, and over trainings and images."""
+    found = other.get("trainings")
+    if found:
+        told = [
+            f"{words} {with_interval(test['difference'])}, p {_number(test['p_value'], '.3g')}"
+            for words, test in (
+                ("over seeds", found["over_seeds"]),
+                ("over seeds and images", found["over_both"]),
+            )
+        ]
+        say("Accuracy, " + "; ".join(told))
+
+
+def _show_classes(summary: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    """Recall of every class, where they are few enough to be read."""
+    found = other["per_class"]
+    if len(found) > MOST_CLASSES:
+        return
+    rows = [
+        _row(label, *(own["recall"][key] for key in ("before", "after", "difference", "p_value")))
+        for label, own in found.items()
+    ]
+    first = summary["first"]["name"]
+    table("Recall of each class", ["", first, other["name"], "difference", "p"], rows)
 
 
 def _show_masks(summary: Mapping[str, Any], other: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from regard.evaluation.standings import Standing, all_standings
 from regard.evaluation.thresholds import Choice
 from regard.runs.evaluate import regions_by_split
 from regard.runs.explanations import INDEX
+from regard.runs.files import load_json
 from regard.runs.folder import RunFolder
 from regard.runs.inference import in_words
 from regard.scores.base import SCORES
@@ -102,7 +103,8 @@ def show_metrics(values: dict[str, Any], files: RunFolder) -> None:
     if len(names) <= 20:
         confusion = [[n, *row] for n, row in zip(names, metrics["confusion"], strict=True)]
         table("Confusion, rows are the truth", ["", *names], confusion)
-    reads = sum(1 for line in files.readings.read_text().splitlines() if f'"{split}"' in line)
+    lines = files.readings.read_text(encoding="utf-8").splitlines()
+    reads = sum(load_json(line)["split"] == split for line in lines)
     say(f"{files.metrics(split)}; this split has been read {reads} time{'s'[: reads != 1]}")
 
 

@@ -1,59 +1,16 @@
-"""What a study shows while it runs and when it is done."""
+"""What a study shows when it is done."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from regard.cli.console import BarView, plural, plus_minus, print_json, say, table
+from regard.cli.console import plural, plus_minus, print_json, say, table, with_interval
 from regard.cli.stopping import stop
+from regard.cli.study_view import StudyView
 from regard.reports import study_report
+from regard.studies.remarks import remarks
 from regard.studies.runner import run_study
 from regard.studies.settings import Study
-
-FEW_SEEDS = 3
-
-
-class StudyView(BarView):
-    """A bar over the epochs of all runs, and a line a finished run."""
-
-    def __init__(self, study: Study, out: Path) -> None:
-        super().__init__(study.name)
-        self._study, self._out = study, out
-        self.remedies: list[str] = []
-
-    def made(self, done: int, total: int) -> None:
-        """Move the bar while samples are made."""
-        self._bars.update(self._task, description="making samples", completed=done, total=total)
-
-    def epochs(self, done: dict[str, int], total: int) -> None:
-        """Move the bar over epochs."""
-        self._bars.update(
-            self._task,
-            description=f"training {len(done)} runs, epochs",
-            completed=sum(done.values()),
-            total=total * len(done),
-        )
-
-    def averaged(self, done: int, total: int) -> None:
-        """Move the bar while maps are averaged."""
-        self._bars.update(self._task, description="averaging maps", completed=done, total=total)
-
-    def benched(self, done: int, total: int) -> None:
-        """Move the bar while latencies are measured."""
-        self._bars.update(self._task, description="timing runs", completed=done, total=total)
-
-    def finished(self, row: dict[str, Any]) -> None:
-        """Print a run's accuracy, or mean IoU, on each split."""
-        run = self._out / row["run"]
-        if row["status"] != "done":
-            self.remedies.append(row["remedy"])
-            self._print(f"{run}: {row['error']}", "red")
-            return
-        name = "mean_iou" if f"{self._study.splits[0]}.mean_iou" in row else "accuracy"
-        shown = [f"{split} {row[f'{split}.{name}']:.3f}" for split in self._study.splits]
-        self._print(f"{run}: {name} " + ", ".join(shown) + f" ({row['seconds']:.0f} s)")
-
-    def _print(self, text: str, style: str = "") -> None:
-        self._bars.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def run_and_show(
@@ -78,31 +35,102 @@ def run_and_show(
 
 
 def show_summary(study: Study, summary: dict[str, Any]) -> None:
-    """The arms with intervals over seeds, the comparisons, and the controls."""
-    names = [f"{split}.{metric}" for split in study.splits for metric in study.metrics]
-    arms = summary["arms"]
-    rows = [[name, *(plus_minus(arms[arm].get(name)) for arm in arms)] for name in names]
-    title = f"Mean over {plural(len(study.seeds), 'seed')} and 95% interval (Student t)"
+    """The arms with intervals, what they cost, the comparisons, and the controls."""
+    _show_arms(study, summary)
+    _show_costs(summary.get("costs", {}))
+    _show_comparisons(study, summary["comparisons"])
+    _show_gaze(summary["gaze"])
+    _show_published(study, summary["arms"])
+    for text in remarks(study, summary):
+        say(text)
+    _say_dead(study, summary["arms"])
+    for arm, found in summary["controls"].items():
+        share = "an unknown share" if found["overlap"] is None else f"{found['overlap']:.1%}"
+        say(f"{arm}: the {found['regions']} regions cover {share} of the true ones")
+
+
+def _show_arms(study: Study, summary: dict[str, Any]) -> None:
+    """Means with intervals over seeds; of one seed, and of folds, over images."""
+    names, arms = _names(study), summary["arms"]
+    seeds = plural(len(study.seeds), "seed")
+    if study.folds is not None:
+        title = f"Pooled over {study.folds} folds, mean over {seeds}, 95% interval over images"
+    elif len(study.seeds) == 1:
+        title = "Of one training each, with 95% interval over images"
+    else:
+        title = f"Mean over {seeds} and 95% interval (Student t)"
+    over_images = study.folds is not None or len(study.seeds) == 1
+    show = _over_images if over_images else plus_minus
+    rows = [[name, *(show(arms[arm].get(name)) for arm in arms)] for name in names]
     table(title, ["", *arms], rows)
+
+
+def _over_images(value: dict[str, Any] | None) -> str:
+    images = None if value is None else value.get("images")
+    if value is None or images is None:
+        return plus_minus(value)
+    return with_interval(images | {"value": value["value"]})
+
+
+def _show_costs(costs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Training time, epochs, parameters and where it was measured latency, by arm."""
+    heads = {
+        "seconds": ("training, s", 0),
+        "epochs": ("epochs", 1),
+        "parameters": ("parameters", 0),
+        "latency_ms": ("latency, ms", 2),
+    }
+    known = [name for name in heads if any(name in told for told in costs.values())]
+    rows = [
+        [arm, *(_cost(told.get(name), heads[name][1]) for name in known)]
+        for arm, told in costs.items()
+    ]
+    if known:
+        title = "Of a run, mean ± standard deviation over the arm's runs"
+        table(title, ["arm", *(heads[name][0] for name in known)], rows)
+
+
+def _cost(value: Mapping[str, Any] | None, digits: int) -> str:
+    if value is None:
+        return "–"
+    spread = f" ± {value['sd']:,.{digits}f}" if value["sd"] else ""
+    return f"{value['mean']:,.{digits}f}{spread}"
+
+
+def _show_comparisons(study: Study, found: Sequence[dict[str, Any]]) -> None:
+    """Differences with their intervals, what was tested, and the verdict."""
+    folds = study.folds is not None
     rows = [
         [
             row["metric"],
             f"{row['arm']} - {row['against']}",
-            plus_minus(row["seeds"]["difference"]) if row["seeds"] else "–",
+            _difference(row),
+            _within(row["images"]),
             "–" if row["p_holm"] is None else f"{row['p_holm']:.3g}",
             row["verdict"],
         ]
-        for row in summary["comparisons"]
+        for row in found
     ]
-    columns = ["", "difference", "over seeds", "p (Holm)", "verdict"]
-    table("Differences, paired by seed, and their 95% intervals", columns, rows, left=2)
-    _show_gaze(summary["gaze"])
-    _show_published(study, arms)
-    _say_seeds(len(study.seeds))
-    _say_dead(study, arms)
-    for arm, found in summary["controls"].items():
-        share = "an unknown share" if found["overlap"] is None else f"{found['overlap']:.1%}"
-        say(f"{arm}: the {found['regions']} regions cover {share} of the true ones")
+    over = "over folds" if folds else "over seeds"
+    columns = ["", "difference", over, "over images", "p (Holm)", "verdict"]
+    which = "of the pooled predictions" if folds else "paired by seed and by image"
+    table(f"Differences, {which}, and their 95% intervals", columns, rows, left=2)
+
+
+def _difference(row: dict[str, Any]) -> str:
+    test = row["folds"] or row["seeds"] or row["images"]
+    return "–" if test is None else plus_minus(test["difference"])
+
+
+def _within(test: dict[str, Any] | None) -> str:
+    found = test and test["difference"]
+    if not found or found["low"] is None:
+        return "–"
+    return f"{found['low']:.3f} to {found['high']:.3f}"
+
+
+def _names(study: Study) -> list[str]:
+    return [f"{split}.{metric}" for split in study.splits for metric in study.metrics]
 
 
 def _show_gaze(rows: list[dict[str, Any]]) -> None:
@@ -127,14 +155,6 @@ def _show_published(study: Study, arms: dict[str, Any]) -> None:
         for arm, value in values.items()
     ]
     table(f"Beside {study.published.source}", ["", "arm", "published", "here"], rows, left=2)
-
-
-def _say_seeds(count: int) -> None:
-    """What few seeds allow to say."""
-    if count == 1:
-        say("One seed allows no interval and no test; take 3 or more (--seeds 3).")
-    elif count < FEW_SEEDS:
-        say(f"Intervals over {count} seeds are very wide; take 3 or more (--seeds 3).")
 
 
 def _say_dead(study: Study, arms: dict[str, Any]) -> None:

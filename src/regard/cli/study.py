@@ -13,6 +13,9 @@ def add(app: typer.Typer) -> None:
 def study(
     name: str = typer.Argument(help="A study's YAML file, or a recipe (regard list recipes)."),
     seeds: int | None = typer.Option(None, help="Seeds 0 to N-1 instead of the study's own."),
+    folds: int | None = typer.Option(
+        None, help="Cross-validate in so many folds, 3 or more, instead of the manifest's splits."
+    ),
     scale: str | None = typer.Option(None, help="smoke, small or full, as the study has them."),
     data: Path | None = typer.Option(
         None,
@@ -30,5 +33,5 @@ def study(
     from regard.cli.show_study import run_and_show
     from regard.studies.read import read_study
 
-    chosen = read_study(name, scale, seeds, data)
+    chosen = read_study(name, scale, seeds, data, folds)
     run_and_show(chosen, out or Path("studies") / chosen.name, workers=workers, as_json=as_json)

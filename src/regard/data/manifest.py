@@ -102,11 +102,14 @@ class Manifest:
         rows = table.filter(pl.col("split") == split)
         if rows.is_empty():
             known = self.table["split"].drop_nulls().unique().to_list()
+            remedy = near(split, known) if known else "give samples a split"
+            if split == "test" and {*known} == {"train", "val"}:
+                remedy = "set data.val_from_train, and val becomes test and part of train val"
             raise DataError(
                 str(self.path or "manifest"),
                 expected=f"samples in split {split!r}",
                 found="none",
-                remedy=near(split, known) if known else "give samples a split",
+                remedy=remedy,
             )
         return rows
 

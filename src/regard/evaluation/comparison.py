@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from regard.evaluation import table as tables
+from regard.evaluation.comparison_metrics import compare_metrics
 from regard.evaluation.confusion import confusion_matrix
 from regard.evaluation.gaze import paired_scores
 from regard.evaluation.intervals import wilson_interval
@@ -63,18 +64,25 @@ def common_scores(before: Answers, after: Answers) -> list[str]:
     return [name for name in SCORES if all(name in columns for columns in known)]
 
 
-def compare_models(before: Answers, after: Answers) -> dict[str, Any]:
+def compare_models(before: Answers, after: Answers, *, metrics: bool = True) -> dict[str, Any]:
     """How much a model differs from another one on the same images, ready for JSON.
 
     The keys:
 
     - `images`, `accuracy` (`before` and `after` with Wilson's interval, `difference` with that of
-      Bonett and Price, `mcnemar`, exact) and `outcomes`, a count of each of `OUTCOMES`;
+      Bonett and Price, `mcnemar`, exact, and its `p_value`) and `outcomes`, a count of each of
+      `OUTCOMES`;
+    - `metrics`, `per_class` and `reliability`, see `compare_metrics`;
     - `confusion`: `before` and `after`, K x K counts, a row a true class;
     - `scores`: by name the means `before` and `after` over the images where both are defined,
       and `difference` and `p_value` of `paired_scores`; empty where nothing is scored;
     - `dead_maps`: the share `before` and `after`, else None;
     - `unlooked`: see `right_without_looking`, else None.
+
+    Args:
+        before: of one model.
+        after: of the other.
+        metrics: whether to compare all metrics, classes and calibration too.
 
     Raises:
         DataError: the tables are of other images.
@@ -90,7 +98,9 @@ def compare_models(before: Answers, after: Answers) -> dict[str, Any]:
             "after": _accuracy(after.predictions),
             "difference": found["difference"],
             "mcnemar": found["mcnemar"],
+            "p_value": found["mcnemar"]["p_value"],
         },
+        **(compare_metrics([before.predictions], [after.predictions]) if metrics else {}),
         "outcomes": outcomes,
         "confusion": {
             "before": confusion_matrix(*_classes(before.predictions)).tolist(),

@@ -1,6 +1,7 @@
 """Gaze scores of a set of images: how a table keeps them, their intervals, and differences."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -149,6 +150,17 @@ def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
     tail = min((replicates >= 0).sum(), (replicates <= 0).sum())
     interval = Interval(value, low, high, _LEVEL, n, "percentile", undefined)
     return PairedTest(interval, min(1.0, 2 * (float(tail) + 1) / (_RESAMPLES + 1)))
+
+
+def pooled_statistic(scores: pl.DataFrame, name: str) -> Callable[[Floats], dict[str, Floats]]:
+    """A pooled score by how often each image is taken: counts (N, b) to its values (b,).
+
+    Args:
+        scores: table of one method, of images where the score is defined.
+        name: a pooled score in it.
+    """
+    statistic = _Pooled(SCORES[name], kept(scores, name))
+    return lambda times: {name: statistic(times)}
 
 
 def paired_values(a: pl.DataFrame, b: pl.DataFrame, name: str) -> tuple[Floats, Floats]:

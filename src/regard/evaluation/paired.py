@@ -17,8 +17,10 @@ from regard.evaluation.intervals import (
     bootstrap_interval,
     check_options,
     mean_replicates,
+    missing,
     student_interval,
 )
+from regard.evaluation.resampling import percentile_limits
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,31 @@ def _bonett_price(x: NDArray[np.float64], undefined: int, level: float) -> Paire
     low, high = max(-1.0, p - q - half), min(1.0, p - q + half)
     interval = Interval((won - lost) / n, low, high, level, n, "bonett-price", undefined)
     return PairedTest(interval, float(2 * norm.sf(abs(p - q) / error)))
+
+
+def percentile_test(value: float, replicates: ArrayLike, n: int, level: float = 0.95) -> PairedTest:
+    """A difference of a set's number with the interval of its resamples' percentiles.
+
+    p is twice the smaller share of the resampled differences beyond 0. The images have to be
+    resampled together for both, so that what is hard for both makes no difference.
+
+    Args:
+        value: the difference on all images.
+        replicates: (B,) that of each resample; NaN are left out and counted.
+        n: images.
+        level: in (0, 1).
+    """
+    check_options(level)
+    drawn = np.asarray(replicates, dtype=np.float64)
+    known = drawn[~np.isnan(drawn)]
+    if n < 2 or math.isnan(value) or not known.size:
+        why = "needs two images or more" if n < 2 else "it is defined in no resample of both"
+        return PairedTest(missing(level, n, "percentile", why, value=value), math.nan)
+    low, high = percentile_limits(known, level)
+    tail = min((known >= 0).sum(), (known <= 0).sum())
+    p = min(1.0, 2 * (float(tail) + 1) / (known.size + 1))
+    lost = drawn.size - known.size
+    return PairedTest(Interval(value, low, high, level, n, "percentile", 0, lost), p)
 
 
 def paired_student(a_by_seed: ArrayLike, b_by_seed: ArrayLike, level: float = 0.95) -> PairedTest:

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from regard.errors import DataError
 from regard.evaluation import resampling
-from regard.evaluation.intervals import Interval, missing
-from regard.evaluation.paired import PairedTest
+from regard.evaluation.paired import PairedTest, percentile_test
 from regard.evaluation.segmentation import Pooled
 
 _RESAMPLES, _SEED = 2000, 0
@@ -51,8 +50,12 @@ def same_pixels(a: pl.DataFrame, b: pl.DataFrame) -> bool:
     first, second = (table.sort("index") for table in (a, b))
     if first["index"].to_list() != second["index"].to_list():
         return False
-    true = [np.array(t["confusion"].to_list(), dtype=np.int64).sum(2) for t in (first, second)]
-    return true[0].shape == true[1].shape and bool((true[0] == true[1]).all())
+    return np.array_equal(true_pixels(first), true_pixels(second))
+
+
+def true_pixels(table: pl.DataFrame) -> NDArray[np.int64]:
+    """How many pixels of each class each image truly has, (N, K), from a predictions table."""
+    return np.array(table["confusion"].to_list(), dtype=np.int64).sum(2)
 
 
 def pooled_of(tables: Sequence[pl.DataFrame]) -> Pooled:
@@ -73,20 +76,11 @@ def compare_pooled(a: Pooled, b: Pooled, images: int, *, level: float) -> dict[s
     blocks = resampling.counts(images, _RESAMPLES, _SEED)
     parts = [(a(times), b(times)) for times in blocks]
     return {
-        name: _test(value, np.concatenate([y[name] - x[name] for x, y in parts]), images, level)
+        name: percentile_test(
+            value, np.concatenate([y[name] - x[name] for x, y in parts]), images, level
+        )
         for name, value in values.items()
     }
-
-
-def _test(value: float, replicates: NDArray[np.float64], n: int, level: float) -> PairedTest:
-    known = replicates[~np.isnan(replicates)]
-    if n < 2 or np.isnan(value) or not known.size:
-        why = "needs two images or more" if n < 2 else "it is defined in no resample of both"
-        return PairedTest(missing(level, n, "percentile", why, value=value), np.nan)
-    low, high = resampling.percentile_limits(known, level)
-    tail = min((known >= 0).sum(), (known <= 0).sum())
-    p = min(1.0, 2 * (float(tail) + 1) / (known.size + 1))
-    return PairedTest(Interval(value, low, high, level, n, "percentile"), p)
 
 
 def _summed(tables: Sequence[pl.DataFrame], name: str) -> NDArray[np.float64]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
+from regard.reports.album import Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note
 from regard.reports.galleries import made_cards, scaled, unreadable
+from regard.reports.pair_albums import PairAlbums
 from regard.reports.words import count, decimal, percent, said
 
 Step = Callable[[int], None]
@@ -59,32 +60,22 @@ def compare_galleries(
     """
     if not chosen:
         return []
+    maps = {"method": summary["method"], "contrast": summary["contrast"]}
+    albums = PairAlbums(folder, summary, other, pairs, photo_limit(3 * shown), maps)
     try:
-        albums = _albums(folder, summary, other, pairs, photo_limit(3 * shown))
+        albums.open(row for *_, rows in chosen for row in rows)
     except MissingPicturesError as error:
         return [Note(f"Pictures are left out: {error}")]
     names = (summary["first"]["name"], other["name"])
     blocks: list[Block] = []
     for outcome, number, rows in chosen:
         title, about = _said(outcome, number, *names)
-        cards, wrong = made_cards(rows, lambda row: _card(albums, names, row), progress)
+        cards, wrong = made_cards(rows, lambda row: _card(albums.of(row), names, row), progress)
         kind = summary["method"] + (" with contrast" if summary["contrast"] else "")
         about += f" Maps of the label. {scaled(kind)}"
         blocks += [Gallery(title, about, cards, wide=True)] if cards else []
         blocks += unreadable(wrong, title)
     return blocks
-
-
-def _albums(
-    folder: Path, summary: Told, other: Told, pairs: pl.DataFrame, limit: int
-) -> tuple[Album, Album]:
-    maps, shelf = {"method": summary["method"], "contrast": summary["contrast"]}, Shelf()
-    first, second = (
-        Album(folder / run["folder"], pairs, summary["split"], limit, shelf,
-              checkpoint=run["checkpoint"], maps=maps)
-        for run in (summary["first"], other)
-    )  # fmt: skip
-    return first, second
 
 
 def _said(outcome: str, number: int, before: str, after: str) -> tuple[str, str]:

@@ -10,11 +10,12 @@ import polars as pl
 from regard.data.mask_classes import VOID
 from regard.data.mask_colours import WRONG, class_colours
 from regard.reports import layers
-from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
+from regard.reports.album import Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card, Cell, Fact, Facts, Gallery, Note, Picture, Table
 from regard.reports.compare_tables import reach_of, reading, span_of
 from regard.reports.galleries import made_cards, unreadable
 from regard.reports.mask_galleries import shown_masks
+from regard.reports.pair_albums import PairAlbums
 from regard.reports.segmentation import COLUMNS, pixel_title
 from regard.reports.words import (
     between,
@@ -139,15 +140,9 @@ def mask_pair_galleries(
     if not chosen or not pictures:
         return []
     shown = sum(len(rows) for _, rows in chosen) * len(summary["others"])
-    limit, shelf = photo_limit(5 * shown), Shelf()
+    albums = PairAlbums(folder, summary, other, pairs, photo_limit(5 * shown))
     try:
-        albums = [
-            Album(
-                folder / run["folder"], pairs, summary["split"], limit, shelf,
-                checkpoint=run["checkpoint"],
-            )
-            for run in (summary["first"], other)
-        ]  # fmt: skip
+        albums.open(row for _, rows in chosen for row in rows)
     except MissingPicturesError as error:
         return [Note(f"Pictures are left out: {error}")]
     names = summary["first"]["name"], other["name"]
@@ -157,7 +152,7 @@ def mask_pair_galleries(
     for kind, rows in chosen:
         better = names[kind == "risen"]
         about = "The largest change of an image's own mean IoU first."
-        cards, wrong = made_cards(rows, lambda row: _card(albums, names, row), progress)
+        cards, wrong = made_cards(rows, lambda row: _card(albums.of(row), names, row), progress)
         heading = f"Better with {better}"
         blocks += [Gallery(heading, about, cards, wide=True, legend=legend)] if cards else []
         blocks += unreadable(wrong, heading)

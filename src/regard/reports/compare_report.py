@@ -28,6 +28,7 @@ from regard.reports.compare_masks import (
     mask_words,
     metrics_differences,
 )
+from regard.reports.compare_metrics import calibration, classes_table, metrics_table
 from regard.reports.compare_tables import differences_table, outcomes_table
 from regard.reports.compare_words import comparison_facts, comparison_words, how_to_read
 from regard.reports.latency import TITLE, latency_tables
@@ -124,19 +125,27 @@ def _of_labels(
     folder: Path,
     summary: Told,
     other: Told,
-    own: pl.DataFrame,
+    pairs: pl.DataFrame,
     pictures: int,
     progress: Step | None,
 ) -> dict[str, list[Block]]:
+    own = pairs
+    if "seed" in own.columns:  # of arms the nets of one seed are shown
+        own = own.filter(pl.col("seed") == pl.col("seed").min())
     chosen = gallery_rows(own, pictures)
     shown = sum(len(rows) for *_, rows in chosen) * len(summary["others"])
-    numbers: list[Block] = [differences_table(summary, other), outcomes_table(own, summary, other)]
+    numbers: list[Block] = [
+        differences_table(summary, other),
+        outcomes_table(pairs, summary, other),
+    ]
     if not other["scores"]:
         text = "No image of this split has a region, so only the predictions are compared."
         numbers.append(Note(text))
+    numbers += metrics_table(summary, other)
     return {
         "Differences": numbers,
-        "Classes": _confusions(summary, other),
+        "Classes": [*classes_table(other), *_confusions(summary, other)],
+        "Calibration": calibration(summary, other),
         "Pictures": compare_galleries(folder, summary, other, own, chosen, shown, progress),
     }
 

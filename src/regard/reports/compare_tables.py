@@ -29,7 +29,7 @@ def differences(other: Told) -> dict[str, Told]:
     """Accuracy and each score: `before`, `after`, `difference` and `p_value`."""
     accuracy = other["accuracy"]
     own = {end: accuracy[end]["value"] for end in ("before", "after")}
-    own |= {"difference": accuracy["difference"], "p_value": accuracy["mcnemar"]["p_value"]}
+    own |= {"difference": accuracy["difference"], "p_value": accuracy["p_value"]}
     return {"accuracy": own, **other["scores"]}
 
 
@@ -98,7 +98,8 @@ def outcomes_table(pairs: pl.DataFrame, summary: Told, other: Told) -> Table:
         cells += [_means(own, score) for score in ("energy", "magtr") if scored]
         rows.append([Cell(name.replace("_", " ").capitalize()), *cells])
     head = ("Outcome", "Images#", "Share#", *(("Energy#", "MAGTR#") if scored else ()))
-    caption = f"What became of the images from {summary['first']['name']} to {other['name']}"
+    what = "images, once a seed," if "seed" in pairs.columns else "images"
+    caption = f"What became of the {what} from {summary['first']['name']} to {other['name']}"
     return Table(head, rows, caption + (", with their mean scores" if scored else ""))
 
 

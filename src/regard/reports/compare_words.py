@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from regard.reports.blocks import Fact, Facts
+from regard.reports.compare_metrics import metric_words
 from regard.reports.compare_tables import reading
 from regard.reports.words import (
     between,
@@ -55,9 +56,10 @@ def _looked(other: Told, name: str) -> Fact:
 
 def comparison_words(summary: Told, other: Told) -> list[str]:
     """What changed from the first run to this one, a paragraph a thought."""
-    words = [_accuracy(summary, other), _outcomes(summary, other)]
+    words = [_accuracy(summary, other), _over_trainings(other), _outcomes(summary, other)]
     looked = [_score(other, name) for name in _LOOKS if name in other["scores"]]
     words += [f"Of the maps, {listed(looked)}."] if looked else []
+    words.append(metric_words(other))
     words.append(_unlooked(summary, other))
     words.append(_dead(summary, other))
     return [text for text in words if text]
@@ -66,6 +68,8 @@ def comparison_words(summary: Told, other: Told) -> list[str]:
 def how_to_read(summary: Told) -> list[str]:
     """What the numbers hold for and what not."""
     first, split = summary["first"], summary["split"]
+    if summary.get("of_arms"):
+        return [_of_arms(summary)]
     told = [
         f"Each net was asked anew about {split}, "
         + ", ".join(f"{run['name']} at {run['checkpoint']}" for run in (first, *summary["others"]))
@@ -82,6 +86,37 @@ def how_to_read(summary: Told) -> list[str]:
     return told
 
 
+def _of_arms(summary: Told) -> str:
+    """What numbers of arms are, and where a claim about them stands."""
+    seeds, folds = summary["of_arms"]["seeds"], summary["of_arms"]["folds"]
+    text = f"Numbers are read from what the studies' runs wrote about {summary['split']}, with "
+    text += f"{count(len(seeds), 'seed')} ({listed([str(seed) for seed in seeds])}) of each arm"
+    text += f", pooled over {folds} folds" if folds > 1 else ""
+    text += ": means over the seeds, in which every image counts with its own mean. An interval "
+    text += "over images says what other images would give from these nets. "
+    if folds > 1:
+        return text + "The study's own report tests the arms over the folds."
+    if len(seeds) == 1:
+        return text + "What another training would give, one seed does not say."
+    return text + "Whether other trainings and other images would show it too is said beside it."
+
+
+def _over_trainings(other: Told) -> str:
+    """Of arms whether the difference in accuracy holds over trainings and images."""
+    found = other.get("trainings")
+    if not found:
+        return ""
+    both = found["over_both"]
+    if both["p_value"] is None:
+        return ""
+    shown = "is shown" if both["p_value"] < 1 - both["difference"]["level"] else "is not shown"
+    return (
+        f"Over {count(len(found['seeds']), 'training')} and the images together the interval is "
+        f"{between(both['difference'], points)} points (p {p_value(both['p_value'])}): that other "
+        f"trainings and other images would show it too {shown}."
+    )
+
+
 def points(share: Any) -> str:
     """A difference of shares in percentage points."""
     return signed(None if share is None else share * 100, 1)
@@ -94,7 +129,8 @@ def _accuracy(summary: Told, other: Told) -> str:
     text += f"{count(other['images'], 'image')} of {summary['split']} are right, with {first} "
     text += f"{percent(found['before']['value'])}: {points(difference['value'])} points "
     text += f"({percent(summary['level'], 0)} interval {between(difference, points)}; "
-    text += f"McNemar's p {p_value(found['mcnemar']['p_value'])}). "
+    test = "McNemar's p" if found["mcnemar"] else "p over images"
+    text += f"{test} {p_value(found['p_value'])}). "
     word = reading("accuracy", difference)
     return text + (
         "No difference is shown."
@@ -104,8 +140,9 @@ def _accuracy(summary: Told, other: Told) -> str:
 
 
 def _outcomes(summary: Told, other: Told) -> str:
-    counts = other["outcomes"]
-    return (
+    counts, seeds = other["outcomes"], (other.get("trainings") or {}).get("seeds") or [0]
+    once = "Each image counted once a seed, " if len(seeds) > 1 else ""
+    return once + (
         f"{count(counts['stays_right'], 'image')} are right with both and "
         f"{counts['stays_wrong']:,} wrong with both. Right with {summary['first']['name']} alone "
         f"are {counts['right_becomes_wrong']:,}, with {other['name']} alone "

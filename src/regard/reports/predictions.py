@@ -144,7 +144,7 @@ def _curve_classes(numbers: Mapping[str, Any]) -> list[str]:
 
 def _roc(table: pl.DataFrame, names: Sequence[str], numbers: Mapping[str, Any]) -> Drawing:
     with canvas(300, 300) as drawn:
-        axes = _unit(plot(drawn, "false positive rate", "true positive rate"))
+        axes = unit_axes(plot(drawn, "false positive rate", "true positive rate"))
         axes.plot([0, 1], [0, 1], color=GRID, linewidth=1)
         for tone, name in enumerate(names):
             found = roc_curve(table, name)
@@ -157,7 +157,7 @@ def _precision_recall(
     table: pl.DataFrame, names: Sequence[str], numbers: Mapping[str, Any]
 ) -> Drawing:
     with canvas(300, 300) as drawn:
-        axes = _unit(plot(drawn, "recall", "precision"))
+        axes = unit_axes(plot(drawn, "recall", "precision"))
         for tone, name in enumerate(names):
             found = precision_recall_curve(table, name)
             _thin(axes, *_steps(found), tone, len(names), steps=True)
@@ -226,7 +226,8 @@ def _thin(
     )
 
 
-def _unit(axes: Axes) -> Axes:
+def unit_axes(axes: Axes) -> Axes:
+    """Axes from 0 to 1, both alike."""
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     axes.set_aspect("equal")
     axes.grid(axis="both")
@@ -244,7 +245,7 @@ def _calibration(table: pl.DataFrame, numbers: Mapping[str, Any]) -> Drawing:
         for key in ("confidence", "accuracy", "low", "high", "count")
     )
     with canvas(300, 300) as drawn:
-        axes = _unit(plot(drawn, "confidence", "accuracy"))
+        axes = unit_axes(plot(drawn, "confidence", "accuracy"))
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
         axes.vlines(x, low, high, color=colour(0), linewidth=1, alpha=0.6)
         sizes = 12 + 60 * n / max(n.max(initial=1), 1)

@@ -12,6 +12,9 @@ import yaml
 from regard.errors import RunError
 from regard.reports.contents import RunContents, attempt, read_run
 from regard.runs.files import read_json
+from regard.studies.pooled import TABLE as POOLED
+from regard.studies.remarks import remarks
+from regard.studies.settings import Job, Study
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Done:
 
     arm: str
     seed: int
+    fold: int | None
     contents: RunContents
 
 
@@ -31,6 +35,7 @@ class StudyContents:
         folder: where it lies.
         study: of `study.yaml`.
         results: one row a run, or None.
+        pooled: of a study with folds one row an arm and seed, or None.
         summary: of `summary.json`, or empty.
         runs: the finished ones.
     """
@@ -40,6 +45,22 @@ class StudyContents:
     results: pl.DataFrame | None
     summary: Mapping[str, Any]
     runs: Sequence[Done]
+    pooled: pl.DataFrame | None = None
+
+    @property
+    def folds(self) -> int | None:
+        """Number of folds, if there are any."""
+        return self.study.get("folds")
+
+    @property
+    def by_seed(self) -> pl.DataFrame | None:
+        """One row an arm and seed."""
+        return self.results if self.folds is None else self.pooled
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader should know before believing the numbers."""
+        return attempt(lambda: remarks(Study.model_validate(self.study), self.summary), [])
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -103,14 +124,18 @@ def read_study_folder(folder: Path) -> StudyContents:
         )
     results = attempt(lambda: pl.read_parquet(folder / "results.parquet", glob=False), None)
     summary = attempt(lambda: read_json(folder / "summary.json"), {})
+    pooled = attempt(lambda: pl.read_parquet(folder / POOLED, glob=False), None)
     runs = [] if results is None else list(_runs(folder, results))
-    return StudyContents(folder, values, results, summary, runs)
+    return StudyContents(folder, values, results, summary, runs, pooled)
 
 
 def _runs(folder: Path, results: pl.DataFrame) -> list[Done]:
-    done = results.filter(pl.col("status") == "done").sort("seed", maintain_order=True)
+    by = ["seed", "fold"] if "fold" in results.columns else ["seed"]
+    done = results.filter(pl.col("status") == "done").sort(by, maintain_order=True)
     read = {
-        (row["arm"], row["seed"]): attempt(lambda row=row: read_run(folder / row["run"]), None)
+        Job(row["arm"], row["seed"], row.get("fold")): attempt(
+            lambda row=row: read_run(folder / row["run"]), None
+        )
         for row in done.iter_rows(named=True)
     }
     return [Done(*key, contents) for key, contents in read.items() if contents is not None]

@@ -14,7 +14,7 @@ from regard.reports.blocks import Drawing, Drawings, Key
 from regard.reports.drawing import canvas, colour, inline, plot
 from regard.reports.history import LOOKS, Curve, calm, curve, line, measured, whole_epochs
 from regard.reports.study_contents import Done, StudyContents
-from regard.reports.study_words import metric_of
+from regard.reports.study_words import metric_of, over_images, shown_interval
 from regard.reports.words import (
     between,
     decimal,
@@ -31,7 +31,8 @@ _ALIKE = 0.01
 
 def dots(study: StudyContents) -> Drawings:
     """For each main metric the arms one above the other: seeds as dots, mean and interval."""
-    keys = [Key("a seed", -1, "dot"), Key("mean and interval over seeds", 0)]
+    over = "images" if over_images(study) else "seeds"
+    keys = [Key("a seed", -1, "dot"), Key(f"mean and interval over {over}", 0)]
     return Drawings([_dots(study, name) for name in study.metrics], keys)
 
 
@@ -53,7 +54,7 @@ def _dots(study: StudyContents, name: str) -> Drawing:
 
 def _arm_dots(axes: Axes, study: StudyContents, arm: str, name: str, y: int) -> str:
     values = _of_seeds(study, arm, name)
-    found = study.summary.get("arms", {}).get(arm, {}).get(name, {})
+    found = shown_interval(study, study.summary.get("arms", {}).get(arm, {}).get(name, {}))
     low, middle, high = (real(found.get(key)) for key in ("low", "value", "high"))
     tone = colour(study.tone(arm))
     axes.scatter(values, np.full(len(values), y + 0.22), 14, color=tone, alpha=0.6, linewidths=0)
@@ -63,9 +64,10 @@ def _arm_dots(axes: Axes, study: StudyContents, arm: str, name: str, y: int) -> 
 
 
 def _of_seeds(study: StudyContents, arm: str, name: str) -> Floats:
-    if study.results is None or name not in study.results.columns:
+    table = study.by_seed
+    if table is None or name not in table.columns:
         return np.zeros(0)
-    rows = study.results.filter((pl.col("arm") == arm) & (pl.col("status") == "done"))
+    rows = table.filter((pl.col("arm") == arm) & (pl.col("status") == "done"))
     values = rows[name].cast(pl.Float64).drop_nulls().to_numpy()
     return values[np.isfinite(values)]
 

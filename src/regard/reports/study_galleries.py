@@ -47,7 +47,8 @@ def study_galleries(
         columns = _columns(study, runs, parts, split, sum(len(rows) for _, _, rows in chosen))
     except (RegardError, MissingPicturesError) as error:
         return [Note(f"Pictures of {split} are left out: {without_folders(error)}")]
-    seed = runs[arm].seed
+    run = runs[arm]
+    seed = f"{run.seed}" + ("" if run.fold is None else f", fold {run.fold}")
     blocks: list[Block] = []
     for title, about, rows in chosen:
         if not rows:
@@ -60,12 +61,14 @@ def study_galleries(
 
 
 def _first_runs(study: StudyContents) -> dict[str, Done]:
-    """A run an arm, all of the same seed where that is possible."""
-    seeds = [{run.seed for run in study.of(arm)} for arm in study.arms if study.of(arm)]
-    common = sorted(set.intersection(*seeds)) if seeds else []
+    """A run an arm, all of the same seed and fold where that is possible."""
+    keys = [{(run.seed, run.fold or 0) for run in study.of(arm)} for arm in study.arms]
+    keys = [own for own in keys if own]
+    common = sorted(set.intersection(*keys)) if keys else []
     runs = {}
     for arm in study.arms:
-        own = [run for run in study.of(arm) if run.seed in common[:1]] or study.of(arm)
+        own = [run for run in study.of(arm) if (run.seed, run.fold or 0) in common[:1]]
+        own = own or study.of(arm)
         if own:
             runs[arm] = own[0]
     return runs

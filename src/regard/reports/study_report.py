@@ -17,6 +17,7 @@ from regard.reports.study_galleries import study_galleries
 from regard.reports.study_tables import (
     arms_table,
     comparison_tables,
+    costs_table,
     published_table,
     runs_table,
 )
@@ -24,6 +25,7 @@ from regard.reports.study_words import (
     compared,
     contrary_words,
     control_words,
+    over_images,
     study_words,
     verdict_of,
 )
@@ -104,21 +106,31 @@ def _results(study: StudyContents) -> Section:
     if not study.metrics:
         return Section("results", "Results", [Note("No result of an arm is recorded.")])
     blocks: list[Block] = [dots(study)]
-    blocks.append(arms_table(study, study.metrics, "Means with 95 % intervals over seeds"))
+    blocks.append(arms_table(study, study.metrics, _caption(study)))
     if study.published:
         blocks.append(published_table(study))
     rows = study.summary.get("comparisons", [])
     if rows:
         blocks += comparison_tables(study, rows)
+    costs = costs_table(study)
+    if costs is not None:
+        blocks.append(costs)
     known = {name for values in study.summary["arms"].values() for name in values}
     matrices = confusion_matrices(study)
     if matrices:
-        text = "Counts are summed over the seeds: a row is a label, a column a prediction."
+        summed = "seeds" if study.folds is None else "folds and seeds"
+        text = f"Counts are summed over the {summed}: a row is a label, a column a prediction."
         blocks += [Heading("Who is taken for whom"), Text([text]), *matrices]
     rest = sorted(known - set(study.metrics))
     if rest:
         blocks.append(arms_table(study, rest, "All other metrics", folded=True))
     return Section("results", "Results", blocks)
+
+
+def _caption(study: StudyContents) -> str:
+    if study.folds is not None:
+        return f"Pooled over {study.folds} folds, with 95 % intervals over images"
+    return f"Means with 95 % intervals over {'images' if over_images(study) else 'seeds'}"
 
 
 def _where(study: StudyContents) -> list[Section]:
@@ -134,13 +146,17 @@ def _learning(study: StudyContents) -> list[Section]:
     found = overlaid(study)
     if found is None:
         return []
-    text = "Bold lines are means over the seeds, thin ones single runs."
+    over = "seeds" if study.folds is None else "seeds and folds"
+    text = f"Bold lines are means over the {over}, thin ones single runs."
     return [Section("training", "Training", [Text([text]), found])]
 
 
 def _latency(study: StudyContents) -> list[Section]:
     """Where every finished run was measured."""
-    benches = {arm: [run.contents.bench for run in study.of(arm)] for arm in study.arms}
+    # Of the folds of a seed one was measured.
+    benches = {
+        arm: [run.contents.bench for run in study.of(arm) if not run.fold] for arm in study.arms
+    }
     blocks = latency_tables({arm: own for arm, own in benches.items() if own}, "Arm")
     return [Section("latency", TITLE, blocks)] if blocks else []
 

@@ -5,8 +5,15 @@ from urllib.parse import quote
 
 from regard.reports.blocks import Cell, Table
 from regard.reports.study_contents import StudyContents
-from regard.reports.study_words import Comparison, corrected_away, metric_of, quality
+from regard.reports.study_words import (
+    Comparison,
+    corrected_away,
+    metric_of,
+    quality,
+    shown_interval,
+)
 from regard.reports.words import NONE, between, decimal, p_value, real, signed, title
+from regard.studies.settings import Job
 
 # Columns that a page has room for, and rows that are read at one go.
 MOST_COLUMNS, MOST_ROWS = 7, 24
@@ -19,7 +26,9 @@ def arms_table(study: StudyContents, names: Sequence[str], caption: str, **kind:
     """
     arms = study.summary.get("arms", {})
     cells = {
-        (arm, name): _arm_cell(arms.get(arm, {}).get(name)) for arm in study.arms for name in names
+        (arm, name): _arm_cell(study, arms.get(arm, {}).get(name))
+        for arm in study.arms
+        for name in names
     }
     if len(study.arms) > MOST_COLUMNS:
         rows = [[Cell(arm), *(cells[arm, name] for name in names)] for arm in study.arms]
@@ -39,10 +48,10 @@ def _said(name: str) -> str:
     return f"{title(metric)} on {split}"
 
 
-def _arm_cell(value: Comparison | None, places: int = 3) -> Cell:
+def _arm_cell(study: StudyContents, value: Comparison | None, places: int = 3) -> Cell:
     if value is None:
         return Cell(NONE)
-    spread = value.get("sd")
+    spread, value = value.get("sd"), shown_interval(study, value)
     note = between(value) if real(value.get("low")) == real(value.get("low")) else ""
     if spread is not None:
         note += f", sd {decimal(spread)}"
@@ -51,15 +60,16 @@ def _arm_cell(value: Comparison | None, places: int = 3) -> Cell:
 
 def comparison_tables(study: StudyContents, rows: Sequence[Comparison]) -> list[Table]:
     """All comparisons; where they are many a table a metric, of which the first is open."""
+    over = "folds" if study.folds is not None else "seeds"
     if len(rows) <= MOST_ROWS:
-        caption = "Differences with 95 % intervals over seeds and over images"
+        caption = f"Differences with 95 % intervals over {over} and over images"
         return [_comparisons(study, rows, caption, folded=False)]
     names = dict.fromkeys(row["metric"] for row in rows)
     return [
         _comparisons(
             study,
             [row for row in rows if row["metric"] == name],
-            f"Differences in {_said(name)}, with 95 % intervals over seeds and over images",
+            f"Differences in {_said(name)}, with 95 % intervals over {over} and over images",
             folded=number > 0,
         )
         for number, name in enumerate(names)
@@ -69,31 +79,68 @@ def comparison_tables(study: StudyContents, rows: Sequence[Comparison]) -> list[
 def _comparisons(
     study: StudyContents, rows: Sequence[Comparison], caption: str, *, folded: bool
 ) -> Table:
-    shades = {"better": "good", "worse": "bad"}
-    cells = []
-    for row in rows:
-        metric, split = metric_of(row["metric"])
-        seeds, images = row.get("seeds"), row.get("images")
-        over_seeds = seeds["difference"] if seeds else {}
-        over_images = images["difference"] if images else {}
-        verdict = quality(row)
-        cells.append(
-            [
-                Cell(f"{row['arm']} − {row['against']}", note=f"{title(metric)} on {split}"),
-                Cell(
-                    signed(over_seeds.get("value")),
-                    note=between(over_seeds, signed) if over_seeds else "",
-                ),
-                Cell(p_value(row["p_holm"])),
-                Cell(
-                    signed(over_images.get("value")),
-                    note=between(over_images, signed) if over_images else "",
-                ),
-                Cell(verdict, corrected_away(study, row), mark=shades.get(verdict, "quiet")),
-            ]
-        )
-    head = ("Comparison", "Over seeds#", "Corrected p#", "Over images#", "Verdict")
+    folds = study.folds is not None
+    heads = ["Over folds#"] if folds else ["Over seeds#", "Over seeds and images#"]
+    keys = ["folds"] if folds else ["seeds", "both"]
+    cells = [_comparison(study, row, keys) for row in rows]
+    head = ("Comparison", *heads, "Corrected p#", "Over images#", "Verdict")
     return Table(head, cells, caption, folded)
+
+
+def _comparison(study: StudyContents, row: Comparison, keys: Sequence[str]) -> list[Cell]:
+    shades = {"better": "good", "worse": "bad"}
+    metric, split = metric_of(row["metric"])
+    verdict = quality(row)
+    return [
+        Cell(f"{row['arm']} − {row['against']}", note=f"{title(metric)} on {split}"),
+        *(_tested_cell(row, key) for key in keys),
+        Cell(p_value(row["p_holm"])),
+        _difference_cell(row.get("images")),
+        Cell(verdict, corrected_away(study, row), mark=shades.get(verdict, "quiet")),
+    ]
+
+
+def _tested_cell(row: Comparison, key: str) -> Cell:
+    if key == "both" and row.get("basis") == "seeds":
+        return Cell(NONE, note="not known image by image")
+    return _difference_cell(row.get(key))
+
+
+def _difference_cell(test: Comparison | None) -> Cell:
+    if not test:
+        return Cell(NONE)
+    found = test["difference"]
+    known = real(found.get("low")) == real(found.get("low"))
+    return Cell(signed(found.get("value")), note=between(found, signed) if known else "")
+
+
+def costs_table(study: StudyContents) -> Table | None:
+    """What a run of every arm costs: mean and standard deviation over the arm's runs."""
+    heads = {
+        "parameters": ("Parameters", 0),
+        "epochs": ("Epochs", 1),
+        "seconds": ("Training, s", 0),
+        "latency_ms": ("Latency of one image, ms", 2),
+    }
+    costs = study.summary.get("costs", {})
+    known = [name for name in heads if any(name in own for own in costs.values())]
+    if not known:
+        return None
+    rows = [
+        [Cell(arm), Cell(f"{max((own['n'] for own in costs[arm].values()), default=0)}")]
+        + [_cost_cell(costs[arm].get(name), heads[name][1]) for name in known]
+        for arm in study.arms
+        if arm in costs
+    ]
+    names = [f"{heads[name][0]}#" for name in known]
+    return Table(("Arm", "Runs#", *names), rows, "What a run costs, mean over an arm's runs")
+
+
+def _cost_cell(value: Comparison | None, digits: int) -> Cell:
+    if value is None:
+        return Cell(NONE)
+    sd = value["sd"]
+    return Cell(decimal(value["mean"], digits), note=f"sd {decimal(sd, digits)}" if sd else "")
 
 
 def published_table(study: StudyContents) -> Table:
@@ -127,7 +174,8 @@ def runs_table(study: StudyContents, linked: Callable[[str], str | None]) -> Tab
     rows = []
     for row in study.results.iter_rows(named=True):
         href = linked(row["run"])
-        name = Cell(f"{row['arm']}, seed {row['seed']}", href=quote(href) if href else "")
+        words = Job(row["arm"], row["seed"], row.get("fold")).words
+        name = Cell(words, href=quote(href) if href else "")
         if row["status"] != "done":
             blank = [Cell(NONE)] * (len(shown) + 2)
             rows.append(

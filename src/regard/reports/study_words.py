@@ -12,11 +12,13 @@ from regard.reports.words import (
     count,
     listed,
     lower_is_better,
+    p_value,
     percent,
     real,
     signed,
     title,
 )
+from regard.studies.settings import Job
 
 Comparison = Mapping[str, Any]
 NOT_SHOWN, NOT_TESTED = "no difference shown", "not tested"
@@ -24,7 +26,7 @@ NOT_SHOWN, NOT_TESTED = "no difference shown", "not tested"
 
 def study_words(study: StudyContents) -> list[str]:
     """What was run, and what failed."""
-    return [_what_was_run(study), *_failures(study)]
+    return [_what_was_run(study), *study.remarks, *_readings(study), *_failures(study)]
 
 
 def compared(study: StudyContents, arm: str, against: str) -> list[Comparison]:
@@ -36,13 +38,58 @@ def compared(study: StudyContents, arm: str, against: str) -> list[Comparison]:
 def _what_was_run(study: StudyContents) -> str:
     seeds = {run.seed for run in study.runs}
     text = f"{count(len(study.arms), 'arm')} ({listed(study.arms)}), "
-    text += f"trained with {count(len(seeds), 'seed')} each, "
-    text += f"evaluated on {listed(study.splits)}; {study.baseline} is the baseline."
-    return text + (
-        " An interval over seeds (Student t) says what another training would give, one over "
-        "images what other images would. A difference counts as shown when its p\u2011value over "
-        "seeds, corrected for the number of comparisons of that metric (Holm), is below 0.05."
+    text += f"trained with {count(len(seeds), 'seed')} each"
+    text += f" in {study.folds} folds" * (study.folds is not None)
+    text += f", evaluated on {listed(study.splits)}; {study.baseline} is the baseline. "
+    return text + (_how_folds(study) if study.folds is not None else _how_seeds(len(seeds)))
+
+
+def _how_seeds(seeds: int) -> str:
+    text = "An interval over images says what other images would give from these nets. "
+    if seeds < 2:
+        return text
+    return (
+        "An interval over seeds (Student t) says what another training would give on these images, "
+        "one over images what other images would give from these nets. A difference counts as "
+        "shown when it holds over both: when the p\u2011value of the test in which trainings and "
+        "images both vary, never below that over seeds alone, is below 0.05 after correction for "
+        "the number of comparisons of that metric (Holm)."
     )
+
+
+def _how_folds(study: StudyContents) -> str:
+    told = study.summary.get("folds") or {}
+    sizes = told.get("test") or []
+    each = f"{min(sizes)} to {max(sizes)}" if sizes and min(sizes) < max(sizes) else None
+    text = f"Each of {count(told.get('images', 0), 'image')} is test in one fold"
+    text += f" (of {each or (sizes or ['?'])[0]} images)"
+    return (
+        f"{text}, and the metrics are those of all these predictions together, not means of the "
+        "folds' metrics. An interval over images says what other images would give from these "
+        "nets. A difference counts as shown when the p\u2011value of the corrected t\u2011test "
+        "over folds (Nadeau and Bengio, 2003), corrected for the number of comparisons of that "
+        "metric (Holm), is below 0.05."
+    )
+
+
+def over_images(study: StudyContents) -> bool:
+    """Whether the arms' intervals are shown over images: of folds, and of one seed."""
+    seeds = {run.seed for run in study.runs}
+    return study.folds is not None or len(seeds) < 2
+
+
+def shown_interval(study: StudyContents, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An arm's number with the interval that is shown of it."""
+    images = value.get("images")
+    if not over_images(study) or not images:
+        return value
+    ends = {key: images[key] for key in ("low", "high")}
+    return {**value, **ends}
+
+
+def tested(row: Comparison) -> Mapping[str, Any] | None:
+    """The difference that a verdict rests on: over folds, else over seeds and images."""
+    return row.get("folds") or row.get("both") or row.get("seeds")
 
 
 def verdict_of(study: StudyContents, arm: str, against: str) -> Verdict:
@@ -58,31 +105,49 @@ def verdict_of(study: StudyContents, arm: str, against: str) -> Verdict:
 def _found(study: StudyContents, row: Comparison) -> Fact:
     metric, split = metric_of(row["metric"])
     name = f"{title(metric)} on {split}"
-    if row["seeds"] is None:
+    test = tested(row)
+    if test is None:
         return Fact(name, "", "no seed that both arms finished")
-    found = row["seeds"]["difference"]
+    found = test["difference"]
     if found["n"] < 2:
-        return Fact(name, signed(found["value"]), "one seed, which allows no interval")
+        return Fact(name, signed(found["value"]), _of_one(row))
     parts = [between(found, signed), corrected_away(study, row)]
     return Fact(name, signed(found["value"]), ", ".join(filter(None, parts)))
 
 
+def _of_one(row: Comparison) -> str:
+    """Of one training each: what other images would give from these nets."""
+    images = row.get("images")
+    if not images:
+        return "one seed, which allows no interval"
+    p = (images.get("mcnemar") or images)["p_value"]
+    text = f"these nets alone, over images {between(images['difference'], signed)}"
+    return text if p is None else f"{text}, p {p_value(p)}"
+
+
 def corrected_away(study: StudyContents, row: Comparison) -> str:
-    """What is said where an interval excludes zero and the corrected p-value shows nothing."""
-    found = row["seeds"]["difference"] if row["seeds"] else {}
-    low, high = real(found.get("low")), real(found.get("high"))
-    if row["verdict"] != NOT_SHOWN or not (low > 0 or high < 0):
+    """Why nothing is shown where the interval over seeds excludes zero."""
+    if row["verdict"] != NOT_SHOWN:
         return ""
-    rows = study.summary.get("comparisons", [])
-    number = sum(r["metric"] == row["metric"] and r["p_holm"] is not None for r in rows)
-    return f"not after correction for {count(number, 'comparison')}"
+    test = tested(row)
+    if test and _excludes_zero(test["difference"]):
+        rows = study.summary.get("comparisons", [])
+        number = sum(r["metric"] == row["metric"] and r["p_holm"] is not None for r in rows)
+        return f"not after correction for {count(number, 'comparison')}"
+    if row.get("both") and row["seeds"] and _excludes_zero(row["seeds"]["difference"]):
+        return "over seeds on these images, not with other images"
+    return ""
+
+
+def _excludes_zero(found: Mapping[str, Any]) -> bool:
+    return real(found.get("low")) > 0 or real(found.get("high")) < 0
 
 
 def contrary_words(study: StudyContents) -> list[str]:
     """Where one arm is shown to look at the region more, and to be right less often."""
     words = []
     for arm, against in study.pairs:
-        shown = {r["metric"]: r for r in compared(study, arm, against) if r["seeds"]}
+        shown = {r["metric"]: r for r in compared(study, arm, against) if tested(r)}
         for split in study.splits:
             right, gaze = (shown.get(f"{split}.{m}") for m in ("accuracy", "energy"))
             if right and gaze and (quality(right), quality(gaze)) == ("worse", "better"):
@@ -91,7 +156,7 @@ def contrary_words(study: StudyContents) -> list[str]:
 
 
 def _contrary(arm: str, against: str, split: str, right: Comparison, gaze: Comparison) -> str:
-    more, less = (signed(row["seeds"]["difference"]["value"]) for row in (gaze, right))
+    more, less = (signed((tested(row) or {})["difference"]["value"]) for row in (gaze, right))
     return (
         f"On {split}, {arm} has more of its maps' energy in the region than {against} ({more}) and "
         f"is less accurate ({less}). A gaze on the region need not make a net more accurate on "
@@ -113,14 +178,27 @@ def quality(row: Comparison) -> str:
     return "better" if (row["verdict"] == "lower") == lower else "worse"
 
 
+def _readings(study: StudyContents) -> list[str]:
+    """How often test was read, as the runs have it on record."""
+    reads = [run.contents.read("test") for run in study.runs]
+    if not reads or "test" not in study.splits or not any(reads):
+        return []
+    most = max(reads)
+    often = "once" if most == 1 else f"up to {most} times"
+    return [f"The test split was read {often} with each of these runs."]
+
+
 def _failures(study: StudyContents) -> list[str]:
     if study.results is None:
         return []
     failed = study.results.filter(pl.col("status") != "done")
     if failed.is_empty():
         return []
-    names = [f"{row['arm']} seed {row['seed']}" for row in failed.iter_rows(named=True)]
-    return [f"{count(len(failed), 'run')} failed and is in no number here: {listed(names)}."]
+    names = [
+        Job(row["arm"], row["seed"], row.get("fold")).words for row in failed.iter_rows(named=True)
+    ]
+    are = "is" if len(names) == 1 else "are"
+    return [f"{count(len(failed), 'run')} failed and {are} in no number here: {'; '.join(names)}."]
 
 
 def control_words(study: StudyContents) -> list[str]:

@@ -33,9 +33,9 @@ PAIRS, SUMMARY, REPORT = "pairs.parquet", "summary.json", "report.html"
 _LONGEST_NAME = 120
 
 
-def default_folder(runs: Sequence[Named]) -> Path:
+def default_folder(names: Sequence[str]) -> Path:
     """`compare/NAME-vs-NAME`, under the current folder."""
-    return Path("compare") / "-vs-".join(named.name for named in runs)[:_LONGEST_NAME]
+    return Path("compare") / "-vs-".join(names)[:_LONGEST_NAME]
 
 
 def refuse_folder(out: Path) -> None:
@@ -143,7 +143,7 @@ def _segmented(
             scores = scored(named.run, split, images, gaze, BACKGROUND, None)
             predictions = counted(named.run, split, images, progress)
             answers[named.key] = Segmented(predictions, scores)
-            note_reading(named.run, split)
+            note_reading(named.run, split, "regard compare")
     sides = [(answers[runs[0].key], answers[other.key]) for other in runs[1:]]
     tables = [pair_masks(*both) for both in sides]
     classes = runs[0].run.classes
@@ -170,7 +170,7 @@ def gaze_of(run: Run, first: Run, method: str | None) -> Gaze:
 
 def _answers(run: Run, split: str, gaze: Gaze | None, progress: Step | None) -> Answers:
     found = predict_split(run, split, gaze, progress)
-    note_reading(run, split)
+    note_reading(run, split, "regard compare")
     table = predictions_of(run, found, image_paths(run, split))
     return Answers(table, None if gaze is None else scores_of(found, gaze, table))
 

@@ -106,6 +106,30 @@ def compare_segmenters(
     }
 
 
+def mean_scores(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Scores of maps of several trainings: of each image and class the mean where it is defined.
+
+    A map is `dead` where those of all trainings are. Scores that are numbers of a set are left out.
+
+    Args:
+        tables: of one method, one row an image and class.
+    """
+    names = [name for name in score_names(tables[0]) if not is_pooled(name)]
+    numbers = [pl.col(name).cast(pl.Float64).fill_nan(None).mean().fill_null(np.nan)
+               for name in ("share", "area", *names)]  # fmt: skip
+    keys = ["index", "label"]
+    rows = pl.concat([t.select(*keys, "image", "method", "dead", "share", "area", *names)
+                      for t in tables]).group_by(keys, maintain_order=True)  # fmt: skip
+    return rows.agg(pl.col("image", "method").first(), pl.col("dead").all(), *numbers).sort(keys)
+
+
+def no_scores() -> pl.DataFrame:
+    """The table of scores of segmenters whose gaze was not scored."""
+    kinds = {"index": pl.Int64, "image": pl.String, "label": pl.String, "method": pl.String}
+    numbers = {"share": pl.Float64, "area": pl.Float64, "dead": pl.Boolean}
+    return pl.DataFrame(schema=kinds | numbers)
+
+
 def _numbers(table: pl.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
     confusions = np.array(table["confusion"].to_list(), dtype=np.int64)
     edges: Any = [[np.array(part) for part in row] for row in table["boundary"].to_list()]

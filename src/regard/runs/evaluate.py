@@ -46,6 +46,7 @@ def evaluate_run(
     flip: bool = False,
     size: Size | None = None,
     progress: Step | None = None,
+    by: str = "regard evaluate",
 ) -> dict[str, Any]:
     """Write `predictions/SPLIT.parquet`, `metrics/SPLIT.json` and with gaze `scores/SPLIT.parquet`.
 
@@ -56,8 +57,8 @@ def evaluate_run(
     for `window`, `overlap`, `flip` and `size`, which are for segmenters alone.
 
     What was scored before of the same checkpoint stays; what is scored again is replaced.
-    Every reading of a split is noted in `metrics/readings.jsonl`, so that a report can say how
-    often the test set was looked at.
+    Every reading of a split is noted in `metrics/readings.jsonl` (split, checkpoint, time, and
+    which command read it), so that a report can say how often the test set was looked at.
 
     Args:
         run: loaded, on its device.
@@ -73,6 +74,7 @@ def evaluate_run(
         flip: average with the mirrored image.
         size: (H, W) of the input; None: that of the training.
         progress: called with the number of images after each batch.
+        by: the command that reads the split, for the note.
 
     Returns:
         What was written to `metrics/SPLIT.json`.
@@ -89,7 +91,7 @@ def evaluate_run(
     if run.segments:
         how = {"gaze": gaze, "background": background, "keep": keep, "progress": progress}
         values = evaluate_masks(run, split, images, asked=asked, **how)
-        note_reading(run, split)
+        note_reading(run, split, by)
         return values
     passes = [predict_split(run, split, how, progress, background) for how in (gaze or [None])]
     table = predictions_of(run, passes[0], images)
@@ -115,7 +117,7 @@ def evaluate_run(
         write_table(run.files.backgrounds(split), reliance)
     write_table(run.files.predictions(split), table)
     write_json(run.files.metrics(split), values)
-    note_reading(run, split)
+    note_reading(run, split, by)
     return values
 
 
@@ -186,10 +188,17 @@ def predictions_of(run: Run, found: Predictions, images: dict[int, str]) -> pl.D
     )
 
 
-def note_reading(run: Run, split: str) -> None:
-    """Add a line to the run's readings: this split was evaluated now, with this checkpoint."""
+def note_reading(run: Run, split: str, by: str) -> None:
+    """Add a line to the run's readings: this split was read now, with this checkpoint.
+
+    Args:
+        run: loaded.
+        split: of its manifest.
+        by: the command that read it, such as `regard compare`.
+    """
     run.files.readings.parent.mkdir(parents=True, exist_ok=True)
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    line = dump_json({"split": split, "checkpoint": run.checkpoint, "time": when})
+    told = {"split": split, "checkpoint": run.checkpoint, "time": when, "command": by}
+    line = dump_json(told)
     with run.files.readings.open("a") as file:
         file.write(line + "\n")

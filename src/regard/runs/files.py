@@ -32,6 +32,11 @@ def write_table(path: Path, table: pl.DataFrame) -> Path:
     return write_atomically(path, table.write_parquet)
 
 
+def write_csv(path: Path, table: pl.DataFrame) -> Path:
+    """Write CSV in one atomic step."""
+    return write_atomically(path, table.write_csv)
+
+
 def sync(path: Path) -> None:
     """Flush a file or a folder's entries to disk."""
     handle = os.open(path, os.O_RDONLY)

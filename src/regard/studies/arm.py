@@ -71,6 +71,7 @@ def run_arm(config: Config, out: Path, splits: tuple[str, ...], folder: Path) ->
                 split,
                 gaze=gaze_of(run.config),
                 backgrounds=run.config["gaze"]["backgrounds"],
+                by="regard study",
             )
     return numbers(run, splits)
 
@@ -148,7 +149,8 @@ def bench_arms(
     Returns:
         The rows with `latency_ms` and `flops`.
     """
-    done = [row for row in rows if row["status"] == "done"]
+    # The nets of the folds of a seed are of one size and speed.
+    done = [row for row in rows if row["status"] == "done" and not row.get("fold")]
     for number, row in enumerate(sorted(done, key=lambda row: row["seed"]), start=1):
         run = load_run(out / row["run"])
         bench = read_bench(run.files)

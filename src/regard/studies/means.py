@@ -29,7 +29,7 @@ def average_arms(
         progress: called with (arms done, arms in all) after each.
     """
     first: dict[str, dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: row["seed"]):
+    for row in sorted(rows, key=lambda row: (row["seed"], row.get("fold") or 0)):
         if row["status"] == "done":
             first.setdefault(row["arm"], row)
     for number, row in enumerate(first.values(), start=1):

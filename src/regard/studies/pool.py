@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from regard.studies.arm import AGAIN, attempt
-from regard.studies.settings import Study, run_folder
+from regard.studies.settings import Job, Study
 from regard.training.config import Config
 
 # Seconds in which a training whose study is gone may finish its step and save.
@@ -25,8 +25,8 @@ class StudyWatcher(Protocol):
         """While samples are made."""
         ...
 
-    def epochs(self, done: dict[str, int], total: int) -> None:
-        """Several times a second: epochs done by run, and a run's number of them."""
+    def epochs(self, done: dict[Job, int | None], total: dict[Job, int]) -> None:
+        """Every second: the epochs done of each run (None: not begun), and all of them."""
         ...
 
     def averaged(self, done: int, total: int) -> None:
@@ -48,8 +48,8 @@ class EpochCount:
     def __init__(self) -> None:
         self._read, self._epochs = 0, 0
 
-    def __call__(self, log: Path) -> int:
-        """The epochs done; only what is new is read."""
+    def __call__(self, log: Path) -> int | None:
+        """The epochs done, None where there is no log yet; only what is new is read."""
         try:
             with log.open("rb") as file:
                 if file.seek(0, os.SEEK_END) < self._read:  # cut back to a checkpoint
@@ -57,7 +57,7 @@ class EpochCount:
                 file.seek(self._read)
                 whole, _, _ = file.read().rpartition(b"\n")
         except OSError:
-            return self._epochs
+            return self._epochs or None
         self._epochs += whole.count(b'{"kind": "epoch"')
         self._read += len(whole)
         return self._epochs
@@ -66,21 +66,20 @@ class EpochCount:
 def run_all(
     study: Study,
     out: Path,
-    configs: dict[tuple[str, int], Config],
+    configs: dict[Job, Config],
     workers: int,
     watcher: StudyWatcher,
 ) -> Iterator[dict[str, Any]]:
     """Train and evaluate what is not done yet, in processes; a row each, as they end."""
     context = multiprocessing.get_context("spawn")
-    epochs = max(config.training.epochs for config in configs.values())
+    epochs = {job: config.training.epochs for job, config in configs.items()}
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, _stop_with_parent) as pool:
-        names: dict[Future, tuple[str, int]] = {}
-        for (arm, seed), config in configs.items():
-            place = out / run_folder(arm, seed)
-            names[pool.submit(attempt, config, place, study.splits, out)] = (arm, seed)
+        jobs: dict[Future, Job] = {}
+        for job, config in configs.items():
+            jobs[pool.submit(attempt, config, out / job.run, study.splits, out)] = job
         try:
-            yield from _collect(names, out, epochs, watcher)
+            yield from _collect(jobs, out, epochs, watcher)
         except BaseException:
             # A training that is told to end saves first; the next call goes on from there.
             pool.shutdown(wait=False, cancel_futures=True)
@@ -104,21 +103,23 @@ def _stop_with_parent() -> None:
 
 
 def _collect(
-    names: dict[Future, tuple[str, int]], out: Path, epochs: int, watcher: StudyWatcher
+    jobs: dict[Future, Job], out: Path, epochs: dict[Job, int], watcher: StudyWatcher
 ) -> Iterator[dict[str, Any]]:
-    waiting, counts = set(names), {run_folder(*key): EpochCount() for key in names.values()}
+    waiting, counts = set(jobs), {job: EpochCount() for job in jobs.values()}
     while waiting:
         done, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+        watcher.epochs({job: count(out / job.run / "log.jsonl") for job, count in counts.items()},
+                       epochs)  # fmt: skip
         for future in done:
-            row = _row(future, *names[future])
+            row = _row(future, jobs[future])
             watcher.finished(row)
             yield row
-        done_epochs = {run: count(out / run / "log.jsonl") for run, count in counts.items()}
-        watcher.epochs(done_epochs, epochs)
 
 
-def _row(future: Future, arm: str, seed: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"arm": arm, "seed": seed, "run": run_folder(arm, seed)}
+def _row(future: Future, job: Job) -> dict[str, Any]:
+    row: dict[str, Any] = {"arm": job.arm, "seed": job.seed, "fold": job.fold, "run": job.run}
+    if job.fold is None:
+        del row["fold"]
     error = future.exception()
     if error is not None:
         what = "its process was killed, perhaps for want of memory"

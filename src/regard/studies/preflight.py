@@ -8,24 +8,24 @@ from regard.data.source import samples_of
 from regard.errors import ConfigError, RegardError
 from regard.evaluation.thresholds import AT_THRESHOLD
 from regard.studies.pixel_metrics import MEAN_METRICS, of_class
-from regard.studies.settings import BEFORE, LABEL_METRICS, Study
+from regard.studies.settings import BEFORE, LABEL_METRICS, Job, Study
 from regard.training.config import Config
 from regard.training.prepare import prepare
 
 
-def refuse_arms(study: Study, configs: Mapping[tuple[str, int], Config], folder: Path) -> None:
+def refuse_arms(study: Study, configs: Mapping[Job, Config], folder: Path) -> None:
     """Build each arm once, as far as it goes without training, and look at all of its files.
 
     Args:
         study: the study.
-        configs: of the runs that have not begun, by arm and seed.
+        configs: of the runs that have not begun.
         folder: that paths in the configs start from.
 
     Raises:
         RegardError: the first thing that is wrong, with the arm's name.
     """
     looked: list[object] = []
-    for arm, config in {arm: config for (arm, _), config in configs.items()}.items():
+    for arm, config in {job.arm: config for job, config in configs.items()}.items():
         if study.before is not None and arm != BEFORE:
             # The weights that it begins from are not there yet.
             model = config.model.model_copy(update={"weights": None})

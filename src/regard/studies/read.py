@@ -24,14 +24,16 @@ def read_study(
     scale: str | None = None,
     seeds: int | None = None,
     data: Path | None = None,
+    folds: int | None = None,
 ) -> Study:
-    """A study from a YAML file or a recipe's name, at a scale and with so many seeds.
+    """A study from a YAML file or a recipe's name, at a scale, with so many seeds and folds.
 
     Args:
         name: a file, or a recipe.
         scale: one of the study's.
         seeds: 0 to one less; None: the study's own.
         data: where the samples are made from, for a study that needs that.
+        folds: number of folds; None: the study's own.
 
     Raises:
         ConfigError: no such file or recipe, an unknown scale, arm or key, no data.
@@ -65,6 +67,8 @@ def read_study(
         values = _kept(merged(values, scales[scale] or {}), f"study {name}, scale {scale}")
     if seeds is not None:
         values["seeds"] = list(range(seeds))
+    if folds is not None:
+        values["folds"] = folds
     study = _with_source(parse(Study, values, str(path)), name, data)
     return study.model_copy(update={"base": _from_here(study.base, path.parent)})
 

@@ -8,19 +8,23 @@ import polars as pl
 import yaml
 from pydantic import ValidationError
 
-from regard.errors import RunError
+from regard.errors import RegardError, RunError
 from regard.machine import cores, free_mb
-from regard.runs.files import write_json, write_table, write_yaml
+from regard.runs.files import write_csv, write_json, write_table, write_yaml
 from regard.runs.folder import locked
 from regard.studies.arm import bench_arms
+from regard.studies.folds import own_splits, refuse_folds
 from regard.studies.means import average_arms
 from regard.studies.pool import StudyWatcher, run_all
+from regard.studies.pooled import TABLE as POOLED
+from regard.studies.pooled import pool_folds
 from regard.studies.preflight import refuse_arms
-from regard.studies.settings import BEFORE, Study, arm_config, run_folder
-from regard.studies.summary import summarise
+from regard.studies.settings import BEFORE, Job, Study, arm_config
+from regard.studies.summary import arms_table, summarise
 from regard.synthetic.decoys import write_decoys
 from regard.synthetic.scenes import write_scenes
 from regard.synthetic.sheets import write_sheets
+from regard.training.config import Config
 
 # A process with torch, a small net and its data takes about this much.
 PROCESS_MB = 1200
@@ -45,27 +49,18 @@ def run_study(
         RegardError: what can be known without training is wrong: an arm's config or net, a split,
             a file, guidance without regions; nothing is run then.
     """
-    jobs = len(study.arms) * len(study.seeds)
-    arms = [*([] if study.before is None else [BEFORE]), *study.arms]
-    workers = workers or _workers(jobs)
+    workers = workers or _workers(len(study.jobs))
     manifest = study.data.manifest
-    threads = max(1, cores() // workers)
-    configs = {
-        (arm, seed): arm_config(study, arm, seed, manifest, threads)
-        for seed in study.seeds
-        for arm in arms
-    }
-    begun = {key for key in configs if (out / run_folder(*key) / "config.yaml").is_file()}
-    new = {key: config for key, config in configs.items() if key not in begun}
+    configs = _configs(study, max(1, cores() // workers))
     if manifest is None:
-        refuse_arms(study, new, out)
+        _refuse(study, configs, out)
     with locked(out):
         _claim(study, out)
         _make_data(study, out, watcher)
         if manifest is not None:
-            refuse_arms(study, new, out)
-        first = {key: config for key, config in configs.items() if key[0] == BEFORE}
-        rest = {key: config for key, config in configs.items() if key[0] != BEFORE}
+            _refuse(study, configs, out)
+        first = {job: config for job, config in configs.items() if job.arm == BEFORE}
+        rest = {job: config for job, config in configs.items() if job.arm != BEFORE}
         if first:
             _refuse_failed(list(run_all(study, out, first, workers, watcher)), out)
         rows = list(run_all(study, out, rest, workers, watcher))
@@ -76,18 +71,50 @@ def run_study(
         return conclude(study, out, rows)
 
 
+def _configs(study: Study, threads: int) -> dict[Job, Config]:
+    """The config of every run, the first trainings before the arms that begin from them."""
+    jobs = study.jobs
+    if study.before is not None:
+        jobs = [*dict.fromkeys(job._replace(arm=BEFORE) for job in jobs), *jobs]
+    manifest = study.data.manifest
+    return {job: arm_config(study, job.arm, job.seed, manifest, threads, job.fold) for job in jobs}
+
+
+def _refuse(study: Study, configs: dict[Job, Config], out: Path) -> None:
+    """What can be known without training."""
+    if study.folds is not None:
+        try:
+            refuse_folds(configs, out)
+        except RegardError as error:
+            raise error.within(f"study {study.name}") from error
+    begun = {job for job in configs if (out / job.run / "config.yaml").is_file()}
+    new = {job: config for job, config in configs.items() if job not in begun}
+    refuse_arms(study, new, out)
+
+
 def conclude(study: Study, out: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Write the table of runs and the summary."""
+    """Write the table of runs, that of arms, and the summary."""
     order = {arm: i for i, arm in enumerate(study.arms)}
-    rows = sorted(rows, key=lambda row: (order[row["arm"]], row["seed"]))
+    rows = sorted(rows, key=lambda row: (order[row["arm"]], row["seed"], row.get("fold") or 0))
     columns = [{k: v for k, v in row.items() if k != "remedy"} for row in rows]
     results = pl.DataFrame(columns, infer_schema_length=None)
     write_table(out / "results.parquet", results)
+    write_csv(out / "results.csv", results)
     if all(row["status"] != "done" for row in rows):
         _refuse_failed(rows, out)
-    summary = summarise(study, results, out)
+    pooled = None
+    if study.folds is not None:
+        pooled = pool_folds(study, rows, out, _own_splits(study, out))
+        write_table(out / POOLED, pooled.table)
+    summary = summarise(study, results, out, pooled)
+    write_csv(out / "arms.csv", arms_table(study, summary))
     write_json(out / "summary.json", summary)
     return summary
+
+
+def _own_splits(study: Study, out: Path) -> dict[str, int]:
+    config = _configs(study, 1)[study.jobs[0]]
+    return own_splits(config.data, out)
 
 
 def _refuse_failed(rows: list[dict[str, Any]], out: Path) -> None:

@@ -1,6 +1,6 @@
 """What a study is: a YAML file of arms, seeds and a base config."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -39,6 +39,32 @@ METRICS = ("accuracy", "balanced_accuracy", *LABEL_METRICS, "dead_maps", *MEAN_M
 BEFORE = "before"
 
 
+class Job(NamedTuple):
+    """One training of a study.
+
+    Attributes:
+        arm: its name, or `BEFORE`.
+        seed: of the training.
+        fold: that is test; None in a study without folds.
+    """
+
+    arm: str
+    seed: int
+    fold: int | None = None
+
+    @property
+    def run(self) -> str:
+        """The run's folder, relative to the study's."""
+        return run_folder(*self)
+
+    @property
+    def words(self) -> str:
+        """`plain, seed 0, fold 2`."""
+        return f"{self.arm}, seed {self.seed}" + (
+            "" if self.fold is None else f", fold {self.fold}"
+        )
+
+
 class Published(Settings):
     """What others reported, shown beside what comes out.
 
@@ -66,6 +92,10 @@ class Study(Settings):
         baseline: arm that the others are compared with.
         comparisons: pairs (arm, against); None: every arm against the baseline.
         seeds: of the trainings, the same for every arm.
+        folds: number of folds of a cross-validation, 3 or more: every arm is trained with every
+            seed once a fold, that fold being test and the next one val, and what the nets say of
+            their test parts is pooled. All images are dealt anew, the same for every arm and seed,
+            whatever splits the manifest has. None: the manifest's splits.
         splits: the parts that the trained nets are evaluated on.
         metrics: what is compared, on each split; of two classes with `evaluate.target_recall` also
             `specificity_at_threshold` and its like; of a segmenter's class `iou:CLASS`,
@@ -87,6 +117,7 @@ class Study(Settings):
     baseline: str
     comparisons: tuple[tuple[str, str], ...] | None = None
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    folds: int | None = Field(default=None, ge=3)
     splits: tuple[str, ...] = ("test",)
     metrics: tuple[str, ...] = ("accuracy", "energy", "energy_gain")
     published: Published | None = None
@@ -118,6 +149,32 @@ class Study(Settings):
                 raise ValueError(f"arm {arm!r}; use letters, digits, - and _ only")
         return self
 
+    @model_validator(mode="after")
+    def _parts(self) -> "Study":
+        if self.folds is None:
+            return self
+        if self.splits != ("test",):
+            raise ValueError(
+                f"splits {', '.join(self.splits)} beside folds, which make every image test once; "
+                "leave splits out, or folds"
+            )
+        for name, values in {"base": self.base, BEFORE: self.before or {}, **self.arms}.items():
+            own = (values or {}).get("data")
+            for key in ("folds", "fold", "split", "val_from_train"):
+                if isinstance(own, dict) and own.get(key) is not None:
+                    where = name if name in ("base", BEFORE) else f"arms.{name}"
+                    raise ValueError(
+                        f"{where}.data.{key} beside folds, which deal the images themselves; "
+                        f"leave {key} out, or folds"
+                    )
+        return self
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The trainings of the arms, seed by seed, fold by fold."""
+        folds = [None] if self.folds is None else range(self.folds)
+        return [Job(arm, seed, fold) for seed in self.seeds for fold in folds for arm in self.arms]
+
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """The comparisons, (arm, against)."""
@@ -131,12 +188,14 @@ def known_metrics() -> list[str]:
     return [*METRICS, *SCORES]
 
 
-def run_folder(arm: str, seed: int) -> str:
+def run_folder(arm: str, seed: int, fold: int | None = None) -> str:
     """A run's folder, relative to the study's."""
-    return f"runs/{arm}-seed{seed}"
+    return f"runs/{arm}-seed{seed}" + ("" if fold is None else f"-fold{fold}")
 
 
-def arm_config(study: Study, arm: str, seed: int, manifest: str | None, threads: int) -> Config:
+def arm_config(
+    study: Study, arm: str, seed: int, manifest: str | None, threads: int, fold: int | None = None
+) -> Config:
     """The config of one run; `threads` holds where the study names no number of its own.
 
     Args:
@@ -145,6 +204,7 @@ def arm_config(study: Study, arm: str, seed: int, manifest: str | None, threads:
         seed: of the run.
         manifest: that the study has made, relative to its folder.
         threads: of torch.
+        fold: that is test, of a study with folds.
 
     Raises:
         ConfigError: an arm overrides an unknown key, or a value is of the wrong kind.
@@ -154,6 +214,8 @@ def arm_config(study: Study, arm: str, seed: int, manifest: str | None, threads:
         values = merged(values, {"data": {"manifest": manifest}})
     own = study.before if arm == BEFORE else study.arms[arm]
     if study.before is not None and arm != BEFORE:
-        values = merged(values, {"model": {"weights": run_folder(BEFORE, seed)}})
+        values = merged(values, {"model": {"weights": run_folder(BEFORE, seed, fold)}})
     values = merged(merged(values, own or {}), {"training": {"seed": seed}})
+    if fold is not None:
+        values = merged(values, {"data": {"folds": study.folds, "fold": fold}})
     return parse_config(values, f"study {study.name}, arm {arm}")

@@ -1,160 +1,154 @@
 """From one row a run to what can be said of the arms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from regard.evaluation.gaze import by_class, is_pooled
-from regard.evaluation.intervals import student_interval
-from regard.evaluation.paired import holm, paired_bootstrap, paired_student
-from regard.evaluation.segmentation import BY_CLASS
+from regard.evaluation.intervals import bootstrap_interval, missing, student_interval
+from regard.evaluation.resampling import percentile_limits
+from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
-from regard.runs.reliance import GAP, MEASURED
+from regard.studies.answers import Answers
 from regard.studies.by_arm import confusions, gaze_spread
+from regard.studies.comparisons import Folds, comparisons
 from regard.studies.controls import controls
-from regard.studies.pixel_metrics import of_class, pixel_difference
+from regard.studies.cost import costs
+from regard.studies.pooled import Pooled
 from regard.studies.settings import Study
+from regard.studies.trained import Means, OfSet, Trained, paired_means
 
-LEVEL = 0.05
+_LEVEL = 0.95
 
 
-def summarise(study: Study, results: pl.DataFrame, folder: Path) -> dict[str, Any]:
+def summarise(
+    study: Study, results: pl.DataFrame, folder: Path, pooled: Pooled | None = None
+) -> dict[str, Any]:
     """Arms with intervals over seeds, paired comparisons, what the controls were, image by image.
 
     Args:
         study: the study.
         results: one row a run.
         folder: that the runs' paths start from.
+        pooled: of a study with folds what was pooled over them.
     """
-    done = results.filter(pl.col("status") == "done")
-    metrics = [name for name in results.columns if "." in name]
-    return {
-        "arms": {arm: _arm(done.filter(pl.col("arm") == arm), metrics) for arm in study.arms},
-        "comparisons": compare(study, done, folder),
-        "controls": controls(study, done, folder),
+    runs = results.filter(pl.col("status") == "done")
+    done = runs if pooled is None else pooled.table.filter(pl.col("status") == "done")
+    answers = Answers(done, folder)
+    summary = {
+        "arms": {arm: _arm(study, arm, done, answers, folder) for arm in study.arms},
+        "costs": {arm: costs(runs.filter(pl.col("arm") == arm)) for arm in study.arms},
+        "comparisons": compare(study, done, folder, answers, pooled and pooled.folds),
+        "controls": controls(study, runs, folder),
         "gaze": gaze_spread(study, done, folder),
         "confusion": confusions(study, done, folder),
     }
+    return summary if pooled is None else summary | {"folds": pooled.told()}
 
 
-def _arm(rows: pl.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
-    """Mean, standard deviation and Student's interval over seeds, by metric."""
+def arms_table(study: Study, summary: Mapping[str, Any]) -> pl.DataFrame:
+    """One row an arm and metric: mean, standard deviation, 95 % interval, and over what.
+
+    Columns `arm`, `metric`, `n` (seeds), `mean`, `sd`, `low`, `high`, and `images_low` and
+    `images_high` where there is an interval over images; then rows of what the trainings cost.
+    """
+    rows = []
+    for arm in study.arms:
+        for name, told in summary["arms"][arm].items():
+            images = told.get("images") or {}
+            rows.append(
+                {"arm": arm, "metric": name, "n": told["n"], "mean": told["value"],
+                 "sd": told["sd"], "low": told["low"], "high": told["high"],
+                 "images_low": images.get("low"), "images_high": images.get("high")}
+            )  # fmt: skip
+        rows += [
+            {"arm": arm, "metric": name, "n": told["n"], "mean": told["mean"], "sd": told["sd"]}
+            for name, told in summary["costs"][arm].items()
+        ]
+    numbers = ("mean", "sd", "low", "high", "images_low", "images_high")
+    schema = {"arm": pl.String, "metric": pl.String, "n": pl.Int64}
+    return pl.DataFrame(rows, schema=schema | dict.fromkeys(numbers, pl.Float64))
+
+
+def compare(
+    study: Study,
+    done: pl.DataFrame,
+    folder: Path,
+    answers: Answers | None = None,
+    folds: Folds | None = None,
+) -> list[dict[str, Any]]:
+    """Every comparison on every metric that was measured, see `comparisons`."""
+    names = [f"{split}.{metric}" for split in study.splits for metric in study.metrics]
+    known = [name for name in names if name in done.columns]
+    return comparisons(study.pairs, known, answers or Answers(done, folder), folds)
+
+
+def _arm(
+    study: Study, arm: str, done: pl.DataFrame, answers: Answers, folder: Path
+) -> dict[str, Any]:
+    """Mean, standard deviation and Student's interval over seeds, by metric.
+
+    Of what the study compares also the interval over images, where there is one seed or folds.
+    """
+    own = done.filter(pl.col("arm") == arm)
+    compared = {f"{split}.{metric}" for split in study.splits for metric in study.metrics}
     found = {}
-    for name in metrics:
-        values = rows[name].cast(pl.Float64).to_numpy()
+    for name in (column for column in done.columns if "." in column):
+        values = own[name].cast(pl.Float64).to_numpy()
         spread = float(np.nanstd(values, ddof=1)) if np.isfinite(values).sum() > 1 else None
         found[name] = student_interval(values).as_dict() | {"sd": spread}
+        if name in compared and (len(own) == 1 or (study.folds is not None and len(own))):
+            found[name]["images"] = _over_images(own, name, answers, arm, folder)
     return found
 
 
-def compare(study: Study, done: pl.DataFrame, folder: Path) -> list[dict[str, Any]]:
-    """Every comparison on every metric: paired by seed, and by image over the seeds' means.
-
-    The p-values over seeds of one metric's comparisons are corrected together (Holm).
-    """
-    found = []
-    for split in study.splits:
-        for metric in study.metrics:
-            name = f"{split}.{metric}"
-            if name not in done.columns:
-                continue
-            rows = [_pair(done, *pair, split, metric, folder) for pair in study.pairs]
-            for row, p in zip(rows, _corrected(rows), strict=True):
-                row["p_holm"] = p
-                row["verdict"] = verdict(row)
-            found += rows
-    return found
+def _over_images(
+    own: pl.DataFrame, name: str, answers: Answers, arm: str, folder: Path
+) -> dict[str, Any] | None:
+    """The interval over images: of one training that of its metrics, of several of their mean."""
+    if len(own) == 1:
+        return _written(folder / own["run"][0], name)
+    trainings = answers(arm, name)
+    images = [training.images for training in trainings]
+    means = [own for own in images if isinstance(own, Means)]
+    if len(means) == len(images):
+        return bootstrap_interval(paired_means(means, means)[0]).as_dict()
+    return _resampled(trainings)
 
 
-def _pair(
-    done: pl.DataFrame, arm: str, against: str, split: str, metric: str, folder: Path
-) -> dict[str, Any]:
-    name = f"{split}.{metric}"
-    columns = ["seed", "run", pl.col(name).cast(pl.Float64)]
-    own = done.filter(pl.col("arm") == arm).select(columns)
-    both = own.join(
-        done.filter(pl.col("arm") == against).select(columns), on="seed", suffix="_against"
-    ).sort("seed")
-    first, second = both[f"{name}_against"].to_numpy(), both[name].to_numpy()
-    over_images = None
-    if len(both):
-        sides = both["run_against"].to_list(), both["run"].to_list()
-        a, b = (_by_image(runs, split, metric, folder) for runs in sides)
-        if a is not None and b is not None:
-            over_images = paired_bootstrap(*_paired(a, b)).as_dict()
-        else:
-            over_images = pixel_difference(sides[1], sides[0], split, metric, folder)
-    return {
-        "arm": arm,
-        "against": against,
-        "metric": name,
-        "seeds": paired_student(first, second).as_dict() if len(both) else None,
-        "images": over_images,
-    }
-
-
-def _by_image(runs: Sequence[str], split: str, metric: str, folder: Path) -> pl.DataFrame | None:
-    """`value` by `index`, of a segmenter's scores also by `label`: the mean over the seeds.
-
-    Of those seeds where it is defined, null where it is for none (a map that is always dead). None
-    for what is not measured image by image.
-    """
-    named = of_class(metric)
-    score, own = named or (metric, "")
-    if is_pooled(score) or (named and score in BY_CLASS):
+def _resampled(trainings: Sequence[Trained]) -> dict[str, Any] | None:
+    sets = [own.images for own in trainings if isinstance(own.images, OfSet)]
+    if len(sets) < len(trainings):
         return None
-    kind, column = ("predictions", "correct") if metric == "accuracy" else ("scores", score)
-    if metric in (*MEASURED, GAP):
-        kind = "backgrounds"
-    found, keys = [], ["index"]
-    for run in runs:
-        path = folder / run / kind / f"{split}.parquet"
-        if not path.is_file() or column not in pl.read_parquet_schema(path):
-            return None
-        table = pl.read_parquet(path)
-        if kind == "scores":
-            method = RunFolder(folder / run).read_config()["gaze"]["method"]
-            table = table.filter(pl.col("method") == method)
-            table = table.filter(pl.col("label") == own) if own else table
-        keys = ["index", "label"] if kind == "scores" and by_class(table) else ["index"]
-        found.append(table.select(*keys, value=pl.col(column).cast(pl.Float64).fill_nan(None)))
-    return pl.concat(found).group_by(keys, maintain_order=True).mean() if found else None
+    n = len(sets[0].resampled.index)
+    if any(len(own.resampled.index) != n for own in sets):
+        return None
+    value = float(np.mean([own.value for own in trainings]))
+    rows = np.mean([own.resampled.resamples[own.name] for own in sets], axis=0)
+    found = missing(_LEVEL, n, "percentile", "undefined on these images", value=value).as_dict()
+    if np.isnan(rows).all():
+        return found
+    low, high = percentile_limits(rows, _LEVEL)
+    return found | {"low": low, "high": high, "reason": None}
 
 
-def _paired(a: pl.DataFrame, b: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The values (N,) of the images that both have; NaN where one of them is undefined.
-
-    Of segmenters the mean over the classes of an image for which both are defined.
-    """
-    keys = [name for name in ("index", "label") if name in a.columns]
-    both = a.join(b, on=keys, suffix="_b").with_columns(
-        there=pl.col("value").is_not_null() & pl.col("value_b").is_not_null()
-    )
-    values = [pl.when("there").then(name).alias(name) for name in ("value", "value_b")]
-    means = both.select("index", *values).group_by("index").mean().sort("index")
-    first, second = (means[name].fill_null(np.nan).to_numpy() for name in ("value", "value_b"))
-    return first, second
-
-
-def _corrected(rows: Sequence[dict[str, Any]]) -> list[float | None]:
-    raw = [row["seeds"]["p_value"] if row["seeds"] else None for row in rows]
-    known = [p for p in raw if p is not None]
-    adjusted = iter(holm(known).tolist() if known else [])
-    return [None if p is None else next(adjusted) for p in raw]
-
-
-def verdict(row: dict[str, Any]) -> str:
-    """`higher`, `lower`, or `no difference shown`: over seeds, corrected, at 5 %.
-
-    `not tested` where fewer than two seeds were finished by both arms. Differences that are all the
-    same have no p-value, and nothing is shown of them either.
-    """
-    p, seeds = row["p_holm"], row["seeds"]
-    if seeds is None or seeds["difference"]["n"] < 2:
-        return "not tested"
-    if p is None or p >= LEVEL:
-        return "no difference shown"
-    return "higher" if row["seeds"]["difference"]["value"] > 0 else "lower"
+def _written(run: Path, name: str) -> dict[str, Any] | None:
+    """The interval that a run's `metrics/SPLIT.json` has of a metric."""
+    split, _, metric = name.partition(".")
+    path = RunFolder(run).metrics(split)
+    if not path.is_file():
+        return None
+    values = read_json(path)
+    parts = [values["metrics"], *(told["scores"] for told in values.get("gaze", {}).values())]
+    own, _, named = metric.partition(":")
+    if named:
+        parts = [values["metrics"].get("per_class", {}).get(named, {})] + [
+            told.get("per_class", {}).get(named, {}).get("scores", {})
+            for told in values.get("gaze", {}).values()
+        ]
+    for part in parts:
+        if isinstance(part.get(own), dict) and "low" in part[own]:
+            return part[own]
+    return None

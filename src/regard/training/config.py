@@ -14,6 +14,7 @@ from regard.evaluation.settings import Evaluate, Gaze
 from regard.guidance.settings import Guidance
 from regard.models.settings import Model
 from regard.training.settings import Training
+from regard.training.unique_keys import RepeatedKeyError, read_yaml
 
 
 class Config(Settings):
@@ -42,7 +43,8 @@ def read_config(path: Path, changes: Sequence[str] = ()) -> Config:
     """The config in a YAML file, with changes such as `training.epochs=5`.
 
     Raises:
-        ConfigError: no such file, not YAML, a study, an unknown key or a value of the wrong kind.
+        ConfigError: no such file, not YAML, a key that stands twice, a study, an unknown key or a
+            value of the wrong kind.
     """
     values = read_mapping(path)
     if "arms" in values:
@@ -91,7 +93,14 @@ def _short(change: str) -> str:
 def read_mapping(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping."""
     try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        value = read_yaml(Path(path).read_text(encoding="utf-8"))
+    except RepeatedKeyError as error:
+        raise ConfigError(
+            f"{path}, line {error.line}",
+            expected="each key once",
+            found=f"{error.key!r} again, first in line {error.first}",
+            remedy="rename or delete one of them",
+        ) from error
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(
             str(path),
@@ -191,7 +200,14 @@ def merged(values: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any
 
 def _value(text: str, change: str) -> Any:
     try:
-        value = yaml.safe_load(text)
+        value = read_yaml(text)
+    except RepeatedKeyError as error:
+        raise ConfigError(
+            f"--set {_short(change)}",
+            expected="each key once",
+            found=f"{error.key!r} again",
+            remedy="rename or delete one of them",
+        ) from error
     except yaml.YAMLError as error:
         raise ConfigError(
             f"--set {change}", expected="a YAML value", found=text, remedy="quote it"

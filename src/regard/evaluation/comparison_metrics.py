@@ -1,0 +1,91 @@
+"""Two models on the same images: every metric, every class and the calibration of both."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from regard.errors import DataError
+from regard.evaluation import table as tables
+from regard.evaluation.counted import Resampled, resampled_predictions
+from regard.evaluation.curves import reliability_diagram
+from regard.evaluation.paired import percentile_test
+
+# Beside accuracy, which has tests of its own.
+METRICS = (
+    "balanced_accuracy",
+    "f1_macro",
+    "roc_auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "ece",
+)
+BY_CLASS = ("recall", "precision", "f1")
+_IN_A_BIN = 20
+
+
+def compare_metrics(
+    before: Sequence[pl.DataFrame], after: Sequence[pl.DataFrame]
+) -> dict[str, Any]:
+    """How much metrics, classes and calibration differ, ready for JSON.
+
+    Values are means over the trainings of a side; intervals are those of the percentiles of
+    differences in the same 2,000 resamples of the images, p twice the smaller share of them beyond
+    0. They are not corrected for the number of metrics and classes.
+
+    The keys:
+
+    - `metrics`: of each of `METRICS` `before`, `after`, `difference` and `p_value`;
+    - `per_class`: by class the same of `recall`, `precision` and `f1`, and `support`;
+    - `reliability`: `before` and `after`, see `reliability_diagram`; of several trainings that of
+      all their answers.
+
+    Args:
+        before: predictions tables, one a training.
+        after: of the same images, one a training.
+
+    Raises:
+        DataError: tables of other images.
+    """
+    sides = {"before": before, "after": after}
+    found = {end: [resampled_predictions(table) for table in own] for end, own in sides.items()}
+    _refuse_others([*found["before"], *found["after"]])
+    names = tables.classes(before[0])
+    labels = before[0]["label"]
+    return {
+        "metrics": {name: _difference(found, name) for name in METRICS},
+        "per_class": {
+            label: {name: _difference(found, f"{name}:{label}") for name in BY_CLASS}
+            | {"support": int((labels == label).sum())}
+            for label in names
+        },
+        "reliability": {end: _reliability(own) for end, own in sides.items()},
+    }
+
+
+def _refuse_others(sides: Sequence[Resampled]) -> None:
+    if not all(side.like(sides[0]) for side in sides):
+        raise DataError(
+            "comparison of metrics",
+            expected="predictions tables of the same images",
+            found="rows of other images in one of them",
+            remedy="evaluate all models on the same split of the same manifest",
+        )
+
+
+def _difference(sides: dict[str, list[Resampled]], name: str) -> dict[str, Any]:
+    ends = {end: float(np.mean([own.whole[name] for own in side])) for end, side in sides.items()}
+    first, second = (np.mean([own.resamples[name] for own in side], 0) for side in sides.values())
+    test = percentile_test(
+        ends["after"] - ends["before"], second - first, len(sides["before"][0].index)
+    )
+    values = {end: None if np.isnan(value) else value for end, value in ends.items()}
+    return values | test.as_dict()
+
+
+def _reliability(side: Sequence[pl.DataFrame]) -> dict[str, Any]:
+    """Neighbouring bins of few answers are joined: a dot of few lies anywhere."""
+    together = pl.concat(side)
+    return reliability_diagram(together, least=max(1, min(_IN_A_BIN, len(together) // 4)))

@@ -1,0 +1,137 @@
+"""Every metric of a predictions table as a statistic of how often each image is taken."""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from regard.evaluation import resampling
+from regard.evaluation import table as tables
+from regard.evaluation.calibration import CalibrationStatistics, brier, log_loss
+from regard.evaluation.confusion import MacroF1, indicator
+from regard.evaluation.ranking import RankingStatistics
+
+Floats = NDArray[np.float64]
+RESAMPLES, SEED = 2000, 0
+
+
+class PredictionStatistics:
+    """The metrics of `evaluate`, of resamples of images, by their names there.
+
+    Of single classes `precision:CLASS`, `recall:CLASS` and `f1:CLASS`. NaN where a resample leaves
+    a metric undefined.
+
+    Args:
+        table: a valid predictions table.
+        positive: number of the positive one of two classes; default the last.
+    """
+
+    def __init__(self, table: pl.DataFrame, positive: int = 1) -> None:
+        self.classes = tables.classes(table)
+        k, n = len(self.classes), table.height
+        true, guess, proba = (
+            tables.labels(table),
+            tables.predicted(table),
+            tables.probabilities(table),
+        )
+        correct = table["correct"].to_numpy()
+        self._positive = positive if k == 2 else None
+        sure = proba[np.arange(n), guess]
+        self._means = np.stack([correct, log_loss(true, proba), brier(true, proba)], 1)
+        hits = indicator(true, k, correct.astype(np.float64))
+        self._sums = indicator(true, k), indicator(guess, k), hits
+        self._only_guessed = len(np.setdiff1d(guess, true))
+        ranked = [*range(k)] if self._positive is None else [self._positive]
+        self._others = (
+            MacroF1(true, guess, k),
+            CalibrationStatistics(sure, correct),
+            RankingStatistics(true, proba, ranked),
+        )
+
+    def __call__(self, counts: Floats) -> dict[str, Floats]:
+        """Each metric, (b,), of counts (N, b)."""
+        means = self._means.T @ counts / counts.sum(0)
+        found = dict(zip(("accuracy", "log_loss", "brier"), means, strict=True))
+        for statistic in self._others:
+            found |= statistic(counts)
+        return found | self._by_class(counts)
+
+    def _by_class(self, counts: Floats) -> dict[str, Floats]:
+        support, guesses, hits = (np.asarray(matrix @ counts) for matrix in self._sums)
+        recall, precision = _ratio(hits, support), _ratio(hits, guesses)
+        f1 = _ratio(2 * hits, support + guesses)
+        # A class without an image in a resample says nothing there, as in `MacroF1`.
+        there = (support > 0).sum(0)
+        seen = np.maximum(there + self._only_guessed, 1)
+        found = {
+            "balanced_accuracy": np.nansum(recall, 0) / np.maximum(there, 1),
+            "recall_macro": np.nansum(recall, 0) / seen,
+            "precision_macro": np.nansum(np.where(support > 0, precision, 0), 0) / seen,
+        }
+        own = {"precision": precision, "recall": recall, "f1": f1}
+        if self._positive is not None:
+            found |= {name: values[self._positive] for name, values in own.items()}
+        return found | {
+            f"{name}:{label}": values[c]
+            for name, values in own.items()
+            for c, label in enumerate(self.classes)
+        }
+
+
+class Resampled:
+    """Statistics of a set of images: of all of them, of all but some, and of resamples.
+
+    Each is computed once, when it is first asked for. Sets of as many images are resampled and
+    divided alike, so that two of the same images in the same order can be held against each other.
+
+    Args:
+        statistics: counts (N, b) to values (b,) by name.
+        index: (N,) row of each image in the manifest, rising.
+    """
+
+    def __init__(
+        self, statistics: Callable[[Floats], dict[str, Floats]], index: NDArray[np.int64]
+    ) -> None:
+        self._statistics, self.index = statistics, index
+
+    @cached_property
+    def whole(self) -> dict[str, float]:
+        """Of the images as they are."""
+        found = self._statistics(np.ones((len(self.index), 1)))
+        return {name: float(values[0]) for name, values in found.items()}
+
+    @cached_property
+    def left_out(self) -> dict[str, Floats]:
+        """Of all images but one group of at most 200, (G,), see `resampling.jackknife_groups`."""
+        return resampling.collect(
+            self._statistics, resampling.jackknife_counts(len(self.index), SEED)
+        )
+
+    @cached_property
+    def resamples(self) -> dict[str, Floats]:
+        """Of 2,000 resamples, (B,)."""
+        blocks = resampling.counts(len(self.index), RESAMPLES, SEED)
+        return resampling.collect(self._statistics, blocks)
+
+    def like(self, other: "Resampled") -> bool:
+        """Whether both are of the same images."""
+        return np.array_equal(self.index, other.index)
+
+    def of(self, rows: NDArray[np.bool_], name: str) -> float:
+        """One statistic of the images that are marked (N,); NaN of none."""
+        if not rows.any():
+            return float("nan")
+        return float(self._statistics(rows.astype(np.float64)[:, None])[name][0])
+
+
+def resampled_predictions(table: pl.DataFrame) -> Resampled:
+    """The metrics of a predictions table, its images by their rows in the manifest."""
+    ordered = table.sort("index")
+    index = ordered["index"].to_numpy().astype(np.int64)
+    return Resampled(PredictionStatistics(ordered), index)
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)

@@ -1,0 +1,274 @@
+"""Arms of studies compared image by image, over all seeds and folds, from what their runs wrote."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import yaml
+
+from regard.errors import ConfigError, RunError, near
+from regard.evaluation.comparison import LEVEL, Answers
+from regard.evaluation.comparison_of_arms import compare_trainings, pair_trainings
+from regard.evaluation.settings import Gaze
+from regard.runs.compare import KIND, PAIRS, SUMMARY, refuse_folder
+from regard.runs.compare_masks import (
+    Segmented,
+    compare_segmenters,
+    mean_scores,
+    no_scores,
+    pair_masks,
+)
+from regard.runs.files import write_json, write_table
+from regard.runs.folder import RunFolder
+from regard.studies.answers import of_method
+from regard.studies.pooled import TABLE as POOLED
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm of a finished study.
+
+    Attributes:
+        name: that tables and pictures call it by.
+        study: the study's folder.
+        arm: its name there.
+        trainings: by seed the folder with what was said of all images, a run's or pooled.
+        runs: by seed the finished runs: one, or one a fold.
+    """
+
+    name: str
+    study: Path
+    arm: str
+    trainings: Mapping[int, Path]
+    runs: Mapping[int, Sequence[Path]]
+
+    @property
+    def folds(self) -> int:
+        """Number of folds that were pooled; 1 for none."""
+        return max(len(runs) for runs in self.runs.values())
+
+
+def is_arm(text: str) -> bool:
+    """Whether a text is `STUDY:ARM`, or a study's folder, rather than a run's."""
+    folder, colon, _ = text.rpartition(":")
+    return _is_study(Path(text)) or (bool(colon) and _is_study(Path(folder)))
+
+
+def open_arms(texts: Sequence[str]) -> list[Arm]:
+    """The arms of `STUDY:ARM`, two or more; all with the seeds that every one has finished.
+
+    Raises:
+        ConfigError: fewer than two, or runs among them.
+        RunError: no study, no such arm, or no seed that all have finished.
+    """
+    runs = [text for text in texts if not is_arm(text)]
+    if runs or len(texts) < 2:
+        raise ConfigError(
+            "regard compare",
+            expected="two arms or more, STUDY:ARM each, the one to compare with first",
+            found=f"{runs[0]}, which is no arm" if runs else "1",
+            remedy="compare arms with arms, and runs with runs",
+        )
+    opened = [_open(text) for text in texts]
+    shared = set.intersection(*(set(arm.trainings) for arm in opened))
+    if not shared:
+        raise RunError(
+            " and ".join(texts),
+            expected="a seed that every arm has finished",
+            found="none",
+            remedy="finish the study: the same regard study command goes on",
+        )
+    names = _names(opened)
+    return [
+        Arm(name, arm.study, arm.arm, {seed: arm.trainings[seed] for seed in sorted(shared)},
+            {seed: arm.runs[seed] for seed in sorted(shared)})
+        for name, arm in zip(names, opened, strict=True)
+    ]  # fmt: skip
+
+
+def _names(arms: Sequence[Arm]) -> list[str]:
+    """The arms' own names, after the study's where that tells two apart."""
+    own = [arm.arm for arm in arms]
+    if len(set(own)) == len(own):
+        return own
+    names = [f"{arm.study.resolve().name}:{arm.arm}" for arm in arms]
+    return [n if names.count(n) == 1 else f"{n}-{i}" for i, n in enumerate(names, start=1)]
+
+
+def _open(text: str) -> Arm:
+    folder, _, name = text.rpartition(":")
+    if _is_study(Path(text)):
+        folder, name = text, ""
+    study = Path(folder)
+    arms = yaml.safe_load((study / "study.yaml").read_text(encoding="utf-8"))["arms"]
+    if name not in arms:
+        raise RunError(
+            text,
+            expected="an arm of the study after its folder, STUDY:ARM",
+            found=repr(name) if name else "no arm",
+            remedy=near(name, arms) if name else f"write {study}:{next(iter(arms))}",
+        )
+    results, pooled = study / "results.parquet", study / POOLED
+    if not results.is_file():
+        raise RunError(
+            str(study),
+            expected="a study that has been run to its end",
+            found="no results.parquet",
+            remedy="finish it: the same regard study command goes on",
+        )
+    finished = (pl.col("arm") == name) & (pl.col("status") == "done")
+    rows = pl.read_parquet(results).filter(finished)
+    whole = pl.read_parquet(pooled).filter(finished) if "fold" in rows.columns else rows
+    by = ["seed", "fold"] if "fold" in rows.columns else ["seed"]
+    runs: dict[int, list[Path]] = {}
+    for seed, run in rows.sort(by).select("seed", "run").rows():
+        runs.setdefault(seed, []).append(study / run)
+    return Arm(name, study, name, {seed: study / run for seed, run in
+                                   whole.select("seed", "run").rows()}, runs)  # fmt: skip
+
+
+def compare_arms(arms: Sequence[Arm], split: str, out: Path) -> dict[str, Any]:
+    """Hold every other arm against the first, and write `pairs.parquet` and `summary.json`.
+
+    Of what the study's runs wrote about the split: no net is asked, and no split read again. Gaze
+    is compared where both arms were measured by one method, each as its own config has it.
+
+    Args:
+        arms: of `open_arms`; the first is `before`, each other one `after`.
+        split: of their manifest.
+        out: folder to write into, see `refuse_folder`.
+
+    Returns:
+        What was written to `summary.json`.
+
+    Raises:
+        RunError: a run without an answer about the split.
+        DataError: arms of other images.
+    """
+    refuse_folder(out)
+    first, gaze = arms[0], _gaze(arms[0])
+    config = RunFolder(first.runs[min(first.runs)][0]).read_config()
+    segments = config["data"].get("task") == "segmentation"
+    compare = _segmenters(config["classes"]) if segments else _classifiers
+    answers = {arm.name: _answers(arm, split, gaze.method) for arm in arms}
+    others, tables = [], []
+    for arm in arms[1:]:
+        pairs, found = compare(answers[first.name], answers[arm.name])
+        others.append(_told(arm, out) | found)
+        pairs = _placed(pairs, first, arm, split, out)
+        tables.append(pairs.select(pl.lit(arm.name).alias("run"), pl.all()))
+    values = {
+        "kind": KIND,
+        "task": "segmentation" if segments else "classification",
+        "of_arms": {"seeds": sorted(first.trainings), "folds": first.folds},
+        "split": split,
+        "classes": list(config["classes"]),
+        "level": LEVEL,
+        "method": gaze.method,
+        "contrast": gaze.contrast,
+        "first": _told(first, out),
+        "others": others,
+    }
+    write_table(out / PAIRS, pl.concat(tables, how="diagonal"))
+    write_json(out / SUMMARY, values)
+    return values
+
+
+def _gaze(arm: Arm) -> Gaze:
+    config = RunFolder(arm.runs[min(arm.runs)][0]).read_config()
+    return Gaze.model_validate(config["gaze"])
+
+
+def _told(arm: Arm, out: Path) -> dict[str, Any]:
+    folder = Path(os.path.relpath(arm.study.resolve(), out.resolve())).as_posix()
+    told = {"name": arm.name, "folder": folder, "checkpoint": "best", "bench": None}
+    return told | {"own_contrast": _gaze(arm).contrast}
+
+
+def _answers(arm: Arm, split: str, method: str) -> dict[int, Answers]:
+    found = {}
+    for seed, folder in arm.trainings.items():
+        files = RunFolder(folder)
+        path = files.predictions(split)
+        table = pl.read_parquet(path) if path.is_file() else None
+        if table is None:
+            raise RunError(
+                str(folder),
+                expected=f"predictions of {split!r}",
+                found="none",
+                remedy="choose a split of the study, or compare two of its runs",
+            )
+        found[seed] = Answers(table, _scores(arm, files, split, method))
+    return found
+
+
+Sides = dict[int, Answers]
+
+
+def _classifiers(before: Sides, after: Sides) -> tuple[pl.DataFrame, dict[str, Any]]:
+    return pair_trainings(before, after), compare_trainings(before, after)
+
+
+def _segmenters(
+    classes: Sequence[str],
+) -> Callable[[Sides, Sides], tuple[pl.DataFrame, dict[str, Any]]]:
+    """Pixels of all seeds count together, and scores are means over them."""
+
+    def compare(before: Sides, after: Sides) -> tuple[pl.DataFrame, dict[str, Any]]:
+        sides = tuple(_together([*side.values()]) for side in (before, after))
+        pairs = pair_masks(*sides).with_columns(seed=pl.lit(min(before)).cast(pl.Int32))
+        return pairs, compare_segmenters(*sides, classes)
+
+    return compare
+
+
+def _together(answers: Sequence[Answers]) -> Segmented:
+    tables = [own.predictions.sort("index") for own in answers]
+    counts = {
+        name: pl.Series(
+            np.sum([np.array(t[name].to_list(), dtype=np.int64) for t in tables], 0).tolist(),
+            dtype=pl.List(pl.List(pl.Int64)),
+        )
+        for name in ("confusion", "boundary")
+    }
+    told = [own.scores for own in answers if own.scores is not None]
+    scores = mean_scores(told) if told else no_scores()
+    return Segmented(tables[0].with_columns(**counts), scores)
+
+
+def _scores(arm: Arm, files: RunFolder, split: str, method: str) -> pl.DataFrame | None:
+    """The scores of maps, where they are by the method of the first arm."""
+    path = files.scores(split)
+    if not path.is_file() or _gaze(arm).method != method:
+        return None
+    return of_method(pl.read_parquet(path), files)
+
+
+def _placed(pairs: pl.DataFrame, first: Arm, other: Arm, split: str, out: Path) -> pl.DataFrame:
+    """The pairs with `folder_before` and `folder_after`: the runs that say it, seen from `out`."""
+    places = [_runs_of(arm, split, out, end) for arm, end in ((first, "before"), (other, "after"))]
+    for table in places:
+        pairs = pairs.join(table, on=["seed", "index"], how="left", maintain_order="left")
+    return pairs
+
+
+def _runs_of(arm: Arm, split: str, out: Path, end: str) -> pl.DataFrame:
+    parts = []
+    for seed, runs in arm.runs.items():
+        for run in runs:
+            index = pl.read_parquet(RunFolder(run).predictions(split))["index"]
+            place = Path(os.path.relpath(run.resolve(), out.resolve())).as_posix()
+            parts.append(
+                pl.DataFrame({"index": index}).with_columns(
+                    pl.lit(seed).cast(pl.Int32).alias("seed"), pl.lit(place).alias(f"folder_{end}")
+                )
+            )
+    return pl.concat(parts)
+
+
+def _is_study(folder: Path) -> bool:
+    return (folder / "study.yaml").is_file()

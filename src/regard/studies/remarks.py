@@ -1,0 +1,72 @@
+"""What a reader of a study's numbers should know before believing them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from regard.studies.settings import Study
+
+FEW_SEEDS = 3
+
+
+def remarks(study: Study, summary: Mapping[str, Any]) -> list[str]:
+    """What few seeds and folds allow to say, and parts that were chosen on; a sentence or two each.
+
+    Args:
+        study: the study.
+        summary: of it.
+    """
+    found = [_of_folds(study, summary) if study.folds is not None else _of_seeds(len(study.seeds))]
+    return [text for text in [*found, *_of_families(study), *_of_choice(study)] if text]
+
+
+def _of_seeds(count: int) -> str:
+    if count == 1:
+        return (
+            "One seed allows no interval over seeds and no test of the arms: intervals over images "
+            "tell these very nets apart, not what another training would give; take 3 or more "
+            "(--seeds 3)."
+        )
+    if count < FEW_SEEDS:
+        return f"Intervals over {count} seeds are very wide; take 3 or more (--seeds 3)."
+    return ""
+
+
+def _of_folds(study: Study, summary: Mapping[str, Any]) -> str:
+    text = (
+        f"The {study.folds} folds are no independent repetitions, as their trainings share "
+        "images: differences are tested with the corrected t-test of Nadeau and Bengio, which "
+        "claims too little rather than too much. Intervals over images are of these nets."
+    )
+    own = (summary.get("folds") or {}).get("own_splits") or {}
+    if "test" in own:
+        told = ", ".join(f"{name} {count:,}" for name, count in own.items())
+        text += f" The manifest's own splits ({told}) are not used: all images are dealt anew."
+    return text
+
+
+def _of_families(study: Study) -> list[str]:
+    """How many families of tests there are, where there is more than one."""
+    number = len(study.splits) * len(study.metrics)
+    if number < 2 or not study.pairs:
+        return []
+    return [
+        f"p-values are corrected within each of the {number} metrics and splits, not for their "
+        "number: name the one that decides before you look."
+    ]
+
+
+def _of_choice(study: Study) -> list[str]:
+    """Splits that the best epoch or the end of training was chosen on, and that are reported."""
+    if "val" not in study.splits or study.folds is not None:
+        return []
+    arms = [study.base, *study.arms.values()]
+    given = [(values or {}).get("training") or {} for values in arms]
+    bests = {str(own["best"]) for own in given if "best" in own} or {"val"}
+    patient = any(own.get("patience") for own in given)
+    if not patient and not any(best.startswith("val") for best in bests):
+        return []
+    return [
+        "val is reported and was chosen on (training.best or patience), so its numbers are too "
+        "good. Of a set with train and val alone, set base.data.val_from_train: 0.15, and val "
+        "becomes test."
+    ]

@@ -1,0 +1,158 @@
+"""What one training is worth on one metric, image by image: what arms are compared by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from regard.evaluation.counted import Resampled
+from regard.evaluation.crossed import pseudo_values
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Means:
+    """Of a metric that is a mean over images what each of them adds to it.
+
+    Attributes:
+        table: one row an image with `index`, rising, and `value`, NaN where undefined; of a
+            segmenter's scores one row an image and class with `label`.
+    """
+
+    table: pl.DataFrame
+
+    @property
+    def by_class(self) -> bool:
+        """Whether rows are of an image and a class."""
+        return "label" in self.table.columns
+
+
+@dataclass(frozen=True)
+class OfSet:
+    """Of a metric that is a number of a set of images its statistic.
+
+    Attributes:
+        name: of the metric among the statistics.
+        resampled: of the training's images.
+    """
+
+    name: str
+    resampled: Resampled
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training, or those of all folds with one seed together.
+
+    Attributes:
+        seed: of the training.
+        value: the metric, of all images; NaN where undefined.
+        images: None where the metric is not measured image by image.
+    """
+
+    seed: int
+    value: float
+    images: Means | OfSet | None = None
+
+
+def index_of(training: Trained) -> NDArray[np.int64] | None:
+    """The images (N,), rising, that a training is told apart by."""
+    images = training.images
+    if isinstance(images, OfSet):
+        return images.resampled.index
+    if isinstance(images, Means):
+        return np.unique(images.table["index"].to_numpy()).astype(np.int64)
+    return None
+
+
+def image_differences(a: Trained, b: Trained) -> Floats | None:
+    """What each image, or group of images, says of b - a, (N,); None where that is not known.
+
+    Of means the differences, NaN where either is undefined; of a set's number pseudo-values.
+    """
+    if isinstance(a.images, Means) and isinstance(b.images, Means):
+        first, second = paired_means([a.images], [b.images])
+        return second - first
+    sides = _of_sets(a, b)
+    if sides is None:
+        return None
+    one, other = (
+        pseudo_values(side.resampled.whole[side.name], side.resampled.left_out[side.name])
+        for side in sides
+    )
+    return other - one
+
+
+def paired_means(a: Sequence[Means], b: Sequence[Means]) -> tuple[Floats, Floats]:
+    """The values (N,) of the images that both sides have, each its mean over the trainings.
+
+    Of those trainings where it is defined; NaN where it is for none of a side. Of segmenters the
+    mean over the classes of an image for which both sides are defined.
+
+    Args:
+        a: trainings of one arm.
+        b: of another.
+    """
+    if not any(side.by_class for side in (*a, *b)):
+        return _plain(a, b)
+    first, second = (_mean_rows(side) for side in (a, b))
+    both = first.join(second, on=["index", "label"], suffix="_b").with_columns(
+        there=pl.col("value").is_not_null() & pl.col("value_b").is_not_null()
+    )
+    values = [pl.when("there").then(name).alias(name) for name in ("value", "value_b")]
+    means = both.select("index", *values).group_by("index").mean().sort("index")
+    one, other = (means[name].fill_null(np.nan).to_numpy() for name in ("value", "value_b"))
+    return one, other
+
+
+def _plain(a: Sequence[Means], b: Sequence[Means]) -> tuple[Floats, Floats]:
+    """Of one number an image: arrays, as studies are simulated by the thousand."""
+    columns = [
+        (side.table["index"].to_numpy(), side.table["value"].to_numpy()) for side in (*a, *b)
+    ]
+    index = columns[0][0]
+    if not all(np.array_equal(own, index) for own, _ in columns):
+        shared = set(index.tolist()).intersection(*(own.tolist() for own, _ in columns))
+        index = np.array(sorted(shared), dtype=np.int64)
+        columns = [(index, values[np.isin(own, index)]) for own, values in columns]
+    values = [own for _, own in columns]
+    return _mean(values[: len(a)]), _mean(values[len(a) :])
+
+
+def _mean(values: Sequence[Floats]) -> Floats:
+    table = np.stack(values).astype(np.float64)
+    there = ~np.isnan(table)
+    number = there.sum(0)
+    nan = np.full(table.shape[1], np.nan)
+    return np.divide(np.where(there, table, 0.0).sum(0), number, out=nan, where=number > 0)
+
+
+def _mean_rows(side: Sequence[Means]) -> pl.DataFrame:
+    rows = pl.concat(means.table.with_columns(pl.col("value").fill_nan(None)) for means in side)
+    return rows.group_by("index", "label", maintain_order=True).mean()
+
+
+def set_differences(a: Sequence[Trained], b: Sequence[Trained]) -> tuple[float, Floats, int] | None:
+    """Of a set's number the difference b - a, that of each resample (B,), and how many images.
+
+    Both are means over the trainings; None where they are of other images.
+    """
+    parts = [_of_sets(one, other) for one, other in zip(a, b, strict=True)]
+    sides = [part for part in parts if part is not None]
+    if len(sides) < len(parts) or not sides:
+        return None
+    name, index = sides[0][0].name, sides[0][0].resampled.index
+    if not all(one.resampled.like(sides[0][0].resampled) for one, _ in sides):
+        return None
+    whole = np.mean([y.resampled.whole[name] - x.resampled.whole[name] for x, y in sides])
+    rows = [y.resampled.resamples[name] - x.resampled.resamples[name] for x, y in sides]
+    return float(whole), np.mean(rows, axis=0), len(index)
+
+
+def _of_sets(a: Trained, b: Trained) -> tuple[OfSet, OfSet] | None:
+    if not isinstance(a.images, OfSet) or not isinstance(b.images, OfSet):
+        return None
+    return (a.images, b.images) if a.images.resampled.like(b.images.resampled) else None

@@ -1,0 +1,77 @@
+"""Metrics, classes and calibration of two models, and the intervals of their differences."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, recall_score
+
+from regard.errors import DataError
+from regard.evaluation import counted, evaluate, predictions_table
+from regard.evaluation.comparison_metrics import BY_CLASS, METRICS, compare_metrics
+from regard.evaluation.curves import reliability_diagram
+
+NAMES = ["fern", "moss", "lichen"]
+
+
+def model(rng, labels, skill=1.0, sharp=1.0):
+    logits = rng.normal(size=(len(labels), 3)) + skill * np.eye(3)[labels]
+    proba = np.exp(sharp * logits)
+    proba /= proba.sum(1, keepdims=True)
+    return predictions_table(range(len(labels)), ["i.jpg"] * len(labels), labels, proba, NAMES)
+
+
+@pytest.fixture(scope="module")
+def sides():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=120)
+    return model(rng, labels), model(rng, labels, skill=2.0, sharp=3.0)
+
+
+def test_values_are_those_of_each_and_differences_theirs(sides):
+    found = compare_metrics([sides[0]], [sides[1]])
+    told = [evaluate(side, resamples=2) for side in sides]
+    for name in METRICS:
+        own = found["metrics"][name]
+        assert own["before"] == pytest.approx(told[0][name]["value"])
+        assert own["difference"]["value"] == pytest.approx(
+            told[1][name]["value"] - told[0][name]["value"]
+        )
+        assert own["difference"]["low"] <= own["difference"]["value"] <= own["difference"]["high"]
+    for k, label in enumerate(NAMES):
+        own = found["per_class"][label]
+        assert own["support"] == (sides[0]["label"] == label).sum()
+        for end, side in zip(("before", "after"), sides, strict=True):
+            true, guess = side["label"], side["predicted"]
+            recall = recall_score(true, guess, labels=NAMES, average=None)[k]
+            assert own["recall"][end] == pytest.approx(recall)
+            f1 = f1_score(true, guess, labels=NAMES, average=None)[k]
+            assert own["f1"][end] == pytest.approx(f1)
+    assert set(BY_CLASS) < set(found["per_class"]["fern"])
+    assert found["reliability"]["before"] == reliability_diagram(sides[0], least=20)
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_same_model_differs_in_nothing_and_trainings_are_averaged(sides):
+    same = compare_metrics([sides[0]], [sides[0]])["metrics"]["ece"]
+    assert (same["difference"]["value"], same["p_value"]) == (0, 1)
+    both = compare_metrics([sides[0], sides[1]], [sides[1], sides[1]])["metrics"]["brier"]
+    one = compare_metrics([sides[0]], [sides[1]])["metrics"]["brier"]
+    assert both["difference"]["value"] == pytest.approx(one["difference"]["value"] / 2)
+
+
+def test_other_images_are_refused(sides):
+    with pytest.raises(DataError, match="the same images"):
+        compare_metrics([sides[0]], [sides[1].head(50)])
+
+
+def test_an_interval_of_a_difference_in_calibration_keeps_its_level(monkeypatch):
+    monkeypatch.setattr(counted, "RESAMPLES", 300)
+    rng, claimed, number = np.random.default_rng(2), 0, 120
+    for _ in range(number):
+        labels = rng.integers(3, size=150)
+        sides = [counted.resampled_predictions(model(rng, labels, sharp=2.0)) for _ in range(2)]
+        drawn = sides[1].resamples["ece"] - sides[0].resamples["ece"]
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        claimed += not low <= 0 <= high
+    assert claimed <= 13  # a share of 5 % gives more than that in 0.3 % of such tests
