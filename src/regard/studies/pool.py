@@ -74,7 +74,7 @@ def run_all(
     context = multiprocessing.get_context("spawn")
     epochs = max(config.training.epochs for config in configs.values())
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, context, _stop_with_parent) as pool:
+    with ProcessPoolExecutor(workers, context, stop_with_parent) as pool:
         names: dict[Future, tuple[str, int]] = {}
         for (arm, seed), config in configs.items():
             place = out / run_folder(arm, seed)
@@ -89,7 +89,7 @@ def run_all(
             raise
 
 
-def _stop_with_parent() -> None:
+def stop_with_parent() -> None:
     """Save and end when the study's process is gone, however it went."""
 
     def watch() -> None:
