@@ -5,6 +5,7 @@ from typing import Any
 
 from regard.errors import ConfigError
 from regard.machine import cores
+from regard.studies.optuna_extra import quiet
 from regard.studies.tuning_crew import Crew, Job
 from regard.studies.tuning_folder import TuningFolder, claim, refuse_foreign
 from regard.studies.tuning_preflight import refuse_trials, samples_digest
@@ -47,6 +48,7 @@ def tune(
         RegardError: what can be known without training is wrong; nothing is trained then.
         Interrupted: the process was asked to stop; the same call goes on.
     """
+    quiet()
     space = space_of(tuning)
     total = number_of_trials(tuning, space, trials)
     if workers < 1:

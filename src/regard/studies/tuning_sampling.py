@@ -21,6 +21,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from regard.data.keys import key, keyed_generator
+from regard.studies.optuna_extra import quiet
 from regard.studies.tuning_settings import Tuning
 from regard.studies.tuning_space import Parameter, Scalar
 
@@ -127,7 +128,7 @@ def _pruner(tuning: Tuning, epochs: int) -> BasePruner | None:
 
 
 def _in_memory(tuning: Tuning, sampler: BaseSampler, pruner: BasePruner | None) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    quiet()
     return optuna.create_study(
         study_name=tuning.name,
         directions=["minimize" if own.lower else "maximize" for own in tuning.objective],

@@ -5,18 +5,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
 from regard.errors import ConfigError, MissingExtraError, RunError
+from regard.studies.optuna_extra import quiet
 from regard.studies.tuning_folder import Origin, TuningFolder, differing
 from regard.studies.tuning_settings import Tuning
-
-try:
-    import optuna
-    from optuna.exceptions import StorageInternalError
-    from optuna.storages import RDBStorage
-    from sqlalchemy import URL, make_url
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
-except ImportError as missing:
-    raise MissingExtraError("regard tune", "tune") from missing
 
 STORAGE_ERRORS = (StorageInternalError, SQLAlchemyError)
 # Seconds for which another program may hold a database of SQLite.
@@ -42,7 +40,7 @@ def opened(
         ConfigError: no URL, or of an unknown kind of database.
         MissingExtraError: the database's driver is not installed.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    quiet()
     place = _place(url) if url else URL.create("sqlite", database=str(folder.database))
     shown = place.render_as_string(hide_password=True)
     storage = None

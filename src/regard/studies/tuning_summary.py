@@ -87,13 +87,13 @@ def table_of(tuning: Tuning, rows: Sequence[Row]) -> pl.DataFrame:
 
 
 def _column(values: Sequence[Any]) -> pl.Series:
-    """Values of one kind as they are; of several kinds, and lists and sections, as JSON."""
+    """Values of one kind as they are; of several kinds, and lists and sections, as text."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float} and kinds:
         return pl.Series(values, dtype=pl.Float64 if float in kinds else pl.Int64)
     if kinds in ({str}, {bool}):
         return pl.Series(values)
-    return pl.Series([dump_json(value) for value in values])
+    return pl.Series([v if isinstance(v, str) else dump_json(v) for v in values])
 
 
 def front(tuning: Tuning, rows: Sequence[Row]) -> list[Row]:
@@ -120,7 +120,9 @@ def front(tuning: Tuning, rows: Sequence[Row]) -> list[Row]:
 def _write_best(worker: Worker, best: Sequence[Row]) -> list[str]:
     """A config file for each of the best trials; those of an earlier call go."""
     tuning, folder = worker.tuning, worker.folder.path
-    names = ["best.yaml"] if len(tuning.objective) == 1 else [f"best-{r['number']}.yaml" for r in best]
+    names = (
+        ["best.yaml"] if len(tuning.objective) == 1 else [f"best-{r['number']}.yaml" for r in best]
+    )
     for path in folder.glob("best*.yaml"):
         if path.name not in names:
             path.unlink()

@@ -193,5 +193,3 @@ def most_epochs(tuning: Tuning, space: Sequence[Parameter], epochs: int) -> int:
     """The most epochs that a trial may have, where these are searched; else the base's."""
     own = next((p for p in space if p.key == "training.epochs"), None)
     return epochs if own is None else max(own.probes)
-
-
