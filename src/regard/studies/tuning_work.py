@@ -148,8 +148,12 @@ class Worker:
             # The hold comes first: what runs in the storage without one is another's to take.
             hold = self.folder.take(len(trials))
             assert hold is not None
-            self.study.add_trial(begun(self.space, drawn(self.tuning, self.space, trials)))
-            return self.trials()[len(trials)], hold
+            try:
+                self.study.add_trial(begun(self.space, drawn(self.tuning, self.space, trials)))
+                return self.trials()[len(trials)], hold
+            except BaseException:
+                hold.close()
+                raise
 
     def _running(self) -> int:
         return sum(trial.state == TrialState.RUNNING for trial in self.trials())
