@@ -89,12 +89,17 @@ def main() -> None:
         share = passes * cost * count / took / most
         print(f"{name:36}{count / took:12.1f} images/s{share:10.1%} of the peak", flush=True)
 
-    print(f"{args.model}, batches of {args.batch}, bf16 {args.bf16}, compiled {args.compile}, ", end="")
+    print(
+        f"{args.model}, batches of {args.batch}, bf16 {args.bf16}, compiled {args.compile}, ",
+        end="",
+    )
     print(f"{device}, peak {most / 1e12:.1f} TFLOP/s, {cost / 1e9:.2f} GFLOP an image")
     net.train()
     report("training", lambda: step(run, optimiser, [], args.bf16, images), 3, args.batch)
     terms: list[Term] = [Energy()]
-    report("training, energy", lambda: step(run, optimiser, terms, args.bf16, images), 3, args.batch)
+    report(
+        "training, energy", lambda: step(run, optimiser, terms, args.bf16, images), 3, args.batch
+    )
     net.eval()
     report("predictions", predict, 1, args.batch)
     report("predictions and Grad-CAM", maps, 1, args.batch)
@@ -104,7 +109,12 @@ def main() -> None:
         for options in ({}, {"max_n": 64}):
             n = options.get("max_n", channels)
             name = f"Score-CAM, {n} channels"
-            report(name, lambda o=options: regard.explain(net, few, method="scorecam", **o), n, len(few))
+            report(
+                name,
+                lambda o=options: regard.explain(net, few, method="scorecam", **o),
+                n,
+                len(few),
+            )
 
 
 if __name__ == "__main__":

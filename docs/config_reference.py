@@ -14,6 +14,7 @@ from regard.docstrings import about, entries
 from regard.guidance.base import TERMS, Term
 from regard.guidance.settings import TermSettings, options_of
 from regard.studies.settings import Study
+from regard.studies.tuning_settings import Range, Tuning
 from regard.training.config import Config
 
 PATH = Path(__file__).with_name("config.md")
@@ -24,15 +25,16 @@ is written by `docs/config_reference.py` from the models that check the files.
 
 A config is for `regard train`; `--set a.b=c` changes a value (`--set guidance.terms.0.weight=5`
 inside a list). A study is for `regard study`; its `base`, and what its `arms` change of it, have
-the keys of a config.
+the keys of a config. A tuning is for `regard tune`; its `base` has the keys of a config.
 """
 HEAD = "| key | what | default | meaning |\n|---|---|---|---|"
 
 
 def reference() -> str:
     """The whole page."""
-    parts = [START, "## A config", *_sections(Config, ""), "## A study"]
-    return "\n\n".join(part.strip() for part in [*parts, *_sections(Study, "")]) + "\n"
+    parts = [START, "## A config", *_sections(Config, ""), "## A study", *_sections(Study, "")]
+    parts += ["## A tuning", *_sections(Tuning, ""), *_sections(Range, "search.KEY")]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def _sections(kind: type[BaseModel], path: str) -> Iterator[str]:

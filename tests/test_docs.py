@@ -14,6 +14,8 @@ from regard.guidance import TERMS
 from regard.saliency import METHODS
 from regard.studies.read import read_study
 from regard.studies.settings import arm_config
+from regard.studies.tuning_read import read_tuning
+from regard.studies.tuning_space import space_of
 from regard.training.config import Config, parse_config
 
 HERE = Path(__file__).resolve().parents[1]
@@ -102,6 +104,17 @@ def test_the_study_of_the_readme_is_sound(tmp_path):
     assert [len(config.guidance.terms) for config in configs.values()] == [0, 1, 1]
     assert configs["misplaced"].guidance.regions == "misplaced"
     assert configs["guided"].guidance.terms == configs["misplaced"].guidance.terms
+
+
+@pytest.mark.parametrize("source", ["docs/tuning.md", "examples/imagenet14-tuning.yaml"])
+def test_the_tunings_that_are_shown_are_sound(tmp_path, source):
+    text = (HERE / source).read_text()
+    path = tmp_path / "tuning.yaml"
+    path.write_text(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0] if "```" in text else text)
+    tuning = read_tuning(path)
+    space = space_of(tuning)
+    assert [own.key for own in space] == list(tuning.search)
+    assert len(space) == 5
 
 
 def test_the_examples_of_guidance_run():

@@ -60,6 +60,7 @@ def test_the_commands_of_the_design_are_there():
         "score",
         "bench",
         "study",
+        "tune",
         "report",
         "quickstart",
     }

@@ -339,7 +339,9 @@ def test_nothing_but_the_report_is_left_behind(run_folder, tmp_path):
 
 
 def test_a_folder_that_is_neither(tmp_path):
-    with pytest.raises(RunError, match=r"config\.yaml .a run. or study\.yaml .a study."):
+    with pytest.raises(
+        RunError, match=r"config\.yaml .a run., study\.yaml or tuning\.yaml, found none of them"
+    ):
         report(tmp_path)
     with pytest.raises(RunError, match="no such folder"):
         report(tmp_path / "none")

@@ -2,7 +2,7 @@
 
 import typer
 
-from regard.cli import bench, compare, data, gaze, listing, quickstart, report, study, train
+from regard.cli import bench, compare, data, gaze, listing, quickstart, report, study, train, tune
 from regard.cli.stopping import stop
 from regard.errors import NumericalError, RegardError
 
@@ -20,6 +20,7 @@ gaze.add(app)
 compare.add(app)
 bench.add(app)
 study.add(app)
+tune.add(app)
 report.add(app)
 app.add_typer(listing.app, name="list")
 

@@ -11,7 +11,7 @@ def add(app: typer.Typer) -> None:
 
 
 def report(
-    folder: Path = typer.Argument(help="A run's or a study's folder."),
+    folder: Path = typer.Argument(help="A run's, a study's or a tuning's folder."),
     out: Path | None = typer.Option(None, help="Default: report.html in the folder."),
 ) -> None:
     """Write an HTML report.

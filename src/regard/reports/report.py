@@ -6,6 +6,7 @@ from pathlib import Path
 from regard.errors import RunError
 from regard.reports.run_report import run_report
 from regard.reports.study_report import study_report
+from regard.reports.tuning_report import tuning_report
 
 
 def report(
@@ -15,10 +16,10 @@ def report(
     pictures: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Path:
-    """Write the report of a run (`config.yaml`) or of a study (`study.yaml`).
+    """Write the report of a run (`config.yaml`), of a study or of a tuning (`study.yaml` ...).
 
     Args:
-        folder: of the run or the study.
+        folder: of the run, the study or the tuning.
         out: the file to write; None: `report.html` in the folder.
         pictures: samples in each gallery; None: 12 for a run, 8 for a study.
         progress: called with the number of samples after each.
@@ -27,18 +28,20 @@ def report(
         The file's path.
 
     Raises:
-        RunError: the folder is neither.
+        RunError: the folder is none of these.
     """
     folder = Path(folder)
     if (folder / "study.yaml").is_file():
         return study_report(folder, out, pictures=8 if pictures is None else pictures,
                             progress=progress)  # fmt: skip
+    if (folder / "tuning.yaml").is_file():
+        return tuning_report(folder, out)
     if (folder / "config.yaml").is_file():
         return run_report(folder, out, pictures=12 if pictures is None else pictures,
                           progress=progress)  # fmt: skip
     raise RunError(
         str(folder),
-        expected="a folder with config.yaml (a run) or study.yaml (a study)",
-        found="neither" if folder.is_dir() else "no such folder",
-        remedy="give a folder that regard train or regard study wrote",
+        expected="a folder with config.yaml (a run), study.yaml or tuning.yaml",
+        found="none of them" if folder.is_dir() else "no such folder",
+        remedy="give a folder that regard train, study or tune wrote",
     )

@@ -74,7 +74,7 @@ def run_all(
     context = multiprocessing.get_context("spawn")
     epochs = {job: config.training.epochs for job, config in configs.items()}
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, context, _stop_with_parent) as pool:
+    with ProcessPoolExecutor(workers, context, stop_with_parent) as pool:
         jobs: dict[Future, Job] = {}
         for job, config in configs.items():
             jobs[pool.submit(attempt, config, out / job.run, study.splits, out)] = job
@@ -88,7 +88,7 @@ def run_all(
             raise
 
 
-def _stop_with_parent() -> None:
+def stop_with_parent() -> None:
     """Save and end when the study's process is gone, however it went."""
 
     def watch() -> None:

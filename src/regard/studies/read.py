@@ -48,6 +48,13 @@ def read_study(
             remedy=near(str(name), known),
         )
     values = read_mapping(path)
+    if "search" in values:
+        raise ConfigError(
+            str(path),
+            expected="a study",
+            found="a tuning (it has search)",
+            remedy=f"use: regard tune {path}",
+        )
     if "arms" not in values and {"data", "model", "training"} & values.keys():
         raise ConfigError(
             str(path),
@@ -70,7 +77,7 @@ def read_study(
     if folds is not None:
         values["folds"] = folds
     study = _with_source(parse(Study, values, str(path)), name, data)
-    return study.model_copy(update={"base": _from_here(study.base, path.parent)})
+    return study.model_copy(update={"base": from_here(study.base, path.parent)})
 
 
 def _kept(values: dict[str, Any], where: str) -> dict[str, Any]:
@@ -148,7 +155,7 @@ def _with_digits(study: Study, name: str | Path, data: Path | None) -> Study:
     return study.model_copy(update={"data": sources})
 
 
-def _from_here(base: dict[str, Any], folder: Path) -> dict[str, Any]:
+def from_here(base: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The base config with its paths, which start from the study's file, made absolute."""
     base = merged(base, {})
     for section, name in (("data", "manifest"), ("model", "weights")):

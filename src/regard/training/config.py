@@ -43,17 +43,18 @@ def read_config(path: Path, changes: Sequence[str] = ()) -> Config:
     """The config in a YAML file, with changes such as `training.epochs=5`.
 
     Raises:
-        ConfigError: no such file, not YAML, a key that stands twice, a study, an unknown key or a
-            value of the wrong kind.
+        ConfigError: no such file, not YAML, a key that stands twice, a study or a tuning, an unknown
+            key or a value of the wrong kind.
     """
     values = read_mapping(path)
-    if "arms" in values:
-        raise ConfigError(
-            str(path),
-            expected="the config of one run",
-            found="a study (it has arms)",
-            remedy=f"use: regard study {path}",
-        )
+    for key, what, command in (("arms", "a study", "study"), ("search", "a tuning", "tune")):
+        if key in values:
+            raise ConfigError(
+                str(path),
+                expected="the config of one run",
+                found=f"{what} (it has {key})",
+                remedy=f"use: regard {command} {path}",
+            )
     try:
         return parse_config(changed(values, changes), str(path))
     except SettingError as error:
@@ -129,29 +130,40 @@ def changed(values: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]
     Raises:
         ConfigError: no `=`, not YAML, or an index that the list does not have.
     """
-    result = deepcopy(dict(values))
+    result = dict(values)
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals or not path.strip("."):
             raise ConfigError(
                 f"--set {change}", expected="key=value", found=change, remedy="write a.b=c"
             )
-        keys = path.split(".")
-        place: Any = result
-        for number, part in enumerate(keys[:-1]):
-            place = _inside(place, part, change, keys[:number])
-            _refuse_no_list(place, keys[: number + 1], keys[number + 1], change)
-        if isinstance(place, list):
-            place[_index(place, keys[-1], change, keys[:-1])] = _value(text, change)
-        else:
-            place[keys[-1]] = _value(text, change)
+        result = placed(result, path, _value(text, change), f"--set {_short(change)}")
+    return deepcopy(result)
+
+
+def placed(values: Mapping[str, Any], path: str, value: Any, where: str) -> dict[str, Any]:
+    """A deep copy of the mapping with a value at a dotted path; numbers are indices into lists.
+
+    Raises:
+        ConfigError: an index that the list does not have, or into what is no list.
+    """
+    result = deepcopy(dict(values))
+    keys = path.split(".")
+    place: Any = result
+    for number, part in enumerate(keys[:-1]):
+        place = _inside(place, part, where, keys[:number])
+        _refuse_no_list(place, keys[: number + 1], keys[number + 1], where)
+    if isinstance(place, list):
+        place[_index(place, keys[-1], where, keys[:-1])] = value
+    else:
+        place[keys[-1]] = value
     return result
 
 
-def _inside(place: Any, part: str, change: str, above: Sequence[str]) -> Any:
+def _inside(place: Any, part: str, where: str, above: Sequence[str]) -> Any:
     """What lies at a key of a mapping, which is made, or at an index of a list."""
     if isinstance(place, list):
-        key: Any = _index(place, part, change, above)
+        key: Any = _index(place, part, where, above)
     else:
         key = part
         place.setdefault(key, {})
@@ -160,26 +172,26 @@ def _inside(place: Any, part: str, change: str, above: Sequence[str]) -> Any:
     return place[key]
 
 
-def _index(items: list, part: str, change: str, above: Sequence[str]) -> int:
+def _index(items: list, part: str, where: str, above: Sequence[str]) -> int:
     """The index of an item that is there."""
     if part.isdecimal() and int(part) < len(items):
         return int(part)
     path = ".".join(above)
     known = f"an index from 0 to {len(items) - 1}" if items else "an item, but the list is empty"
     raise ConfigError(
-        f"--set {_short(change)}",
+        where,
         expected=f"{known} in {path}",
         found=part,
         remedy=f"correct it, or set the whole list: {path}=[...]",
     )
 
 
-def _refuse_no_list(place: Any, above: Sequence[str], part: str, change: str) -> None:
+def _refuse_no_list(place: Any, above: Sequence[str], part: str, where: str) -> None:
     """An index needs a list; a mapping is not made into one."""
     if isinstance(place, dict) and part.isdecimal() and part not in place:
         path = ".".join(above)
         raise ConfigError(
-            f"--set {_short(change)}",
+            where,
             expected=f"a list at {path}",
             found="keys and values" if place else "none in the file",
             remedy=f"set the whole list: {path}=[...]",

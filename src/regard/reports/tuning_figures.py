@@ -1,0 +1,269 @@
+"""Figures of a tuning: how it went, what mattered, and the front between two objectives."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+from regard.data.plotting import INK, shortened
+from regard.reports.blocks import Drawing, Drawings, Key
+from regard.reports.drawing import canvas, colour, inline, plot
+from regard.reports.history import curve, line, whole_epochs
+from regard.reports.tuning_contents import TuningContents
+from regard.reports.words import count, decimal, listed, percent, said, title
+from regard.runs.files import dump_json
+
+Floats = NDArray[np.float64]
+DONE, BEST, PRUNED = 0, 1, -1
+# Trials whose curves are told apart, and choices that have a place each.
+MOST_CURVES, MOST_CHOICES = 60, 8
+# Values of which the very bad ones may lie beyond the edge of a figure.
+MANY = 10
+
+
+def named(metric: str) -> str:
+    """`Loss on val` of `val.loss`."""
+    return f"{title(metric.partition('.')[2])} on val"
+
+
+def short(key: str) -> str:
+    """The end of a key, by which its readers know it."""
+    parts = key.split(".")
+    return ".".join(parts[-2:]) if len(parts) > 1 else key
+
+
+class Scale:
+    """An axis of an objective's values, on which a few very bad ones do not flatten the rest.
+
+    Args:
+        values: of the trials.
+        lower: whether less is better.
+    """
+
+    def __init__(self, values: Floats, lower: bool) -> None:
+        sign = 1 if lower else -1
+        costs = np.sort(sign * values[np.isfinite(values)])
+        best, worst = costs[0], costs[-1]
+        most = best + 1.5 * (np.quantile(costs, 0.85) - best)
+        far = len(costs) >= MANY and most > best and worst - best > 2 * (most - best)
+        cut = most if far else worst
+        room = 0.06 * (cut - best) or 0.05 * max(abs(best), 1e-3)
+        self._ends = sorted((sign * (best - room), sign * (cut + room)))
+        self._edge = sign * (cut + 0.5 * room)
+        self.beyond = int((costs > cut).sum())
+        self._sign = sign
+
+    def placed(self, values: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        """Where values are drawn, and which of them at the edge, as they lie beyond it."""
+        out = ~np.isfinite(values) | (self._sign * values > self._sign * self._edge)
+        return np.where(out, self._edge, values), out
+
+    def put(self, axes: Axes, axis: str = "y") -> None:
+        """Let the axis reach from end to end."""
+        (axes.set_ylim if axis == "y" else axes.set_xlim)(*self._ends)
+
+    @property
+    def note(self) -> str:
+        """How many lie beyond the edge."""
+        return f"{count(self.beyond, 'trial')} beyond the edge (triangles)" if self.beyond else ""
+
+
+def history(tuning: TuningContents, metric: str) -> Drawings:
+    """The objective trial by trial, and the best so far."""
+    rows = _valued(tuning, metric)
+    scale = Scale(rows[metric].to_numpy(), tuning.lower(metric))
+    with canvas(700, 270) as drawn:
+        axes = plot(drawn, "trial", said(metric.partition(".")[2]))
+        for state, tone in (("pruned", PRUNED), ("complete", DONE)):
+            own = rows.filter(pl.col("state") == state)
+            _dots(axes, own["number"].to_numpy(), own[metric].to_numpy(), tone, scale)
+        done = rows.filter(pl.col("state") == "complete").sort("number")
+        pick = np.minimum if tuning.lower(metric) else np.maximum
+        best = pick.accumulate(done[metric].to_numpy())
+        if len(best):
+            ends = [*done["number"].to_list(), rows["number"].to_numpy().max()]
+            places, _ = scale.placed(np.append(best, best[-1]))
+            axes.step(ends, places, where="post", color=colour(BEST), linewidth=1.8)
+        scale.put(axes)
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+        axes.tick_params(labelcolor=INK)
+        told = f"{named(metric)} by trial; the best so far goes from "
+        told += f"{decimal(best[0])} to {decimal(best[-1])}" if len(best) else "nothing"
+        figure = Drawing(inline(drawn, told), named(metric), scale.note)
+    keys = [Key("a complete trial", DONE, "dot"), Key("the best so far", BEST)]
+    return Drawings([figure], [*keys, *_pruned_key(rows)])
+
+
+def curves(tuning: TuningContents) -> Drawings | None:
+    """Each objective by epoch, a line a trial; the best ones on top."""
+    drawings = [_curves(tuning, metric) for metric in tuning.metrics]
+    kept = [drawing for drawing in drawings if drawing is not None]
+    assert tuning.trials is not None
+    keys = [Key("a complete trial", DONE), Key(_best_name(tuning), BEST)]
+    return Drawings(kept, [*keys, *_pruned_key(tuning.trials)]) if kept else None
+
+
+def _curves(tuning: TuningContents, metric: str) -> Drawing | None:
+    assert tuning.trials is not None
+    lines = {}
+    for row in tuning.trials.head(MOST_CURVES).iter_rows(named=True):
+        if row["state"] != "failed":
+            lines[row["number"]] = (row["state"], curve(tuning.epochs[row["number"]], "val",
+                                    metric.partition(".")[2]))  # fmt: skip
+    values = np.concatenate([np.asarray(y, float) for _, (_, y) in lines.values()] or [np.zeros(0)])
+    if not values.size:
+        return None
+    scale = Scale(values, tuning.lower(metric))
+    with canvas(440, 270) as drawn:
+        axes = plot(drawn, "epoch", said(metric.partition(".")[2]))
+        whole_epochs(axes)
+        for number, (state, (x, y)) in sorted(lines.items(), key=lambda own: own[0] in tuning.best):
+            tone, shape = (PRUNED if state == "pruned" else DONE), "thin"
+            if number in tuning.best:
+                tone, shape = BEST, "line"
+            line(axes, x, y, tone, shape)
+            if shape == "thin":
+                axes.plot(x[-1:], y[-1:], "o", color=colour(tone), markersize=3, markeredgewidth=0)
+        scale.put(axes)
+        alt = f"{named(metric)} by epoch, {count(len(lines), 'trial')}"
+        return Drawing(inline(drawn, alt), named(metric), "a dot where a trial ended")
+
+
+def importance(tuning: TuningContents) -> Drawings | None:
+    """By objective the share of its variance that each key explains."""
+    drawings = [
+        _bars(metric, shares)
+        for metric, shares in tuning.summary.get("importance", {}).items()
+        if shares
+    ]
+    return Drawings(drawings) if drawings else None
+
+
+def _bars(metric: str, shares: dict[str, float]) -> Drawing:
+    names, values = list(shares), np.asarray(list(shares.values()), float)
+    with canvas(440, 30 + 30 * len(names)) as drawn:
+        axes = plot(drawn, "", left=170)
+        axes.grid(visible=False)
+        axes.barh(range(len(names)), values, 0.55, color=colour(DONE), linewidth=0)
+        for place, value in enumerate(values):
+            axes.text(value + 0.012, place, percent(value, 0), va="center", color=INK)
+        axes.set_yticks(range(len(names)), [shortened(short(name), 24) for name in names])
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlim(0, 1.12 * max(values.max(), 0.1))
+        axes.set_xticks([])
+        axes.tick_params(labelcolor=INK)
+        told = listed([f"{name} {percent(share, 0)}" for name, share in shares.items()], 20)
+        return Drawing(inline(drawn, f"{named(metric)} varies with: {told}"), named(metric))
+
+
+def slices(tuning: TuningContents, metric: str) -> Drawings:
+    """The objective against each key, a dot a trial."""
+    rows = _valued(tuning, metric)
+    scale = Scale(rows[metric].to_numpy(), tuning.lower(metric))
+    drawings = [_slice(tuning, rows, metric, key, scale) for key in tuning.keys]
+    keys = [Key("a complete trial", DONE, "dot"), Key(_best_name(tuning), BEST, "dot")]
+    return Drawings(drawings, [*keys, *_pruned_key(rows)])
+
+
+def _slice(
+    tuning: TuningContents, rows: pl.DataFrame, metric: str, key: str, scale: Scale
+) -> Drawing:
+    own: dict[str, Any] = tuning.tuning["search"][key]
+    with canvas() as drawn:
+        axes = plot(drawn, shortened(short(key), 40), said(metric.partition(".")[2]))
+        places, names = _places(rows[key], own)
+        for state, tone in (("pruned", PRUNED), ("complete", DONE)):
+            chosen = (rows["state"] == state).to_numpy()
+            _dots(axes, places[chosen], rows[metric].to_numpy()[chosen], tone, scale)
+        best = rows["number"].is_in(list(tuning.best)).to_numpy()
+        _dots(axes, places[best], rows[metric].to_numpy()[best], BEST, scale, size=52)
+        if own.get("log"):
+            _logarithmic(axes)
+        if names:
+            axes.set_xticks(range(len(names)), [shortened(name, 9) for name in names])
+            axes.set_xlim(-0.6, len(names) - 0.4)
+        elif not own.get("log"):
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+        scale.put(axes)
+        axes.tick_params(labelcolor=INK)
+        return Drawing(inline(drawn, f"{named(metric)} against {key}"), short(key))
+
+
+def _places(column: pl.Series, own: dict[str, Any]) -> tuple[Floats, list[str]]:
+    """Where trials lie along a key: at their number, or at their choice, a little apart."""
+    choices = own.get("choices")
+    if choices is None:
+        return column.cast(pl.Float64).to_numpy(), []
+    values = [plain(value) for value in column.to_list()]
+    known = dict.fromkeys(values)
+    names = [plain(choice) for choice in choices if plain(choice) in known]
+    names = (names + [name for name in known if name not in names])[: max(MOST_CHOICES, len(known))]
+    at = np.asarray([names.index(value) for value in values], float)
+    # The golden ratio spreads neighbours evenly and always alike.
+    return at + 0.5 * ((np.arange(len(at)) * 0.618034) % 1 - 0.5), names
+
+
+def plain(value: Any) -> str:
+    """A value as text, as the table of trials has those of several kinds."""
+    return value if isinstance(value, str) else dump_json(value)
+
+
+def _logarithmic(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(10, (1, 3), numticks=7))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def front(tuning: TuningContents) -> Drawings:
+    """Two objectives against each other, and the trials that no other one beats."""
+    one, other = tuning.metrics
+    rows = tuning.of("complete")
+    scales = [Scale(rows[metric].to_numpy(), tuning.lower(metric)) for metric in (one, other)]
+    with canvas(480, 340) as drawn:
+        axes = plot(drawn, said(one.partition(".")[2]), said(other.partition(".")[2]))
+        axes.grid(visible=True, axis="x")
+        x, y = (s.placed(rows[m].to_numpy())[0] for s, m in zip(scales, (one, other), strict=True))
+        axes.scatter(x, y, 22, color=colour(DONE), alpha=0.55, linewidths=0)
+        at = [rows["number"].to_list().index(number) for number in tuning.best]
+        axes.plot(x[at], y[at], color=colour(BEST), linewidth=1.2, alpha=0.6)
+        axes.scatter(x[at], y[at], 44, color=colour(BEST), linewidths=0, zorder=3)
+        for place in at:
+            axes.annotate(str(rows["number"][place]), (x[place], y[place]), (6, 5),
+                          textcoords="offset points", color=INK)  # fmt: skip
+        scales[0].put(axes, "x")
+        scales[1].put(axes)
+        axes.tick_params(labelcolor=INK)
+        better = ["left" if tuning.lower(one) else "right", "down" if tuning.lower(other) else "up"]
+        alt = f"{named(one)} and {named(other)} of {count(len(rows), 'trial')}; not beaten: trials "
+        note = f"better is {' and '.join(better)}"
+        drawing = Drawing(inline(drawn, alt + listed([str(n) for n in tuning.best], 30)),
+                          f"{named(one)}, {named(other)}", note)  # fmt: skip
+    return Drawings([drawing], [Key("a trial", DONE, "dot"), Key("the front", BEST, "dot")])
+
+
+def _dots(
+    axes: Axes, x: Sequence | Floats, y: Floats, tone: int, scale: Scale, size: int = 30
+) -> None:
+    places, out = scale.placed(np.asarray(y, float))
+    x = np.asarray(x, float)
+    for chosen, marker in ((~out, "o"), (out, "^" if scale._sign > 0 else "v")):
+        axes.scatter(x[chosen], places[chosen], size, color=colour(tone), marker=marker,
+                     alpha=1 if tone == BEST else 0.75, linewidths=0, zorder=3)  # fmt: skip
+
+
+def _valued(tuning: TuningContents, metric: str) -> pl.DataFrame:
+    assert tuning.trials is not None
+    return tuning.trials.filter(pl.col(metric).is_not_null())
+
+
+def _pruned_key(rows: pl.DataFrame) -> list[Key]:
+    return [Key("broken off", PRUNED, "dot")] if "pruned" in rows["state"].to_list() else []
+
+
+def _best_name(tuning: TuningContents) -> str:
+    return "the best" if len(tuning.metrics) == 1 else "of the front"

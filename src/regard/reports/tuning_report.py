@@ -1,0 +1,222 @@
+"""The report of a tuning."""
+
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import polars as pl
+import yaml
+
+from regard.reports.blocks import (
+    Block,
+    Cell,
+    Fact,
+    Facts,
+    Heading,
+    Note,
+    Page,
+    Section,
+    Source,
+    Table,
+    Text,
+)
+from regard.reports.page import write_page
+from regard.reports.tuning_contents import TuningContents, read_tuning_folder
+from regard.reports.tuning_figures import (
+    MOST_CURVES,
+    curves,
+    front,
+    history,
+    importance,
+    named,
+    plain,
+    short,
+    slices,
+)
+from regard.reports.tuning_words import best_words, importance_words, searched
+from regard.reports.words import NONE, count, decimal, real
+
+# Trials that are read at one go.
+OPEN = 30
+
+
+def tuning_report(folder: Path, out: Path | None = None) -> Path:
+    """Write a tuning's report from the files of its folder; what is not there is said.
+
+    Args:
+        folder: of the tuning.
+        out: the file to write; None: `report.html` in the folder.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        RunError: this is no tuning's folder.
+    """
+    contents = read_tuning_folder(Path(folder))
+    out = Path(out or Path(folder) / "report.html")
+    return write_page(tuning_page(contents, out), out)
+
+
+def tuning_page(tuning: TuningContents, out: Path) -> Page:
+    """The page of a tuning, to be written to `out`."""
+    known = tuning.trials is not None and not tuning.of("complete").is_empty()
+    sections = [
+        _summary(tuning),
+        *(_figures(tuning) if known else []),
+        _trials(tuning, out),
+        Section("settings", "Settings", _settings(tuning)),
+    ]
+    name = str(tuning.tuning.get("name") or tuning.folder.resolve().name)
+    made = ["Every number on this page is read or computed from the tuning's folder."]
+    return Page(
+        "Tuning",
+        str(tuning.tuning.get("title") or name),
+        str(tuning.tuning.get("about") or ""),
+        sections,
+        made,
+    )
+
+
+def _summary(tuning: TuningContents) -> Section:
+    if not tuning.summary or tuning.trials is None:
+        text = "tuning.json or trials.parquet cannot be read; they are written at the end."
+        return Section("summary", "Summary", [Note(text)])
+    blocks: list[Block] = [_facts(tuning)]
+    if not tuning.best:
+        blocks.append(Note("No trial was completed, so there is no best one."))
+    blocks += [Text(best_words(tuning)), *_chosen(tuning)]
+    blocks += [Heading("What was searched"), _space(tuning), Text(searched(tuning))]
+    return Section("summary", "Summary", blocks)
+
+
+def _facts(tuning: TuningContents) -> Facts:
+    facts = []
+    done, states = tuning.of("complete"), tuning.summary["states"]
+    for metric in tuning.metrics:
+        values = done[metric].to_numpy()
+        if len(values):
+            pick = np.min if tuning.lower(metric) else np.max
+            note = f"the {'lowest' if tuning.lower(metric) else 'highest'} of {len(values)}; "
+            note += f"the median is {decimal(np.median(values))}"
+            facts.append(Fact(named(metric), decimal(pick(values)), note))
+    told = [f"{states[name]} {word}" for name, word in (("complete", "complete"),
+            ("pruned", "broken off"), ("failed", "failed"))]  # fmt: skip
+    facts.append(Fact("Trials", f"{sum(states.values())}", ", ".join(told)))
+    seconds = real(tuning.summary.get("seconds"))
+    note = f"of training, {count(tuning.summary.get('epochs', 0), 'epoch')} in all"
+    facts.append(Fact("Time", duration(seconds), note))
+    return Facts(facts)
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.4 h`."""
+    if not np.isfinite(seconds):
+        return NONE
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _chosen(tuning: TuningContents) -> list[Block]:
+    """What the best trial chose, or those of the front."""
+    best = tuning.summary.get("best", [])
+    if not best:
+        return []
+    rows = [
+        [Cell(key), *(Cell(_said(row["params"].get(key))) for row in best)] for key in tuning.keys
+    ]
+    for metric in tuning.metrics:
+        rows.insert(0, [Cell(named(metric)), *(Cell(decimal(row[metric])) for row in best)])
+    rows.append([Cell("File"), *(Cell(row["config"]) for row in best)])
+    heads = [f"Trial {row['number']}#" for row in best]
+    caption = "The best trial" if len(tuning.metrics) == 1 else "The trials of the front"
+    return [Table(("Key", *heads), rows, caption)]
+
+
+def _space(tuning: TuningContents) -> Table:
+    rows = []
+    for key, own in tuning.tuning["search"].items():
+        if own.get("choices") is not None:
+            told = "one of " + ", ".join(_said(choice) for choice in own["choices"])
+        else:
+            told = f"{_said(own.get('low'))} to {_said(own.get('high'))}"
+            told += f" by {_said(own['step'])}" if own.get("step") is not None else ""
+            told += ", logarithmic" if own.get("log") else ""
+        rows.append([Cell(key), Cell(told)])
+    return Table(("Key", "Values"), rows, "The keys of the config and what was tried of them")
+
+
+def _figures(tuning: TuningContents) -> list[Section]:
+    sections = []
+    if len(tuning.metrics) == 2:
+        text = "No trial is better than one of the front in one objective and as good in the other."
+        sections.append(Section("front", "The front", [Text([text]), front(tuning)]))
+    blocks: list[Block] = [history(tuning, metric) for metric in tuning.metrics]
+    drawn = curves(tuning)
+    if drawn is not None:
+        blocks += [Heading("Epoch by epoch"), drawn]
+    if len(tuning.epochs) > MOST_CURVES:
+        blocks.append(Note(f"The curves are of the first {MOST_CURVES} trials."))
+    sections.append(Section("history", "How it went", blocks))
+    bars = importance(tuning)
+    blocks = [Text(importance_words(tuning)), *([bars] if bars else [])]
+    for metric in tuning.metrics:
+        what = f"{named(metric)}, key by key"
+        blocks += [Heading(what), slices(tuning, metric)]
+    sections.append(Section("keys", "What mattered", blocks))
+    return sections
+
+
+def _trials(tuning: TuningContents, out: Path) -> Section:
+    if tuning.trials is None:
+        text = "trials.parquet cannot be read, so the trials are not listed."
+        return Section("trials", "Trials", [Note(text)])
+    rows = [_row(tuning, row, out) for row in tuning.trials.iter_rows(named=True)]
+    kinds = tuning.trials.schema
+    keys = [short(k) + "#" * kinds[k].is_numeric() if k in kinds else short(k) for k in tuning.keys]
+    heads = ("Trial", "State", *(f"{named(m)}#" for m in tuning.metrics), *keys, "Best epoch#",
+             "Time#")  # fmt: skip
+    failed = tuning.trials.filter(pl.col("state") == "failed")
+    words = [f"{count(len(failed), 'trial')} failed and is in no figure."] if len(failed) else []
+    words += ["The value of a trial that was broken off is that of its last epoch."]
+    table = Table(heads, rows, "Every trial", folded=len(rows) > OPEN)
+    return Section("trials", "Trials", [Text(words), table])
+
+
+def _row(tuning: TuningContents, row: dict, out: Path) -> list[Cell]:
+    report = tuning.folder / row["run"] / "report.html"
+    href = quote(Path(os.path.relpath(report, out.parent)).as_posix()) if report.is_file() else ""
+    state, note, mark = row["state"], "", ""
+    if state == "failed":
+        note, mark = str(row["error"] or ""), "bad"
+    elif state == "pruned":
+        state, mark = "broken off", "quiet"
+    elif row["number"] in tuning.best:
+        state, mark = "best" if len(tuning.metrics) == 1 else "of the front", "good"
+    told = f"{row['best_epoch'] or NONE} of {row['epochs']}"
+    return [
+        Cell(str(row["number"]), href=href),
+        Cell(state, note, mark=mark),
+        *(Cell(decimal(row[metric], 4)) for metric in tuning.metrics),
+        *(Cell(_said(row.get(key))) for key in tuning.keys),
+        Cell(told),
+        Cell(NONE if row["seconds"] is None else f"{row['seconds']:,.0f} s"),
+    ]
+
+
+def _said(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}".replace("-", "−")
+    return plain(value)
+
+
+def _settings(tuning: TuningContents) -> list[Block]:
+    text = yaml.safe_dump(dict(tuning.tuning), sort_keys=False, allow_unicode=True)
+    blocks: list[Block] = [Source("tuning.yaml", text)]
+    for row in tuning.summary.get("best", []):
+        path = tuning.folder / row["config"]
+        if path.is_file():
+            blocks.append(Source(row["config"], path.read_text("utf-8")))
+    return blocks

@@ -1,0 +1,175 @@
+"""What is where in a tuning's folder, whose it is, and who works at which trial."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+from pydantic import ValidationError
+
+from regard.errors import RunError
+from regard.runs.files import read_json, write_json, write_yaml
+from regard.studies.tuning_settings import Tuning
+
+
+@dataclass(frozen=True)
+class TuningFolder:
+    """Paths in a tuning's folder."""
+
+    path: Path
+
+    @property
+    def tuning(self) -> Path:
+        """The tuning file, its paths absolute."""
+        return self.path / "tuning.yaml"
+
+    @property
+    def origin(self) -> Path:
+        """What was so when it began: samples, threads, and a word that the storage has too."""
+        return self.path / "origin.json"
+
+    @property
+    def database(self) -> Path:
+        """The storage, unless another one is named."""
+        return self.path / "tuning.db"
+
+    @property
+    def trials(self) -> Path:
+        """The runs' folder."""
+        return self.path / "trials"
+
+    def run(self, number: int) -> Path:
+        """The run of a trial."""
+        return self.trials / str(number)
+
+    @property
+    def table(self) -> Path:
+        """One row a trial."""
+        return self.path / "trials.parquet"
+
+    @property
+    def summary(self) -> Path:
+        """What came out."""
+        return self.path / "tuning.json"
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Wait until no other process decides, and keep the others waiting within the block."""
+        with self._open("decisions") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def take(self, number: int) -> IO[str] | None:
+        """A hold on a trial until it is closed, or the process ends; None if another has it."""
+        handle = self._open(str(number))
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+            return None
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        return handle
+
+    def last_holder(self, number: int) -> int | None:
+        """The process that took the trial last."""
+        text = (self.path / ".holds" / str(number)).read_text()
+        return int(text) if text.isdecimal() else None
+
+    def _open(self, name: str) -> IO[str]:
+        folder = self.path / ".holds"
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / name).open("a")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What was so when a tuning began.
+
+    Attributes:
+        word: drawn at random; the storage's study has it too.
+        samples: a digest of the samples.
+        threads: of torch in every trial that names no number, as sums of floats depend on it.
+    """
+
+    word: str
+    samples: str
+    threads: int
+
+
+def claim(tuning: Tuning, folder: TuningFolder, samples: str, threads: int) -> Origin:
+    """Make the folder that of the tuning, or check that it is.
+
+    Raises:
+        RunError: it is of another tuning, or the samples have changed.
+    """
+    if folder.tuning.is_file():
+        other = differing(_before(folder.tuning), tuning)
+        # A tuning that was refused before its first trial may be mended.
+        if other and folder.trials.is_dir():
+            raise RunError(
+                str(folder.path),
+                expected="a new folder, or one of this tuning",
+                found=f"a tuning that differs in {', '.join(other)}",
+                remedy="choose another --out",
+            )
+    origin = _origin(folder) or Origin(secrets.token_hex(8), samples, threads)
+    if not folder.trials.is_dir():
+        origin = replace(origin, samples=samples)
+    if origin.samples != samples:
+        raise RunError(
+            str(folder.path),
+            expected="the manifest that the tuning began with",
+            found="other samples, labels, regions or splits",
+            remedy="restore the manifest, or choose another --out",
+        )
+    write_json(folder.origin, asdict(origin))
+    write_yaml(folder.tuning, tuning.model_dump(mode="json", exclude_defaults=True))
+    return origin
+
+
+def _origin(folder: TuningFolder) -> Origin | None:
+    return Origin(**read_json(folder.origin)) if folder.origin.is_file() else None
+
+
+def refuse_foreign(folder: TuningFolder) -> None:
+    """Runs and studies have folders of their own, and trials belong to a tuning.
+
+    Raises:
+        RunError: the folder is of something else.
+    """
+    found = None
+    if (folder.path / "config.yaml").exists():
+        found = "a run"
+    elif (folder.path / "study.yaml").exists():
+        found = "a study"
+    elif folder.trials.exists() and not (folder.tuning.is_file() and folder.origin.is_file()):
+        found = "trials without their tuning.yaml and origin.json"
+    if found is not None:
+        raise RunError(
+            str(folder.path),
+            expected="a new folder, or one of this tuning",
+            found=found,
+            remedy="choose another --out",
+        )
+
+
+def differing(before: dict[str, Any], tuning: Tuning) -> list[str]:
+    """The keys in which a tuning is another one than that which was saved."""
+    now = tuning.told()
+    return [key for key in now if before.get(key) != now[key]]
+
+
+def _before(path: Path) -> dict[str, Any]:
+    """A tuning as it was saved; a key that did not exist then has its default."""
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        return Tuning.model_validate(values).told()
+    except ValidationError:
+        return values if isinstance(values, dict) else {}
