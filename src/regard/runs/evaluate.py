@@ -95,7 +95,7 @@ def evaluate_run(
         return values
     passes = [predict_split(run, split, how, progress, background) for how in (gaze or [None])]
     table = predictions_of(run, passes[0], images)
-    decided = decision(run, reading, split, table, lambda: _val(run))
+    decided = decision(run, reading, split, table, lambda: _val(run, by))
     values = {
         "split": split,
         "checkpoint": run.checkpoint,
@@ -121,14 +121,14 @@ def evaluate_run(
     return values
 
 
-def _val(run: Run) -> pl.DataFrame:
+def _val(run: Run, by: str) -> pl.DataFrame:
     """The predictions of val: those that were written of this checkpoint, else made now."""
     metrics, predictions = run.files.metrics(CHOSEN_ON), run.files.predictions(CHOSEN_ON)
     known = metrics.is_file() and predictions.is_file()
     if known and read_json(metrics)["checkpoint"] == run.checkpoint:
         return pl.read_parquet(predictions, glob=False)
     found = predict_split(run, CHOSEN_ON, None, None)
-    note_reading(run, CHOSEN_ON)
+    note_reading(run, CHOSEN_ON, by)
     return predictions_of(run, found, image_paths(run, CHOSEN_ON))
 
 

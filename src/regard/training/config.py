@@ -43,8 +43,8 @@ def read_config(path: Path, changes: Sequence[str] = ()) -> Config:
     """The config in a YAML file, with changes such as `training.epochs=5`.
 
     Raises:
-        ConfigError: no such file, not YAML, a key that stands twice, a study or a tuning, an unknown
-            key or a value of the wrong kind.
+        ConfigError: no such file, not YAML, a key that stands twice, a study or a tuning, an
+            unknown key or a value of the wrong kind.
     """
     values = read_mapping(path)
     for key, what, command in (("arms", "a study", "study"), ("search", "a tuning", "tune")):
