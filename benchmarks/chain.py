@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=2000)
     studies = parser.parse_args().studies
     print(f"{studies} studies each; claims of at least one difference among 4 arms that have none")
-    for images, seeds in ((200, 3), (200, 5), (1000, 3), (1000, 5)):
+    for images, seeds in ((200, 5), (1000, 5), (200, 3), (1000, 3)):
         for suits, training in ((0.0, 0.1), (0.7, 0.1)):
             world = World(images=images, seeds=seeds, suits=suits, training=training)
             kind = f"{images} images, {seeds} seeds, suits {suits}, training {training}"

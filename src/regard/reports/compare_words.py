@@ -89,15 +89,17 @@ def how_to_read(summary: Told) -> list[str]:
 def _of_arms(summary: Told) -> str:
     """What numbers of arms are, and where a claim about them stands."""
     seeds, folds = summary["of_arms"]["seeds"], summary["of_arms"]["folds"]
+    pixels = summary["task"] == "segmentation"
     text = f"Numbers are read from what the studies' runs wrote about {summary['split']}, with "
     text += f"{count(len(seeds), 'seed')} ({listed([str(seed) for seed in seeds])}) of each arm"
     text += f", pooled over {folds} folds" if folds > 1 else ""
-    text += ": means over the seeds, in which every image counts with its own mean. An interval "
-    text += "over images says what other images would give from these nets. "
-    if folds > 1:
-        return text + "The study's own report tests the arms over the folds."
-    if len(seeds) == 1:
+    text += ": pixels of all seeds count together. " * pixels
+    text += ": means over the seeds, in which every image counts with its own mean. " * (not pixels)
+    text += "An interval over images says what other images would give from these nets. "
+    if len(seeds) == 1 and folds == 1:
         return text + "What another training would give, one seed does not say."
+    if folds > 1 or pixels:
+        return text + "What is claimed of the arms, the study's own report says."
     return text + "Whether other trainings and other images would show it too is said beside it."
 
 

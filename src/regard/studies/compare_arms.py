@@ -219,9 +219,9 @@ def _segmenters(
     """Pixels of all seeds count together, and scores are means over them."""
 
     def compare(before: Sides, after: Sides) -> tuple[pl.DataFrame, dict[str, Any]]:
-        sides = tuple(_together([*side.values()]) for side in (before, after))
-        pairs = pair_masks(*sides).with_columns(seed=pl.lit(min(before)).cast(pl.Int32))
-        return pairs, compare_segmenters(*sides, classes)
+        first, second = (_together([*side.values()]) for side in (before, after))
+        pairs = pair_masks(first, second).with_columns(seed=pl.lit(min(before)).cast(pl.Int32))
+        return pairs, compare_segmenters(first, second, classes)
 
     return compare
 
