@@ -14,7 +14,7 @@ from regard.docstrings import about, entries
 from regard.guidance.base import TERMS, Term
 from regard.guidance.settings import TermSettings, options_of
 from regard.studies.settings import Study
-from regard.studies.tuning_settings import Range, Tuning
+from regard.studies.tuning_settings import Tuning
 from regard.training.config import Config
 
 PATH = Path(__file__).with_name("config.md")
@@ -33,7 +33,7 @@ HEAD = "| key | what | default | meaning |\n|---|---|---|---|"
 def reference() -> str:
     """The whole page."""
     parts = [START, "## A config", *_sections(Config, ""), "## A study", *_sections(Study, "")]
-    parts += ["## A tuning", *_sections(Tuning, ""), *_sections(Range, "search.KEY")]
+    parts += ["## A tuning", *_sections(Tuning, "")]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -80,7 +80,8 @@ def _default(field: FieldInfo) -> str:
         return "none"
     if field.default is PydanticUndefined:
         return ""
-    if isinstance(field.default, BaseModel):
+    several = field.default if isinstance(field.default, tuple) else (field.default,)
+    if any(isinstance(default, BaseModel) for default in several):
         return "its own defaults"
     if isinstance(field.default, tuple):
         return "`[" + ", ".join(map(str, field.default)) + "]`"

@@ -26,7 +26,7 @@ def write_tuning(folder, metrics=("val.loss",)):
     }
     tuning = {"name": "ferns", "title": f"Ferns {HOSTILE}", "about": MATHS, "base": {"data": {}},
               "search": search, "objective": [{"metric": m} for m in metrics]}  # fmt: skip
-    (folder / "tuning.yaml").write_text(yaml.safe_dump(tuning))
+    (folder / "tuning.yaml").write_text(yaml.safe_dump(tuning, sort_keys=False))
     states = ["complete"] * 12 + ["pruned", "failed"]
     values = {m: [*rng.random(13).round(3).tolist(), None] for m in metrics}
     columns = {"number": range(COUNT), "state": states, **values,

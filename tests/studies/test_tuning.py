@@ -159,7 +159,7 @@ class KilledError(BaseException):
 
 POINTS = (
     (tuning_work, "drawn"),
-    (optuna.storages.RDBStorage, "create_new_trial"),
+    (optuna.storages.RDBStorage, "_create_new_trial"),
     (optuna.Study, "tell"),
     (tuning_work, "judged"),
     (tuning_work, "attempt"),

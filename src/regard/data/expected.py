@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 NOUNS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
+PLURALS: dict[Any, str] = {int: "whole numbers", float: "numbers", str: "texts", Any: "values"}
 
 
 @dataclass(frozen=True)
