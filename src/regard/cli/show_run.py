@@ -17,8 +17,9 @@ from regard.scores.base import SCORES
 from regard.training.progress import Progress
 
 SHOWN = 12
-# Of a classifier the first and the last, of a segmenter all but the last: name and title.
+# Metrics of a class, of which each task has some: name and title.
 BY_CLASS = {
+    "average_precision": "average precision",
     "precision": "precision",
     "recall": "recall",
     "iou": "IoU",
@@ -44,7 +45,7 @@ class TrainingView(BarView):
         shown = [f"epoch {record['epoch']:>3}"]
         for split in ("train", "val"):
             values = record.get(split, {})
-            kept = [k for k in ("loss", "accuracy", "mean_iou", "energy") if k in values]
+            kept = [k for k in ("loss", "accuracy", "map", "mean_iou", "energy") if k in values]
             kept += [k for k in values if k.startswith("loss.") and k != "loss.dice"]
             shown.append(f"{split} " + " ".join(f"{k} {values[k]:.3f}" for k in kept))
         text = " | ".join(shown) + (" *" if record["best"] else "")
@@ -96,7 +97,7 @@ def show_metrics(values: dict[str, Any], files: RunFolder) -> None:
     ]
     table("By class", ["class", *(BY_CLASS[k] for k in known)], rows)
     names = values["classes"]
-    if len(names) <= 20:
+    if len(names) <= 20 and "confusion" in metrics:
         confusion = [[n, *row] for n, row in zip(names, metrics["confusion"], strict=True)]
         table("Confusion, rows are the truth", ["", *names], confusion)
     reads = sum(1 for line in files.readings.read_text().splitlines() if f'"{split}"' in line)
@@ -167,9 +168,11 @@ def show_explanations(rows: Sequence[dict[str, Any]], folder: Path) -> None:
 
 
 def _answered(row: Mapping[str, Any]) -> str:
-    """The predicted class, or of a segmenter how much of the image is predicted to be of one."""
+    """The predicted class or set; of a segmenter how much of the image is predicted to be of one."""
     if "share" in row:
         return f"{row['target']} on {row['share']:.1%}"
+    if isinstance(row["predicted"], list):
+        return ", ".join(row["predicted"]) or "nothing"
     return f"{row['predicted']} {row['probability']:.1%}"
 
 
