@@ -168,7 +168,7 @@ def show_explanations(rows: Sequence[dict[str, Any]], folder: Path) -> None:
 
 
 def _answered(row: Mapping[str, Any]) -> str:
-    """The predicted class or set; of a segmenter how much of the image is predicted to be of one."""
+    """The predicted class, or classes; of a segmenter on how much of the image it is predicted."""
     if "share" in row:
         return f"{row['target']} on {row['share']:.1%}"
     if isinstance(row["predicted"], list):

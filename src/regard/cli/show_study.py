@@ -42,13 +42,14 @@ class StudyView(BarView):
         self._bars.update(self._task, description="timing runs", completed=done, total=total)
 
     def finished(self, row: dict[str, Any]) -> None:
-        """Print a run's accuracy, or mean IoU, on each split."""
+        """Print a run's accuracy, mAP or mean IoU on each split."""
         run = self._out / row["run"]
         if row["status"] != "done":
             self.remedies.append(row["remedy"])
             self._print(f"{run}: {row['error']}", "red")
             return
-        name = "mean_iou" if f"{self._study.splits[0]}.mean_iou" in row else "accuracy"
+        first, names = self._study.splits[0], ("mean_iou", "map")
+        name = next((name for name in names if f"{first}.{name}" in row), "accuracy")
         shown = [f"{split} {row[f'{split}.{name}']:.3f}" for split in self._study.splits]
         self._print(f"{run}: {name} " + ", ".join(shown) + f" ({row['seconds']:.0f} s)")
 

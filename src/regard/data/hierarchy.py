@@ -26,7 +26,7 @@ class Hierarchy:
 
     Attributes:
         classes: in the order of the logits; all of them are in the forest.
-        parents: label to its parent, for the classes and their ancestors; roots are in it with None.
+        parents: label to its parent, of the classes and all above them; of a root None.
     """
 
     classes: tuple[str, ...]

@@ -70,7 +70,7 @@ def of_label(sample: Sample, label: int) -> Sample:
 
 
 def each_label(samples: Iterable[Sample]) -> list[Sample]:
-    """Samples of sets of labels, each as one for each of its labels; those without any give none."""
+    """Samples of sets of labels, each as one for each of its labels; without any as none."""
     return [of_label(sample, label) for sample in samples for label in sample.labels or ()]
 
 

@@ -165,7 +165,7 @@ def _sample(row: dict, manifest: Manifest, views: Sequence[str]) -> Sample:
 
 def _labelled(sample: Sample, row: dict, indices: Indices, where: str) -> Sample:
     """With its label, and the boxes of it."""
-    label = row.get("label")
+    label: Any = row.get("label")
     if label not in indices:
         raise _unknown(row, "label", label, indices, where)
     return replace(sample, label=indices[label], boxes=_edges(own_boxes(row)))
@@ -180,12 +180,12 @@ def _with_labels(sample: Sample, row: dict, indices: Indices, where: str) -> Sam
     own = replace(sample, labels=tuple(sorted(indices[label] for label in labels)))
     if not labels:
         return replace(own, region=None, avoid=None)
-    classes = row.get("box_labels")
-    named = classes is not None and row.get("boxes") is not None
+    boxes, classes = row.get("boxes"), row.get("box_labels")
+    named = None if boxes is None or classes is None else classes
     return replace(
         own,
-        boxes=_edges(row.get("boxes")),
-        box_labels=tuple(indices.get(name, _NONE) for name in classes) if named else None,
+        boxes=_edges(boxes),
+        box_labels=None if named is None else tuple(indices.get(n, _NONE) for n in named),
     )
 
 

@@ -1,4 +1,4 @@
-"""Splits: stratified by label or by all labels, whole by group, the same for every arm of a study."""
+"""Splits: stratified by label or labels, whole by group, the same for every arm of a study."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence

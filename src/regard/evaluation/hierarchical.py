@@ -50,15 +50,16 @@ def hierarchical_metrics(
     - `accuracy_level_N`: the share of images whose predicted class has the same ancestor at depth N
       as the true one, N from 1, the coarsest; of sets of labels that have the same ancestors.
       Wilson's interval.
-    - `hierarchical_precision` sum |P & T| / sum |P|, `hierarchical_recall` sum |P & T| / sum |T| and
-      `hierarchical_f1`, their harmonic mean, over the images, P and T the predicted and the true
-      classes with all of their ancestors but the root. BCa. Reference: Kiritchenko et al., Learning
-      and Evaluation in the Presence of Class Hierarchies, 2006, section 3; Silla and Freitas,
-      Data Min. Knowl. Discov. 22:31, 2011, section 5.
+    - `hierarchical_precision` sum |P & T| / sum |P|, `hierarchical_recall` sum |P & T| / sum |T|,
+      and `hierarchical_f1`, their harmonic mean, over the images, P and T the predicted and the
+      true classes with all of their ancestors but the root. BCa. Reference: Kiritchenko et al.,
+      Learning and Evaluation in the Presence of Class Hierarchies, 2006, section 3; Silla and
+      Freitas, Data Min. Knowl. Discov. 22:31, 2011, section 5.
     - `tree_distance`: the mean over the images of the edges between the predicted and the true
-      class by way of their lowest common ancestor; `mistake_distance`: the same of the misclassified
-      images alone. Studentised bootstrap. Of single labels alone. Reference: Bertinetto et al.,
-      Making Better Mistakes, arXiv:1912.09393, section 3 (there the height of that ancestor).
+      class by way of their lowest common ancestor; `mistake_distance`: the same of the
+      misclassified images alone. Studentised bootstrap. Of single labels alone. Reference:
+      Bertinetto et al., Making Better Mistakes, arXiv:1912.09393, section 3 (there the height of
+      that ancestor).
 
     Args:
         table: a valid predictions table, of labels or of sets of them.

@@ -121,7 +121,7 @@ def validate_sets(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _names(chosen: NDArray[np.bool_], names: Sequence[str]) -> list[list[str]]:
-    return [[names[k] for k in np.flatnonzero(row)] for row in chosen]
+    return [[names[k] for k in np.flatnonzero(row).tolist()] for row in chosen]
 
 
 def _positions(table: pl.DataFrame, column: str) -> NDArray[np.bool_]:

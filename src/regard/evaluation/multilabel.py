@@ -140,6 +140,12 @@ def by_image(truth: Bools, guess: Bools, probabilities: Floats) -> dict[str, Flo
     }
 
 
+def with_image_metrics(table: pl.DataFrame) -> pl.DataFrame:
+    """A predictions table of sets of labels with each of `BY_IMAGE` as a column."""
+    found = by_image(truth_of(table), predicted_of(table), probabilities(table))
+    return table.with_columns(**{name: pl.Series(values) for name, values in found.items()})
+
+
 def _ranking_losses(truth: Bools, probabilities: Floats) -> Floats:
     """Share of the pairs of a true and another class where the latter ranks as high, (N,).
 
@@ -197,7 +203,7 @@ class PooledSets:
         return found | by_class
 
     def _micro(self, times: Floats) -> Floats:
-        """Average precision (b,) of all pairs; an image that is taken twice gives each of them twice."""
+        """Average precision (b,) of all pairs, each as often as its image is taken."""
         if self._all is None:
             return np.full(times.shape[1], np.nan)
         block = max(1, _CELLS // max(1, len(times) * self.classes))

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from regard.data.plotting import GRID, INK, MUTED, shortened
 from regard.evaluation.curves import precision_recall_curve, reliability_diagram, roc_curve
+from regard.evaluation.hierarchical import LEVEL
 from regard.reports.blocks import (
     Block,
     Cell,
@@ -41,8 +42,12 @@ Intervals = Mapping[str, Any]
 
 
 def metrics_table(numbers: Mapping[str, Any], level: float = 0.95) -> Table:
-    """Each metric with its interval over images."""
-    named = {k: v for k, v in numbers.items() if isinstance(v, Mapping) and "value" in v}
+    """Each metric with its interval over images, but for those by level."""
+    named = {
+        key: value
+        for key, value in numbers.items()
+        if isinstance(value, Mapping) and "value" in value and not key.startswith(LEVEL)
+    }
     rows = [
         [
             Cell(title(name), note=about(name)),
@@ -124,7 +129,7 @@ def ranking_curves(table: pl.DataFrame, numbers: Mapping[str, Any]) -> list[Draw
     names = _curve_classes(numbers)
     few = len(names) <= _MOST_NAMED
     keys = [Key(name, tone) for tone, name in enumerate(names)] if few and len(names) > 1 else []
-    areas = [_roc(table, names, numbers), _precision_recall(table, names, numbers)]
+    areas = [_roc(table, names, numbers), precision_recall(table, names, numbers)]
     calibration = _calibration(table, numbers)
     return [Drawings([*areas, calibration], keys)]
 
@@ -147,9 +152,10 @@ def _roc(table: pl.DataFrame, names: Sequence[str], numbers: Mapping[str, Any]) 
         return _area(drawn, "ROC", names, numbers.get("roc_auc", {}))
 
 
-def _precision_recall(
+def precision_recall(
     table: pl.DataFrame, names: Sequence[str], numbers: Mapping[str, Any]
 ) -> Drawing:
+    """Precision-recall curves of classes, with the area that the numbers have for them."""
     with canvas(300, 300) as drawn:
         axes = _unit(plot(drawn, "recall", "precision"))
         for tone, name in enumerate(names):

@@ -57,11 +57,11 @@ def average_maps(
     """Write mean maps of a split, over all images and by label, with their numbers and pictures.
 
     Each image's map is of its label's logit, like those that `regard score` scores, so that every
-    class has maps whatever is predicted. Of an image with a set of labels each of them has one. Of a
-    segmenter each class that an image's mask holds has
-    one, over the pixels where it is predicted, and its pixels in the mask are its region. A map is
-    brought to the net's input size and divided by the
-    sum of its absolute values, so that every image counts alike; see `evaluation.averaging.Group`.
+    class has maps whatever is predicted. Of an image with a set of labels each of them has one. Of
+    a segmenter each class that an image's mask holds has one, over the pixels where it is
+    predicted, and its pixels in the mask are its region. A map is brought to the net's input size
+    and divided by the sum of its absolute values, so that every image counts alike; see
+    `evaluation.averaging.Group`.
     Layer and contrast are those of the run's `gaze`.
 
     Written to `out`: `averages.json` and `averages.parquet` (a row for all images, then one a

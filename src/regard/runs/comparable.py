@@ -11,8 +11,8 @@ from regard.data.manifest import PATHS, Manifest
 from regard.errors import ConfigError, DataError, RunError
 from regard.runs.run import Run, open_run, split_checkpoint
 
-_COLUMNS = ("label", "labels", "image", "region", "region_threshold", "boxes", "box_labels", "avoid",
-            "ignore", "mask", "mask_classes")  # fmt: skip
+_COLUMNS = ("label", "labels", "image", "region", "region_threshold", "boxes", "box_labels",
+            "avoid", "ignore", "mask", "mask_classes")  # fmt: skip
 
 
 _LEARNED = {"classification": "labels", "multilabel": "sets of labels", "segmentation": "masks"}

@@ -19,7 +19,7 @@ from regard.evaluation.hierarchical import hierarchical_metrics, with_levels
 from regard.evaluation.hierarchical import told as told_hierarchy
 from regard.evaluation.label_sets import sets_table
 from regard.evaluation.metrics import evaluate
-from regard.evaluation.multilabel import evaluate_multilabel
+from regard.evaluation.multilabel import evaluate_multilabel, with_image_metrics
 from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import predictions_table
@@ -246,7 +246,8 @@ def predictions_of(run: Run, found: Predictions, images: Mapping[int, str]) -> p
     """The predictions table."""
     names = [images[i] for i in found.index.tolist()]
     if found.truth is not None:
-        return sets_table(found.index, names, found.truth, found.probabilities, run.classes)
+        table = sets_table(found.index, names, found.truth, found.probabilities, run.classes)
+        return with_image_metrics(table)
     return predictions_table(
         found.index, names, found.labels, found.probabilities, list(run.classes)
     )

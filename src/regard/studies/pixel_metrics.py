@@ -11,6 +11,7 @@ from regard.evaluation.segmentation_pairs import compare_pooled, pooled_of, same
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
 from regard.scores.base import SCORES
+from regard.studies.set_metrics import CLASS_METRICS
 
 # Beside accuracy and balanced accuracy, which classifiers have too.
 MEAN_METRICS = tuple(name for name in MEANS.values() if name != "balanced_accuracy")
@@ -20,19 +21,21 @@ LEVEL = 0.95
 def of_class(metric: str) -> tuple[str, str] | None:
     """Name and class of `iou:vehicle`, `energy:vehicle` and their like; None for other metrics."""
     name, colon, own = metric.partition(":")
-    known = name in BY_CLASS or name in SCORES
+    known = name in SCORES or any(name in names for names in CLASS_METRICS.values())
     return (name, own) if colon and own and known else None
 
 
 def class_numbers(values: Mapping[str, Any], method: str) -> dict[str, float | None]:
-    """Each class's metrics and scores as `NAME:CLASS`, from `metrics/SPLIT.json` of a segmenter.
+    """Each class's metrics and scores as `NAME:CLASS`, from `metrics/SPLIT.json`.
 
-    A score of maps goes by its plain name only where no metric of pixels has it.
+    Of a segmenter, or of sets of labels. A score of maps goes by its plain name only where no
+    metric of a class has it.
     """
+    names = dict.fromkeys(name for known in CLASS_METRICS.values() for name in known)
     found = {
         f"{name}:{own}": numbers[name]["value"]
         for own, numbers in values["metrics"]["per_class"].items()
-        for name in BY_CLASS
+        for name in names
         if name in numbers
     }
     gaze = values.get("gaze", {}).get(method, {}).get("per_class", {})

@@ -10,12 +10,12 @@ import polars as pl
 from regard.evaluation.gaze import by_class, is_pooled
 from regard.evaluation.intervals import student_interval
 from regard.evaluation.paired import holm, paired_bootstrap, paired_student
-from regard.evaluation.segmentation import BY_CLASS
 from regard.runs.folder import RunFolder
 from regard.runs.reliance import GAP, MEASURED
 from regard.studies.by_arm import confusions, gaze_spread
 from regard.studies.controls import controls
 from regard.studies.pixel_metrics import of_class, pixel_difference
+from regard.studies.set_metrics import CLASS_METRICS, of_predictions, set_difference
 from regard.studies.settings import Study
 
 LEVEL = 0.05
@@ -86,7 +86,8 @@ def _pair(
         if a is not None and b is not None:
             over_images = paired_bootstrap(*_paired(a, b)).as_dict()
         else:
-            over_images = pixel_difference(sides[1], sides[0], split, metric, folder)
+            how = sides[1], sides[0], split, metric, folder
+            over_images = pixel_difference(*how) or set_difference(*how)
     return {
         "arm": arm,
         "against": against,
@@ -104,9 +105,10 @@ def _by_image(runs: Sequence[str], split: str, metric: str, folder: Path) -> pl.
     """
     named = of_class(metric)
     score, own = named or (metric, "")
-    if is_pooled(score) or (named and score in BY_CLASS):
+    if is_pooled(score) or (named and any(score in known for known in CLASS_METRICS.values())):
         return None
-    kind, column = ("predictions", "correct") if metric == "accuracy" else ("scores", score)
+    told = of_predictions(metric)
+    kind, column = ("scores", score) if told is None else ("predictions", told)
     if metric in (*MEASURED, GAP):
         kind = "backgrounds"
     found, keys = [], ["index"]
