@@ -130,9 +130,9 @@ def against_correctness(scores: pl.DataFrame, name: str = "energy") -> Sequence[
     kept = scores.filter(pl.col(name).cast(pl.Float64).is_finite())
     if kept.is_empty():
         return []
-    right, wrong = "classified correctly", "misclassified"
+    right, wrong, units = "classified correctly", "misclassified", "images"
     if by_class(scores):
-        right, wrong = "labels that are predicted", "labels that are missed"
+        right, wrong, units = "labels that are predicted", "labels that are missed", "maps"
     groups = {
         right: kept.filter(pl.col("correct")),
         wrong: kept.filter(~pl.col("correct")),
@@ -144,8 +144,8 @@ def against_correctness(scores: pl.DataFrame, name: str = "energy") -> Sequence[
                  for x in labels]  # fmt: skip
     table = Table(
         (
-            f"{title(name)} of images",
-            "Maps#" if by_class(scores) else "Images#",
+            f"{title(name)} of {units}",
+            f"{units.capitalize()}#",
             "Mean#",
             "95 % interval#",
             "0 to 1",

@@ -18,6 +18,14 @@ COLUMNS = {
     "recall": "Recall",
     "f1": "F1",
 }
+# What metrics are that are others of single labels.
+_TOLD = {
+    "accuracy": ("Whole set right", "share of the images whose whole set of labels is right"),
+    "log_loss": (
+        "Log loss",
+        "minus the log probability of the truth, mean over classes, in nats",
+    ),
+}
 # Beyond so many classes pairs of them are told in a list, and curves are not told apart.
 _LARGEST_MATRIX, _MOST_NAMED, _MOST_CURVES, _MOST_PAIRS = 16, 6, 30, 20
 
@@ -26,7 +34,7 @@ def set_results(numbers: Numbers, table: pl.DataFrame | None) -> list[Block]:
     """Metrics, classes, curves and pairs of classes of a split."""
     if not numbers:
         return []
-    blocks: list[Block] = [metrics_table(numbers, numbers.get("level", 0.95))]
+    blocks: list[Block] = [metrics_table(numbers, numbers.get("level", 0.95), _TOLD)]
     blocks += [Heading("Classes"), Text([_by_class_words(numbers)]), class_table(numbers)]
     if table is not None and len(table):
         blocks.append(curves(table, numbers))
@@ -72,32 +80,29 @@ def pair_tables(numbers: Numbers) -> list[Block]:
         "together, and whether a class is seen where only its companion is.",
         _companion_words(names, alarms, without),
     ]
-    told = [
-        (
-            together * (1 - np.eye(len(names), dtype=np.int64)),
-            of_both,
-            "Images of both classes, with the share of the row's images that are of the column's "
-            "class too",
-        ),
-        (
-            alarms,
-            of_alarms,
-            "False alarms: images of the row's class that the column's class is predicted of, "
-            "though they are not of it; shares are of those that are not",
-        ),
+    both = "Images of both classes, with the share of the row's images that are of the column's "
+    both += "class too"
+    wrong = "False alarms: images of the row's class that the column's class is predicted of, "
+    wrong += "though they are not of it; shares are of those that are not"
+    return [
+        Heading("Classes together"),
+        Text(text),
+        _pairs(names, together, of_both, both, mistakes=False),
+        _pairs(names, alarms, of_alarms, wrong, mistakes=True),
     ]
-    blocks: list[Block] = [Heading("Classes together"), Text([t for t in text if t])]
-    return blocks + [_pairs(names, *own) for own in told]
 
 
-def _pairs(names: Sequence[str], counts: np.ndarray, shares: np.ndarray, caption: str) -> Block:
+def _pairs(
+    names: Sequence[str], counts: np.ndarray, shares: np.ndarray, caption: str, *, mistakes: bool
+) -> Block:
     """A matrix, or of many classes the most frequent pairs."""
     if len(names) <= _LARGEST_MATRIX:
         cells = [
             [(int(c), float(s) if c else 0.0) for c, s in zip(row, share, strict=True)]
             for row, share in zip(counts, shares, strict=True)
         ]
-        return Matrix(names, cells, caption)
+        return Matrix(names, cells, caption, mistakes)
+    counts = counts * (1 - np.eye(len(names), dtype=np.int64))
     order = np.argsort(-counts, axis=None, kind="stable")[:_MOST_PAIRS]
     places = [divmod(int(place), len(names)) for place in order]
     rows = [
@@ -163,4 +168,4 @@ def set_words(name: str, numbers: Numbers) -> str:
         f"set is {decimal(f1['value'])}."
     )
     none = numbers.get("unlabelled")
-    return text + (f" {count(none, 'image')} of them have no label." if none else "")
+    return text + (f" {none:,} of them have no label." if none else "")

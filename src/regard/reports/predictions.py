@@ -41,8 +41,19 @@ _IN_A_BIN = 20
 Intervals = Mapping[str, Any]
 
 
-def metrics_table(numbers: Mapping[str, Any], level: float = 0.95) -> Table:
-    """Each metric with its interval over images, but for those by level."""
+def metrics_table(
+    numbers: Mapping[str, Any],
+    level: float = 0.95,
+    told: Mapping[str, tuple[str, str]] | None = None,
+) -> Table:
+    """Each metric with its interval over images, but for those by level.
+
+    Args:
+        numbers: of a split.
+        level: of the intervals.
+        told: titles and meanings by name, where they are not those of `words`.
+    """
+    own = told or {}
     named = {
         key: value
         for key, value in numbers.items()
@@ -50,7 +61,7 @@ def metrics_table(numbers: Mapping[str, Any], level: float = 0.95) -> Table:
     }
     rows = [
         [
-            Cell(title(name), note=about(name)),
+            Cell(*own.get(name, (title(name), about(name)))),
             Cell(decimal(value["value"])),
             Cell(between(value), note=str(value.get("reason") or "")),
             Cell(span=span(value)),

@@ -22,7 +22,7 @@ def _what_is_learned(prepared: Prepared) -> Iterator[str]:
         return
     counts = [len(sample.labels or ()) for sample in prepared.train.data.samples]
     several, none = (sum(map(test, counts)) for test in (lambda n: n > 1, lambda n: n == 0))
-    yield f"sets of labels: of {len(counts)} train images {several} have several labels, {none} none"
+    yield f"sets of labels: of {len(counts)} train images {several} have several, {none} none"
 
 
 def _what_norms_see(prepared: Prepared) -> Iterator[str]:
