@@ -408,7 +408,7 @@ def test_an_image_in_two_parts_is_refused(coco):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"label": "larges"}, "--label: expected largest, only, found 'larges'; did you mean larg"),
+        ({"label": "larges"}, "--label: expected largest, only, all, found 'larges'"),
         ({"masks": "class"}, "--masks: expected region, classes, found 'class'"),
         ({"background": True}, "--background: expected masks of classes, found none"),
         ({"background": True, "masks": "region"}, "--background: expected masks of classes"),
