@@ -37,7 +37,7 @@ def test_from_a_csv_of_labels_to_a_report(regard, home, monkeypatch):
     assert "Samples by how many labels they have: 0: 8, 1: 24, 2: 24, 3: 8" in shown
     answer = regard("train", "config.yaml", "--out", "run")
     assert answer.code == 0, answer.err
-    assert "map" in answer.out
+    assert "map" in answer.err
     assert yaml.safe_load((home / "run/config.yaml").read_text())["data"]["task"] == "multilabel"
     answer = regard("evaluate", "run")
     assert answer.code == 0, answer.err

@@ -12,7 +12,7 @@ from regard.evaluation.label_sets import sets_table
 from regard.evaluation.multilabel import evaluate_multilabel
 from regard.reports import report
 from regard.reports.compare_report import compare_report
-from regard.reports.multilabel import pair_tables
+from regard.reports.multilabel import pair_tables, set_results
 from regard.reports.set_galleries import doubted
 from regard.runs.comparable import open_runs
 from regard.runs.compare import compare_runs
@@ -129,7 +129,8 @@ def test_a_study_compares_arms_over_seeds_and_over_images(home, tmp_path):
         assert row["images"]["difference"]["value"] == pytest.approx(expected)
         assert row["seeds"]["difference"]["value"] == pytest.approx(expected)
     assert rows["test.average_precision:sky"]["images"]["difference"]["n"] == 12
-    assert summary["arms"]["plain"]["test.energy:fern"]["n"] == 2
+    assert summary["arms"]["plain"]["test.f1:fern"]["n"] == 2
+    assert "test.energy:fern" in summary["arms"]["plain"]
     assert summary["confusion"] == {}
     assert 0 <= summary["controls"]["guided"]["overlap"] < 1
     html = report(tmp_path / "out", pictures=2).read_text()
@@ -164,6 +165,22 @@ def test_pairs_of_many_classes_are_listed():
     assert [len(block.rows) for block in tables] == [20, 20]
     together = np.array(numbers["cooccurrence"]) * (1 - np.eye(20, dtype=int))
     assert tables[0].rows[0][2].text == str(together.max())
+
+
+def test_a_class_that_all_images_are_of_has_no_curve_and_that_is_said():
+    draw = np.random.default_rng(1)
+    truth = np.c_[np.ones(20, bool), draw.random((20, 2)) < 0.5, np.zeros(20, bool)]
+    names = ["all", "b", "c", "none"]
+    table = sets_table(range(20), ["x.jpg"] * 20, truth, draw.random((20, 4)), names)
+    numbers = evaluate_multilabel(table, resamples=10)
+    blocks = set_results(numbers, table)
+    (drawn,) = [block for block in blocks if block.kind == "drawings"]
+    assert [key.name for key in drawn.legend] in (["b", "c"], ["c", "b"])
+    words = [text for block in blocks if block.kind == "text" for text in block.paragraphs]
+    assert any("All images are of all: of these no ranking can be wrong" in text for text in words)
+    assert any("Without an image, and so in no mean: none." in text for text in words)
+    alone = evaluate_multilabel(table.head(1), resamples=10)
+    assert [block.kind for block in set_results(alone, table.head(1))].count("drawings") == 0
 
 
 def test_what_is_furthest_from_the_truth_is_shown_first():

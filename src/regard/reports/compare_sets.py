@@ -19,6 +19,7 @@ from regard.reports.words import between, count, decimal, p_value, percent, sign
 
 Told = Mapping[str, Any]
 Step = Callable[[int], None]
+Show = Callable[[Any], str]
 _ENDS = ("before", "after")
 
 
@@ -27,7 +28,9 @@ def set_facts(summary: Told, other: Told) -> Facts:
     first, outcomes = summary["first"]["name"], other["outcomes"]
     images = f"of {count(other['images'], 'image')}"
     accuracy = differences(other)["accuracy"]
-    told = [(title("map"), other["metrics"]["map"], decimal, signed)]
+    told: list[tuple[str, Told, Show, Show]] = [
+        (title("map"), other["metrics"]["map"], decimal, signed)
+    ]
     told.append(("Whole sets right", accuracy, percent, points))
     if "energy" in other["scores"]:
         told.append((title("energy"), other["scores"]["energy"], decimal, signed))

@@ -36,8 +36,7 @@ def set_results(numbers: Numbers, table: pl.DataFrame | None) -> list[Block]:
         return []
     blocks: list[Block] = [metrics_table(numbers, numbers.get("level", 0.95), _TOLD)]
     blocks += [Heading("Classes"), Text([_by_class_words(numbers)]), class_table(numbers)]
-    if table is not None and len(table):
-        blocks.append(curves(table, numbers))
+    blocks += [] if table is None else curves(table, numbers)
     return [*blocks, *pair_tables(numbers)]
 
 
@@ -55,14 +54,16 @@ def class_table(numbers: Numbers) -> Table:
     return Table(head, rows, caption, folded=len(rows) > 24)
 
 
-def curves(table: pl.DataFrame, numbers: Numbers) -> Drawings:
-    """Precision-recall curves of the classes with most images."""
+def curves(table: pl.DataFrame, numbers: Numbers) -> list[Drawings]:
+    """Precision-recall curves of the classes with most images, but for those that all are of."""
     support = {name: own["support"] for name, own in numbers["per_class"].items()}
-    names = sorted(support, key=lambda name: -support[name])[:_MOST_CURVES]
-    names = [name for name in names if support[name]]
+    told = [name for name in support if 0 < support[name] < len(table)]
+    names = sorted(told, key=lambda name: -support[name])[:_MOST_CURVES]
+    if not names:
+        return []
     keys = [Key(name, tone) for tone, name in enumerate(names)]
     drawn = precision_recall(table, names, {"average_precision": numbers["map"]})
-    return Drawings([drawn], keys if 1 < len(names) <= _MOST_NAMED else [])
+    return [Drawings([drawn], keys if 1 < len(names) <= _MOST_NAMED else [])]
 
 
 def pair_tables(numbers: Numbers) -> list[Block]:
@@ -135,6 +136,10 @@ def _by_class_words(numbers: Numbers) -> str:
     text += f"{decimal(known[worst])}."
     lost = [name for name in known if real(classes[name]["recall"]["value"]) == 0]
     text += f" Never found from a probability of 0.5 on: {listed(lost)}." if lost else ""
+    every = [name for name in known if classes[name]["support"] == numbers["n"]]
+    text += (
+        f" All images are of {listed(every)}: of these no ranking can be wrong." if every else ""
+    )
     absent = numbers.get("absent")
     return text + (f" Without an image, and so in no mean: {listed(absent)}." if absent else "")
 

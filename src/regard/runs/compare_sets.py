@@ -1,6 +1,6 @@
 """Compare nets for sets of labels on the same images: sets, classes and gaze, with intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -113,7 +113,7 @@ def _of_maps(
     }
 
 
-def _difference(ends: Sequence[float], test: PairedTest) -> Mapping[str, Any]:
+def _difference(ends: Sequence[float], test: PairedTest) -> dict[str, Any]:
     values = (None if np.isnan(value) else value for value in ends)
     return dict(zip(ENDS, values, strict=True)) | test.as_dict()
 
