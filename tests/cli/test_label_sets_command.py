@@ -60,7 +60,8 @@ def test_from_a_csv_of_labels_to_a_report(regard, home, monkeypatch):
     html = (home / "run/report.html").read_text()
     for text in ("Whole set right", "Classes together", "False alarms", "Gaze by class"):
         assert text in html
-    assert re.search(r"mAP</?[a-z ]*", html)
+    assert "mAP" in html
+    assert not re.search(r"word-mean-average-precision\">map<", html)
 
 
 def test_accuracy_by_level_and_the_order_of_the_tree(regard, tmp_path, monkeypatch):

@@ -41,7 +41,8 @@ def _row(level: str, labels: str, value: Numbers) -> list[Cell]:
 
 
 def _labels(numbers: Numbers, depth: int) -> list[str]:
-    lines = numbers["hierarchy"]["lines"].values()
+    tree = numbers["hierarchy"]
+    lines = (tree["lines"][name] for name in tree["order"])
     return list(dict.fromkeys(line[min(depth, len(line)) - 1] for line in lines))
 
 
