@@ -16,6 +16,7 @@ import torch
 import yaml
 from PIL import Image
 
+from regard.data.manifest import manifest_from_rows
 from regard.runs.run import load_run
 from regard.training.config import changed, parse_config
 from regard.training.loop import Trainer
@@ -223,3 +224,32 @@ def write_masks(folder, *, count=12, size=(40, 60), ids=(2, 4)):
         )  # fmt: skip
     pl.DataFrame(rows).write_parquet(folder / "manifest.parquet")
     return folder
+
+
+COLOURS = ("berry", "fern", "sky")
+SETS = {
+    **BASE,
+    "training": {**BASE["training"], "best": "val.map", "optimiser": {"lr": 0.01}},
+}
+
+
+def write_sets(folder, *, counts=COUNTS, side=32, boxes=True, classes=COLOURS):
+    """Noise with a spot of each class's colour; every eighth image has none, and no label."""
+    rows, generator = [], np.random.default_rng(11)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for split, count in counts.items():
+        for number in range(count):
+            own = [k for k in range(len(classes)) if (number % 8) >> k & 1]
+            pixels = generator.integers(0, 90, (side, side, 3), dtype=np.uint8)
+            places = []
+            for k in own:
+                row, column = generator.integers(0, side - 8, 2).tolist()
+                pixels[row : row + 8, column : column + 8, k] = 230
+                places.append([column, row, column + 8, row + 8])
+            name = f"images/{split}-{number:02d}.png"
+            Image.fromarray(pixels).save(folder / name)
+            labels = [classes[k] for k in own]
+            found = {"boxes": places, "box_labels": labels} if boxes and own else {}
+            rows.append({"image": name, "labels": labels, "split": split, **found})
+    manifest_from_rows(rows, folder).write(folder / "manifest.parquet")
+    return folder / "manifest.parquet"

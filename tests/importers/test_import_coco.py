@@ -99,6 +99,18 @@ def test_images_of_one_class_alone(coco):
     ]
 
 
+def test_all_classes_of_an_image_are_its_set(coco, tmp_path):
+    objects = [item(1, 18, [0, 0, 2, 2]), item(1, 1, [4, 0, 2, 2]), item(2, 1, [1, 1, 3, 3])]
+    src = coco(objects, count=3)
+    found = import_coco(src, root=tmp_path, label="all")
+    assert found.table["labels"].to_list() == [["dog", "person"], ["person"], []]
+    assert "label" not in found.table.columns
+    assert found.table["box_labels"].to_list() == [["dog", "person"], ["person"], None]
+    assert task_of(found, Data(manifest="m")) == "multilabel"
+    with pytest.raises(ConfigError, match="none beside --label all"):
+        import_coco(src, root=tmp_path, label="all", masks="region")
+
+
 def test_crowds_are_no_boxes_but_their_class_is_in_the_image(coco):
     said = []
     src = coco([item(1, 18, [0, 0, 2, 2]), crowd(1, 1, 4), crowd(2, 1, 8)], count=2)
@@ -396,7 +408,7 @@ def test_an_image_in_two_parts_is_refused(coco):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"label": "larges"}, "--label: expected largest, only, found 'larges'; did you mean larg"),
+        ({"label": "larges"}, "--label: expected largest, only, all, found 'larges'"),
         ({"masks": "class"}, "--masks: expected region, classes, found 'class'"),
         ({"background": True}, "--background: expected masks of classes, found none"),
         ({"background": True, "masks": "region"}, "--background: expected masks of classes"),

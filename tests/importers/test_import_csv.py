@@ -162,3 +162,32 @@ def test_mistakes_are_told_in_one_line(table, tmp_path, text, options, expected)
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         import_csv(tmp_path / "absent.csv", root=tmp_path)
+
+
+def test_cells_of_several_labels_are_sets(table, tmp_path):
+    text = "image,kinds\na.png, cat; dog ;cat\nb.png,\nimages/a.png,dog\n"
+    src = table(text)
+    found = import_csv(src, root=tmp_path, label="kinds", label_separator=";").table
+    assert found["labels"].to_list() == [["cat", "dog"], [], ["dog"]]
+    assert "label" not in found.columns
+    alone = import_csv(src, root=tmp_path, label="kinds", label_separator="|").table
+    assert alone["labels"].to_list() == [["cat; dog ;cat"], [], ["dog"]]
+
+
+def test_rows_of_one_image_share_their_sets(table, tmp_path):
+    src = table("image,label\na.png,cat|dog\na.png,cat|hen\nb.png,\n")
+    found = import_csv(src, root=tmp_path, label_separator="|").table
+    assert found["labels"].to_list() == [["cat", "dog", "hen"], []]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"label_separator": ";"}, "--label-separator: expected a column of labels"),
+        ({"label": "kind", "label_separator": " "}, "--label-separator: expected a character"),
+    ],
+)
+def test_separators_that_separate_nothing_are_refused(table, tmp_path, options, said):
+    with pytest.raises(DataError, match=said) as caught:
+        import_csv(table("image,kind\na.png,x\n"), root=tmp_path, **options)
+    assert "\n" not in str(caught.value)

@@ -4,13 +4,16 @@ import pytest
 import yaml
 
 from regard.errors import ConfigError
+from regard.evaluation.label_sets import sets_table
 from regard.evaluation.metrics import evaluate
+from regard.evaluation.multilabel import evaluate_multilabel
 from regard.evaluation.table import predictions_table
 from regard.evaluation.thresholds import AT_THRESHOLD
 from regard.runs.reliance import GAP, MEASURED
 from regard.scores import scores
 from regard.studies.pixel_metrics import MEAN_METRICS
 from regard.studies.read import read_study, recipes
+from regard.studies.set_metrics import SET_METRICS
 from regard.studies.settings import METRICS, arm_config
 from regard.training.config import changed, read_config
 from tinyset import BASE, write_config
@@ -204,7 +207,11 @@ def test_the_metrics_are_those_of_evaluation_and_all_scores():
         [0, 1, 2], ["a", "b", "c"], [0, 1, 1], [[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]], ["x", "y"]
     )
     found = {k for k, v in evaluate(table).items() if isinstance(v, dict) and "value" in v}
-    assert set(METRICS) == found | {"dead_maps", GAP, *MEASURED, *MEAN_METRICS, *AT_THRESHOLD}
+    own = {"dead_maps", GAP, *MEASURED, *MEAN_METRICS, *AT_THRESHOLD, *SET_METRICS}
+    assert set(METRICS) == found | own
+    sets = sets_table([0, 1], ["a", "b"], [[1, 0], [0, 1]], [[0.9, 0.1], [0.4, 0.6]], ["x", "y"])
+    own = {k for k, v in evaluate_multilabel(sets).items() if isinstance(v, dict) and "value" in v}
+    assert own == {"accuracy", *SET_METRICS}
     assert "energy" in scores()
 
 

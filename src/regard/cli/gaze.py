@@ -29,7 +29,8 @@ def explain(
     target: str | None = typer.Option(
         None,
         "--class",
-        help="What to explain. Default: the predicted class, which a segmenter has not.",
+        help="What to explain. Default: the predicted class, of sets of labels the surest one; a "
+        "segmenter has none.",
     ),
     averages: bool = typer.Option(
         False, "--global", help="Mean maps over the split and by label, instead of single images."
@@ -147,7 +148,8 @@ def score(
     Writes scores/SPLIT.parquet, one row an image and method, and prints the scores of all images;
     of several methods also which is best, and which are not told apart from it. What was scored
     before of the same checkpoint stays. Without regions, only the scores that need none. Of a
-    segmenter a row is an image and one of its classes, held against the class's own pixels.
+    segmenter a row is an image and one of its classes, held against the class's own pixels; with
+    sets of labels an image and one of its labels.
     """
     from regard.cli.console import counter, print_json, say
     from regard.cli.show_run import show_gaze, show_ranking

@@ -13,34 +13,15 @@ def show_comparison(summary: Mapping[str, Any]) -> None:
     """Of every other run: each number of both, the difference with its interval, and the flips."""
     first = summary["first"]["name"]
     for other in summary["others"]:
-        if summary["task"] == "segmentation":
-            _show_masks(summary, other)
-            continue
-        accuracy = other["accuracy"]
-        rows = [
-            _row(
-                "accuracy",
-                accuracy["before"]["value"],
-                accuracy["after"]["value"],
-                accuracy["difference"],
-                accuracy["p_value"],
-            )
-        ]
-        rows += [
-            _row(name, found["before"], found["after"], found["difference"], found["p_value"])
-            for name, found in other["scores"].items()
-        ]
-        rows += [
-            _row(name, found["before"], found["after"], found["difference"], found["p_value"])
-            for name, found in other["metrics"].items()
-        ]
+        rows = _ROWS[summary["task"]](other)
         title = f"{other['name']} against {first} on {summary['split']}"
         title += f": {plural(other['images'], 'image')}, 95% intervals over images"
         table(title, ["", first, other["name"], "difference", "p"], rows)
-        _show_classes(summary, other)
-        _say_trainings(other)
-        counts = other["outcomes"].items()
-        say("Images: " + ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in counts))
+        if summary["task"] != "segmentation":
+            _show_classes(summary, other)
+            _say_trainings(other)
+            counts = other["outcomes"].items()
+            say("Images: " + ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in counts))
     runs = [summary["first"], *summary["others"]]
     show_latencies({run["name"]: run["bench"] for run in runs})
 
@@ -72,19 +53,34 @@ def _show_classes(summary: Mapping[str, Any], other: Mapping[str, Any]) -> None:
     table("Recall of each class", ["", first, other["name"], "difference", "p"], rows)
 
 
-def _show_masks(summary: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+def _of_labels(other: Mapping[str, Any]) -> list[list[str]]:
+    """Accuracy, of sets of labels that of whole sets, scores of maps, and the other metrics."""
+    accuracy = other["accuracy"]
+    first = _row(
+        "accuracy",
+        accuracy["before"]["value"],
+        accuracy["after"]["value"],
+        accuracy["difference"],
+        accuracy["p_value"],
+    )
+    return [first, *_rows(other["scores"]), *_rows(other["metrics"])]
+
+
+def _of_masks(other: Mapping[str, Any]) -> list[list[str]]:
     """Metrics of pixels, each class's IoU, and scores of maps."""
     told = {**other["metrics"]}
     told |= {f"IoU, {name}": own["iou"] for name, own in other["per_class"].items()}
-    told |= {f"{name} of maps": found for name, found in other["scores"].items()}
-    rows = [
-        _row(name, found["before"], found["after"], found["difference"], found["p_value"])
+    return _rows(told | {f"{name} of maps": found for name, found in other["scores"].items()})
+
+
+_ROWS = {"classification": _of_labels, "multilabel": _of_labels, "segmentation": _of_masks}
+
+
+def _rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    return [
+        _row(name, found["before"], found["after"], dict(found["difference"]), found["p_value"])
         for name, found in told.items()
     ]
-    first = summary["first"]["name"]
-    title = f"{other['name']} against {first} on {summary['split']}"
-    title += f": {plural(other['images'], 'image')}, 95% intervals over images"
-    table(title, ["", first, other["name"], "difference", "p"], rows)
 
 
 def _row(

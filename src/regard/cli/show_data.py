@@ -25,7 +25,8 @@ def imported(manifest: Manifest) -> str:
     some = f" ({len(manifest) - without} with a region)" if without < len(manifest) else ""
     splits = manifest.table["split"].value_counts(sort=True).rows()
     masks = "mask_classes" in manifest.table.columns
-    classes = mask_classes(manifest).names if masks else manifest.classes
+    own = manifest.set_classes if manifest.several else manifest.classes
+    classes = mask_classes(manifest).names if masks else own
     text = f"{plural(len(manifest), 'sample')}{some}, {plural(len(classes), 'class')}; "
     text += ", ".join(f"{name or NO_SPLIT} {count}" for name, count in splits)
     made = sum(by_split(manifest.table).values())
@@ -121,6 +122,9 @@ def show_description(
     ]
     rows.append(["all", *found.splits.values(), found.samples])
     table("Samples", ["class", *splits, "all"], rows)
+    if found.labels:
+        parts = (f"{number}: {count}" for number, count in found.labels.items())
+        say("Samples by how many labels they have: " + ", ".join(parts))
     _show_masks(found)
     quantiles = {**found.sizes, **{f"coverage, {k}": v for k, v in found.coverage.items()}}
     if found.boxes:

@@ -19,8 +19,9 @@ from regard.scores.base import SCORES
 from regard.training.progress import Progress
 
 SHOWN = 12
-# Of a classifier the first and the last, of a segmenter all but the last: name and title.
+# Metrics of a class, of which each task has some: name and title.
 BY_CLASS = {
+    "average_precision": "average precision",
     "precision": "precision",
     "recall": "recall",
     "iou": "IoU",
@@ -46,7 +47,7 @@ class TrainingView(BarView):
         shown = [f"epoch {record['epoch']:>3}"]
         for split in ("train", "val"):
             values = record.get(split, {})
-            kept = [k for k in ("loss", "accuracy", "mean_iou", "energy") if k in values]
+            kept = [k for k in ("loss", "accuracy", "map", "mean_iou", "energy") if k in values]
             kept += [k for k in values if k.startswith("loss.") and k != "loss.dice"]
             shown.append(f"{split} " + " ".join(f"{k} {values[k]:.3f}" for k in kept))
         text = " | ".join(shown) + (" *" if record["best"] else "")
@@ -100,7 +101,7 @@ def show_metrics(values: dict[str, Any], files: RunFolder) -> None:
     if "threshold" in values:
         say(_decided(values["threshold"]))
     names = values["classes"]
-    if len(names) <= 20:
+    if len(names) <= 20 and "confusion" in metrics:
         confusion = [[n, *row] for n, row in zip(names, metrics["confusion"], strict=True)]
         table("Confusion, rows are the truth", ["", *names], confusion)
     lines = files.readings.read_text(encoding="utf-8").splitlines()
@@ -180,9 +181,11 @@ def show_explanations(rows: Sequence[dict[str, Any]], folder: Path) -> None:
 
 
 def _answered(row: Mapping[str, Any]) -> str:
-    """The predicted class, or of a segmenter how much of the image is predicted to be of one."""
+    """The predicted class, or classes; of a segmenter on how much of the image it is predicted."""
     if "share" in row:
         return f"{row['target']} on {row['share']:.1%}"
+    if isinstance(row["predicted"], list):
+        return ", ".join(row["predicted"]) or "nothing"
     return f"{row['predicted']} {row['probability']:.1%}"
 
 

@@ -75,7 +75,8 @@ class StudyView:
             self.remedies.append(row["remedy"])
             self._print(f"{run}: {row['error']}{self._progress()}", "red")
             return
-        name = "mean_iou" if f"{self._study.splits[0]}.mean_iou" in row else "accuracy"
+        first, names = self._study.splits[0], ("mean_iou", "map")
+        name = next((name for name in names if f"{first}.{name}" in row), "accuracy")
         shown = [f"{split} {row[f'{split}.{name}']:.3f}" for split in self._study.splits]
         text = f"{run}: {name} " + ", ".join(shown) + f" ({row['seconds']:.0f} s)"
         self._print(text + self._progress())

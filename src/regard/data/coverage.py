@@ -8,7 +8,7 @@ from torch import Tensor
 
 from regard.data.decoding import Size
 from regard.data.regions import boxes_to_mask
-from regard.data.source import _own as own_boxes
+from regard.data.source import own_boxes
 
 GRID = 256
 
@@ -25,7 +25,7 @@ def box_coverage(cells: Mapping[str, Any], size: Size) -> float:
     They are drawn on a grid of 256 x 256 on which edges count by their share, so that a
     photo of 30 megapixels costs as little as a small one.
     """
-    boxes = torch.tensor(own_boxes(cells["boxes"], dict(cells)), dtype=torch.float64).view(-1, 4)
+    boxes = torch.tensor(own_boxes(cells), dtype=torch.float64).view(-1, 4)
     height, width = size
     scale = torch.tensor([GRID / width, GRID / height] * 2, dtype=torch.float64)
     return float(boxes_to_mask(boxes * scale, (GRID, GRID)).mean())

@@ -27,6 +27,7 @@ class Description:
         views: that every sample has.
         splits: samples by split.
         classes: samples by class and split; a sample of several classes counts for each.
+        labels: samples by how many classes they are of; empty where they have no sets of labels.
         sizes: quantiles of width and height in pixels, and of the pixels of an image.
         formats: samples by format of the file.
         unreadable: samples whose image has no readable header.
@@ -45,6 +46,7 @@ class Description:
     views: tuple[str, ...]
     splits: dict[str, int]
     classes: dict[str, dict[str, int]]
+    labels: dict[str, int]
     sizes: dict[str, Quantiles]
     formats: dict[str, int]
     unreadable: int
@@ -85,6 +87,7 @@ def describe(
         views=manifest.views,
         splits={name: part.height for name, part in by_split.items()},
         classes=_classes(manifest, list(by_split)),
+        labels=_labels(manifest),
         sizes={name: quantiles(values) for name, values in sizes.items()},
         formats=_counts(measured["format"]),
         unreadable=width.null_count(),
@@ -123,6 +126,13 @@ def _classes(manifest: Manifest, splits: list[str]) -> dict[str, dict[str, int]]
     known = {(label, split): count for label, split, count in counts.iter_rows()}
     labels = sorted(rows["label"].unique().to_list(), key=natural)
     return {label: {name: known.get((label, name), 0) for name in splits} for label in labels}
+
+
+def _labels(manifest: Manifest) -> dict[str, int]:
+    if not manifest.several:
+        return {}
+    counts = manifest.table["labels"].drop_nulls().list.len().value_counts(sort=False)
+    return {str(number): count for number, count in sorted(counts.iter_rows())}
 
 
 def _groups(manifest: Manifest) -> dict[str, int]:

@@ -21,7 +21,10 @@ COLUMNS: dict[str, tuple[pl.DataType | type[pl.DataType], str]] = {
     "image": (pl.String, "path of the image; required"),
     "segmented": (pl.String, "path of the segmented view: the subject on black"),
     "label": (pl.String, "the class"),
-    "labels": (STRINGS, "the classes of a sample that has several"),
+    "labels": (
+        STRINGS,
+        "the classes of a sample that may have several; an empty list is one of none of them",
+    ),
     "hierarchy": (STRINGS, "the label's ancestors, root first"),
     "mask": (pl.String, "path of a label image for segmentation: one class id a pixel"),
     "mask_classes": (
@@ -71,6 +74,22 @@ class Manifest:
         if "label" not in self.table.columns:
             return ()
         return tuple(sorted(self.table["label"].drop_nulls().unique().to_list(), key=natural))
+
+    @property
+    def several(self) -> bool:
+        """Whether samples have sets of labels: some have `labels`, and no `label` in its place."""
+        if "labels" not in self.table.columns:
+            return False
+        alone = pl.col("label").is_null() if "label" in self.table.columns else pl.lit(True)
+        return self.table.filter(alone & pl.col("labels").is_not_null()).height > 0
+
+    @property
+    def set_classes(self) -> tuple[str, ...]:
+        """The labels in use in the sets `labels`, in natural order."""
+        if "labels" not in self.table.columns:
+            return ()
+        used = self.table["labels"].explode().drop_nulls().unique().to_list()
+        return tuple(sorted(used, key=natural))
 
     @property
     def has_regions(self) -> bool:
@@ -218,11 +237,18 @@ def checked(table: pl.DataFrame, where: str) -> pl.DataFrame:
         raise DataError(
             where, expected="at least one sample", found="no rows", remedy="add samples"
         )
+    table = _with_sets(table)
     for name in table.columns:
         if name in COLUMNS:
             table = table.with_columns(_cast(table[name], name, where))
     _check_values(table, where)
     return table
+
+
+def _with_sets(table: pl.DataFrame) -> pl.DataFrame:
+    """A column `label` of lists is the column `labels`, where there is none."""
+    lists = isinstance(table.schema.get("label"), pl.List)
+    return table.rename({"label": "labels"}) if lists and "labels" not in table.columns else table
 
 
 def natural(text: str) -> tuple[int, float, str]:
@@ -296,11 +322,24 @@ def _check_values(table: pl.DataFrame, where: str) -> None:
             row = int(bad.arg_true()[0])
             found = str(table["boxes"][row].to_list())
             raise _wrong(where, row, "boxes", "boxes of 4 finite numbers", found)
+    if "labels" in table.columns:
+        _check_sets(table["labels"], where)
     if {"boxes", "box_labels"} <= set(table.columns):
         differ = (table["boxes"].list.len() != table["box_labels"].list.len()).fill_null(False)
         if differ.any():
             row = int(differ.arg_true()[0])
             raise _wrong(where, row, "box_labels", "a label a box", "another number of labels")
+
+
+def _check_sets(labels: pl.Series, where: str) -> None:
+    """Every label of a sample is a name, and comes once."""
+    blank = pl.element().fill_null("").str.strip_chars() == ""
+    bare = labels.list.eval(blank).list.any().fill_null(False)
+    twice = (labels.list.n_unique() < labels.list.len()).fill_null(False)
+    for bad, expected in ((bare, "names of classes"), (twice, "each class once")):
+        if bad.any():
+            row = int(bad.arg_true()[0])
+            raise _wrong(where, row, "labels", expected, str(labels[row].to_list()))
 
 
 def _four_numbers(boxes: pl.Series) -> pl.Series:

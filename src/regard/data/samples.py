@@ -11,12 +11,12 @@ from regard.data.annotation import Annotation
 from regard.data.augmenting import augment
 from regard.data.decoding import image_size
 from regard.data.held import Held
-from regard.data.keys import keyed_generator
+from regard.data.keys import key, keyed_generator
 from regard.data.mask_classes import TARGET, MaskClasses
 from regard.data.mixing import Mix, Partners
 from regard.data.pasting import Lenders, Loan
 from regard.data.regions import Regions
-from regard.data.sample import REGION_VIEW, Draw, Sample
+from regard.data.sample import REGION_VIEW, Draw, Sample, of_label
 from regard.data.settings import Augment
 from regard.data.transforms import ON_BLACK, Transform
 from regard.data.where import Where
@@ -33,13 +33,16 @@ class Batch:
 
     Attributes:
         images: uint8 (B, 3, H, W), a tensor for each view.
-        labels: (B,), -1 for none; of a mixed image that of the larger share.
+        labels: (B,), -1 for none; of a mixed image that of the larger share. Of samples with sets
+            of labels the one that is asked about, drawn evenly from the set.
         index: (B,), rows in the manifest.
         regions: at the images' size; None when the data set has none at all.
         target: class indices of the pixels, uint8 (B, H, W), `VOID` where nothing is said; None
             where samples have no masks.
         shares: of the classes in each image, (B, K) with rows that sum to 1; None where no image
             is mixed.
+        sets: class indices of samples that have sets of them, (B, P), and -1 behind the last; None
+            where samples have one label or a mask.
     """
 
     images: dict[str, Tensor]
@@ -48,6 +51,7 @@ class Batch:
     regions: Regions | None
     target: Tensor | None = None
     shares: Tensor | None = None
+    sets: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,11 +61,15 @@ class Batch:
         images = {name: view[rows] for name, view in self.images.items()}
         target = None if self.target is None else self.target[rows]
         shares = None if self.shares is None else self.shares[rows]
-        return Batch(images, self.labels[rows], self.index[rows], regions, target, shares)
+        sets = None if self.sets is None else self.sets[rows]
+        return Batch(images, self.labels[rows], self.index[rows], regions, target, shares, sets)
 
 
 class Samples(torch.utils.data.Dataset):
     """Loads, fits and augments samples by `Draw`; the randomness is keyed by the draw alone.
+
+    Of a sample with a set of labels each draw asks about one of them, with the region of that one
+    where its boxes have classes: the same one for the same seed, epoch and sample.
 
     Args:
         samples: the rows of one split.
@@ -103,8 +111,12 @@ class Samples(torch.utils.data.Dataset):
         self._changes = augmentation is not None and augmentation != Augment()
         self._labels = torch.tensor([sample.label for sample in self.samples])
         self._index = torch.tensor([sample.index for sample in self.samples])
+        self._sets = padded(self.samples)
+        # Then the region is another one for each label, and cannot be held by sample.
+        self._by_label = any(sample.box_labels is not None for sample in self.samples)
         views = self.samples[0].view_names if self.samples else ()
-        self.held = Held(len(self.samples), views, kinds, transform.size, cache_mb * 2**20)
+        held = () if self._by_label else kinds
+        self.held = Held(len(self.samples), views, held, transform.size, cache_mb * 2**20)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -112,7 +124,11 @@ class Samples(torch.utils.data.Dataset):
     def __getitem__(self, draw: Draw) -> Item:
         """The sample by itself, augmented; what it is mixed with comes in a batch."""
         sample = self.samples[draw.row]
-        images, masks = self._augmented(draw.row, draw.epoch, sample.index, draw.occurrence)
+        images, masks = self.fitted(draw.row)
+        if self._by_label:
+            masks = self.where.masks(of_label(sample, self.asked(draw)))
+        named = (draw.epoch, sample.index, draw.occurrence)
+        images, masks = self._augmented(draw.row, (images, masks), *named)
         return images, masks, sample
 
     @property
@@ -121,23 +137,39 @@ class Samples(torch.utils.data.Dataset):
         return "attend" in self.where.kinds
 
     def fitted(self, row: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Views and masks of a row at the transform's size, before augmentation."""
+        """Views and masks of a row at the transform's size, before augmentation.
+
+        Of samples whose labels have each their own region the masks are those of all their boxes.
+        """
         held = self.held.get(row)
         if held is None:
             held = self._views(self.samples[row]), self._masks(self.samples[row])
             self.held.put(row, *held)
         return held
 
+    def asked(self, draw: Draw) -> int:
+        """The label that a draw asks about: the sample's own, or one of its set; -1 for none."""
+        sample = self.samples[draw.row]
+        if not sample.labels:
+            return sample.label
+        place = key(self.seed, "asked", draw.epoch, sample.index, draw.occurrence)
+        return sample.labels[place % len(sample.labels)]
+
     def batch(self, draws: Sequence[Draw]) -> Batch:
         """The samples of these draws."""
         rows = [draw.row for draw in draws]
         if self.partners is not None:
             return self._mixed([self.mixed(draw, self.partners) for draw in draws], rows)
-        held = None if self._changes else self.held.batch(rows)
+        fresh = self._changes or self._by_label
+        held = None if fresh else self.held.batch(rows)
         images, masks, there = held or self._collated([self[draw] for draw in draws])
         regions, target = self._regions(masks, there), masks.get(TARGET)
         target = None if target is None else target.to(torch.uint8)
-        return Batch(images, self._labels[rows], self._index[rows], regions, target)
+        if self._sets is None:
+            return Batch(images, self._labels[rows], self._index[rows], regions, target)
+        sets = self._sets[rows]
+        labels = torch.tensor([self.asked(draw) for draw in draws])
+        return Batch(images, labels, self._index[rows], regions, target, sets=sets)
 
     def mixed(self, draw: Draw, partners: Partners) -> Mixed:
         """The sample of a draw with what is mixed into it, if anything is."""
@@ -149,16 +181,18 @@ class Samples(torch.utils.data.Dataset):
         if mix is None or row is None:
             alone = Mix(1.0).target(sample.label, sample.label, partners.classes)
             return images, masks, sample.label, alone
-        others, away = self._augmented(row, "partner", *named)
+        others, away = self._augmented(row, self.fitted(row), "partner", *named)
         label = self.samples[row].label
         shares = mix.target(sample.label, label, partners.classes)
         images = {name: mix.image(image, others[name]) for name, image in images.items()}
         masks = mix.masks(masks, away, alike=label == sample.label)
         return images, masks, label if mix.main else sample.label, shares
 
-    def _augmented(self, row: int, *named: int | str) -> tuple[Planes, Planes]:
+    def _augmented(
+        self, row: int, fitted: tuple[Planes, Planes], *named: int | str
+    ) -> tuple[Planes, Planes]:
         """Views and masks of a row, changed as is drawn for what is named."""
-        images, masks = self.fitted(row)
+        images, masks = fitted
         if not self._changes or self.augmentation is None:
             return images, masks
         generator = keyed_generator(self.seed, *named)
@@ -215,3 +249,25 @@ class Samples(torch.utils.data.Dataset):
             return None
         present = there["attend"]
         return Regions(masks["attend"], masks.get("avoid"), masks.get("ignore"), present)
+
+
+def padded(samples: Sequence[Sample]) -> Tensor | None:
+    """The sets of labels (N, P) of samples, -1 behind each; None where they have none."""
+    sets = [sample.labels for sample in samples]
+    if None in sets or not sets:
+        return None
+    most = max(1, max(len(own) for own in sets if own is not None))
+    rows = [[*own, *[-1] * (most - len(own))] for own in sets if own is not None]
+    return torch.tensor(rows)
+
+
+def truth_of(sets: Tensor, classes: int) -> Tensor:
+    """Which classes each image is of, bool (B, K), from `Batch.sets`.
+
+    Args:
+        sets: class indices (B, P), -1 for none.
+        classes: K.
+    """
+    truth = torch.zeros(len(sets), classes + 1, dtype=torch.bool, device=sets.device)
+    truth.scatter_(1, torch.where(sets < 0, classes, sets), True)
+    return truth[:, :classes]

@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-Task = Literal["classification", "segmentation"]
+Task = Literal["classification", "multilabel", "segmentation"]
 
 
 class Settings(BaseModel):
@@ -82,8 +82,11 @@ class Data(Settings):
 
     Attributes:
         manifest: path of the manifest, relative to the config's folder.
-        task: `classification` of labels or `segmentation` into the classes of masks; None:
-            segmentation where there are masks and no labels.
+        task: `classification`, one label an image; `multilabel`, a set of them, of the column
+            `labels`; or `segmentation` into the classes of masks. None: segmentation where there
+            are masks and no labels, multilabel where samples have `labels` and no `label`.
+        hierarchy: path of a CSV of the classes' parents (`child,parent`), relative to the config's
+            folder, for metrics by level; None: none.
         void: pixels of masks of which nothing is said: `ignore` leaves them out of loss and
             metrics, `class` takes them for a class like the others.
         views: the views that the model takes; the first is the one explained. `region` is drawn
@@ -106,6 +109,7 @@ class Data(Settings):
 
     manifest: str
     task: Task | None = None
+    hierarchy: str | None = None
     void: Literal["ignore", "class"] = "ignore"
     views: tuple[str, ...] = Field(default=("image",), min_length=1)
     size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None

@@ -1,8 +1,9 @@
 """From the `data` section of a config to the samples of each split."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -14,8 +15,9 @@ from regard.data.splits import carve_val, folds, split
 from regard.data.synthetic_samples import in_train_alone
 from regard.errors import DataError, near
 
-# The label of a sample that has a mask in its place.
+# The label of a sample that has a mask or a set of labels in its place, or no label.
 _NONE = -1
+Indices = Mapping[str, int]
 
 
 def open_manifest(config: Data, folder: Path = Path()) -> Manifest:
@@ -26,13 +28,17 @@ def open_manifest(config: Data, folder: Path = Path()) -> Manifest:
         ConfigError: a split that cannot be.
     """
     manifest = read_manifest(folder / config.manifest)
+    how: dict[str, Any] = {
+        "seed": config.split_seed,
+        "sets": task_of(manifest, config) == "multilabel",
+    }
     if config.folds is not None:
-        manifest = folds(manifest, config.folds, config.fold, config.split_seed)
+        manifest = folds(manifest, config.folds, config.fold, **how)
     elif config.split is not None or "split" not in manifest.table.columns:
-        manifest = split(manifest, config.split or "70/15/15", config.split_seed)
+        manifest = split(manifest, config.split or "70/15/15", **how)
     manifest = in_train_alone(manifest)
     if config.val_from_train is not None:
-        manifest = carve_val(_val_as_test(manifest), config.val_from_train, config.split_seed)
+        manifest = carve_val(_val_as_test(manifest), config.val_from_train, **how)
     return manifest
 
 
@@ -49,6 +55,8 @@ def task_of(manifest: Manifest, data: Data) -> Task:
     """What is learned from a manifest: what the settings say, else what its columns allow."""
     if data.task is not None:
         return data.task
+    if manifest.several:
+        return "multilabel"
     masks = "mask" in manifest.table.columns and not manifest.classes
     return "segmentation" if masks else "classification"
 
@@ -85,17 +93,21 @@ def class_names(manifest: Manifest, data: Data | None = None) -> tuple[str, ...]
     Raises:
         DataError: no labels, or fewer than two classes; for segmentation see `mask_classes`.
     """
-    if data is not None and task_of(manifest, data) == "segmentation":
+    task = "classification" if data is None else task_of(manifest, data)
+    if data is not None and task == "segmentation":
         return mask_classes(manifest, data.void).names
     train = manifest.with_table(manifest.select("train").drop("index"))
-    if len(train.classes) < 2:
+    column, names = ("labels", train.set_classes) if task == "multilabel" else (
+        "label", train.classes
+    )  # fmt: skip
+    if len(names) < 2:
         raise DataError(
             str(manifest.path or "manifest"),
-            expected="a column 'label' with two classes or more in train",
-            found=", ".join(train.classes) or "no labels",
+            expected=f"a column {column!r} with two classes or more in train",
+            found=", ".join(names) or "no labels",
             remedy="add labels (regard data describe shows what is there)",
         )
-    return train.classes
+    return names
 
 
 def samples_of(manifest: Manifest, name: str, classes: Sequence[str], data: Data) -> list[Sample]:
@@ -105,7 +117,7 @@ def samples_of(manifest: Manifest, name: str, classes: Sequence[str], data: Data
         manifest: with splits.
         name: of the split.
         classes: in the order of the logits.
-        data: its views, and whether labels or masks are learned.
+        data: its views, and whether labels, sets of them or masks are learned.
 
     Raises:
         DataError: an empty split, a view or a mask that is missing, a sample without a label, or a
@@ -117,14 +129,14 @@ def samples_of(manifest: Manifest, name: str, classes: Sequence[str], data: Data
         _refuse_region_view(table, views, where)
     for view in _of_files(views):
         _refuse_empty(table, view, name, where, "take the view out of data.views")
-    segments = task_of(manifest, data) == "segmentation"
-    if segments:
+    task = task_of(manifest, data)
+    if task == "segmentation":
         _refuse_empty(table, "mask", name, where, "set data.task: classification")
     indices = {label: number for number, label in enumerate(classes)}
-    rows = table.iter_rows(named=True)
+    learned = _LEARNED[task]
     return [
-        _sample(row, manifest, _NONE if segments else _label(row, indices, where), views)
-        for row in rows
+        learned(_sample(row, manifest, views), row, indices, where)
+        for row in table.iter_rows(named=True)
     ]
 
 
@@ -139,35 +151,75 @@ def _refuse_empty(table: pl.DataFrame, column: str, split: str, where: str, or_e
         )
 
 
-def _label(row: dict, indices: dict[str, int], where: str) -> int:
-    label = row.get("label")
-    if label not in indices:
-        raise DataError(
-            f"{where}, row {row['index'] + 1}, column 'label'",
-            expected="a class of the train split",
-            found=repr(label),
-            remedy=near(str(label), indices) if label else "label it, or take its split away",
-        )
-    return indices[label]
+def _sample(row: dict, manifest: Manifest, views: Sequence[str]) -> Sample:
+    """A row without what is learned of it."""
 
-
-def _sample(row: dict, manifest: Manifest, label: int, views: Sequence[str]) -> Sample:
     def path(column: str) -> str | None:
         value = row.get(column)
         return manifest.resolve(value) if value else None
 
-    boxes = row.get("boxes")
     return Sample(
         index=row["index"],
         views=tuple((view, manifest.resolve(row[view])) for view in _of_files(views)),
-        label=label,
-        mask=path("mask") if label == _NONE else None,
+        label=_NONE,
         region=path("region"),
         region_threshold=row.get("region_threshold"),
         avoid=path("avoid"),
         ignore=path("ignore"),
-        boxes=None if boxes is None else tuple(map(tuple, _own(boxes, row))),
         draws_region=REGION_VIEW in views,
+    )
+
+
+def _labelled(sample: Sample, row: dict, indices: Indices, where: str) -> Sample:
+    """With its label, and the boxes of it."""
+    label: Any = row.get("label")
+    if label not in indices:
+        raise _unknown(row, "label", label, indices, where)
+    return replace(sample, label=indices[label], boxes=_edges(own_boxes(row)))
+
+
+def _with_labels(sample: Sample, row: dict, indices: Indices, where: str) -> Sample:
+    """With its set of labels, and all boxes with their classes; one of no label says no place."""
+    labels = row.get("labels")
+    unknown = next((label for label in labels or () if label not in indices), None)
+    if labels is None or unknown is not None:
+        raise _unknown(row, "labels", unknown, indices, where)
+    own = replace(sample, labels=tuple(sorted(indices[label] for label in labels)))
+    if not labels:
+        return replace(own, region=None, avoid=None)
+    boxes, classes = row.get("boxes"), row.get("box_labels")
+    named = None if boxes is None or classes is None else classes
+    return replace(
+        own,
+        boxes=_edges(boxes),
+        box_labels=None if named is None else tuple(indices.get(n, _NONE) for n in named),
+    )
+
+
+def _with_mask(sample: Sample, row: dict, _indices: Indices, _where: str) -> Sample:
+    """With the path of its mask."""
+    return replace(sample, mask=row["mask"], boxes=_edges(own_boxes(row)))
+
+
+_LEARNED: dict[Task, Callable[[Sample, dict, Indices, str], Sample]] = {
+    "classification": _labelled,
+    "multilabel": _with_labels,
+    "segmentation": _with_mask,
+}
+
+
+def _unknown(row: dict, column: str, label: str | None, indices: Indices, where: str) -> DataError:
+    """A label that is missing, or that train never shows."""
+    none = "label it, or take its split away" if column == "label" else (
+        "write its labels, [] for none of the classes, or take its split away"
+    )  # fmt: skip
+    return DataError(
+        f"{where}, row {row['index'] + 1}, column {column!r}",
+        expected="a class of the train split"
+        if column == "label"
+        else "classes of the train split",
+        found=repr(label),
+        remedy=near(label, indices) if label else none,
     )
 
 
@@ -193,12 +245,16 @@ def _refuse_region_view(table: pl.DataFrame, views: Sequence[str], where: str) -
         )
 
 
-def _own(boxes: list, row: dict) -> list:
+def own_boxes(row: Mapping[str, Any]) -> list | None:
     """The boxes of the sample's own class, where boxes carry classes; else all."""
-    labels = row.get("box_labels")
-    if not labels or row.get("label") not in labels:
+    boxes, labels = row.get("boxes"), row.get("box_labels")
+    if boxes is None or not labels or row.get("label") not in labels:
         return boxes
     return [box for box, label in zip(boxes, labels, strict=True) if label == row["label"]]
+
+
+def _edges(boxes: list | None) -> tuple[tuple[float, ...], ...] | None:
+    return None if boxes is None else tuple(map(tuple, boxes))
 
 
 def splits_of(table: pl.DataFrame) -> list[str]:

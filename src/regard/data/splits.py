@@ -1,10 +1,11 @@
-"""Splits: stratified by label, whole by group, the same for every arm of a study."""
+"""Splits: stratified by label or labels, whole by group, the same for every arm of a study."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from regard.data.dealing import Unit, deal
 from regard.data.keys import key
 from regard.data.manifest import Manifest
 from regard.data.synthetic_samples import are_synthetic
@@ -35,21 +36,32 @@ def parse_scheme(scheme: str) -> dict[str, float]:
     return {name: s / 100 for name, s in zip(NAMES[len(shares)], shares, strict=True)}
 
 
-def split(manifest: Manifest, scheme: str = "70/15/15", seed: int = 42) -> Manifest:
+def split(
+    manifest: Manifest, scheme: str = "70/15/15", seed: int = 42, *, sets: bool | None = None
+) -> Manifest:
     """The manifest with a column `split`, stratified by label and whole by group.
 
     Samples without a group are dealt by their row: the same table in another order is split
     otherwise. Synthetic samples go to train, but for those whose group is elsewhere: they are
     left out, with no split, as are those in `folds` and `carve_val`. A set that is synthetic
     throughout is dealt like any other.
+
+    Args:
+        manifest: to be split.
+        scheme: of `parse_scheme`.
+        seed: of the dealing.
+        sets: stratify by every label of the sets `labels`, see `dealing.deal`, not by `label`;
+            None: where samples have sets and no label.
     """
     shares = parse_scheme(scheme)
-    parts = _deal(manifest, list(shares), list(shares.values()), seed)
+    parts = _dealt(manifest, list(shares), list(shares.values()), seed, sets)
     return manifest.with_table(_with_synthetic(manifest.table, parts))
 
 
-def folds(manifest: Manifest, k: int, fold: int, seed: int = 42) -> Manifest:
-    """Fold `fold` of `k` is test, the next one val, the rest train."""
+def folds(
+    manifest: Manifest, k: int, fold: int, seed: int = 42, *, sets: bool | None = None
+) -> Manifest:
+    """Fold `fold` of `k` is test, the next one val, the rest train; `sets` as of `split`."""
     if k < 3 or not 0 <= fold < k:
         raise ConfigError(
             "folds",
@@ -57,13 +69,15 @@ def folds(manifest: Manifest, k: int, fold: int, seed: int = 42) -> Manifest:
             found=f"folds={k}, fold={fold}",
             remedy="correct data.folds and data.fold",
         )
-    parts = _deal(manifest, [str(i) for i in range(k)], [1 / k] * k, seed)
+    parts = _dealt(manifest, [str(i) for i in range(k)], [1 / k] * k, seed, sets)
     names = {None: None} | {str(i): "train" for i in range(k)}
     names |= {str((fold + 1) % k): "val", str(fold): "test"}
     return manifest.with_table(_with_synthetic(manifest.table, [names[part] for part in parts]))
 
 
-def carve_val(manifest: Manifest, share: float, seed: int = 42) -> Manifest:
+def carve_val(
+    manifest: Manifest, share: float, seed: int = 42, *, sets: bool | None = None
+) -> Manifest:
     """Move a stratified share of train to val; refused where val exists already."""
     train = manifest.select("train")
     if "val" in manifest.table["split"]:
@@ -75,35 +89,59 @@ def carve_val(manifest: Manifest, share: float, seed: int = 42) -> Manifest:
         )
     part = manifest.with_table(train.drop("index"))
     _refuse_synthetic(part, manifest)
-    parts = _deal(part, ["train", "val"], [1 - share, share], seed)
+    parts = _dealt(part, ["train", "val"], [1 - share, share], seed, sets)
     names = manifest.table["split"].to_list()
     for row, name in zip(train["index"], _with_synthetic(part.table, parts)["split"], strict=True):
         names[row] = name
     return manifest.with_table(manifest.table.with_columns(pl.Series("split", names, pl.String)))
 
 
-def _deal(
-    manifest: Manifest, names: Sequence[str], shares: Sequence[float], seed: int
+def _dealt(
+    manifest: Manifest,
+    names: Sequence[str],
+    shares: Sequence[float],
+    seed: int,
+    sets: bool | None,
 ) -> list[str | None]:
-    """Deal whole groups, class by class in a keyed order, to the part that lacks them most.
-
-    Returns:
-        the part of each row; None for synthetic ones among others.
-    """
+    """The part of each row, whole groups alike; None for synthetic ones among others."""
     table = manifest.table
-    labels = _strata(table)
     groups = table["group"].to_list() if "group" in table.columns else [None] * table.height
     members: dict[str, list[int]] = defaultdict(list)
     synthetic = are_synthetic(table).to_list()
     for row, group in enumerate(groups):
         if not synthetic[row]:
             members[f"row {row}" if group is None else f"group {group}"].append(row)
+    several = manifest.several if sets is None else sets
+    if several and "labels" in table.columns:
+        labels = [own or [] for own in table["labels"].to_list()]
+        units = {
+            unit: Unit(len(rows), Counter(label for row in rows for label in labels[row]))
+            for unit, rows in members.items()
+        }
+        dealt = deal(units, shares, seed)
+    else:
+        dealt = _by_label(table, members, shares, seed)
+    parts: list[str | None] = [None] * table.height
+    for unit, rows in members.items():
+        for row in rows:
+            parts[row] = names[dealt[unit]]
+    _refuse_empty(parts, names, manifest)
+    return parts
+
+
+def _by_label(
+    table: pl.DataFrame, members: Mapping[str, list[int]], shares: Sequence[float], seed: int
+) -> dict[str, int]:
+    """The part of each unit, dealt class by class in a keyed order to what lacks it most."""
+    labels = [str(v) for v in table["label"].to_list()] if "label" in table.columns else (
+        [""] * table.height
+    )  # fmt: skip
     stratum = {unit: _main_label(rows, labels) for unit, rows in members.items()}
     order = sorted(members, key=lambda unit: (-len(members[unit]), key(seed, "split", unit)))
     # Plain floats: with a handful of parts an array costs ten times as much a unit.
-    got: dict[str, list[int]] = defaultdict(lambda: [0] * len(names))
-    overall = [0] * len(names)
-    parts: list[str | None] = [None] * table.height
+    got: dict[str, list[int]] = defaultdict(lambda: [0] * len(shares))
+    overall = [0] * len(shares)
+    dealt: dict[str, int] = {}
     for unit in order:
         have = got[stratum[unit]]
         size = len(members[unit])
@@ -113,13 +151,10 @@ def _deal(
             (share * own - mine) + 1e-6 * (share * whole - all_)
             for share, mine, all_ in zip(shares, have, overall, strict=True)
         ]
-        part = lacking.index(max(lacking))
+        part = dealt[unit] = lacking.index(max(lacking))
         have[part] += size
         overall[part] += size
-        for row in members[unit]:
-            parts[row] = names[part]
-    _refuse_empty(parts, names, manifest)
-    return parts
+    return dealt
 
 
 def _with_synthetic(table: pl.DataFrame, parts: Sequence[str | None]) -> pl.DataFrame:
@@ -144,14 +179,6 @@ def _refuse_synthetic(train: Manifest, whole: Manifest) -> None:
             found="synthetic samples alone",
             remedy="give other samples the split val, and leave val_from_train out",
         )
-
-
-def _strata(table: pl.DataFrame) -> list[str]:
-    if "label" in table.columns:
-        return [str(v) for v in table["label"].to_list()]
-    if "labels" in table.columns:
-        return ["|".join(v or []) for v in table["labels"].to_list()]
-    return [""] * table.height
 
 
 def _main_label(rows: list[int], labels: list[str]) -> str:

@@ -7,7 +7,9 @@ from regard.evaluation.intervals import (
     student_interval,
     wilson_interval,
 )
+from regard.evaluation.label_sets import sets_table
 from regard.evaluation.metrics import evaluate
+from regard.evaluation.multilabel import evaluate_multilabel
 from regard.evaluation.paired import (
     McNemar,
     PairedTest,
@@ -30,6 +32,7 @@ __all__ = [
     "compare_accuracy",
     "curves",
     "evaluate",
+    "evaluate_multilabel",
     "flips",
     "holm",
     "labels",
@@ -42,6 +45,7 @@ __all__ = [
     "reliability_diagram",
     "roc_curve",
     "same_images",
+    "sets_table",
     "student_interval",
     "validate",
     "wilson_interval",

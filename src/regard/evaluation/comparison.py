@@ -24,9 +24,10 @@ class Answers:
     """What one model says of the images of a split, and where it looks.
 
     Attributes:
-        predictions: a predictions table, see `regard.evaluation.table`.
-        scores: one row an image: `index`, `area` of the region, whether the map is `dead`, and
-            scores that are numbers of an image, NaN where undefined; None where nothing is scored.
+        predictions: a predictions table, see `regard.evaluation.table` and `label_sets`.
+        scores: one row an image, with sets of labels one an image and label: `index`, `area` of
+            the region, whether the map is `dead`, and scores that are numbers of an image, NaN
+            where undefined; None where nothing is scored.
     """
 
     predictions: pl.DataFrame
@@ -47,7 +48,7 @@ def pair_images(before: Answers, after: Answers) -> pl.DataFrame:
     ends = zip((first, second), ("before", "after"), strict=True)
     parts = [first.select("index", "image", "label")]
     parts += [table.select(**_answer(end)) for table, end in ends]
-    table = pl.concat(parts, how="horizontal").with_columns(outcome=_outcome())
+    table = pl.concat(parts, how="horizontal").with_columns(outcome=outcome_of())
     if before.scores is None or after.scores is None:
         return table
     names = ["dead", *common_scores(before, after)]
@@ -142,7 +143,8 @@ def _answer(end: str) -> dict[str, pl.Expr]:
     }
 
 
-def _outcome() -> pl.Expr:
+def outcome_of() -> pl.Expr:
+    """One of `OUTCOMES`, from the columns `right_before` and `right_after`."""
     before, after = pl.col("right_before"), pl.col("right_after")
     stays, lost, won, wrong = (pl.lit(name) for name in OUTCOMES)
     right = pl.when(after).then(stays).otherwise(lost)

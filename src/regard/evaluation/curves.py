@@ -11,6 +11,7 @@ from regard.errors import ConfigError, near
 from regard.evaluation import table as tables
 from regard.evaluation.calibration import confidence_bins
 from regard.evaluation.intervals import wilson_interval
+from regard.evaluation.label_sets import is_sets
 
 Curve = dict[str, Any]
 _POINTS = 200
@@ -123,7 +124,9 @@ def _one_against_rest(
         raise ConfigError(
             "curve", expected="a class", found=repr(positive), remedy=near(positive, names)
         )
-    return (table["label"] == positive).to_numpy(), table[tables.PREFIX + positive].to_numpy()
+    of = pl.col("labels").list.contains(positive) if is_sets(table) else pl.col("label") == positive
+    truth = table.select(of.alias("of"))["of"].to_numpy()
+    return truth, table[tables.PREFIX + positive].to_numpy()
 
 
 def _curve(keys: tuple[str, ...], x: NDArray, y: NDArray, threshold: NDArray) -> Curve:

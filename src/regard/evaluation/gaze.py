@@ -16,7 +16,9 @@ from regard.evaluation.paired import PairedTest, paired_bootstrap
 from regard.scores.base import SCORES, Score
 
 Floats = NDArray[np.float64]
-_OTHERS = {"index", "image", "label", "predicted", "correct", "share", "method", "area", "dead"}
+# Of each class of an image: how much of it is predicted so, or how surely it is.
+_BY_CLASS = {"share", "probability"}
+_OTHERS = {"index", "image", "label", "predicted", "correct", "method", "area", "dead", *_BY_CLASS}
 # Lists, as arrays of two dimensions are only half supported: they cannot be turned around.
 _COUNTS = pl.List(pl.List(pl.UInt32))
 _RESAMPLES, _SEED, _LEVEL = 2000, 0, 0.95
@@ -29,12 +31,15 @@ def score_names(scores: pl.DataFrame) -> list[str]:
 
 
 def by_class(scores: pl.DataFrame) -> bool:
-    """Whether a table is a segmenter's, whose rows are of an image and one of its classes."""
-    return "share" in scores.columns
+    """Whether a table's rows are of an image and one of its classes.
+
+    Those of a segmenter are, and those of images with sets of labels.
+    """
+    return bool(_BY_CLASS & set(scores.columns))
 
 
 def by_image(scores: pl.DataFrame) -> pl.DataFrame:
-    """One row an image and method: means over the classes that a segmenter's image holds.
+    """One row an image and method: means over the classes of an image that has several.
 
     A table of a classifier is given back as it is. A score is averaged over the classes for which
     it is defined, `area` too; an image is `dead` where the maps of all its classes are. A pooled
@@ -94,8 +99,8 @@ def each_image(scores: pl.DataFrame, name: str) -> Floats:
 def score_interval(scores: pl.DataFrame, name: str) -> Interval:
     """A score of all images with its 95% interval over images.
 
-    The mean, with the interval of `bootstrap_interval`; or what is pooled, with that of BCa. Of a
-    segmenter an image counts with the mean over its classes.
+    The mean, with the interval of `bootstrap_interval`; or what is pooled, with that of BCa. Where
+    an image has several classes it counts with the mean over them.
     """
     if by_class(scores) and not is_pooled(name):
         scores = by_image(scores)

@@ -34,7 +34,7 @@ def evaluate(
     level: float = 0.95,
     positive: str | None = None,
 ) -> dict[str, Any]:
-    """Metrics of a predictions table, ready for JSON.
+    """Metrics of a predictions table of single labels, ready for JSON.
 
     Each metric is the dictionary of an `Interval`. The keys:
 

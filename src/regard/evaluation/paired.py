@@ -20,6 +20,7 @@ from regard.evaluation.intervals import (
     missing,
     student_interval,
 )
+from regard.evaluation.label_sets import is_sets, validate_sets
 from regard.evaluation.resampling import percentile_limits
 
 
@@ -222,14 +223,16 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 def same_images(table_a: pl.DataFrame, table_b: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Both tables in the order of `index`.
+    """Both tables, of labels or of sets of them, in the order of `index`.
 
     Raises:
         DataError: they do not hold the same images with the same labels.
     """
-    a, b = (tables.validate(t).sort("index") for t in (table_a, table_b))
-    for column in ("index", "image", "label"):
-        x, y = a[column].to_list(), b[column].to_list()
+    both = (table_a, table_b)
+    sets = any(map(is_sets, both))
+    a, b = ((validate_sets if sets else tables.validate)(t).sort("index") for t in both)
+    for column in ("index", "image", "labels" if sets else "label"):
+        x, y = (_hashable(table[column].to_list()) for table in (a, b))
         if x != y:
             other = len(set(x) ^ set(y)) or sum(i != j for i, j in zip(x, y, strict=True))
             raise DataError(
@@ -239,6 +242,10 @@ def same_images(table_a: pl.DataFrame, table_b: pl.DataFrame) -> tuple[pl.DataFr
                 remedy="evaluate both models on the same split of the same manifest",
             )
     return a, b
+
+
+def _hashable(cells: list[Any]) -> list[Any]:
+    return [tuple(cell) if isinstance(cell, list) else cell for cell in cells]
 
 
 def flips(table_a: pl.DataFrame, table_b: pl.DataFrame) -> dict[str, list[int]]:

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from regard.data.regions import Regions
-from regard.data.samples import Batch
+from regard.data.samples import Batch, truth_of
+from regard.data.settings import Task
 from regard.data.transforms import Transform
+from regard.evaluation.answers import probabilities_of
 from regard.evaluation.settings import Gaze
 from regard.guidance.base import Term
 from regard.guidance.forward import guided_forward
@@ -30,13 +32,15 @@ class Predictions:
 
     Attributes:
         index: (N,) rows in the manifest.
-        labels: (N,) class indices.
+        labels: (N,) class indices; of images with sets of labels the one that is asked about, -1
+            for none.
         logits: (N, K) float32.
         gaze: by score (N,), of a pooled one its counts (N, R, T), NaN where undefined; empty when
             no gaze was asked for.
         area: (N,) of the regions, NaN where missing.
         dead: (N,) bool, whether the map was zero everywhere.
         terms: by guidance term (N,), its loss, NaN where it is not valid.
+        truth: (N, K) bool, of images with sets of labels which classes each is of; else None.
     """
 
     index: np.ndarray
@@ -46,11 +50,13 @@ class Predictions:
     area: np.ndarray
     dead: np.ndarray
     terms: Mapping[str, np.ndarray]
+    truth: np.ndarray | None = None
 
     @property
     def probabilities(self) -> np.ndarray:
-        """Softmax of the logits, (N, K), float64."""
-        return torch.from_numpy(self.logits).double().softmax(1).numpy()
+        """Softmax of the logits, (N, K), float64; of images with sets of labels the sigmoid."""
+        task: Task = "classification" if self.truth is None else "multilabel"
+        return probabilities_of(torch.from_numpy(self.logits).double(), task).numpy()
 
 
 def model_input(batch: Batch, transform: Transform, device: torch.device) -> Tensor | dict:
@@ -106,11 +112,13 @@ def _row(
     device: torch.device,
 ) -> dict[str, Tensor]:
     row = {"index": batch.index, "labels": batch.labels}
+    row |= {} if batch.sets is None else {"sets": batch.sets}
     names = () if gaze is None else scores_of(gaze, batch)
     if gaze is None or not names:
         with torch.no_grad():
             return row | {"logits": logits_of(net(images)).float().cpu()}
-    labels = batch.labels.to(device)
+    told, several = batch.labels.to(device) >= 0, batch.sets is not None
+    labels = batch.labels.to(device).clamp_min(0)
     regions = None if batch.regions is None else batch.regions.to(device)
     guided = _guided(net, images, labels, regions, terms)
     logits, maps = _maps(net, images, labels, gaze, terms, guided, background)
@@ -118,8 +126,11 @@ def _row(
     with torch.no_grad():
         for name in names:
             made = made_as(gaze, background) if SCORES[name].explains else {}
-            row[name] = tally(maps, regions, name, net=net, images=asked, targets=labels, **made)
-        row["dead"] = maps.flatten(1).amax(1) <= 0
+            given = {"net": net, "images": asked, "targets": labels, "independent": several}
+            row[name] = tally(maps, regions, name, **given, **made)
+            # The map of no label is the map of nothing.
+            row[name][~told] = torch.nan
+        row["dead"] = (maps.flatten(1).amax(1) <= 0) & told
         if regions is not None:
             evidence = regions.of(labels)
             row["area"] = torch.where(evidence.present, evidence.area, torch.nan)
@@ -193,6 +204,8 @@ def _gather(
         return torch.cat([row[name] for row in rows]).numpy()
 
     count = sum(len(row["labels"]) for row in rows)
+    sets = torch.cat([row["sets"] for row in rows]) if "sets" in rows[0] else None
+    classes = rows[0]["logits"].shape[1]
     known = [name for name in (gaze.scores if gaze else ()) if name in rows[0]]
     losses = [term.title for term in terms if f"loss.{term.title}" in rows[0]]
     return Predictions(
@@ -203,4 +216,5 @@ def _gather(
         area=joined("area") if "area" in rows[0] else np.full(count, np.nan),
         dead=joined("dead") if known else np.zeros(count, dtype=bool),
         terms={title: joined(f"loss.{title}") for title in losses},
+        truth=None if sets is None else truth_of(sets, classes).numpy(),
     )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from regard.errors import DataError
 from regard.evaluation import resampling
 from regard.evaluation.paired import PairedTest, percentile_test
+from regard.evaluation.resampling import Statistics
 from regard.evaluation.segmentation import Pooled
 
 _RESAMPLES, _SEED = 2000, 0
@@ -69,8 +70,10 @@ def pooled_of(tables: Sequence[pl.DataFrame]) -> Pooled:
     return Pooled(confusions, [*edges])
 
 
-def compare_pooled(a: Pooled, b: Pooled, images: int, *, level: float) -> dict[str, PairedTest]:
-    """As `compare_segmentations`, of what `pooled_of` gave."""
+def compare_pooled(
+    a: Statistics, b: Statistics, images: int, *, level: float
+) -> dict[str, PairedTest]:
+    """As `compare_segmentations`, of statistics of the same images, such as `pooled_of` gives."""
     whole = np.ones((images, 1))
     values = {name: float(b(whole)[name][0] - own[0]) for name, own in a(whole).items()}
     blocks = resampling.counts(images, _RESAMPLES, _SEED)

@@ -33,7 +33,8 @@ class Term(ABC):
     bounded: ClassVar[bool] = False
     # Whether it takes pixels from other images of the batch.
     lends: ClassVar[bool] = False
-    # Whether it can be computed of a segmenter, whose logits have positions.
+    # Whether it asks for no probability of one label, so that it can be computed of a segmenter,
+    # whose logits have positions, and of a net for sets of labels.
     of_segmenters: ClassVar[bool] = False
     # Whether it can be computed of an image mixed of two, where the other's part is ignored.
     of_mixed: ClassVar[bool] = True

@@ -217,8 +217,14 @@ def _add(output: GuidedOutput, term: Term, seen: ForwardPass) -> None:
     output.weights[term.title] = term.weight
 
 
-def refuse_labels(terms: Sequence[Term]) -> None:
-    """A segmenter's logits are of pixels: terms on the logits of a label do not fit it.
+def refuse_labels(terms: Sequence[Term], what: str = "a segmenter") -> None:
+    """Terms on the probability of a label do not fit nets that give none.
+
+    A segmenter's logits are of pixels, and with sets of labels each class is told by itself.
+
+    Args:
+        terms: to be looked at.
+        what: the net is, in words.
 
     Raises:
         ConfigError: one of the terms is such.
@@ -228,7 +234,7 @@ def refuse_labels(terms: Sequence[Term]) -> None:
         able = ", ".join(name for name, kind in TERMS.items() if kind.of_segmenters)
         raise ConfigError(
             f"term {unfit.title}",
-            expected="a term on maps or activations for a segmenter",
+            expected=f"a term on maps or activations for {what}",
             found=f"{unfit.kind}, on the logits of labels",
             remedy=f"choose one of: {able}",
         )

@@ -11,6 +11,7 @@ from regard.importers.coco_json import Part, read_part
 from regard.importers.coco_layout import Layout
 from regard.importers.coco_masks import write_all
 from regard.importers.coco_objects import (
+    ALL,
     LARGEST,
     ONLY,
     add_regions,
@@ -21,7 +22,7 @@ from regard.importers.coco_objects import (
 from regard.importers.files import folder_at
 from regard.importers.registry import IMPORTERS
 
-LABELS, MASKS = (LARGEST, ONLY), ("region", "classes")
+LABELS, MASKS = (LARGEST, ONLY, ALL), ("region", "classes")
 
 
 @IMPORTERS.register("coco")
@@ -45,7 +46,8 @@ def import_coco(
     Its split is that word without the year.
 
     A sample has the boxes of its objects with their classes, and one label; `labels` are all
-    classes in it, where samples have several. Images without an object are left out. Crowds
+    classes in it, where samples have several. Images without an object are left out, unless
+    `label` is `all`. Crowds
     (`iscrowd`) are no boxes and give no label, but their class is in the image.
 
     Args:
@@ -55,7 +57,8 @@ def import_coco(
             the JSON; or one JSON of either kind by its path, from here or from SRC on.
         images: the folder of the images, from SRC on, where it is called otherwise.
         label: how an image gets its label: `largest`, the class of the object with the largest
-            area; or `only`, where all objects are of one class, and other images are left out.
+            area; `only`, where all objects are of one class, and other images are left out; or
+            `all`, the set of all classes in it, which is empty in an image without an object.
         masks: write masks beside the manifest: `region`, where the label's objects are as the
             region, and where crowds of that class are as the area to ignore; or `classes`, for
             segmentation, class ids of all images in place of labels and boxes, where crowds are
@@ -78,6 +81,9 @@ def import_coco(
     root = Path(root).absolute()
     files = root / "coco-masks" if files is None else Path(files)
     _refuse_words(label, masks)
+    if label == ALL and masks == "region":
+        raise _option("masks", "none beside --label all", "'region'", "leave it out: boxes have "
+                      "classes, and are the regions of labels")  # fmt: skip
     parts = _parts(Layout(folder_at(Path(src)), annotations, images), masks is not None)
     panoptic = any(part.panoptic for part in parts)
     _refuse_unfit(masks, background, panoptic)

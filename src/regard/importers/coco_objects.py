@@ -13,20 +13,20 @@ from regard.importers.files import entry
 from regard.importers.gather import with_labels
 
 Row = dict[str, Any]
-LARGEST, ONLY = "largest", "only"
+LARGEST, ONLY, ALL = "largest", "only", "all"
 
 
 class Labelled(NamedTuple):
-    """An image with an object, and the class that is its label."""
+    """An image and the class of an object in it that is its label; None where all classes are."""
 
     part: Part
     key: Hashable
-    label: str
+    label: str | None
 
     @property
     def items(self) -> Sequence[Item]:
         """All annotations of the image."""
-        return self.part.items[self.key]
+        return self.part.items.get(self.key, ())
 
     @property
     def has_crowd(self) -> bool:
@@ -39,7 +39,7 @@ def labelled(parts: Sequence[Part], how: str) -> tuple[list[Labelled], list[str]
 
     Args:
         parts: of the set.
-        how: `largest` or `only`.
+        how: `largest`, `only` or `all`, which leaves nothing out.
 
     Raises:
         DataError: no image has a label.
@@ -49,14 +49,16 @@ def labelled(parts: Sequence[Part], how: str) -> tuple[list[Labelled], list[str]
     for part in parts:
         for key in part.photos:
             objects = _objects(part.items.get(key, ()))
-            if not objects:
+            if how == ALL:
+                kept.append(Labelled(part, key, None))
+            elif not objects:
                 left[bare] += 1
             elif how == ONLY and len({part.name(item) for item in part.items[key]}) > 1:
                 left[mixed] += 1
             else:
                 kept.append(Labelled(part, key, part.name(max(objects, key=area))))
     total = len(kept) + sum(left.values())
-    if not kept:
+    if not any(image.items for image in kept):
         raise DataError(
             str(parts[0].path),
             expected="an image with an object" + (" of one class alone" if how == ONLY else ""),
@@ -73,11 +75,12 @@ def object_rows(images: Sequence[Labelled], root: Path) -> list[Row]:
     for image in images:
         part, objects = image.part, _objects(image.items)
         row = part.row(image.key, root) | {"label": image.label}
-        row["boxes"] = [part.box(item) for item in objects]
-        row["box_labels"] = [part.name(item) for item in objects]
+        if objects:
+            row["boxes"] = [part.box(item) for item in objects]
+            row["box_labels"] = [part.name(item) for item in objects]
         row["labels"] = sorted({part.name(item) for item in image.items}, key=natural)
         rows.append(row)
-    return with_labels(rows)
+    return with_labels(rows, sets=any(image.label is None for image in images))
 
 
 def add_regions(

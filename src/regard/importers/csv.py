@@ -29,6 +29,7 @@ def import_csv(
     image: str = "image",
     images: str = ".",
     label: str | None = None,
+    label_separator: str | None = None,
     split: str | None = None,
     group: str | None = None,
     synthetic: str | None = None,
@@ -62,6 +63,8 @@ def import_csv(
         image: column or template of the image's path, from the folder `images` on.
         images: the folder that image paths start from, itself from the CSV's folder on.
         label: column or template of the class.
+        label_separator: what stands between the classes of a cell, such as `;`: every sample then
+            has a set of labels, and an empty cell is a sample of none of the classes.
         split: column or template of the split: train, val or test.
         group: column or template of what stays together, such as a patient.
         synthetic: column or template that is true (or 1) where an image was made or borrowed; it is
@@ -95,6 +98,10 @@ def import_csv(
     given |= {"synthetic": synthetic} | paths
     columns = _templates(given, table, str(src))
     rows = _rows(table, columns, src, src.parent / images)
+    if label_separator is not None:
+        _refuse_separator(label_separator, columns, src)
+        for row in rows:
+            row["label"] = _set(row["label"], label_separator)
     _refuse_absent(rows, src)
     for key in ("segmented", "mask", *AREAS):
         _refuse_none(rows, key, src)
@@ -108,7 +115,7 @@ def import_csv(
         for number, cells in enumerate(table.iter_rows(named=True)):
             rows[number]["box"] = corners.box(cells, f"{src}, row {number + 1}")
             rows[number]["box_label"] = named.fill(cells) if named else None
-    samples = gather(rows, str(src))
+    samples = gather(rows, str(src), sets=label_separator is not None)
     for sample in samples:
         if region_threshold is not None and sample.get("region"):
             sample["region_threshold"] = region_threshold
@@ -175,6 +182,29 @@ def _truth(text: str | None, where: str) -> bool:
             where, expected=", ".join(TRUTHS), found=repr(text), remedy="correct that cell"
         )
     return TRUTHS[word]
+
+
+def _refuse_separator(separator: str, columns: Mapping[str, Template], src: Path) -> None:
+    where = f"{src}, --label-separator"
+    if "label" not in columns:
+        raise DataError(
+            where,
+            expected="a column of labels",
+            found="none",
+            remedy="name it: --label COLUMN",
+        )
+    if not separator.strip():
+        raise DataError(
+            where,
+            expected="a character that stands between labels",
+            found=repr(separator),
+            remedy="write for example --label-separator ';'",
+        )
+
+
+def _set(cell: str | None, separator: str) -> list[str]:
+    names = (name.strip() for name in (cell or "").split(separator.strip()))
+    return list(dict.fromkeys(filter(None, names)))
 
 
 def _refuse_absent(rows: Iterable[Row], src: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from regard.data.decoding import image_size
 from regard.data.heat import smooth
-from regard.data.sample import Draw, Sample
+from regard.data.sample import Draw, Sample, of_label
 from regard.data.samples import Samples
 from regard.data.source import samples_of
 from regard.data.transforms import Transform
@@ -56,7 +56,7 @@ class Shown:
     outline: str
 
 
-Shelf = dict[tuple[int, str, str, Transform], Shown]
+Shelf = dict[tuple[int, str, str, str | None, Transform], Shown]
 
 
 class Album:
@@ -117,19 +117,22 @@ class Album:
         """What the net sees of a sample; maps lie over the first."""
         return self.run.data.views
 
-    def shown(self, index: int, view: str | None = None) -> Shown:
+    def shown(self, index: int, view: str | None = None, label: str | None = None) -> Shown:
         """Photo and outline of a manifest's row, larger than the net sees them.
 
         Args:
             index: the row.
             view: None for the first.
+            label: of a set of labels the one whose region is outlined; None: all that there is.
 
         Raises:
             DataError: a file of it cannot be read.
         """
         sample, view = self.samples[self.rows[index]], view or self.views[0]
         large = enlarged(self.run.transform, sample)
-        key = (index, view, sample.views[0][1], large)
+        if label is not None:
+            sample = of_label(sample, self.run.classes.index(label))
+        key = (index, view, sample.views[0][1], label, large)
         if key not in self._shelf:
             images, masks = Samples([sample], large).fitted(0)
             region = masks.get("attend")
@@ -169,13 +172,14 @@ class Album:
         caption: str = "",
         *,
         view: str | None = None,
+        label: str | None = None,
     ) -> Picture:
-        """Photo of a view, outline and, for a target, the map of that class.
+        """Photo of a view, outline and, for a target, the map of that class; `label` as of `shown`.
 
         Raises:
             DataError: a file of it cannot be read.
         """
-        shown = self.shown(index, view)
+        shown = self.shown(index, view, label)
         height, width = shown.size
         heat = ""
         if target is not None:

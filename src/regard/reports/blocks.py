@@ -140,11 +140,13 @@ class Matrix:
         names: of the classes, in order.
         cells: a row a true class, of (count, share of the row).
         caption: what it shows.
+        mistakes: whether what lies off the diagonal is wrong.
     """
 
     names: Sequence[str]
     cells: Sequence[Sequence[tuple[int, float]]]
     caption: str
+    mistakes: bool = True
     kind: ClassVar[str] = "matrix"
 
 

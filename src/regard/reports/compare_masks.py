@@ -85,18 +85,19 @@ def metrics_differences(summary: Told, other: Told) -> Table:
         if name != "sparseness"
     ]
     caption = "Differences on the same images, with 95 % intervals over images; the dashed line is "
-    return _differences(summary, other, rows, caption + "no difference")
+    return difference_rows(summary, other, rows, caption + "no difference")
 
 
 def class_differences(summary: Told, other: Told, key: str) -> Table:
     """One metric of each class of both runs, with its difference."""
     rows = [(name, key, own[key]) for name, own in other["per_class"].items()]
-    return _differences(summary, other, rows, f"{COLUMNS[key]}, class by class")
+    return difference_rows(summary, other, rows, f"{COLUMNS[key]}, class by class")
 
 
-def _differences(
+def difference_rows(
     summary: Told, other: Told, rows: Sequence[tuple[str, str, Told]], caption: str
 ) -> Table:
+    """Numbers of both runs with their differences: a title, the metric and what was found each."""
     reach = reach_of([found["difference"] for _, name, found in rows if name != "energy_gain"])
     cells = []
     for text, name, found in rows:

@@ -11,6 +11,7 @@ from regard.errors import RunError
 from regard.reports.blocks import (
     Block,
     Drawings,
+    Facts,
     Heading,
     Matrices,
     Matrix,
@@ -29,6 +30,13 @@ from regard.reports.compare_masks import (
     metrics_differences,
 )
 from regard.reports.compare_metrics import calibration, classes_table, metrics_table
+from regard.reports.compare_sets import (
+    set_class_differences,
+    set_differences,
+    set_facts,
+    set_pair_galleries,
+    set_words,
+)
 from regard.reports.compare_tables import differences_table, outcomes_table
 from regard.reports.compare_words import comparison_facts, comparison_words, how_to_read
 from regard.reports.latency import TITLE, latency_tables
@@ -71,7 +79,8 @@ def pictures_of(summary: Told, pictures: int) -> int:
     """The most images that the galleries of a comparison show, for a progress bar."""
     if summary["task"] == "segmentation":
         return 2 * pictures * len(summary["others"])
-    shown = ("stays_right", "right_becomes_wrong", "wrong_becomes_right")
+    flips = ("right_becomes_wrong", "wrong_becomes_right")
+    shown = flips if summary["task"] == "multilabel" else ("stays_right", *flips)
     return sum(min(pictures, other["outcomes"][name]) for other in summary["others"]
                for name in shown)  # fmt: skip
 
@@ -80,8 +89,8 @@ def compare_page(
     folder: Path, summary: Told, pairs: pl.DataFrame, pictures: int, progress: Step | None
 ) -> Page:
     """The page of a comparison."""
-    others, segments = summary["others"], summary["task"] == "segmentation"
-    facts, words = (mask_facts, mask_words) if segments else (comparison_facts, comparison_words)
+    others = summary["others"]
+    facts, words, _ = _BY_TASK[summary["task"]]
     blocks: list[Block] = []
     if len(others) == 1:
         blocks.append(facts(summary, others[0]))
@@ -112,7 +121,7 @@ def _sections(
     """Differences, classes and pictures of one comparison: sections, or parts of one of several."""
     number, pictures = which
     own = pairs.filter(pl.col("run") == other["name"])
-    make = _of_masks if summary["task"] == "segmentation" else _of_labels
+    _, _, make = _BY_TASK[summary["task"]]
     parts = make(folder, summary, other, own, pictures, progress)
     parts = {title: blocks for title, blocks in parts.items() if blocks}
     if len(summary["others"]) == 1:
@@ -164,6 +173,36 @@ def _of_masks(
         "Classes": [*by_class, *_confusions(summary, other)],
         "Pictures": mask_pair_galleries(folder, summary, other, own, pictures, progress),
     }
+
+
+def _of_sets(
+    folder: Path,
+    summary: Told,
+    other: Told,
+    own: pl.DataFrame,
+    pictures: int,
+    progress: Step | None,
+) -> dict[str, list[Block]]:
+    numbers: list[Block] = [*set_differences(summary, other)]
+    if not other["scores"]:
+        numbers.append(
+            Note("No map of this split is scored, so only the predictions are compared.")
+        )
+    return {
+        "Differences": numbers,
+        "Classes": set_class_differences(summary, other),
+        "Pictures": set_pair_galleries(folder, summary, other, own, pictures, progress),
+    }
+
+
+Parts = Callable[[Path, Told, Told, pl.DataFrame, int, Step | None], dict[str, list[Block]]]
+_BY_TASK: dict[
+    str, tuple[Callable[[Told, Told], Facts], Callable[[Told, Told], list[str]], Parts]
+] = {
+    "classification": (comparison_facts, comparison_words, _of_labels),
+    "multilabel": (set_facts, set_words, _of_sets),
+    "segmentation": (mask_facts, mask_words, _of_masks),
+}
 
 
 def _latency(summary: Told) -> list[Section]:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from regard.data.settings import Task
+from regard.evaluation.label_sets import validate_sets
 from regard.evaluation.table import validate
 from regard.runs.benched import read_bench
 from regard.runs.files import load_json, read_json
@@ -14,6 +16,7 @@ from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
 
 T = TypeVar("T")
+Check = Callable[[pl.DataFrame], pl.DataFrame]
 _ORDER = ("train", "val", "test")
 
 
@@ -25,8 +28,8 @@ class SplitContents:
         name: of the split.
         metrics: of `metrics/SPLIT.json`.
         predictions: of `predictions/SPLIT.parquet`.
-        scores: of `scores/SPLIT.parquet`, of the method that the config names; of a segmenter a
-            row is an image and a class.
+        scores: of `scores/SPLIT.parquet`, of the method that the config names; of a segmenter and
+            of sets of labels a row is an image and a class.
         methods: of `scores/SPLIT.parquet`, of all methods.
         missing: what is not there, in words.
     """
@@ -76,9 +79,19 @@ class RunContents:
         return tuple(self.config.get("classes") or ())
 
     @property
+    def task(self) -> Task:
+        """What was learned."""
+        return task_in(self.config)
+
+    @property
     def segments(self) -> bool:
         """Whether the net is a segmenter."""
-        return (self.config.get("data") or {}).get("task") == "segmentation"
+        return self.task == "segmentation"
+
+    @property
+    def several(self) -> bool:
+        """Whether an image has a set of labels."""
+        return self.task == "multilabel"
 
     @property
     def method(self) -> str:
@@ -115,7 +128,7 @@ def read_run(folder: Path) -> RunContents:
     files = RunFolder(folder)
     config = files.read_config()
     method = (config.get("gaze") or {}).get("method")
-    segments = (config.get("data") or {}).get("task") == "segmentation"
+    check = _CHECKS[task_in(config)]
     kinds = {"metrics": ".json", "predictions": ".parquet", "scores": ".parquet"}
     found = {
         path.stem for kind, suffix in kinds.items() for path in (folder / kind).glob(f"*{suffix}")
@@ -129,7 +142,7 @@ def read_run(folder: Path) -> RunContents:
         epochs=tuple(attempt(lambda: list(read_log(files.log, "epoch")), [])),
         notes=tuple(attempt(lambda: [r["text"] for r in read_log(files.log, "note")], [])),
         readings=tuple(attempt(lambda: _lines(files.readings), [])),
-        splits=tuple(_read_split(files, name, method, segments=segments) for name in names),
+        splits=tuple(_read_split(files, name, method, check) for name in names),
         bench=read_bench(files),
     )
 
@@ -138,11 +151,14 @@ def _rank(split: str) -> tuple[int, str]:
     return (_ORDER.index(split) if split in _ORDER else len(_ORDER)), split
 
 
-def _read_split(
-    files: RunFolder, name: str, method: str | None, *, segments: bool
-) -> SplitContents:
+def task_in(config: Mapping[str, Any]) -> Task:
+    """What a run's config learned."""
+    task = (config.get("data") or {}).get("task")
+    return task if task in _CHECKS else "classification"
+
+
+def _read_split(files: RunFolder, name: str, method: str | None, check: Check) -> SplitContents:
     metrics = attempt(lambda: read_json(files.metrics(name)), None)
-    check = _counted if segments else validate
     predictions = attempt(lambda: check(_table(files.predictions(name))), None)
     methods = attempt(lambda: _table(files.scores(name)), None)
     scores = attempt(lambda: _of_method(methods, method), None)
@@ -167,6 +183,13 @@ def _counted(table: pl.DataFrame) -> pl.DataFrame:
     if not {"index", "image", "confusion", "boundary"} <= set(table.columns):
         raise ValueError("no counts of pixels")
     return table
+
+
+_CHECKS: dict[Task, Check] = {
+    "classification": validate,
+    "multilabel": validate_sets,
+    "segmentation": _counted,
+}
 
 
 def _of_method(table: pl.DataFrame | None, method: str | None) -> pl.DataFrame | None:

@@ -91,6 +91,8 @@ def _chosen(split: SplitContents, pictures: int) -> list[tuple[str, str, list[in
     """Title, how chosen, the rows of the manifest, and whether both classes' maps are shown."""
     assert split.predictions is not None
     found = [(*_mistakes(split.predictions, pictures), True)]
+    if "tree_distance" in split.predictions.columns:
+        found.append((*_furthest(split.predictions, pictures), True))
     if split.scores is not None and "energy" in split.scores.columns:
         scores = split.scores.filter(pl.col("energy").is_finite()).sort("energy")
         worst = scores["index"].head(pictures).to_list()
@@ -109,6 +111,14 @@ def _mistakes(table: pl.DataFrame, pictures: int) -> tuple[str, str, list[int]]:
         f"{count(len(wrong), 'image')} of {len(table):,} misclassified, the most confident first."
     )
     return "Mistakes", about, chosen
+
+
+def _furthest(table: pl.DataFrame, pictures: int) -> tuple[str, str, list[int]]:
+    wrong = table.filter(~pl.col("correct"))
+    sure = pl.max_horizontal(pl.col(f"^{PREFIX}.*$"))
+    chosen = wrong.sort("tree_distance", sure, descending=True)["index"].head(pictures).to_list()
+    about = "Mistakes whose predicted label is furthest from the true one in the tree of labels, "
+    return "Furthest mistakes", f"{about}then the most confident.", chosen
 
 
 def _card(album: Album, row: dict, *, both: bool) -> Card:
@@ -135,6 +145,8 @@ def facts_of(row: dict) -> list[tuple[str, str]]:
         ("predicted", row["predicted"] + ("" if row["correct"] else " (wrong)")),
         ("probability", percent(row[PREFIX + row["predicted"]])),
     ]
+    if row.get("tree_distance"):
+        facts.append(("edges between", f"{row['tree_distance']:.0f}"))
     if row.get("energy") is not None:
         facts.append(("energy", decimal(row["energy"])))
     return facts

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from regard.data.plotting import INK
 from regard.evaluation.bounds import marks
-from regard.evaluation.gaze import by_image, each_image, is_pooled, score_interval, score_names
+from regard.evaluation.gaze import (
+    by_class,
+    by_image,
+    each_image,
+    is_pooled,
+    score_interval,
+    score_names,
+)
 from regard.evaluation.intervals import Interval, bootstrap_interval
 from regard.reports.blocks import Cell, Drawing, Drawings, Key, Table
 from regard.reports.contents import SplitContents
@@ -123,9 +130,12 @@ def against_correctness(scores: pl.DataFrame, name: str = "energy") -> Sequence[
     kept = scores.filter(pl.col(name).cast(pl.Float64).is_finite())
     if kept.is_empty():
         return []
+    right, wrong, units = "classified correctly", "misclassified", "images"
+    if by_class(scores):
+        right, wrong, units = "labels that are predicted", "labels that are missed", "maps"
     groups = {
-        "classified correctly": kept.filter(pl.col("correct")),
-        "misclassified": kept.filter(~pl.col("correct")),
+        right: kept.filter(pl.col("correct")),
+        wrong: kept.filter(~pl.col("correct")),
     }
     rows = [_mean_row(label, each_image(part, name)) for label, part in groups.items()]
     labels = sorted(kept["label"].unique().to_list())
@@ -133,7 +143,13 @@ def against_correctness(scores: pl.DataFrame, name: str = "energy") -> Sequence[
         rows += [_mean_row(f"label {x}", each_image(kept.filter(pl.col("label") == x), name))
                  for x in labels]  # fmt: skip
     table = Table(
-        (f"{title(name)} of images", "Images#", "Mean#", "95 % interval#", "0 to 1"),
+        (
+            f"{title(name)} of {units}",
+            f"{units.capitalize()}#",
+            "Mean#",
+            "95 % interval#",
+            "0 to 1",
+        ),
         rows,
         f"{title(name)} against correctness and label",
     )

@@ -9,6 +9,10 @@ TERMS = {
         "Energy over the region's share of the image: how many times what a uniform map has there."
     ),
     "energy": "The share of a map's sum that lies in the region, from 0 to 1.",
+    "mean average precision": (
+        "mAP: of each class the area under the precision-recall curve of all images ranked by its "
+        "probability; the mean over the classes."
+    ),
     "Mean IoU": (
         "Of a segmentation: the pixels that are predicted and true, over those that are either, "
         "counted over all images; the mean over the classes."

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from regard.data.plotting import GRID, INK, MUTED, shortened
 from regard.evaluation.curves import precision_recall_curve, reliability_diagram, roc_curve
+from regard.evaluation.hierarchical import LEVEL
 from regard.evaluation.thresholds import ENDING
 from regard.reports.blocks import (
     Block,
@@ -41,16 +42,30 @@ _IN_A_BIN = 20
 Intervals = Mapping[str, Any]
 
 
-def metrics_table(numbers: Mapping[str, Any], level: float = 0.95) -> Table:
-    """Each metric with its interval over images."""
+def metrics_table(
+    numbers: Mapping[str, Any],
+    level: float = 0.95,
+    told: Mapping[str, tuple[str, str]] | None = None,
+) -> Table:
+    """Each metric with its interval over images, but for those by level and at a threshold.
+
+    Args:
+        numbers: of a split.
+        level: of the intervals.
+        told: titles and meanings by name, where they are not those of `words`.
+    """
+    own = told or {}
     named = {
-        name: value
-        for name, value in numbers.items()
-        if isinstance(value, Mapping) and "value" in value and not name.endswith(ENDING)
+        key: value
+        for key, value in numbers.items()
+        if isinstance(value, Mapping)
+        and "value" in value
+        and not key.startswith(LEVEL)
+        and not key.endswith(ENDING)
     }
     rows = [
         [
-            Cell(title(name), note=about(name)),
+            Cell(*own.get(name, (title(name), about(name)))),
             Cell(decimal(value["value"])),
             Cell(between(value), note=str(value.get("reason") or "")),
             Cell(span=span(value)),
@@ -129,7 +144,7 @@ def ranking_curves(table: pl.DataFrame, numbers: Mapping[str, Any]) -> list[Draw
     names = _curve_classes(numbers)
     few = len(names) <= _MOST_NAMED
     keys = [Key(name, tone) for tone, name in enumerate(names)] if few and len(names) > 1 else []
-    areas = [_roc(table, names, numbers), _precision_recall(table, names, numbers)]
+    areas = [_roc(table, names, numbers), precision_recall(table, names, numbers)]
     calibration = _calibration(table, numbers)
     return [Drawings([*areas, calibration], keys)]
 
@@ -153,9 +168,10 @@ def _roc(table: pl.DataFrame, names: Sequence[str], numbers: Mapping[str, Any]) 
         return _area(drawn, "ROC", names, numbers.get("roc_auc", {}), marked=_decides(numbers))
 
 
-def _precision_recall(
+def precision_recall(
     table: pl.DataFrame, names: Sequence[str], numbers: Mapping[str, Any]
 ) -> Drawing:
+    """Precision-recall curves of classes, with the area that the numbers have for them."""
     with canvas(300, 300) as drawn:
         axes = unit_axes(plot(drawn, "recall", "precision"))
         for tone, name in enumerate(names):

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from regard.evaluation.gaze import each_image, score_names
+from regard.data.settings import Task
+from regard.evaluation.gaze import by_class, each_image, score_names
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
 from regard.reports.contents import RunContents, SplitContents, read_run
 from regard.reports.galleries import run_galleries
@@ -18,9 +19,11 @@ from regard.reports.gaze import (
 )
 from regard.reports.history import learning_curves
 from regard.reports.latency import latency_section
+from regard.reports.levels import in_order, level_blocks
 from regard.reports.mask_galleries import mask_galleries
 from regard.reports.mean_maps import mean_maps_section
 from regard.reports.methods import methods_compared
+from regard.reports.multilabel import set_results
 from regard.reports.page import write_page
 from regard.reports.patches import patches_section
 from regard.reports.predictions import (
@@ -38,6 +41,7 @@ from regard.reports.segmentation import (
     pixel_confusion,
     pixel_metrics,
 )
+from regard.reports.set_galleries import set_galleries
 from regard.reports.threshold import threshold_blocks
 from regard.reports.words import count
 from regard.runs.files import dump_json
@@ -98,10 +102,10 @@ def _training(run: RunContents) -> Section:
 
 def _split(run: RunContents, split: SplitContents, pictures: int, progress: Step | None) -> Section:
     blocks: list[Block] = [Note(text) for text in split.missing]
-    blocks += _segmentation(split) if run.segments else _classification(split)
+    results, galleries = _BY_TASK[run.task]
+    blocks += results(split)
     blocks += _gaze(run, split)
     blocks += [] if split.methods is None else methods_compared(split.methods)
-    galleries = mask_galleries if run.segments else run_galleries
     blocks += galleries(run, split, pictures, len(run.splits), progress)
     return Section(f"split-{_anchor(split.name)}", f"Results on {split.name}", blocks)
 
@@ -115,8 +119,9 @@ def _classification(split: SplitContents) -> list[Block]:
     if not numbers:
         return []
     blocks: list[Block] = [metrics_table(numbers, numbers.get("level", 0.95))]
+    blocks += level_blocks(numbers)
     blocks += [Heading("Classes"), Text([first_mistakes(numbers)])]
-    blocks += [*confusion(numbers), class_table(numbers)]
+    blocks += [*confusion(in_order(numbers)), class_table(numbers)]
     if split.predictions is not None and len(split.predictions):
         blocks += ranking_curves(split.predictions, numbers)
     return [*blocks, *threshold_blocks(split)]
@@ -127,6 +132,19 @@ def _segmentation(split: SplitContents) -> list[Block]:
     if not numbers:
         return []
     return [pixel_metrics(numbers), *pixel_confusion(numbers), pixel_classes(numbers)]
+
+
+def _sets(split: SplitContents) -> list[Block]:
+    return [*set_results(split.numbers, split.predictions), *level_blocks(split.numbers)]
+
+
+Results = Callable[[SplitContents], list[Block]]
+Galleries = Callable[[RunContents, SplitContents, int, int, Step | None], list[Block]]
+_BY_TASK: dict[Task, tuple[Results, Galleries]] = {
+    "classification": (_classification, run_galleries),
+    "multilabel": (_sets, set_galleries),
+    "segmentation": (_segmentation, mask_galleries),
+}
 
 
 def _gaze(run: RunContents, split: SplitContents) -> list[Block]:
@@ -142,9 +160,10 @@ def _gaze(run: RunContents, split: SplitContents) -> list[Block]:
         gaze_table(scores, summary_of(split, run.method), run.maps),
     ]
     blocks.append(distributions(scores))
-    if run.segments:
-        blocks += gaze_classes(scores, summary_of(split, run.method))
-    elif "energy" in names:
+    if by_class(scores):
+        about = "mask" if run.segments else "label"
+        blocks += gaze_classes(scores, summary_of(split, run.method), about)
+    if "energy" in names and "correct" in scores.columns:
         blocks += against_correctness(scores)
     return blocks
 

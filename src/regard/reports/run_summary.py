@@ -9,6 +9,7 @@ from regard.guidance import TERMS, MapTerm
 from regard.reports.blocks import Fact, Facts
 from regard.reports.contents import RunContents, SplitContents
 from regard.reports.gaze import gaze_words, summary_of
+from regard.reports.multilabel import set_facts, set_words
 from regard.reports.segmentation import pixel_facts, pixel_words
 from regard.reports.words import between, count, listed, percent, real
 from regard.runs.inference import in_words
@@ -20,6 +21,8 @@ def run_facts(run: RunContents) -> Facts:
     for split in run.splits:
         if run.segments:
             facts += pixel_facts(split.name, split.numbers)
+        elif run.several:
+            facts += set_facts(split.name, split.numbers)
         elif "accuracy" in split.numbers:
             value = split.numbers["accuracy"]
             note = f"{between(value, percent)} over {count(value['n'], 'image')}"
@@ -63,12 +66,21 @@ def _model(run: RunContents) -> str:
     over = f" over {encoder}" if run.segments and encoder else ""
     text = f"The model is {model.get('spec')}{over}, trained {known} to tell "
     text += f"{count(len(classes), 'class', 'classes')} "
-    text += "of pixels " * run.segments + f"apart ({listed(classes)})."
+    text += "of pixels " * run.segments
+    text += "from their absence, each by itself" if run.several else "apart"
+    text += f" ({listed(classes)})."
     return f"{text} {_guidance(run)}{_mixing(run)}"
 
 
+_LEARNED = {
+    "classification": "labels",
+    "multilabel": "sets of labels",
+    "segmentation": "masks",
+}
+
+
 def _guidance(run: RunContents) -> str:
-    learned = "masks" if run.segments else "labels"
+    learned = _LEARNED[run.task]
     guidance = run.config.get("guidance") or {}
     terms = guidance.get("terms") or []
     if not terms:
@@ -80,6 +92,8 @@ def _guidance(run: RunContents) -> str:
         return f"{text}, with the mean region of all samples for each of them: it is a control."
     if run.segments:
         return f"{text}, each time of one class of an image, with the class's own pixels."
+    if run.several:
+        text += ", each time of one of an image's labels"
     return f"{text}, with {_whose(guidance)} own region{_widened(guidance)}."
 
 
@@ -155,6 +169,8 @@ def _split(run: RunContents, split: SplitContents) -> list[str]:
         words.append(pixel_words(split.name, split.numbers))
         asked = (split.metrics or {}).get("inference")
         words += [f"The images were asked about at {in_words(asked)}."] if asked else []
+    elif run.several and split.numbers:
+        words.append(set_words(split.name, split.numbers))
     elif "accuracy" in split.numbers:
         words.append(_accuracy(split.name, split.numbers))
     if split.scores is not None and "energy" in split.scores.columns:

@@ -26,10 +26,11 @@ def samples_section(run: RunContents) -> Section:
     table = manifest.table
     if run.segments:
         return Section("data", "Data", _of_masks(run, table))
-    if "label" not in table.columns:
+    if ("labels" if run.several else "label") not in table.columns:
         return Section("data", "Data", [Note("The manifest has no labels any more.")])
     splits = splits_of(table)
-    blocks: list[Block] = [Text(_words(manifest, splits)), _counts(table, splits)]
+    labelled = table.with_columns(label="labels").explode("label") if run.several else table
+    blocks: list[Block] = [Text(_words(manifest, splits)), _counts(labelled, splits)]
     return Section("data", "Data", [*blocks, *_areas(run)])
 
 
@@ -53,6 +54,9 @@ def _words(manifest: Manifest, splits: Sequence[str]) -> list[str]:
     text += parts.get(having, f"{share} of them have a region.")
     if "avoid" in table.columns and table["avoid"].null_count() < len(table):
         text += " Some also say where it is not."
+    if "labels" in table.columns:
+        none = table.filter(pl.col("labels").list.len() == 0).height
+        text += f" {count(none, 'sample')} of none of the classes." if none else ""
     return [text + _synthetic(table)]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -100,7 +100,18 @@ def _first_mistake(numbers: Numbers) -> str:
     )
 
 
-def gaze_classes(scores: pl.DataFrame, summary: Numbers) -> list[Block]:
+_GAZE = {
+    "mask": "Of each class that an image holds the map of the pixels where it is predicted, "
+    "against those where it truly is. A map is dead where the class is predicted nowhere, or "
+    "where nothing in the layer speaks for it.",
+    "label": "Of each label of an image the map of its logit, against the label's own region where "
+    "boxes have classes, else against the image's.",
+}
+
+
+def gaze_classes(
+    scores: pl.DataFrame, summary: Numbers, about: Literal["mask", "label"] = "mask"
+) -> list[Block]:
     """Where the net looks for each class, beside what a uniform map would score."""
     classes = summary.get("per_class") or {}
     names = [n for n in _SCORES if n in score_names(scores) and not is_pooled(n)]
@@ -113,12 +124,7 @@ def gaze_classes(scores: pl.DataFrame, summary: Numbers) -> list[Block]:
         dead = Cell(percent(own["dead_maps"]))
         rows.append([Cell(label), Cell(percent(own["mean_area"])), *cells, dead])
     head = ("Class", "Mean area#", *(f"{title(name)}#" for name in names), "Dead maps#")
-    text = (
-        "Of each class that an image holds the map of the pixels where it is predicted, against "
-        "those where it truly is. A map is dead where the class is predicted nowhere, or where "
-        "nothing in the layer speaks for it."
-    )
-    return [Text([text]), Table(head, rows, "Gaze by class")]
+    return [Text([_GAZE[about]]), Table(head, rows, "Gaze by class")]
 
 
 def _score_cell(table: pl.DataFrame, own: Numbers, name: str) -> Cell:

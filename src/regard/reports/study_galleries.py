@@ -14,6 +14,7 @@ from regard.reports.contents import SplitContents
 from regard.reports.galleries import made_cards, scaled, unreadable
 from regard.reports.study_contents import Done, StudyContents
 from regard.reports.study_masks import study_mask_galleries
+from regard.reports.study_sets import study_set_galleries
 from regard.reports.words import count, decimal, listed, percent, signed, without_folders
 
 Step = Callable[[int], None]
@@ -40,8 +41,9 @@ def study_galleries(
     if not pictures or not study.pairs or not set(study.pairs[0]) <= set(parts):
         return []
     arm, against = study.pairs[0]
-    if runs[arm].contents.segments:
-        return study_mask_galleries(runs, parts, study.pairs[0], split, pictures, progress)
+    own = {"segmentation": study_mask_galleries, "multilabel": study_set_galleries}
+    if (make := own.get(runs[arm].contents.task)) is not None:
+        return make(runs, parts, study.pairs[0], split, pictures, progress)
     try:
         chosen = _chosen(parts[arm], parts[against], arm, against, pictures)
         columns = _columns(study, runs, parts, split, sum(len(rows) for _, _, rows in chosen))

@@ -23,6 +23,10 @@ _NAMES = {
     "f1_macro": "Macro F1",
     "roc_auc": "ROC AUC",
     "average_precision": "Average precision",
+    "map": "mAP",
+    "ap_micro": "Micro average precision",
+    "f1_micro": "Micro F1",
+    "f1_samples": "F1 of an image's set",
     "precision": "Precision",
     "recall": "Recall",
     "specificity": "Specificity",
@@ -39,6 +43,9 @@ _NAMES = {
     "max_box_acc": "MaxBoxAcc",
     "pxap": "PxAP",
     "dead_maps": "Dead maps",
+    "hierarchical_f1": "Hierarchical F1",
+    "tree_distance": "Distance in the tree",
+    "mistake_distance": "Distance of a mistake",
     "accuracy_mean": "Accuracy, outside its mean",
     "accuracy_blur": "Accuracy, outside blurred",
     "accuracy_same_class": "Accuracy, outside of its class",
@@ -61,6 +68,18 @@ _ABOUT = {
     "brier": "squared distance of the probabilities from the truth",
     "ece": "mean gap between confidence and accuracy",
     "dead_maps": "share of the maps that are zero everywhere",
+    "map": "mean over the classes of average precision, each ranked by itself",
+    "ap_micro": "average precision of all pairs of image and class, ranked together",
+    "f1_micro": "F1 of all pairs of image and class",
+    "f1_samples": "mean over the images of the F1 of their sets",
+    "hamming_loss": "share of the pairs of image and class that are wrong",
+    "ranking_loss": "share of an image's pairs of a class it is of and one it is not that are "
+    "ranked the wrong way round",
+    "hierarchical_precision": "of the predicted labels and all above them, the share that is true",
+    "hierarchical_recall": "of the true labels and all above them, the share predicted",
+    "hierarchical_f1": "harmonic mean of hierarchical precision and recall",
+    "tree_distance": "mean over the images of the edges from the predicted to the true label",
+    "mistake_distance": "mean over the mistakes of the edges from the predicted to the true label",
     "accuracy_mean": "with the outside of the region exchanged for its mean colour",
     "accuracy_blur": "with the outside of the region blurred",
     "accuracy_same_class": "with the outside of the region from an image of the same class",
@@ -68,7 +87,21 @@ _ABOUT = {
     "bg_gap": "accuracy lost when the outside comes from any class rather than the same one",
 }
 _PREFIXES = ("", "k", "M", "G", "T", "P")
-LOWER = frozenset({"log_loss", "brier", "ece", "dead_maps", "loss", "cross_entropy", "bg_gap"})
+LOWER = frozenset(
+    {
+        "log_loss",
+        "brier",
+        "ece",
+        "dead_maps",
+        "loss",
+        "cross_entropy",
+        "bg_gap",
+        "hamming_loss",
+        "ranking_loss",
+        "tree_distance",
+        "mistake_distance",
+    }
+)
 
 
 def real(value: Any) -> float:
@@ -155,7 +188,7 @@ def title(metric: str) -> str:
         return f"Guidance: {metric[5:]}"
     if metric.endswith(ENDING):
         return f"{title(metric.removesuffix(ENDING))} at the threshold"
-    if ":" in metric:  # of one class of a segmenter's
+    if ":" in metric:  # of one class
         name, _, own = metric.partition(":")
         return f"{title(name)}, {own}"
     return _NAMES.get(metric) or metric.replace("_", " ").capitalize()
@@ -166,7 +199,7 @@ def said(metric: str) -> str:
     name = title(metric)
     if metric.endswith(ENDING):
         return f"{said(metric.removesuffix(ENDING))} at the threshold"
-    capitals = name[1:2].isupper() or name in ("IoU", "F1", "MaxBoxAcc", "PxAP")
+    capitals = name[1:2].isupper() or name in ("IoU", "F1", "MaxBoxAcc", "PxAP", "mAP")
     return name if capitals else name[0].lower() + name[1:]
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from regard.data.keys import keyed_generator
 from regard.data.loader import Loader
 from regard.data.preflight import refuse_files
-from regard.data.sample import Sample
+from regard.data.sample import Sample, each_label
 from regard.data.samples import Batch, Samples
 from regard.data.source import mask_classes, samples_of
 from regard.errors import DataError
@@ -57,10 +57,11 @@ def average_maps(
     """Write mean maps of a split, over all images and by label, with their numbers and pictures.
 
     Each image's map is of its label's logit, like those that `regard score` scores, so that every
-    class has maps whatever is predicted. Of a segmenter each class that an image's mask holds has
-    one, over the pixels where it is predicted, and its pixels in the mask are its region. A map is
-    brought to the net's input size and divided by the
-    sum of its absolute values, so that every image counts alike; see `evaluation.averaging.Group`.
+    class has maps whatever is predicted. Of an image with a set of labels each of them has one. Of
+    a segmenter each class that an image's mask holds has one, over the pixels where it is
+    predicted, and its pixels in the mask are its region. A map is brought to the net's input size
+    and divided by the sum of its absolute values, so that every image counts alike; see
+    `evaluation.averaging.Group`.
     Layer and contrast are those of the run's `gaze`.
 
     Written to `out`: `averages.json` and `averages.parquet` (a row for all images, then one a
@@ -91,7 +92,7 @@ def average_maps(
         raise DataError(
             f"{run.folder}, split {split!r}",
             expected="images that hold a class",
-            found=f"none in {len(samples)} images: all is void",
+            found=f"none in {len(samples)} images",
             remedy="choose another split",
         )
     values = {
@@ -106,7 +107,7 @@ def average_maps(
         "size": list(run.transform.size),
         "rows": [group.row() for group in groups],
     }
-    if run.segments:
+    if run.segments or run.several:
         # The classes of one image are not independent of each other.
         ends = [f"{name}_{end}" for name in ("mass", "inside") for end in ("low", "high")]
         values["rows"][0] |= dict.fromkeys(ends)
@@ -134,6 +135,7 @@ def _groups(
     progress: Callable[[int], None] | None,
 ) -> list[Group]:
     refuse_files(samples, run.transform.max_pixels)
+    samples = each_label(samples) if run.several else samples
     found = Averages(run.classes, run.transform.size)
     gaze = gaze.model_copy(update={"method": method})
     add = _add_classes if run.segments else _add_labels

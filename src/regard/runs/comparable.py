@@ -11,8 +11,11 @@ from regard.data.manifest import PATHS, Manifest
 from regard.errors import ConfigError, DataError, RunError
 from regard.runs.run import Run, open_run, split_checkpoint
 
-_COLUMNS = ("label", "image", "region", "region_threshold", "boxes", "box_labels", "avoid",
-            "ignore", "mask", "mask_classes")  # fmt: skip
+_COLUMNS = ("label", "labels", "image", "region", "region_threshold", "boxes", "box_labels",
+            "avoid", "ignore", "mask", "mask_classes")  # fmt: skip
+
+
+_LEARNED = {"classification": "labels", "multilabel": "sets of labels", "segmentation": "masks"}
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,12 @@ def _names(texts: Sequence[str]) -> list[str]:
 
 
 def _refuse_other_samples(first: Run, other: Run, split: str, where: str) -> None:
-    if first.segments != other.segments:
+    if first.task != other.task:
         raise RunError(
             where,
             expected="runs of one task",
-            found="one of labels and one of masks",
-            remedy="compare segmenters with segmenters",
+            found=f"one of {_LEARNED[first.task]} and one of {_LEARNED[other.task]}",
+            remedy="compare runs that have learned the same",
         )
     if first.classes != other.classes:
         missing = [name for name in first.classes if name not in other.classes]

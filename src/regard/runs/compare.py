@@ -1,12 +1,13 @@
 """Compare runs on the same samples: what each one says of them, afresh, and the files of it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from regard.data.settings import Task
 from regard.errors import RunError
 from regard.evaluation.comparison import LEVEL, SCORES, Answers, compare_models, pair_images
 from regard.evaluation.settings import Gaze
@@ -14,6 +15,7 @@ from regard.runs.background import BACKGROUND
 from regard.runs.benched import read_bench
 from regard.runs.comparable import Named
 from regard.runs.compare_masks import Segmented, compare_segmenters, pair_masks
+from regard.runs.compare_sets import compare_sets, pair_sets
 from regard.runs.evaluate import (
     Step,
     has_regions,
@@ -21,6 +23,7 @@ from regard.runs.evaluate import (
     note_reading,
     predict_split,
     predictions_of,
+    scored_labels,
 )
 from regard.runs.evaluate_masks import counted, scored
 from regard.runs.files import read_json, write_json, write_table
@@ -94,13 +97,11 @@ def compare_runs(
     """
     refuse_folder(out)
     gaze, first = gaze_of(runs[0].run, runs[0].run, method), runs[0]
-    pairs, others = (_segmented if first.run.segments else _classified)(
-        runs, split, method, progress
-    )
+    pairs, others = _COMPARED[first.run.task](runs, split, method, progress)
     told = [_told(named, out) | own for named, own in zip(runs[1:], others, strict=True)]
     values = {
         "kind": KIND,
-        "task": first.run.data.task or "classification",
+        "task": first.run.task,
         "split": split,
         "classes": list(first.run.classes),
         "level": LEVEL,
@@ -121,15 +122,31 @@ def _classified(
     runs: Sequence[Named], split: str, method: str | None, progress: Step | None
 ) -> Compared:
     """The pairs of images, and of every other run its differences from the first."""
+    sides = _asked(runs, split, method, progress)
+    tables = [pair_images(*both) for both in sides]
+    return _named(tables, runs[1:]), [compare_models(*both) for both in sides]
+
+
+def _with_sets(
+    runs: Sequence[Named], split: str, method: str | None, progress: Step | None
+) -> Compared:
+    """As `_classified`, of sets of labels; each label of an image has its map."""
+    sides = _asked(runs, split, method, progress)
+    tables = [pair_sets(*both) for both in sides]
+    return _named(tables, runs[1:]), [compare_sets(*both) for both in sides]
+
+
+def _asked(
+    runs: Sequence[Named], split: str, method: str | None, progress: Step | None
+) -> list[tuple[Answers, Answers]]:
+    """Of every other run the answers of the first and its own; each checkpoint is asked once."""
     told = has_regions(runs[0].run, split)
     answers: dict[tuple[Path, str], Answers] = {}
     for named in runs:
         if named.key not in answers:
             how = gaze_of(named.run, runs[0].run, method) if told else None
             answers[named.key] = _answers(named.run, split, how, progress)
-    sides = [(answers[runs[0].key], answers[other.key]) for other in runs[1:]]
-    tables = [pair_images(*both) for both in sides]
-    return _named(tables, runs[1:]), [compare_models(*both) for both in sides]
+    return [(answers[runs[0].key], answers[other.key]) for other in runs[1:]]
 
 
 def _segmented(
@@ -148,6 +165,13 @@ def _segmented(
     tables = [pair_masks(*both) for both in sides]
     classes = runs[0].run.classes
     return _named(tables, runs[1:]), [compare_segmenters(*both, classes) for both in sides]
+
+
+_COMPARED: dict[Task, Callable[..., Compared]] = {
+    "classification": _classified,
+    "multilabel": _with_sets,
+    "segmentation": _segmented,
+}
 
 
 def _named(tables: Sequence[pl.DataFrame], runs: Sequence[Named]) -> pl.DataFrame:
@@ -169,10 +193,16 @@ def gaze_of(run: Run, first: Run, method: str | None) -> Gaze:
 
 
 def _answers(run: Run, split: str, gaze: Gaze | None, progress: Step | None) -> Answers:
-    found = predict_split(run, split, gaze, progress)
+    images = image_paths(run, split)
+    found = predict_split(run, split, None if run.several else gaze, progress)
     note_reading(run, split, "regard compare")
-    table = predictions_of(run, found, image_paths(run, split))
-    return Answers(table, None if gaze is None else scores_of(found, gaze, table))
+    table = predictions_of(run, found, images)
+    if gaze is None:
+        return Answers(table)
+    scores = (
+        scored_labels(run, split, images, gaze) if run.several else scores_of(found, gaze, table)
+    )
+    return Answers(table, scores)
 
 
 def _told(named: Named, out: Path) -> dict[str, Any]:

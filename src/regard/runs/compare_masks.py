@@ -94,10 +94,14 @@ def compare_segmenters(
                 key: _difference(numbers, ("per_class", name, key), tests[f"{key}.{c}"].as_dict())
                 for key in BY_CLASS
             }
-            | {"scores": _scores(*(side.scores.filter(label=name) for side in sides.values()))}
+            | {
+                "scores": score_differences(
+                    *(side.scores.filter(label=name) for side in sides.values())
+                )
+            }
             for c, name in enumerate(classes)
         },
-        "scores": _scores(before.scores, after.scores),
+        "scores": score_differences(before.scores, after.scores),
         "dead_maps": {
             end: float(side.scores["dead"].mean() or 0)  # type: ignore[arg-type]
             for end, side in sides.items()
@@ -147,7 +151,7 @@ def _difference(
     return found | dict(test)
 
 
-def _scores(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
+def score_differences(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
     """Each score of both, over the images and classes where both are defined."""
     names = [n for n in score_names(before) if n in after.columns and not is_pooled(n)]
     found = {}

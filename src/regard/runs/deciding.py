@@ -22,16 +22,17 @@ def asked_of(run: Run, asked: Evaluate | None) -> Evaluate:
 
     Raises:
         ConfigError: the run has not two classes, or other ones.
-        RunError: a segmenter, or a run without val, is asked for a threshold.
+        RunError: a segmenter, a net for sets of labels, or a run without val is asked for a
+            threshold.
     """
     how = asked or Evaluate.model_validate(run.config.get("evaluate") or {})
     if not how.says:
         return how
-    if run.segments:
+    if run.task != "classification":
         raise RunError(
             str(run.folder),
-            expected="a run of a classifier, for a positive class or a threshold",
-            found="one of a segmenter",
+            expected="a run of one label an image, for a positive class or a threshold",
+            found="one of a segmenter" if run.segments else "one of sets of labels",
             remedy="leave --target-recall, --threshold and --positive out",
         )
     if how.choice(run.classes) is not None and CHOSEN_ON not in run.manifest().table["split"]:

@@ -1,6 +1,6 @@
 """Evaluate a run on a split: predictions, metrics with intervals, gaze scores, as files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,18 @@ import polars as pl
 
 from regard.data.annotation import Annotation
 from regard.data.decoding import Size
+from regard.data.hierarchy import Hierarchy
 from regard.data.loader import Loader
 from regard.data.preflight import refuse_files
+from regard.data.sample import Sample, each_label
 from regard.data.samples import Samples
 from regard.data.settings import Data
 from regard.data.source import open_manifest, samples_of, splits_of
+from regard.evaluation.hierarchical import hierarchical_metrics, with_levels
+from regard.evaluation.hierarchical import told as told_hierarchy
+from regard.evaluation.label_sets import is_sets, sets_table
 from regard.evaluation.metrics import evaluate
+from regard.evaluation.multilabel import evaluate_multilabel, with_image_metrics
 from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Evaluate, Gaze
 from regard.evaluation.table import predictions_table
@@ -27,7 +33,13 @@ from regard.runs.folder import RunFolder
 from regard.runs.inference import inferring
 from regard.runs.reliance import reliance_numbers, reliance_table
 from regard.runs.run import Run
-from regard.runs.scored import gaze_summary, scores_of, with_earlier
+from regard.runs.scored import (
+    class_gaze_summary,
+    gaze_summary,
+    label_scores_of,
+    scores_of,
+    with_earlier,
+)
 
 Step = Callable[[int], None]
 
@@ -54,7 +66,8 @@ def evaluate_run(
     predicted for it, and kept in `threshold.json`: see `decision`.
 
     Of a segmenter rows of scores are of an image and a class: see `evaluate_masks`; and `inferring`
-    for `window`, `overlap`, `flip` and `size`, which are for segmenters alone.
+    for `window`, `overlap`, `flip` and `size`, which are for segmenters alone. Of sets of labels
+    they are of an image and each label that it has.
 
     What was scored before of the same checkpoint stays; what is scored again is replaced.
     Every reading of a split is noted in `metrics/readings.jsonl` (split, checkpoint, time, and
@@ -93,23 +106,25 @@ def evaluate_run(
         values = evaluate_masks(run, split, images, asked=asked, **how)
         note_reading(run, split, by)
         return values
-    passes = [predict_split(run, split, how, progress, background) for how in (gaze or [None])]
-    table = predictions_of(run, passes[0], images)
+    ask = _ask_sets if run.several else _ask_labels
+    table, fresh = ask(run, split, images, gaze, background, progress)
     decided = decision(run, reading, split, table, lambda: _val(run, by))
+    hierarchy = run.hierarchy()
+    positive = decided["positive"] if decided else reading.positive
     values = {
         "split": split,
         "checkpoint": run.checkpoint,
         "classes": list(run.classes),
         "images": len(table),
-        "metrics": evaluate(table, positive=decided["positive"] if decided else reading.positive),
+        "metrics": metrics_of(table, hierarchy, positive),
     }
     if decided is not None:
         values["metrics"] |= numbers_at(table, decided)
         values["threshold"] = decided
-    fresh = {how.method: scores_of(p, how, table) for p, how in zip(passes, gaze, strict=False)}
+    table = table if hierarchy is None else with_levels(table, hierarchy)
     scored = with_earlier(run, split, {m: rows for m, rows in fresh.items() if rows is not None})
     if scored:
-        values["gaze"] = {method: gaze_summary(rows) for method, rows in scored.items()}
+        values["gaze"] = {method: _summary(run, rows) for method, rows in scored.items()}
         write_table(run.files.scores(split), pl.concat(scored.values(), how="diagonal"))
     reliance = reliance_table(run, split) if backgrounds else None
     if reliance is not None:
@@ -130,6 +145,76 @@ def _val(run: Run, by: str) -> pl.DataFrame:
     found = predict_split(run, CHOSEN_ON, None, None)
     note_reading(run, CHOSEN_ON, by)
     return predictions_of(run, found, image_paths(run, CHOSEN_ON))
+
+
+Scores = dict[str, pl.DataFrame | None]
+
+
+def _ask_labels(
+    run: Run,
+    split: str,
+    images: Mapping[int, str],
+    gaze: Sequence[Gaze],
+    background: int,
+    progress: Step | None,
+) -> tuple[pl.DataFrame, Scores]:
+    """The predictions, and by method the scores, from one pass a method."""
+    passes = [predict_split(run, split, how, progress, background) for how in (gaze or [None])]
+    table = predictions_of(run, passes[0], images)
+    pairs = zip(passes, gaze, strict=False)
+    return table, {how.method: scores_of(found, how, table) for found, how in pairs}
+
+
+def _ask_sets(
+    run: Run,
+    split: str,
+    images: Mapping[int, str],
+    gaze: Sequence[Gaze],
+    background: int,
+    progress: Step | None,
+) -> tuple[pl.DataFrame, Scores]:
+    """As `_ask_labels`, of sets of labels: a pass over the images, and one a method over labels."""
+    found = predict_split(run, split, None, progress)
+    fresh = {how.method: scored_labels(run, split, images, how, background) for how in gaze}
+    return predictions_of(run, found, images), fresh
+
+
+def scored_labels(
+    run: Run, split: str, images: Mapping[int, str], gaze: Gaze, background: int = BACKGROUND
+) -> pl.DataFrame | None:
+    """The scores of the map of each label of each image, see `label_scores_of`.
+
+    None where no image of the split has a label, or nothing is scored.
+    """
+    samples = each_label(samples_of(run.manifest(), split, run.classes, run.data))
+    if not samples or not gaze.scores:
+        return None
+    found = predict_samples(run, samples, gaze, None, background)
+    return label_scores_of(found, gaze, images, run.classes)
+
+
+def metrics_of(
+    table: pl.DataFrame, hierarchy: Hierarchy | None, positive: str | None = None
+) -> dict[str, Any]:
+    """The metrics of a predictions table of labels or of sets of them.
+
+    Args:
+        table: a valid one.
+        hierarchy: of its classes, for metrics by level.
+        positive: of two classes, see `evaluate`.
+    """
+    found = evaluate_multilabel(table) if is_sets(table) else evaluate(table, positive=positive)
+    if hierarchy is None:
+        return found
+    own = {
+        name: interval.as_dict()
+        for name, interval in hierarchical_metrics(table, hierarchy).items()
+    }
+    return found | own | {"hierarchy": told_hierarchy(hierarchy)}
+
+
+def _summary(run: Run, scores: pl.DataFrame) -> dict[str, Any]:
+    return class_gaze_summary(scores, run.classes) if run.several else gaze_summary(scores)
 
 
 def has_regions(run: Run, split: str) -> bool:
@@ -165,8 +250,19 @@ def predict_split(
     background: int = BACKGROUND,
 ) -> Predictions:
     """One pass of the run's net over a split."""
-    given = {} if gaze is None else options_of(run, gaze.method, background)
     samples = samples_of(run.manifest(), split, run.classes, run.data)
+    return predict_samples(run, samples, gaze, progress, background)
+
+
+def predict_samples(
+    run: Run,
+    samples: Sequence[Sample],
+    gaze: Gaze | None,
+    progress: Step | None,
+    background: int = BACKGROUND,
+) -> Predictions:
+    """One pass of the run's net over samples."""
+    given = {} if gaze is None else options_of(run, gaze.method, background)
     refuse_files(samples, run.transform.max_pixels)
     how = Annotation("none" if gaze is None else "own")
     loader = Loader(Samples(samples, run.transform, annotation=how), 32, workers=run.data.workers)
@@ -180,9 +276,12 @@ def predict_split(
         loader.close()
 
 
-def predictions_of(run: Run, found: Predictions, images: dict[int, str]) -> pl.DataFrame:
+def predictions_of(run: Run, found: Predictions, images: Mapping[int, str]) -> pl.DataFrame:
     """The predictions table."""
     names = [images[i] for i in found.index.tolist()]
+    if found.truth is not None:
+        table = sets_table(found.index, names, found.truth, found.probabilities, run.classes)
+        return with_image_metrics(table)
     return predictions_table(
         found.index, names, found.labels, found.probabilities, list(run.classes)
     )

@@ -12,12 +12,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from regard.data.decoding import image_size
-from regard.data.sample import Draw, Sample
+from regard.data.sample import Draw, Sample, of_label
 from regard.data.samples import Samples
 from regard.data.source import mask_classes, samples_of, splits_of
 from regard.data.transforms import Transform
 from regard.data.where import Where
 from regard.errors import ConfigError, DataError, RegardError, near
+from regard.evaluation.answers import probabilities_of
+from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
 from regard.runs.background import BACKGROUND, options_of
@@ -39,8 +41,8 @@ class Seen:
     Attributes:
         path: of the image.
         sample: of the manifest that has this image, with its region; None for another image.
-        shares: (classes,), the probabilities; of a segmenter the shares of the pixels where each
-            class is predicted.
+        shares: (classes,), the probabilities, of sets of labels each by itself; of a segmenter the
+            shares of the pixels where each class is predicted.
         chosen: the class that is explained.
         maps: by method, at the layer's resolution.
         explained: of a segmenter the pixels (H, W) of the input where the class is predicted.
@@ -57,6 +59,11 @@ class Seen:
     def predicted(self) -> int:
         """The most probable class."""
         return int(self.shares.argmax())
+
+    @property
+    def predicted_set(self) -> list[int]:
+        """The classes whose probability is one half or more, where each stands by itself."""
+        return (self.shares >= THRESHOLD).nonzero().flatten().tolist()
 
 
 def images_of(run: Run, split: str, limit: int | None = None) -> list[str]:
@@ -169,7 +176,9 @@ def _look(
     with evaluating(run.net):
         with torch.no_grad():
             logits = logits_of(run.net(images)).float()[0].cpu()
-        shares = _pixel_shares(logits) if run.segments else logits.softmax(0)
+        shares = (
+            _pixel_shares(logits) if run.segments else probabilities_of(logits, run.task, dim=0)
+        )
         chosen = int(shares.argmax()) if target is None else run.classes.index(target)
         asked = PixelTarget(chosen) if run.segments else [chosen]
         how = {"layer": gaze.layer, "contrast": gaze.contrast, "view": run.explained_view}
@@ -205,25 +214,33 @@ def _input(run: Run, path: str, sample: Sample | None) -> Images:
 
 
 def _row(run: Run, seen: Seen, method: str, number: int, gaze: Gaze) -> dict[str, Any]:
-    own = float(seen.shares[seen.chosen])
-    answer = (
-        {"share": own}
-        if run.segments
-        else {
-            "predicted": run.classes[seen.predicted],
-            "probability": float(seen.shares[seen.predicted]),
-            "target_probability": own,
-        }
-    )
     return {
         "image": seen.path,
         "method": method,
         "contrast": gaze.contrast,
         "target": run.classes[seen.chosen],
-        **answer,
+        **_answer(run, seen),
         "overlay": f"{method}/{number:05d}-{Path(seen.path).stem}.jpg",
         "map": f"{method}/{number:05d}",
     }
+
+
+def _answer(run: Run, seen: Seen) -> dict[str, Any]:
+    """What the net says, for a row."""
+    own = float(seen.shares[seen.chosen])
+    if run.segments:
+        return {"share": own}
+    if run.several:
+        return {"predicted": _named(run, seen.predicted_set), "target_probability": own}
+    return {
+        "predicted": run.classes[seen.predicted],
+        "probability": float(seen.shares[seen.predicted]),
+        "target_probability": own,
+    }
+
+
+def _named(run: Run, classes: Sequence[int]) -> list[str]:
+    return [run.classes[k] for k in classes]
 
 
 def overlay(run: Run, seen: Seen, method: str, *, contrast: bool) -> Image.Image:
@@ -250,6 +267,8 @@ def overlay(run: Run, seen: Seen, method: str, *, contrast: bool) -> Image.Image
 def _region(run: Run, seen: Seen, large: Transform) -> Tensor | None:
     """The sample's region, or of a segmenter the class's pixels, at the size that is shown."""
     assert seen.sample is not None
+    if run.several:
+        return Where(large).region(of_label(seen.sample, seen.chosen))
     if not run.segments:
         return Where(large).region(seen.sample)
     classes = mask_classes(run.manifest(), run.data.void)
@@ -261,17 +280,32 @@ def caption(run: Run, seen: Seen, method: str, *, contrast: bool) -> list[str]:
     """What was predicted, what the map shows, and of which image."""
     predicted, target = run.classes[seen.predicted], run.classes[seen.chosen]
     how, file = f"{method}{' with contrast' if contrast else ''}", Path(seen.path).name
+    own = _percent(seen.shares[seen.chosen])
     if run.segments:
-        first = f"{target}, predicted on {_percent(seen.shares[seen.chosen])} of the pixels"
+        first = f"{target}, predicted on {own} of the pixels"
         second = f"{how}, of these pixels (yellow)"
         return [first, second + "; pink: where it truly is" * (seen.sample is not None), file]
+    if run.several:
+        return [*_set_words(run, seen), f"{how}, target {target}, {own}", file]
     first = f"predicted {predicted}, {_percent(seen.shares[seen.predicted])}"
     if seen.sample is not None:
         first += f" (label {run.classes[seen.sample.label]})"
     second = f"{how}, target {target}"
     if seen.chosen != seen.predicted:
-        second += f", {_percent(seen.shares[seen.chosen])}"
+        second += f", {own}"
     return [first, second, file]
+
+
+def _set_words(run: Run, seen: Seen) -> list[str]:
+    """The predicted set and, where it is known, what is missed and what is none of its labels."""
+    guess = set(seen.predicted_set)
+    text = "predicted " + (", ".join(_named(run, sorted(guess))) or "nothing")
+    if seen.sample is None:
+        return [text]
+    true = set(seen.sample.labels or ())
+    parts = {"missed": sorted(true - guess), "wrong": sorted(guess - true)}
+    told = [f"{word} {', '.join(_named(run, own))}" for word, own in parts.items() if own]
+    return [f"{text} ({'; '.join(told) or 'right'})"]
 
 
 def _percent(share: Tensor) -> str:

@@ -9,11 +9,13 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from regard.data.hierarchy import Hierarchy, hierarchy_of
 from regard.data.manifest import Manifest
-from regard.data.settings import Data
+from regard.data.settings import Data, Task
 from regard.data.source import open_manifest
 from regard.data.transforms import ON_BLACK, Source, Transform
 from regard.errors import DataError, RunError
+from regard.evaluation.answers import probabilities_of
 from regard.models.settings import Model
 from regard.runs.checkpoints import load, named_checkpoints
 from regard.runs.folder import RunFolder
@@ -55,9 +57,27 @@ class Run:
         return Data.model_validate(self.config["data"])
 
     @property
+    def task(self) -> Task:
+        """What was learned."""
+        return self.data.task or "classification"
+
+    @property
     def segments(self) -> bool:
         """Whether the net is a segmenter, whose answers are of pixels."""
-        return self.data.task == "segmentation"
+        return self.task == "segmentation"
+
+    @property
+    def several(self) -> bool:
+        """Whether an image has a set of labels, each of which the net tells by itself."""
+        return self.task == "multilabel"
+
+    def hierarchy(self) -> Hierarchy | None:
+        """The tree of the classes, if the run has one.
+
+        Raises:
+            DataError: its file is gone, or has changed so that it no longer fits.
+        """
+        return hierarchy_of(self.data, self.folder, self.classes)
 
     def manifest(self) -> Manifest:
         """The manifest that the run was trained on, with the run's splits."""
@@ -71,6 +91,8 @@ class Run:
 
     def predict(self, images: Sources | Mapping[str, Sources], *, batch_size: int = 32) -> Tensor:
         """Probabilities (N, K) of images: paths, PIL images or uint8 tensors (3, H, W).
+
+        Of a net for sets of labels each class has its own, between 0 and 1 by itself.
 
         Args:
             images: one or several; of a model of several views a mapping of each view to them.
@@ -93,7 +115,8 @@ class Run:
                 }
                 views = {view: pixels.to(device) for view, pixels in batch.items()}
                 taken = views if len(views) > 1 else next(iter(views.values()))
-                found.append(logits_of(self.net(taken)).float().softmax(1).cpu())
+                logits = logits_of(self.net(taken)).float()
+                found.append(probabilities_of(logits, self.task).cpu())
         return torch.cat(found) if found else torch.zeros(0, len(self.classes))
 
 

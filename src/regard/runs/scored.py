@@ -8,6 +8,7 @@ import polars as pl
 
 from regard.evaluation.bounds import marks
 from regard.evaluation.gaze import by_image, column, score_interval, score_names
+from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.pixel_gaze import PixelGaze
 from regard.evaluation.predict import Predictions
 from regard.evaluation.settings import Gaze
@@ -22,11 +23,12 @@ COLUMNS = (
     "predicted",
     "correct",
     "share",
+    "probability",
     "method",
     "area",
     "dead",
 )
-# A row is an image, or of a segmenter an image and a class.
+# A row is an image, or of a segmenter or with sets of labels an image and a class.
 _KEY = ("index", "label")
 
 
@@ -117,6 +119,37 @@ def class_scores_of(
     scores = {name: column(name, rows) for name, rows in found.scores.items()}
     text = {"image": pl.String, "label": pl.String, "method": pl.String}
     return pl.DataFrame(fixed, schema_overrides=text).with_columns(**scores).sort(_KEY)
+
+
+def label_scores_of(
+    found: Predictions, gaze: Gaze, images: Mapping[int, str], classes: Sequence[str]
+) -> pl.DataFrame | None:
+    """One row an image and label of it: as `scores_of`, with the label's `probability`.
+
+    Args:
+        found: of a pass over samples of one label each.
+        gaze: how its maps were made.
+        images: row in the manifest to path as it stands there.
+        classes: names.
+
+    Returns:
+        The rows, `correct` where the label is predicted; None where the pass scored nothing.
+    """
+    if not found.gaze:
+        return None
+    own = found.probabilities[np.arange(len(found.labels)), found.labels]
+    fixed = {
+        "index": found.index.astype(np.int64),
+        "image": [images[index] for index in found.index.tolist()],
+        "label": [classes[label] for label in found.labels.tolist()],
+        "correct": own >= THRESHOLD,
+        "probability": own,
+        "method": [gaze.method] * len(own),
+        "area": found.area.astype(np.float64),
+        "dead": found.dead,
+    }
+    scores = {name: column(name, rows) for name, rows in found.gaze.items()}
+    return pl.DataFrame(fixed).with_columns(**scores).sort(_KEY)
 
 
 def class_gaze_summary(scores: pl.DataFrame, classes: Sequence[str]) -> dict[str, Any]:

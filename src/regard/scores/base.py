@@ -81,16 +81,19 @@ class Model:
         net: in the mode that it is to be asked in.
         images: (B, 3, H, W) as the net takes them.
         targets: class indices (B,), or for a segmenter classes over pixels.
+        independent: whether the net tells of each class by itself, not of one against the others.
     """
 
     net: nn.Module
     images: Tensor
     targets: Tensor | PixelTarget
+    independent: bool = False
 
     def probabilities(self, images: Tensor, rows: Tensor | None = None) -> Tensor:
         """The target's softmax probability (n,) of other images (n, 3, H, W).
 
-        For a segmenter the mean of its class's over its pixels.
+        Where classes are independent the sigmoid; for a segmenter the mean of its class's over its
+        pixels.
 
         Args:
             images: the net may change them.
@@ -99,7 +102,8 @@ class Model:
         targets = of_rows(self.targets, rows)
         with torch.no_grad(), undisturbed(self.net):
             logits = logits_of(self.net(images))
-        return value(logits.float().softmax(1), targets) / pixels_of(targets)
+        shares = logits.float().sigmoid() if self.independent else logits.float().softmax(1)
+        return value(shares, targets) / pixels_of(targets)
 
 
 SCORES: Registry[Score] = Registry("score")

@@ -1,6 +1,7 @@
 """`regard.score`: one call for every score, which checks what it is given."""
 
 import inspect
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -33,6 +34,7 @@ def score(
     images: Tensor | None = None,
     targets: Tensor | PixelTarget | None = None,
     sign: Literal["positive", "absolute"] = "positive",
+    independent: bool = False,
     **options: Any,
 ) -> Float[Tensor, " B"]:
     """Score each map: against its region, by itself, or by asking the model.
@@ -54,6 +56,8 @@ def score(
         targets: class indices (B,), to choose among regions by class, or to ask the model for
             (None: the predicted class); a `PixelTarget` for a segmenter.
         sign: what counts of a signed map: its positive part or its absolute value.
+        independent: the net tells of each class by itself whether an image is of it, so that the
+            model's probabilities are sigmoids of its logits.
         options: of the score.
 
     Returns:
@@ -69,8 +73,9 @@ def score(
         >>> score(torch.ones(1, 4, 4), inside, "energy")
         tensor([0.5000])
     """
-    rows = tally(maps, regions, name, net=net, images=images, targets=targets, sign=sign, **options)
-    return SCORES[name].alone(rows)
+    given = {"net": net, "images": images, "targets": targets}
+    how = {"sign": sign, "independent": independent}
+    return SCORES[name].alone(tally(maps, regions, name, **given, **how, **options))
 
 
 def tally(
@@ -82,6 +87,7 @@ def tally(
     images: Tensor | None = None,
     targets: Tensor | PixelTarget | None = None,
     sign: Literal["positive", "absolute"] = "positive",
+    independent: bool = False,
     **options: Any,
 ) -> Tensor:
     """What a set's number is made from: as `score`, but of a pooled score its counts (B, R, T).
@@ -98,7 +104,7 @@ def tally(
         maps = resize(maps, (evidence.inside.shape[1], evidence.inside.shape[2]))
         defined, given = defined_rows(maps, evidence, whole=kind.whole), (maps, evidence)
     elif kind.asks == "model":
-        model = _model(maps, net, images, targets, name)
+        model = replace(_model(maps, net, images, targets, name), independent=independent)
         maps = resize(maps, (model.images.shape[2], model.images.shape[3]))
         defined, given = maps.flatten(1).amax(1) > 0, (maps, model)
     else:

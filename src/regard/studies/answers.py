@@ -5,17 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from regard.evaluation import label_sets
 from regard.evaluation import table as tables
 from regard.evaluation.counted import Resampled, resampled_predictions
 from regard.evaluation.gaze import by_class, is_pooled, pooled_statistic
-from regard.evaluation.segmentation import BY_CLASS
+from regard.evaluation.multilabel import PooledSets
+from regard.evaluation.segmentation import Pooled
 from regard.evaluation.segmentation_pairs import pooled_of, true_pixels
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
 from regard.runs.reliance import GAP, MEASURED
 from regard.scores.base import SCORES
 from regard.studies.pixel_metrics import of_class
+from regard.studies.set_metrics import BY_CLASS, of_predictions
 from regard.studies.trained import Means, OfSet, Trained
 
 
@@ -83,12 +87,13 @@ class Answers:
         if what != "predictions":
             return _of_score(of_method(table, files), what)
         if "confusion" in table.columns:
-            ordered = table.sort("index")
-            return _Pixels(ordered)
+            return _pixels(table.sort("index"))
+        if label_sets.is_sets(table):
+            return _sets(label_sets.validate_sets(table).sort("index"))
         return resampled_predictions(tables.validate(table))
 
     def _statistic(self, run: str, split: str, metric: str) -> str:
-        """`iou:vehicle` of a segmenter as `iou.5`; other names as they are."""
+        """`iou:vehicle` of a segmenter as `iou.5`, of sets of labels alike; others as they are."""
         named = of_class(metric)
         if named is None or named[0] not in BY_CLASS:
             return metric
@@ -96,17 +101,28 @@ class Answers:
         return f"{named[0]}.{classes.index(named[1])}" if named[1] in classes else metric
 
 
-class _Pixels(Resampled):
-    """A segmenter's metrics; the true pixels of its images tell whether others are comparable."""
+class _WithTruth(Resampled):
+    """Metrics of images whose truth, (N, K), tells whether those of others are comparable."""
 
-    def __init__(self, table: pl.DataFrame) -> None:
-        super().__init__(pooled_of([table]), table["index"].to_numpy().astype(np.int64))
-        self.true = true_pixels(table)
+    def __init__(self, statistics: Pooled | PooledSets, index: pl.Series, true: NDArray) -> None:
+        super().__init__(statistics, index.to_numpy().astype(np.int64))
+        self.true = true
 
     def like(self, other: Resampled) -> bool:
-        """Whether both are of the same images, with the same pixels counted."""
-        alike = isinstance(other, _Pixels) and np.array_equal(self.true, other.true)
+        """Whether both are of the same images, with the same said of them."""
+        alike = isinstance(other, _WithTruth) and np.array_equal(self.true, other.true)
         return super().like(other) and alike
+
+
+def _pixels(table: pl.DataFrame) -> Resampled:
+    """A segmenter's metrics; comparable where the same pixels are counted."""
+    return _WithTruth(pooled_of([table]), table["index"], true_pixels(table))
+
+
+def _sets(table: pl.DataFrame) -> Resampled:
+    """The metrics of sets of labels."""
+    true, guess = label_sets.truth_of(table), label_sets.predicted_of(table)
+    return _WithTruth(PooledSets(true, guess, tables.probabilities(table)), table["index"], true)
 
 
 def of_method(table: pl.DataFrame, files: RunFolder) -> pl.DataFrame:
@@ -119,8 +135,9 @@ def of_method(table: pl.DataFrame, files: RunFolder) -> pl.DataFrame:
 
 def _table_of(files: RunFolder, split: str, score: str) -> tuple[Path, str]:
     """The file that has a metric image by image, and the column there."""
-    if score == "accuracy":
-        return files.predictions(split), "correct"
+    told = of_predictions(score)
+    if told is not None:
+        return files.predictions(split), told
     if score in (*MEASURED, GAP):
         return files.backgrounds(split), score
     if score == "dead_maps":

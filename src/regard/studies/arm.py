@@ -127,7 +127,7 @@ def numbers(run: Run, splits: tuple[str, ...]) -> dict[str, Any]:
     for split in splits:
         values = read_json(files.metrics(split))
         row |= split_numbers(values, split)
-        if run.segments:
+        if run.segments or run.several:
             named = class_numbers(values, run.config["gaze"]["method"])
             row |= {f"{split}.{name}": value for name, value in named.items()}
     return row | bench_numbers(read_bench(files))

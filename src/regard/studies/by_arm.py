@@ -74,6 +74,8 @@ def confusions(study: Study, done: pl.DataFrame, folder: Path) -> dict[str, Any]
         for arm in study.arms:
             for run in done.filter(pl.col("arm") == arm)["run"].to_list():
                 values = read_json(RunFolder(folder / run).metrics(split))["metrics"]
+                if "confusion" not in values:
+                    continue  # sets of labels are not taken for one another
                 own = found.setdefault(split, {"classes": values["classes"], "arms": {}})
                 own["arms"][arm] = _sum(own["arms"].get(arm), values["confusion"])
     return found

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import yaml
 
+from regard.data.settings import Task
 from regard.errors import ConfigError, RunError, near
 from regard.evaluation.comparison import LEVEL, Answers
 from regard.evaluation.comparison_of_arms import compare_trainings, pair_trainings
@@ -146,13 +147,15 @@ def compare_arms(arms: Sequence[Arm], split: str, out: Path) -> dict[str, Any]:
         What was written to `summary.json`.
 
     Raises:
-        RunError: a run without an answer about the split.
+        RunError: a run without an answer about the split, or arms of sets of labels.
         DataError: arms of other images.
     """
     refuse_folder(out)
     first, gaze = arms[0], _gaze(arms[0])
     config = RunFolder(first.runs[min(first.runs)][0]).read_config()
-    segments = config["data"].get("task") == "segmentation"
+    task = config["data"].get("task") or "classification"
+    _refuse_sets(task, first)
+    segments = task == "segmentation"
     compare = _segmenters(config["classes"]) if segments else _classifiers
     answers = {arm.name: _answers(arm, split, gaze.method) for arm in arms}
     others, tables = [], []
@@ -163,7 +166,7 @@ def compare_arms(arms: Sequence[Arm], split: str, out: Path) -> dict[str, Any]:
         tables.append(pairs.select(pl.lit(arm.name).alias("run"), pl.all()))
     values = {
         "kind": KIND,
-        "task": "segmentation" if segments else "classification",
+        "task": task,
         "of_arms": {"seeds": sorted(first.trainings), "folds": first.folds},
         "split": split,
         "classes": list(config["classes"]),
@@ -176,6 +179,17 @@ def compare_arms(arms: Sequence[Arm], split: str, out: Path) -> dict[str, Any]:
     write_table(out / PAIRS, pl.concat(tables, how="diagonal"))
     write_json(out / SUMMARY, values)
     return values
+
+
+def _refuse_sets(task: Task, arm: Arm) -> None:
+    """Sets of labels are compared run by run; the study's own report has its arms."""
+    if task == "multilabel":
+        raise RunError(
+            f"{arm.study}:{arm.arm}",
+            expected="arms of one label an image, or of segmenters",
+            found="sets of labels",
+            remedy="compare two of its runs, or see the study's report",
+        )
 
 
 def _gaze(arm: Arm) -> Gaze:

@@ -14,7 +14,7 @@ from regard.data.keys import keyed_generator
 from regard.data.mask_classes import TARGET, VOID
 from regard.data.pixel_regions import present_classes
 from regard.data.regions import overlap
-from regard.data.sample import Sample, says_where
+from regard.data.sample import Sample, each_label, says_where
 from regard.data.samples import Samples
 from regard.data.source import mask_classes, samples_of
 from regard.data.where import Where
@@ -51,6 +51,7 @@ def controls(study: Study, done: pl.DataFrame, folder: Path) -> dict[str, Any]:
         telling = list(filter(says_where, samples))
         order = torch.randperm(len(telling), generator=keyed_generator("overlap")).tolist()
         seen = [telling[row] for row in order[:OVERLAPPED]]
+        seen = each_label(seen) if run.several else seen
         own, moved = (Where(run.transform, how, seen) for how in (replace(used, kind="own"), used))
         shares = [
             float(overlap(a, b))

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from regard.evaluation.segmentation import BY_CLASS, MEANS
+from regard.evaluation.segmentation import MEANS
 from regard.scores.base import SCORES
+from regard.studies.set_metrics import BY_CLASS
 
 # Beside accuracy and balanced accuracy, which classifiers have too.
 MEAN_METRICS = tuple(name for name in MEANS.values() if name != "balanced_accuracy")
@@ -13,14 +14,15 @@ MEAN_METRICS = tuple(name for name in MEANS.values() if name != "balanced_accura
 def of_class(metric: str) -> tuple[str, str] | None:
     """Name and class of `iou:vehicle`, `energy:vehicle` and their like; None for other metrics."""
     name, colon, own = metric.partition(":")
-    known = name in BY_CLASS or name in SCORES
+    known = name in SCORES or name in BY_CLASS
     return (name, own) if colon and own and known else None
 
 
 def class_numbers(values: Mapping[str, Any], method: str) -> dict[str, float | None]:
-    """Each class's metrics and scores as `NAME:CLASS`, from `metrics/SPLIT.json` of a segmenter.
+    """Each class's metrics and scores as `NAME:CLASS`, from `metrics/SPLIT.json`.
 
-    A score of maps goes by its plain name only where no metric of pixels has it.
+    Of a segmenter, or of sets of labels. A score of maps goes by its plain name only where no
+    metric of a class has it.
     """
     found = {
         f"{name}:{own}": numbers[name]["value"]

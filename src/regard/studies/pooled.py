@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from regard.data.hierarchy import hierarchy_of
+from regard.data.settings import Data
 from regard.errors import RunError
-from regard.evaluation.metrics import evaluate
 from regard.evaluation.pixels import Boundary
 from regard.evaluation.segmentation import evaluate_segmentation
+from regard.runs.evaluate import metrics_of
 from regard.runs.files import read_json, write_json, write_table
 from regard.runs.folder import RunFolder
 from regard.runs.reliance import reliance_numbers
@@ -125,18 +127,19 @@ def _pool(
     folds = Folds(**dealt(rows), number=len(parts))
     place, method = RunFolder(target), config["gaze"]["method"]
     table = pl.concat(predictions).sort("index")
-    segments = "confusion" in table.columns
+    segments, by_class = "confusion" in table.columns, "label" not in table.columns
+    hierarchy = hierarchy_of(Data.model_validate(config["data"]), files[0].path, classes)
     values: dict[str, Any] = {
         "split": SPLIT,
         "folds": [part["run"] for part in parts],
         "classes": classes,
         "images": len(table),
-        "metrics": _of_pixels(table, classes) if segments else evaluate(table),
+        "metrics": _of_pixels(table, classes) if segments else metrics_of(table, hierarchy),
     }
     scores = _tables(files, "scores")
     if scores is not None:
         scores = scores.filter(pl.col("method") == method)
-        told_of = class_gaze_summary(scores, classes) if segments else gaze_summary(scores)
+        told_of = class_gaze_summary(scores, classes) if by_class else gaze_summary(scores)
         values["gaze"] = {method: told_of}
         write_table(place.scores(SPLIT), scores)
     backgrounds = _tables(files, "backgrounds")
@@ -146,7 +149,7 @@ def _pool(
     write_table(place.predictions(SPLIT), table)
     write_json(place.metrics(SPLIT), values)
     numbers = split_numbers(values, SPLIT)
-    if segments:
+    if by_class:
         named = class_numbers(values, method)
         numbers |= {f"{SPLIT}.{name}": value for name, value in named.items()}
     return numbers, folds

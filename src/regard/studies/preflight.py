@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from regard.data.preflight import refuse_files
+from regard.data.settings import Data, Task
 from regard.data.source import samples_of
 from regard.errors import ConfigError, RegardError
+from regard.evaluation.hierarchical import DISTANCES
 from regard.evaluation.thresholds import AT_THRESHOLD
-from regard.studies.pixel_metrics import MEAN_METRICS, of_class
-from regard.studies.settings import BEFORE, LABEL_METRICS, Job, Study
+from regard.scores.base import SCORES
+from regard.studies.pixel_metrics import of_class
+from regard.studies.set_metrics import CLASS_METRICS, of_hierarchy
+from regard.studies.settings import BEFORE, MEASURED_OF, Job, Study
 from regard.training.config import Config
 from regard.training.prepare import prepare
 
@@ -41,7 +45,7 @@ def _refuse(config: Config, study: Study, folder: Path, *, files: bool) -> None:
     prepared = prepare(config, folder)
     prepared.close()
     classes, data, splits = prepared.config.classes or (), prepared.config.data, study.splits
-    _refuse_metrics(study.metrics, classes, segments=data.task == "segmentation")
+    _refuse_metrics(study.metrics, classes, data)
     _refuse_undecided(study.metrics, config)
     samples = [sample for part in prepared.splits for sample in part.samples]
     for name in splits:
@@ -62,27 +66,65 @@ def _refuse_undecided(metrics: Sequence[str], config: Config) -> None:
         )
 
 
-def _refuse_metrics(metrics: Sequence[str], classes: Sequence[str], *, segments: bool) -> None:
+def _refuse_metrics(metrics: Sequence[str], classes: Sequence[str], data: Data) -> None:
     """What is compared has to be measured of such a net."""
+    task = data.task or "classification"
     for metric in metrics:
-        named = of_class(metric)
-        if segments and metric == "iou":
+        if task == "segmentation" and metric == "iou":
             raise ConfigError(
                 "metrics",
                 expected="mean_iou, or iou:CLASS, for the overlap of a segmenter's pixels",
                 found="iou, which is a score of maps",
                 remedy=f"write mean_iou, or iou:{classes[0]}",
             )
-        if named is None:
-            fits = metric not in (LABEL_METRICS if segments else MEAN_METRICS)
-        else:
-            fits = segments and named[1] in classes
-        if not fits:
-            own = ", ".join(MEAN_METRICS) if segments else ", ".join(LABEL_METRICS[:6])
+        if of_hierarchy(metric):
+            _refuse_level(metric, data, classes)
+        elif not _fits(metric, task, classes):
             raise ConfigError(
                 "metrics",
-                expected="what is measured of a segmenter" if segments else "of a classifier",
+                expected=f"what is measured of {_NETS[task]}",
                 found=repr(metric),
-                remedy=f"choose accuracy, {own}"
-                + (f", iou:{classes[0]} and its like, for {', '.join(classes)}" * segments),
+                remedy=f"choose {', '.join(MEASURED_OF[task][:7])}{_of_classes(task, classes)}",
             )
+
+
+_NETS = {
+    "classification": "a classifier",
+    "multilabel": "sets of labels",
+    "segmentation": "a segmenter",
+}
+
+
+def _fits(metric: str, task: Task, classes: Sequence[str]) -> bool:
+    named = of_class(metric)
+    if named is None:
+        return metric in MEASURED_OF[task] or metric in SCORES
+    return named[1] in classes and (named[0] in CLASS_METRICS[task] or named[0] in SCORES) and (
+        task != "classification"
+    )  # fmt: skip
+
+
+def _of_classes(task: Task, classes: Sequence[str]) -> str:
+    """What there is of single classes, in words."""
+    if task == "classification":
+        return ""
+    first = f"{CLASS_METRICS[task][0]}:{classes[0]}"
+    return f", {first} and its like, for {', '.join(classes)}"
+
+
+def _refuse_level(metric: str, data: Data, classes: Sequence[str]) -> None:
+    """Metrics by level need a hierarchy that has the level; distances need one label an image."""
+    if data.hierarchy is None:
+        raise ConfigError(
+            "metrics",
+            expected=f"data.hierarchy for {metric}",
+            found="none",
+            remedy="name a CSV of child,parent in base.data.hierarchy, or leave the metric out",
+        )
+    if metric in DISTANCES and data.task == "multilabel":
+        raise ConfigError(
+            "metrics",
+            expected="hierarchical_f1 or its like for sets of labels",
+            found=f"{metric}, which is of one label an image",
+            remedy="leave it out",
+        )

@@ -158,7 +158,7 @@ def _with_digits(study: Study, name: str | Path, data: Path | None) -> Study:
 def from_here(base: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The base config with its paths, which start from the study's file, made absolute."""
     base = merged(base, {})
-    for section, name in (("data", "manifest"), ("model", "weights")):
+    for section, name in (("data", "manifest"), ("data", "hierarchy"), ("model", "weights")):
         value = base.get(section, {}).get(name)
         if isinstance(value, str) and value not in (*NAMED, *NONE):
             base[section][name] = str((folder / value).resolve())

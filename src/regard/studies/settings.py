@@ -4,12 +4,13 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
 
-from regard.data.settings import Settings
+from regard.data.settings import Settings, Task
 from regard.errors import near
 from regard.evaluation.thresholds import AT_THRESHOLD
 from regard.runs.reliance import GAP, MEASURED
 from regard.scores.base import SCORES
 from regard.studies.pixel_metrics import MEAN_METRICS, of_class
+from regard.studies.set_metrics import SET_METRICS, of_hierarchy
 from regard.studies.sources import Sources
 from regard.training.config import Config, merged, parse_config
 
@@ -32,7 +33,13 @@ LABEL_METRICS = (
     *MEASURED,
     GAP,
 )
-METRICS = ("accuracy", "balanced_accuracy", *LABEL_METRICS, "dead_maps", *MEAN_METRICS)
+# What each task has beside scores of maps; with a hierarchy of labels those of `of_hierarchy` too.
+MEASURED_OF: dict[Task, tuple[str, ...]] = {
+    "classification": ("accuracy", "balanced_accuracy", *LABEL_METRICS, "dead_maps"),
+    "multilabel": ("accuracy", *SET_METRICS, "dead_maps"),
+    "segmentation": ("accuracy", "balanced_accuracy", "dead_maps", *MEAN_METRICS),
+}
+METRICS = tuple(dict.fromkeys(name for names in MEASURED_OF.values() for name in names))
 
 
 # The name of the first training.
@@ -99,7 +106,9 @@ class Study(Settings):
         splits: the parts that the trained nets are evaluated on.
         metrics: what is compared, on each split; of two classes with `evaluate.target_recall` also
             `specificity_at_threshold` and its like; of a segmenter's class `iou:CLASS`,
-            `recall:CLASS`, `boundary_f1:CLASS` ..., or a score of its maps.
+            `recall:CLASS`, `boundary_f1:CLASS` ..., or a score of its maps; of a class of sets of
+            labels `average_precision:CLASS`, `f1:CLASS` ...; with `data.hierarchy` also
+            `accuracy_level_1` and so on, `mistake_distance`, `hierarchical_f1` ...
         published: what others reported of some arms.
         bench: measure latency and size of every trained net, one after the other at the end.
         mean_maps: at the end average the maps of one run an arm by class, over at most so many
@@ -138,7 +147,8 @@ class Study(Settings):
             if arm not in self.arms:
                 raise ValueError(f"unknown arm {arm!r}; {near(arm, self.arms)}")
         for metric in self.metrics:
-            if metric not in known_metrics() and of_class(metric) is None:
+            known = metric in known_metrics() or of_hierarchy(metric)
+            if not known and of_class(metric) is None:
                 raise ValueError(f"unknown metric {metric!r}; {near(metric, known_metrics())}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a seed that comes twice; give each once")

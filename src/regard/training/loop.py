@@ -67,7 +67,8 @@ class Trainer:
             epochs=self.how.epochs,
             lower_is_better=self.lower,
         )
-        objective = objective_of(prepared.config, self.labels, prepared.pixels)
+        samples = prepared.train.data.samples
+        objective = objective_of(prepared.config, samples, prepared.pixels)
         self.stepper = Stepper(
             prepared, self.combination, self.optimiser, self.rate, self.steps, objective, self.note
         )

@@ -1,11 +1,11 @@
-"""Losses of each image, of its label or of its pixels, and what classes weigh."""
+"""Losses of each image, of its label, its set of labels or its pixels, and what classes weigh."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
 from regard.data.mask_classes import VOID
 
@@ -39,6 +39,44 @@ def entropies(logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing:
         return (smoothed * (labels if weights is None else labels * weights)).sum(1)
     losses = cross_entropy(logits.float(), labels, reduction="none", label_smoothing=smoothing)
     return losses if weights is None else losses * weights[labels]
+
+
+def positive_weights(sets: Sequence[Sequence[int]], classes: int, imbalance: str) -> Tensor | None:
+    """Weight (K,) of the positive part of each class's cross-entropy; None for no weights.
+
+    (N - n) / n of n images that have the class, so that both parts count alike; at least 1 / n, or
+    of a class that all images have nothing would be learned.
+
+    Args:
+        sets: class indices of each image.
+        classes: K.
+        imbalance: of the settings.
+    """
+    if imbalance != "weights":
+        return None
+    count = Counter(label for own in sets for label in own)
+    counts = torch.tensor([float(count[k]) for k in range(classes)])
+    return (len(sets) - counts).clamp_min(1) / counts
+
+
+def set_entropies(
+    logits: Tensor, truth: Tensor, weights: Tensor | None, smoothing: float = 0.0
+) -> Tensor:
+    """Binary cross-entropy (B,) of each image: the mean over its classes.
+
+    -(w_k t_k log s(y_k) + (1 - t_k) log (1 - s(y_k))), s the sigmoid.
+
+    Args:
+        logits: (B, K).
+        truth: (B, K), 1 where the image is of the class; shares in [0, 1] will do.
+        weights: (K,) of the positive parts, or None.
+        smoothing: t becomes t (1 - smoothing) + smoothing / 2.
+    """
+    wanted = truth.float() * (1 - smoothing) + smoothing / 2
+    losses = binary_cross_entropy_with_logits(
+        logits.float(), wanted, reduction="none", pos_weight=weights
+    )
+    return losses.mean(1)
 
 
 def pixel_weights(counts: Tensor, imbalance: str) -> Tensor | None:

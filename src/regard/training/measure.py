@@ -1,6 +1,7 @@
 """The metrics of one epoch, from a pass over val or the sample of train."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -9,28 +10,34 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from regard.evaluation.multilabel import set_metrics
 from regard.evaluation.predict import Predictions
 from regard.guidance.base import Term
 from regard.guidance.combination import Combination, Divisors
 from regard.guidance.output import GuidedOutput
 from regard.scores.base import SCORES
+from regard.training.losses import set_entropies
+
+OF_LABELS = ("accuracy", "balanced_accuracy", "f1")
+OF_SETS = ("accuracy", "map", "f1_macro", "f1_micro", "f1_samples", "hamming_loss")
 
 
 def measure(
     found: Predictions, combination: Combination, terms: Sequence[Term]
 ) -> dict[str, float]:
-    """Loss, accuracy, balanced accuracy, macro F1 and gaze scores; NaN where undefined.
+    """Loss, rates of right answers and gaze scores; NaN where undefined.
+
+    Rates are `OF_LABELS`, or of sets of labels `OF_SETS`; see `evaluation` for what they are.
 
     Args:
         found: of `predict`.
         combination: for the total loss.
         terms: that it combines, with their full weights.
     """
-    logits, labels = torch.from_numpy(found.logits), torch.from_numpy(found.labels)
-    values = {"cross_entropy": float(cross_entropy(logits, labels))}
+    values = {"cross_entropy": float(_entropies(found, "mean"))}
     values |= {f"loss.{name}": mean(losses) for name, losses in found.terms.items()}
-    values["loss"] = _total(found, logits, labels, combination, terms)
-    values |= _rates(found.logits.argmax(1), found.labels, found.logits.shape[1])
+    values["loss"] = _total(found, combination, terms)
+    values |= _rates(found)
     scores = {n: SCORES[n].together(torch.from_numpy(rows)) for n, rows in found.gaze.items()}
     return values | scores
 
@@ -44,25 +51,29 @@ def gaze_by_image(found: Predictions) -> pl.DataFrame:
     return pl.DataFrame({**fixed, "dead": found.dead, **scores, **losses}).sort("index")
 
 
-def _total(
-    found: Predictions,
-    logits: Tensor,
-    labels: Tensor,
-    combination: Combination,
-    terms: Sequence[Term],
-) -> float:
+def _entropies(found: Predictions, reduction: Literal["mean", "none"]) -> Tensor:
+    """The cross-entropy (N,) of each image, without weights and smoothing, or its mean."""
+    logits = torch.from_numpy(found.logits)
+    if found.truth is None:
+        return cross_entropy(logits, torch.from_numpy(found.labels), reduction=reduction)
+    losses = set_entropies(logits, torch.from_numpy(found.truth), None)
+    return losses.mean() if reduction == "mean" else losses
+
+
+def _total(found: Predictions, combination: Combination, terms: Sequence[Term]) -> float:
     losses = {name: torch.from_numpy(values) for name, values in found.terms.items()}
     valid = {name: values.isfinite() for name, values in losses.items()}
     output = GuidedOutput(
-        logits,
+        torch.from_numpy(found.logits),
         losses={name: values.nan_to_num(0.0) for name, values in losses.items()},
         valid=valid,
         weights={term.title: term.weight for term in terms if term.title in losses},
     )
     counts = {name: max(1, int(some.sum())) for name, some in valid.items()}
-    by = Divisors(float(len(labels)), counts, len(labels))
+    entropies = _entropies(found, "none")
+    by = Divisors(float(len(entropies)), counts, len(entropies))
     with torch.no_grad():
-        return float(combination(cross_entropy(logits, labels, reduction="none"), output, by)[0])
+        return float(combination(entropies, output, by)[0])
 
 
 def mean(values: np.ndarray) -> float:
@@ -71,7 +82,14 @@ def mean(values: np.ndarray) -> float:
     return float(kept.mean()) if len(kept) else float("nan")
 
 
-def _rates(predicted: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, float]:
+def _rates(found: Predictions) -> dict[str, float]:
+    if found.truth is None:
+        return _of_labels(found.logits.argmax(1), found.labels, found.logits.shape[1])
+    values = set_metrics(found.truth, found.probabilities)
+    return {name: values[name] for name in OF_SETS}
+
+
+def _of_labels(predicted: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, float]:
     table = confusion_matrix(labels, predicted, labels=range(classes))
     right, true, said = table.diagonal(), table.sum(1), table.sum(0)
     present = true > 0

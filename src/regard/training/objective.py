@@ -1,4 +1,4 @@
-"""What a net is trained on: the labels of images, or the classes of their pixels."""
+"""What a net is trained on: the labels of images, sets of them, or the classes of their pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,8 @@ from regard.data.keys import keyed_generator
 from regard.data.mask_classes import VOID
 from regard.data.pixel_regions import present_classes, regions_of
 from regard.data.regions import Regions
-from regard.data.samples import Batch
+from regard.data.sample import Sample
+from regard.data.samples import Batch, truth_of
 from regard.guidance.base import Term
 from regard.guidance.combination import Divisors, divisors
 from regard.saliency.targets import PixelTarget
@@ -23,6 +24,8 @@ from regard.training.losses import (
     entropies,
     pixel_entropies,
     pixel_weights,
+    positive_weights,
+    set_entropies,
 )
 
 
@@ -86,6 +89,43 @@ class OfLabels:
     def right(self, logits: Tensor, part: Batch) -> float:
         """Images whose label, of mixed ones that of the larger share, has the highest logit."""
         return float((logits.argmax(1) == part.labels.to(logits.device)).sum())
+
+
+@dataclass(frozen=True)
+class OfSets:
+    """The binary cross-entropy of images' sets of labels, class by class.
+
+    Attributes:
+        weights: of the classes' positive parts, on the CPU, or None.
+        smoothing: of the labels.
+    """
+
+    weights: Tensor | None = None
+    smoothing: float = 0.0
+
+    def divisors(self, batch: Batch, terms: Sequence[Term], step: int) -> Divisors:
+        """By the images."""
+        return divisors(batch.labels, batch.regions, terms)
+
+    def asked(self, part: Batch, step: int) -> tuple[Tensor | PixelTarget, Regions | None]:
+        """Of each image one of its labels, drawn with the sample, and the region of that label.
+
+        Of an image without labels any class: its region is missing, so no term counts it.
+        """
+        return part.labels.clamp_min(0), part.regions
+
+    def entropies(self, logits: Tensor, part: Batch) -> Tensor:
+        """Of each image, the mean over the classes."""
+        weights = None if self.weights is None else self.weights.to(logits.device)
+        return set_entropies(logits, _truth(part, logits), weights, self.smoothing)
+
+    def others(self, logits: Tensor, part: Batch) -> dict[str, tuple[float, Tensor]]:
+        """None."""
+        return {}
+
+    def right(self, logits: Tensor, part: Batch) -> float:
+        """Images whose whole set is right, a class being predicted where its logit is above 0."""
+        return float(((logits > 0) == _truth(part, logits)).all(1).sum())
 
 
 @dataclass(frozen=True)
@@ -162,25 +202,36 @@ class OfMasks:
         return float((right.sum(1) / said.sum(1).clamp_min(1)).sum())
 
 
-def objective_of(config: Config, labels: Sequence[int], pixels: Tensor | None) -> Objective:
+def objective_of(config: Config, samples: Sequence[Sample], pixels: Tensor | None) -> Objective:
     """What a config asks to learn.
 
     Args:
         config: resolved.
-        labels: of the train split.
+        samples: of the train split.
         pixels: (K,) of each class in its masks, of a segmenter.
     """
-    how = config.training
-    if pixels is not None:
-        return OfMasks(
-            pixel_weights(pixels, how.imbalance),
-            how.label_smoothing,
-            how.dice,
-            how.seed,
-            Annotation(config.guidance.regions, config.guidance.dilate, how.seed),
-        )
-    weights = class_weights(labels, len(config.classes or ()), how.imbalance)
-    return OfLabels(weights, how.label_smoothing)
+    how, classes = config.training, len(config.classes or ())
+    match config.data.task:
+        case "segmentation":
+            assert pixels is not None
+            return OfMasks(
+                pixel_weights(pixels, how.imbalance),
+                how.label_smoothing,
+                how.dice,
+                how.seed,
+                Annotation(config.guidance.regions, config.guidance.dilate, how.seed),
+            )
+        case "multilabel":
+            sets = [sample.labels or () for sample in samples]
+            return OfSets(positive_weights(sets, classes, how.imbalance), how.label_smoothing)
+    labels = [sample.label for sample in samples]
+    return OfLabels(class_weights(labels, classes, how.imbalance), how.label_smoothing)
+
+
+def _truth(batch: Batch, logits: Tensor) -> Tensor:
+    """Which classes each image is of, (B, K), where the logits are."""
+    assert batch.sets is not None
+    return truth_of(batch.sets.to(logits.device), logits.shape[1])
 
 
 def _target(batch: Batch) -> Tensor:

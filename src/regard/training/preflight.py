@@ -13,7 +13,6 @@ from regard.data.sample import Sample, says_where
 from regard.data.transforms import Transform
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.guidance.base import Term
-from regard.guidance.forward import refuse_labels
 from regard.guidance.probe import reaches
 from regard.models.heads import classifier_of
 from regard.models.inputs import input_spec
@@ -23,15 +22,13 @@ from regard.saliency.explain import explain
 from regard.saliency.outputs import logits_of
 from regard.saliency.targets import PixelTarget
 from regard.training.config import Config
-from regard.training.measure_masks import SHOWN
-
-MEASURED = ("loss", "cross_entropy", "accuracy", "balanced_accuracy", "f1")
-COUNTED = ("loss", "cross_entropy", "accuracy")
+from regard.training.preflight_tasks import COUNTED, MEASURED, refuse_for_task
 
 
 def refuse_absent(samples: Sequence[Sample], classes: Sequence[str], manifest: Manifest) -> None:
     """Every class has to occur in train."""
-    absent = set(range(len(classes))) - {sample.label for sample in samples}
+    used = {label for s in samples for label in ([s.label] if s.labels is None else s.labels)}
+    absent = set(range(len(classes))) - used
     if absent:
         raise DataError(
             str(manifest.path or "manifest"),
@@ -63,8 +60,7 @@ def refuse_config(
     config: Config, train: Sequence[Sample], val: Sequence[Sample], terms: Sequence[Term]
 ) -> None:
     """Guidance needs regions, and the metric that chooses the best checkpoint has to exist."""
-    if config.data.task == "segmentation":
-        _refuse_for_masks(config, terms)
+    refuse_for_task(config, terms)
     if config.data.task != "segmentation" and terms and not has_regions(train):
         raise ConfigError(
             "guidance.terms",
@@ -99,56 +95,15 @@ def refuse_config(
         )
 
 
-def _refuse_for_masks(config: Config, terms: Sequence[Term]) -> None:
-    refuse_labels(terms)
-    taken = next((term.title for term in terms if term.title in ("dice", "cross_entropy")), None)
-    if taken is not None:
-        raise ConfigError(
-            "guidance.terms",
-            expected="names other than those of a segmenter's own losses",
-            found=repr(taken),
-            remedy="give the term another name",
-        )
-    if config.guidance.regions == "mean" or config.guidance.share != 1:
-        raise ConfigError(
-            "guidance.regions and guidance.share",
-            expected="own or misplaced regions and all masks, for a segmenter",
-            found=f"{config.guidance.regions}, {config.guidance.share:g}",
-            remedy="leave them out",
-        )
-    if config.gaze.backgrounds:
-        raise ConfigError(
-            "gaze.backgrounds",
-            expected="false for a segmenter",
-            found="true",
-            remedy="leave it out",
-        )
-    if config.guidance.combine != "sum":
-        raise ConfigError(
-            "guidance.combine",
-            expected="sum for a segmenter",
-            found=config.guidance.combine,
-            remedy="leave it out",
-        )
-    if config.training.imbalance in ("oversample", "both"):
-        raise ConfigError(
-            "training.imbalance",
-            expected="none or weights for a segmenter, whose images hold several classes",
-            found=config.training.imbalance,
-            remedy="set training.imbalance: weights",
-        )
-
-
 def logged(
     config: Config, samples: Sequence[Sample], split: str, terms: Sequence[Term]
 ) -> list[str]:
     """The names of the metrics that an epoch's record has for a split."""
-    if config.data.task == "segmentation":
-        dice = ["loss.dice"] if config.training.dice else []
-        if split == "val":
-            return [*COUNTED, *dice, *SHOWN]
-        return [*COUNTED, *dice, *(f"loss.{term.title}" for term in terms)]
-    names: list[str] = [*(COUNTED if split == "train" else MEASURED)]
+    task = config.data.task or "classification"
+    names: list[str] = [*(COUNTED if split == "train" else MEASURED[task])]
+    if task == "segmentation":
+        names += ["loss.dice"] if config.training.dice else []
+        return names + [f"loss.{term.title}" for term in terms if split == "train"]
     regions = has_regions(samples)
     if regions:
         names += [f"loss.{term.title}" for term in terms]
@@ -209,7 +164,7 @@ def _refuse_size(config: Config, net: nn.Module, size: Size, *, whole: bool) -> 
 
 
 def _refuse_other_task(config: Config, logits: Tensor) -> None:
-    """Labels are learned by a classifier, masks by a segmenter."""
+    """Labels and sets of them are learned by a classifier, masks by a segmenter."""
     segments = config.data.task == "segmentation"
     if logits.ndim == (4 if segments else 2):
         return

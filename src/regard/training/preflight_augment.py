@@ -6,7 +6,7 @@ from torch import Tensor
 
 from regard.data.decoding import Size
 from regard.data.pasting import RARE, rare_classes
-from regard.data.settings import Augment, sides
+from regard.data.settings import Augment, Task, sides
 from regard.errors import ConfigError
 from regard.guidance.base import Term
 from regard.training.config import Config
@@ -38,17 +38,28 @@ def refuse_augment(config: Config, pixels: Tensor | None, terms: Sequence[Term] 
             )
     if how.paste and pixels is not None:
         _refuse_paste(config, pixels)
-    _refuse_mixing(how, terms, masks=pixels is not None)
+    _refuse_mixing(how, terms, config.data.task)
 
 
-def _refuse_mixing(how: Augment, terms: Sequence[Term], *, masks: bool) -> None:
+# What is found instead of one label an image, and what may be done.
+_UNMIXED = {
+    "segmentation": (
+        "masks, whose pixels have classes",
+        "leave it out; data.augment.paste lends pixels of rare classes",
+    ),
+    "multilabel": ("sets of labels, each with its own region", "leave it out"),
+}
+
+
+def _refuse_mixing(how: Augment, terms: Sequence[Term], task: Task | None) -> None:
     name = "cutmix" if how.cutmix else "mixup"
-    if masks and how.mixes:
+    if task in _UNMIXED and how.mixes:
+        found, remedy = _UNMIXED[task]
         raise ConfigError(
             f"data.augment.{name}",
             expected="images with one label each",
-            found="masks, whose pixels have classes",
-            remedy="leave it out; data.augment.paste lends pixels of rare classes",
+            found=found,
+            remedy=remedy,
         )
     if not how.mixes and "mix_probability" in how.model_fields_set and how.mix_probability != 1:
         raise ConfigError(

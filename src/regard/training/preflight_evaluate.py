@@ -6,6 +6,11 @@ from regard.data.sample import Sample
 from regard.errors import ConfigError
 from regard.training.config import Config
 
+_OTHERS = {
+    "multilabel": "sets of labels, of which each class has a threshold of 0.5",
+    "segmentation": "a segmenter, whose pixels have classes",
+}
+
 
 def refuse_evaluate(config: Config, val: Sequence[Sample]) -> None:
     """A positive class needs two classes, and a threshold needs val to be chosen on.
@@ -19,10 +24,10 @@ def refuse_evaluate(config: Config, val: Sequence[Sample]) -> None:
     """
     if not config.evaluate.says:
         return
-    if config.data.task == "segmentation":
+    if config.data.task in _OTHERS:
         raise ConfigError(
             "evaluate",
-            expected="nothing for a segmenter, whose pixels have classes",
+            expected=f"nothing for {_OTHERS[config.data.task]}",
             found="a positive class or a threshold",
             remedy="leave it out",
         )

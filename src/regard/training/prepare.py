@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from regard import __version__
 from regard.data.annotation import Annotation, annotated
+from regard.data.hierarchy import hierarchy_of
 from regard.data.keys import key, keyed_generator
 from regard.data.loader import Loader
 from regard.data.manifest import COLUMNS, Manifest
@@ -97,6 +98,7 @@ def prepare(config: Config, folder: Path) -> Prepared:
     data = config.data.model_copy(update={"task": task_of(manifest, config.data)})
     config = config.model_copy(update={"data": data})
     classes = config.classes or class_names(manifest, config.data)
+    hierarchy_of(config.data, folder, classes)  # whatever is wrong with it is told now
     torch.manual_seed(key(config.training.seed, "first weights"))
     net = net_of(config.model, len(classes), folder)
     config = resolved(config, net, classes)

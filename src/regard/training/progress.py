@@ -12,7 +12,7 @@ def lower_is_better(metric: str) -> bool:
     name = metric.partition(".")[2]
     if name in SCORES:
         return SCORES[name].better == "lower"
-    return name.startswith("loss") or name == "cross_entropy"
+    return name.startswith("loss") or name in ("cross_entropy", "hamming_loss")
 
 
 @dataclass

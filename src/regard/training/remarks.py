@@ -12,9 +12,19 @@ from regard.training.prepare import Prepared
 
 def remarks(prepared: Prepared) -> Iterator[str]:
     """Where things are not quite as one may think."""
+    yield from _what_is_learned(prepared)
     yield from _what_is_synthetic(prepared)
     yield from _what_norms_see(prepared)
     yield from _what_gaze_is_of(prepared)
+
+
+def _what_is_learned(prepared: Prepared) -> Iterator[str]:
+    """That sets of labels are learned, which the columns of a manifest may have decided."""
+    if prepared.config.data.task != "multilabel":
+        return
+    counts = [len(sample.labels or ()) for sample in prepared.train.data.samples]
+    several, none = (sum(map(test, counts)) for test in (lambda n: n > 1, lambda n: n == 0))
+    yield f"sets of labels: of {len(counts)} train images {several} have several, {none} none"
 
 
 def _what_is_synthetic(prepared: Prepared) -> Iterator[str]:

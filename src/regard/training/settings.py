@@ -59,10 +59,11 @@ class Training(Settings):
             `epoch-N` and the gaze of every measured image in `scores/epochs`. Epoch 0 is before
             the first step, and is measured then.
         patience: stop after this many epochs without a better one; None: never.
-        label_smoothing: of the cross-entropy.
+        label_smoothing: of the cross-entropy; of sets of labels towards one half.
         dice: of a segmenter, weight of the Dice loss beside the cross-entropy.
         imbalance: `weights` in the loss by inverse class frequency (of a segmenter that of its
-            pixels), `oversample` the rarer classes up to the largest, or `both`.
+            pixels; of sets of labels of the images that have a class by those that have not),
+            `oversample` the rarer classes up to the largest, or `both`, of single labels alone.
         bf16: compute in bfloat16 where that is safe (autocast).
         compile: compile the net for the steps of training (torch.compile; needs a C++ compiler).
             Guidance stays compiled with terms on maps of a layer under average pooling and one

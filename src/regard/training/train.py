@@ -165,7 +165,9 @@ def _set_up(config: Config, threads: int | None = None) -> None:
 def _write_config(files: RunFolder, prepared: Prepared, folder: Path) -> None:
     """The resolved config, its paths now from the run's own folder."""
     values = prepared.config.model_dump(mode="json")
-    values["data"]["manifest"] = _moved(values["data"]["manifest"], folder, files.path)
+    for name in ("manifest", "hierarchy"):
+        if values["data"][name] is not None:
+            values["data"][name] = _moved(values["data"][name], folder, files.path)
     if values["model"]["weights"] not in (None, *NAMED):
         values["model"]["weights"] = _moved(values["model"]["weights"], folder, files.path)
     values["model"]["spec"] = moved(

@@ -1,0 +1,110 @@
+"""Pictures of images with sets of labels: the worst sets, and the worst and best gaze."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import polars as pl
+
+from regard.evaluation.table import PREFIX
+from regard.reports.album import Album, MissingPicturesError, photo_limit
+from regard.reports.blocks import Block, Card, Gallery, Note
+from regard.reports.contents import RunContents, SplitContents
+from regard.reports.galleries import made_cards, scaled, unreadable
+from regard.reports.words import count, decimal, percent
+from regard.saliency.base import METHODS
+
+Step = Callable[[int], None]
+# Wrong classes of one image whose maps a card has room for.
+_MOST = 3
+_NOTHING = "no label"
+
+
+def set_galleries(
+    run: RunContents, split: SplitContents, pictures: int, splits: int, progress: Step | None
+) -> list[Block]:
+    """The galleries of a split, or why there are none; arguments as of `run_galleries`."""
+    if split.predictions is None or not pictures:
+        return []
+    chosen = _chosen(split, pictures)
+    shown = sum(len(rows) for *_, rows in chosen)
+    limit = photo_limit((1 + _MOST) * max(1, shown) * splits)
+    try:
+        album = Album(run.folder, split.predictions, split.name, limit)
+    except MissingPicturesError as error:
+        return [Note(f"Pictures of {split.name} are left out: {error}")]
+    blocks: list[Block] = []
+    for title, about, rows in chosen:
+        cards, wrong = made_cards(rows, lambda row: _card(album, row), progress)
+        if cards:
+            blocks.append(Gallery(title, f"{about} {scaled(run.maps)}", cards, wide=True))
+        blocks += unreadable(wrong, title)
+    return blocks
+
+
+def _chosen(split: SplitContents, pictures: int) -> list[tuple[str, str, list[dict]]]:
+    """Title, how chosen, and rows: the prediction, with `maps` to be shown."""
+    assert split.predictions is not None
+    table = split.predictions
+    rows = {row["index"]: row for row in table.iter_rows(named=True)}
+    wrong = table.filter(~pl.col("correct")).sort(
+        "f1_samples", "ranking_loss", descending=[False, True]
+    )
+    worst = [rows[index] | {"maps": doubted(rows[index])} for index in wrong["index"]]
+    about = (
+        f"{count(len(wrong), 'image')} of {len(table):,} have another set than predicted, those "
+    )
+    about += "of the lowest F1 first; maps of what is missed or wrong, the surest first."
+    found = [("Wrong sets", about, worst[:pictures])]
+    if split.scores is not None and "energy" in split.scores.columns:
+        known = split.scores.filter(pl.col("energy").is_finite()).sort("energy").to_dicts()
+        told = [
+            rows[own["index"]] | {"maps": [own["label"]], "energy": own["energy"]} for own in known
+        ]
+        about = "Energy in its own region of the map of one of an image's labels, {} first."
+        found.append(("Looks elsewhere", about.format("lowest"), told[:pictures]))
+        found.append(("Looks at the region", about.format("highest"), told[::-1][:pictures]))
+    return [entry for entry in found if entry[2]]
+
+
+def doubted(row: dict[str, Any]) -> list[str]:
+    """The classes that are missed or wrongly predicted, those furthest from the truth first."""
+    wrong = set(row["labels"]) ^ set(row["predicted"])
+    return sorted(wrong, key=lambda name: -abs(row[PREFIX + name] - (name in row["labels"])))[
+        :_MOST
+    ]
+
+
+def _card(album: Album, row: dict[str, Any]) -> Card:
+    index, file = row["index"], album.named(row["image"])
+    pictures = [album.picture(index, None, f"{file}, without a map", "image")]
+    targeted = METHODS[album.gaze.method].targeted
+    for name in row["maps"] if targeted else row["maps"][:1]:
+        what = f"map of {name}" if targeted else "map"
+        caption = f"{what}, {percent(row[PREFIX + name], 0)}" if targeted else what
+        pictures.append(album.picture(index, name, f"{file}, {what}", caption, label=name))
+    facts = set_told(row)
+    if row.get("energy") is not None:
+        facts.append(("energy", decimal(row["energy"])))
+    return Card(pictures, named(row["labels"]), facts, file)
+
+
+def set_told(row: dict[str, Any], end: str = "") -> list[tuple[str, str]]:
+    """What is predicted, and of that what is missed and what is wrong.
+
+    Args:
+        row: of a predictions table, or of pairs of two.
+        end: of the name of the column `predicted`.
+    """
+    true, guess = row["labels"], row[f"predicted{end}"]
+    parts = {
+        "predicted": guess,
+        "missed": [name for name in true if name not in guess],
+        "wrong": [name for name in guess if name not in true],
+    }
+    told = [(key, named(own)) for key, own in parts.items() if own or key == "predicted"]
+    return told
+
+
+def named(labels: Sequence[str]) -> str:
+    """A set of labels in words."""
+    return ", ".join(labels) or _NOTHING
