@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.stats import binom, chi2, nct, norm, t
+from scipy.stats import binom, chi2, multivariate_normal, nct, norm, t
 
 from regard.evaluation.paired import mcnemar_exact
 from regard.studies.comparisons import Folds, comparisons
@@ -110,18 +110,26 @@ class Parts:
     rest: float
 
 
-def parts_of(world: World, *, draws: int = 400, seed: int = 1) -> Parts:
-    """Variance components of differences, measured on one large drawn set."""
-    rng = np.random.default_rng(seed)
-    large = World(**{**vars(world), "images": 20_000, "seeds": draws // 10})
-    right = large.draw(rng, 2).astype(np.float32)
-    delta = right[1] - right[0]
-    s, n = delta.shape
-    by_image, by_seed = delta.mean(0), delta.mean(1)
-    rest = float(((delta - by_image - by_seed[:, None] + delta.mean()) ** 2).sum())
-    rest /= (s - 1) * (n - 1)
-    images = float(by_image.var(ddof=1)) - rest / s
-    return Parts(max(images, 0.0), max(float(by_seed.var(ddof=1)) - rest / n, 0.0), rest)
+def parts_of(world: World) -> Parts:
+    """Variance components of the difference of an arm from the baseline, from pairs of normals."""
+    levels = [norm.ppf(world.right), norm.ppf(world.right + world.gain)]
+
+    def both(one: int, other: int, shared: float) -> float:
+        """Chance that two answers are right whose sums share so much variance."""
+        r = shared / world.spread**2
+        ends = [levels[one], levels[other]]
+        return float(multivariate_normal(cov=[[1, r], [r, 1]]).cdf(ends))
+
+    def of_difference(own: float, across: float) -> float:
+        """Covariance of two differences, whose own sides and other sides share so much."""
+        same = both(0, 0, own) + both(1, 1, own)
+        return same - 2 * both(0, 1, across) - world.gain**2
+
+    images = of_difference(world.easy**2 + world.suits**2, world.easy**2)
+    trainings = of_difference(world.training**2, 0.0)
+    right = 2 * world.right + world.gain
+    whole = right - 2 * both(0, 1, world.easy**2) - world.gain**2
+    return Parts(images, trainings, whole - images - trainings)
 
 
 def theory(world: World, parts: Parts) -> dict[str, float]:
@@ -137,7 +145,9 @@ def theory(world: World, parts: Parts) -> dict[str, float]:
     nodes = norm.ppf((np.arange(400) + 0.5) / 400)
     shift = (world.gain + nodes * np.sqrt(extra)) / np.sqrt(own)
     bound = t.ppf(0.975, s - 1)
-    seeds = nct.sf(bound, s - 1, shift) + nct.cdf(-bound, s - 1, shift)
+    # Where it is as good as sure, scipy has no number.
+    seeds = np.nan_to_num(nct.sf(bound, s - 1, shift), nan=1.0)
+    seeds = seeds + np.nan_to_num(nct.cdf(-bound, s - 1, shift), nan=0.0)
     estimated = own * chi2.ppf((np.arange(400) + 0.5) / 400, s - 1) / (s - 1)
     total = estimated + extra
     freedom = (s - 1) * (total / estimated) ** 2

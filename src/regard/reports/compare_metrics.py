@@ -48,7 +48,10 @@ def metrics_table(summary: Told, other: Told) -> list[Block]:
     ]
     head = ("", f"{summary['first']['name']}#", f"{other['name']}#", "Difference#",
             f"{signed(-reach, 2)} to {signed(reach, 2)}", "p#", "Reading")  # fmt: skip
-    caption = "Other metrics of the same images, with 95 % intervals over images"
+    caption = (
+        "Other metrics of the same images, with 95 % intervals over images; not corrected for "
+    )
+    caption += "their number"
     return [Table(head, rows, caption)]
 
 
@@ -108,6 +111,8 @@ def _diagram(found: Told, name: str, error: Any) -> Drawing:
 
 def _of_class(name: str, own: Told) -> Cell:
     difference = own["difference"]
+    if difference["value"] is None:
+        return Cell(decimal(own["after"]))
     note = f"{signed(difference['value'])}, {between(difference, signed)}"
     return Cell(decimal(own["after"]), note=note, mark=_MARKS.get(reading(name, difference), ""))
 
