@@ -211,7 +211,8 @@ def _places(column: pl.Series, own: dict[str, Any]) -> tuple[Floats, list[str]]:
     names = (names + [name for name in known if name not in names])[: max(MOST_CHOICES, len(known))]
     at = np.asarray([names.index(value) for value in values], float)
     # The golden ratio spreads neighbours evenly and always alike.
-    return at + 0.5 * ((np.arange(len(at)) * 0.618034) % 1 - 0.5), names
+    apart = 0.5 * ((np.arange(len(at)) * 0.618034) % 1 - 0.5)
+    return np.asarray(at + apart, np.float64), names
 
 
 def plain(value: Any) -> str:
