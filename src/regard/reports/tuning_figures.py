@@ -20,7 +20,7 @@ from regard.runs.files import dump_json
 Floats = NDArray[np.float64]
 DONE, BEST, PRUNED = 0, 1, -1
 # Trials whose curves are told apart, and choices that have a place each.
-MOST_CURVES, MOST_CHOICES = 60, 8
+MOST_CURVES, MOST_CHOICES, MOST_TICKS = 60, 8, 6
 # Values of which the very bad ones may lie beyond the edge of a figure.
 MANY = 10
 
@@ -72,8 +72,15 @@ class Scale:
         return f"{count(self.beyond, 'trial')} beyond the edge (triangles)" if self.beyond else ""
 
 
-def history(tuning: TuningContents, metric: str) -> Drawings:
-    """The objective trial by trial, and the best so far."""
+def history(tuning: TuningContents) -> Drawings:
+    """Each objective trial by trial, and the best so far."""
+    assert tuning.trials is not None
+    keys = [Key("a complete trial", DONE, "dot"), Key("the best so far", BEST)]
+    drawings = [_history(tuning, metric) for metric in tuning.metrics]
+    return Drawings(drawings, [*keys, *_pruned_key(tuning.trials)])
+
+
+def _history(tuning: TuningContents, metric: str) -> Drawing:
     rows = _valued(tuning, metric)
     scale = Scale(rows[metric].to_numpy(), tuning.lower(metric))
     with canvas(700, 270) as drawn:
@@ -93,9 +100,7 @@ def history(tuning: TuningContents, metric: str) -> Drawings:
         axes.tick_params(labelcolor=INK)
         told = f"{named(metric)} by trial; the best so far goes from "
         told += f"{decimal(best[0])} to {decimal(best[-1])}" if len(best) else "nothing"
-        figure = Drawing(inline(drawn, told), named(metric), scale.note)
-    keys = [Key("a complete trial", DONE, "dot"), Key("the best so far", BEST)]
-    return Drawings([figure], [*keys, *_pruned_key(rows)])
+        return Drawing(inline(drawn, told), named(metric), scale.note)
 
 
 def curves(tuning: TuningContents) -> Drawings | None:
@@ -186,6 +191,8 @@ def _slice(
         if names:
             axes.set_xticks(range(len(names)), [shortened(name, 9) for name in names])
             axes.set_xlim(-0.6, len(names) - 0.4)
+        elif own.get("step") is not None and rows[key].n_unique() <= MOST_TICKS:
+            axes.set_xticks(rows[key].unique().to_list())
         elif not own.get("log"):
             axes.xaxis.set_major_locator(MaxNLocator(5))
         scale.put(axes)
@@ -204,7 +211,8 @@ def _places(column: pl.Series, own: dict[str, Any]) -> tuple[Floats, list[str]]:
     names = (names + [name for name in known if name not in names])[: max(MOST_CHOICES, len(known))]
     at = np.asarray([names.index(value) for value in values], float)
     # The golden ratio spreads neighbours evenly and always alike.
-    return at + 0.5 * ((np.arange(len(at)) * 0.618034) % 1 - 0.5), names
+    apart = 0.5 * ((np.arange(len(at)) * 0.618034) % 1 - 0.5)
+    return np.asarray(at + apart, np.float64), names
 
 
 def plain(value: Any) -> str:
@@ -212,10 +220,17 @@ def plain(value: Any) -> str:
     return value if isinstance(value, str) else dump_json(value)
 
 
+def brief(value: float) -> str:
+    """Three digits: `0.023`, `1e−5`."""
+    return f"{value:.3g}".replace("e-0", "e-").replace("-", "−")
+
+
 def _logarithmic(axes: Axes) -> None:
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(10, (1, 3), numticks=7))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    low, high = axes.dataLim.intervalx
+    few = high / low < 300
+    axes.xaxis.set_major_locator(LogLocator(10, (1, 3) if few else (1,), numticks=7))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
@@ -232,8 +247,10 @@ def front(tuning: TuningContents) -> Drawings:
         at = [rows["number"].to_list().index(number) for number in tuning.best]
         axes.plot(x[at], y[at], color=colour(BEST), linewidth=1.2, alpha=0.6)
         axes.scatter(x[at], y[at], 44, color=colour(BEST), linewidths=0, zorder=3)
-        for place in at:
-            axes.annotate(str(rows["number"][place]), (x[place], y[place]), (6, 5),
+        for step, place in enumerate(at):
+            # Neighbours' numbers stand on either side, so that they are told apart.
+            shift, side = ((6, 4), "left") if step % 2 == 0 else ((-6, 4), "right")
+            axes.annotate(str(rows["number"][place]), (x[place], y[place]), shift, ha=side,
                           textcoords="offset points", color=INK)  # fmt: skip
         scales[0].put(axes, "x")
         scales[1].put(axes)

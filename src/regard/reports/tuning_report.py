@@ -25,6 +25,7 @@ from regard.reports.page import write_page
 from regard.reports.tuning_contents import TuningContents, read_tuning_folder
 from regard.reports.tuning_figures import (
     MOST_CURVES,
+    brief,
     curves,
     front,
     history,
@@ -87,7 +88,7 @@ def _summary(tuning: TuningContents) -> Section:
     if not tuning.best:
         blocks.append(Note("No trial was completed, so there is no best one."))
     blocks += [Text(best_words(tuning)), *_chosen(tuning)]
-    blocks += [Heading("What was searched"), _space(tuning), Text(searched(tuning))]
+    blocks += [_space(tuning), Text(searched(tuning))]
     return Section("summary", "Summary", blocks)
 
 
@@ -101,12 +102,11 @@ def _facts(tuning: TuningContents) -> Facts:
             note = f"the {'lowest' if tuning.lower(metric) else 'highest'} of {len(values)}; "
             note += f"the median is {decimal(np.median(values))}"
             facts.append(Fact(named(metric), decimal(pick(values)), note))
-    told = [f"{states[name]} {word}" for name, word in (("complete", "complete"),
-            ("pruned", "broken off"), ("failed", "failed"))]  # fmt: skip
-    facts.append(Fact("Trials", f"{sum(states.values())}", ", ".join(told)))
-    seconds = real(tuning.summary.get("seconds"))
-    note = f"of training, {count(tuning.summary.get('epochs', 0), 'epoch')} in all"
-    facts.append(Fact("Time", duration(seconds), note))
+    words = {"complete": "complete", "pruned": "broken off", "failed": "failed"}
+    told = ", ".join(f"{states[name]} {word}" for name, word in words.items() if states[name])
+    told += f"; {count(tuning.summary.get('epochs', 0), 'epoch')} in "
+    told += duration(real(tuning.summary.get("seconds")))
+    facts.append(Fact("Trials", f"{sum(states.values())}", told))
     return Facts(facts)
 
 
@@ -127,7 +127,7 @@ def _chosen(tuning: TuningContents) -> list[Block]:
     rows = [
         [Cell(key), *(Cell(_said(row["params"].get(key))) for row in best)] for key in tuning.keys
     ]
-    for metric in tuning.metrics:
+    for metric in reversed(tuning.metrics):
         rows.insert(0, [Cell(named(metric)), *(Cell(decimal(row[metric])) for row in best)])
     rows.append([Cell("File"), *(Cell(row["config"]) for row in best)])
     heads = [f"Trial {row['number']}#" for row in best]
@@ -145,7 +145,7 @@ def _space(tuning: TuningContents) -> Table:
             told += f" by {_said(own['step'])}" if own.get("step") is not None else ""
             told += ", logarithmic" if own.get("log") else ""
         rows.append([Cell(key), Cell(told)])
-    return Table(("Key", "Values"), rows, "The keys of the config and what was tried of them")
+    return Table(("Key", "Values"), rows, "What was searched")
 
 
 def _figures(tuning: TuningContents) -> list[Section]:
@@ -153,7 +153,7 @@ def _figures(tuning: TuningContents) -> list[Section]:
     if len(tuning.metrics) == 2:
         text = "No trial is better than one of the front in one objective and as good in the other."
         sections.append(Section("front", "The front", [Text([text]), front(tuning)]))
-    blocks: list[Block] = [history(tuning, metric) for metric in tuning.metrics]
+    blocks: list[Block] = [history(tuning)]
     drawn = curves(tuning)
     if drawn is not None:
         blocks += [Heading("Epoch by epoch"), drawn]
@@ -208,7 +208,7 @@ def _row(tuning: TuningContents, row: dict, out: Path) -> list[Cell]:
 
 def _said(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.3g}".replace("-", "−")
+        return brief(value)
     return plain(value)
 
 

@@ -16,8 +16,8 @@ def best_words(tuning: TuningContents) -> list[str]:
     if done > 1:
         words.append(
             f"These values are optimistic: they are the best of {done} on the same val images, by "
-            "which they were chosen. New images will show worse. Test was not read; train the "
-            "best config and evaluate it there once."
+            "which they were chosen. New images will likely show worse. Test was not read; train "
+            "the best config and evaluate it there once."
         )
         words.append(
             "All trials were trained with one seed, so trials with close values may swap places "

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, cast
 
 from optuna.trial import TrialState
 
@@ -98,7 +98,7 @@ class Crew:
         process = context.Process(target=_work, args=(self.job, other))
         process.start()
         other.close()
-        self._answers[process] = mine
+        self._answers[process] = cast(Connection, mine)
 
     def _stop(self) -> None:
         """Let them save and end; their trials go on with the next call."""
