@@ -152,7 +152,7 @@ def _refuse_empty(table: pl.DataFrame, column: str, split: str, where: str, or_e
 
 
 def _sample(row: dict, manifest: Manifest, views: Sequence[str]) -> Sample:
-    """A row without what is learned of it."""
+    """A row with its files, and without what is learned of its labels."""
 
     def path(column: str) -> str | None:
         value = row.get(column)
@@ -166,6 +166,7 @@ def _sample(row: dict, manifest: Manifest, views: Sequence[str]) -> Sample:
         region_threshold=row.get("region_threshold"),
         avoid=path("avoid"),
         ignore=path("ignore"),
+        mask=path("mask"),
         draws_region=REGION_VIEW in views,
     )
 
@@ -175,7 +176,8 @@ def _labelled(sample: Sample, row: dict, indices: Indices, where: str) -> Sample
     label: Any = row.get("label")
     if label not in indices:
         raise _unknown(row, "label", label, indices, where)
-    return replace(sample, label=indices[label], boxes=_edges(own_boxes(row)))
+    boxes = _edges(own_boxes(row))
+    return replace(sample, label=indices[label], boxes=boxes, mask=None)
 
 
 def _with_labels(sample: Sample, row: dict, indices: Indices, where: str) -> Sample:
@@ -184,7 +186,7 @@ def _with_labels(sample: Sample, row: dict, indices: Indices, where: str) -> Sam
     unknown = next((label for label in labels or () if label not in indices), None)
     if labels is None or unknown is not None:
         raise _unknown(row, "labels", unknown, indices, where)
-    own = replace(sample, labels=tuple(sorted(indices[label] for label in labels)))
+    own = replace(sample, labels=tuple(sorted(indices[label] for label in labels)), mask=None)
     if not labels:
         return replace(own, region=None, avoid=None)
     boxes, classes = row.get("boxes"), row.get("box_labels")
@@ -197,8 +199,8 @@ def _with_labels(sample: Sample, row: dict, indices: Indices, where: str) -> Sam
 
 
 def _with_mask(sample: Sample, row: dict, _indices: Indices, _where: str) -> Sample:
-    """With the path of its mask."""
-    return replace(sample, mask=row["mask"], boxes=_edges(own_boxes(row)))
+    """With its mask, and no label."""
+    return replace(sample, boxes=_edges(own_boxes(row)))
 
 
 _LEARNED: dict[Task, Callable[[Sample, dict, Indices, str], Sample]] = {
