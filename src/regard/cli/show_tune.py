@@ -92,8 +92,8 @@ def show_tuning(summary: dict[str, Any], out: Path) -> None:
     ]
     states = summary["states"]
     told = ", ".join(f"{count} {state}" for state, count in states.items() if count)
-    table(f"Best of {plural(sum(states.values()), 'trial')} ({told})", ["trial", *metrics, *keys],
-          cells)  # fmt: skip
+    heads = ["trial", *metrics, *map(_last, keys)]
+    table(f"Best of {plural(sum(states.values()), 'trial')} ({told})", heads, cells)
     for metric, shares in summary["importance"].items():
         first = ", ".join(f"{key} {share:.0%}" for key, share in list(shares.items())[:4])
         say(f"What {metric} varies with: {first}")

@@ -135,7 +135,9 @@ def _curves(tuning: TuningContents, metric: str) -> Drawing | None:
                 axes.plot(x[-1:], y[-1:], "o", color=colour(tone), markersize=3, markeredgewidth=0)
         scale.put(axes)
         alt = f"{named(metric)} by epoch, {count(len(lines), 'trial')}"
-        return Drawing(inline(drawn, alt), named(metric), "a dot where a trial ended")
+        note = "a dot where a trial ended"
+        note += "; lines that leave the figure go further" if scale.beyond else ""
+        return Drawing(inline(drawn, alt), named(metric), note)
 
 
 def importance(tuning: TuningContents) -> Drawings | None:

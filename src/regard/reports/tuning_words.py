@@ -8,9 +8,11 @@ def best_words(tuning: TuningContents) -> list[str]:
     """What the best trials are, and what their values are not."""
     done = len(tuning.of("complete"))
     words = []
-    if len(tuning.metrics) == 2 and tuning.best:
+    if len(tuning.metrics) == 2 and len(tuning.best) == 1:
+        words.append(f"Trial {tuning.best[0]} is as good as any other one in both objectives.")
+    elif len(tuning.metrics) == 2 and tuning.best:
         words.append(
-            f"{count(len(tuning.best), 'trial is', 'trials are')} beaten by no other one in both "
+            f"{count(len(tuning.best), 'trial')} are beaten by no other one in both "
             "objectives: to get more of one is to give up some of the other."
         )
     if done > 1:
