@@ -55,7 +55,7 @@ def refused(regard, folder, *changes, found):
     [
         ("model.spec=timm:resnet81", "did you mean"),
         ("model.spec=regard:cnn3", "did you mean cnn"),
-        ("training.optimizer.lr=1", "did you mean optimiser?"),
+        ("training.optimizer.lr=1", "did you mean optimiser"),
         ("trainng.epochs=1", "did you mean training?"),
         ("training.best=val.acuracy", "did you mean val.accuracy"),
         ("guidance.terms=[{term: energy, weight: -1}]", "found -1"),

@@ -120,7 +120,7 @@ class Crew:
             elif trial.state == TrialState.RUNNING:
                 count = self._counts.setdefault(trial.number, EpochCount())
                 log = self.job.folder.run(trial.number) / "log.jsonl"
-                share += count(log) / self.job.epochs
+                share += (count(log) or 0) / self.job.epochs
         self.worker.watcher.moved(sum(trial.state in STATES for trial in trials) + share)
 
     def _ended(self, process: BaseProcess, answer: Connection) -> None:
