@@ -111,3 +111,52 @@ def test_a_hierarchy_for_sets_and_none_for_masks(regard, home, monkeypatch):
     assert {"accuracy_level_1", "hierarchical_f1"} <= found.keys()
     assert "mistake_distance" not in found
     assert COLOURS == tuple(found["classes"])
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("data.augment.mixup=0.2", "found sets of labels, each with its own region"),
+        ("evaluate.target_recall=0.9", "expected nothing for sets of labels"),
+    ],
+)
+def test_what_needs_one_label_an_image_is_refused(regard, home, monkeypatch, change, found):
+    monkeypatch.chdir(home)
+    answer = regard("train", "config.yaml", "--out", "refused", "--set", change)
+    assert answer.code == 2
+    (line,) = answer.err.splitlines()
+    assert found in line
+
+
+def test_a_study_of_sets_in_folds_is_of_the_pooled_sets(regard, home, monkeypatch):
+    monkeypatch.chdir(home)
+    metrics = ["map", "accuracy", "f1_samples", "f1:fern", "energy", "dead_maps"]
+    study = {
+        "name": "folded",
+        "base": config_of("training.epochs=1", base=SETS).model_dump(
+            mode="json", exclude_unset=True
+        ),
+        "arms": {"plain": {}, "guided": {"guidance": {"terms": [{"term": "energy"}]}}},
+        "baseline": "plain",
+        "seeds": [0],
+        "folds": 3,
+        "metrics": metrics,
+    }
+    (home / "study.yaml").write_text(yaml.safe_dump(study))
+    answer = regard("study", "study.yaml", "--out", "folded", "--workers", "1")
+    assert answer.code == 0, answer.err
+    summary = json.loads((home / "folded/summary.json").read_text())
+    told = {row["metric"]: row for row in summary["comparisons"]}
+    assert set(told) == {f"test.{name}" for name in metrics}
+    values = json.loads((home / "folded/pooled/plain-seed0/metrics/test.json").read_text())
+    assert values["images"] == 64
+    for row in told.values():
+        assert row["images"] is not None
+        assert row["basis"] == "folds"
+    own = summary["arms"]["plain"]["test.map"]
+    assert own["value"] == pytest.approx(values["metrics"]["map"]["value"])
+    assert own["images"]["low"] == pytest.approx(values["metrics"]["map"]["low"])
+    answer = regard("compare", "folded:plain", "folded:guided")
+    assert answer.code == 2
+    (line,) = answer.err.splitlines()
+    assert "found sets of labels" in line

@@ -211,7 +211,7 @@ def _places(column: pl.Series, own: dict[str, Any]) -> tuple[Floats, list[str]]:
     known = dict.fromkeys(values)
     names = [plain(choice) for choice in choices if plain(choice) in known]
     names = (names + [name for name in known if name not in names])[: max(MOST_CHOICES, len(known))]
-    at = np.asarray([names.index(value) for value in values], float)
+    at = np.asarray([names.index(value) for value in values], dtype=np.float64)
     # The golden ratio spreads neighbours evenly and always alike.
     apart = 0.5 * ((np.arange(len(at)) * 0.618034) % 1 - 0.5)
     return np.asarray(at + apart, np.float64), names
