@@ -73,6 +73,7 @@ class PredictionStatistics:
         own = {"precision": precision, "recall": recall, "f1": f1}
         if self._positive is not None:
             found |= {name: values[self._positive] for name, values in own.items()}
+            found["specificity"] = recall[1 - self._positive]
         return found | {
             f"{name}:{label}": values[c]
             for name, values in own.items()
