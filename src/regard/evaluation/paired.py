@@ -161,6 +161,7 @@ def paired_student(a_by_seed: ArrayLike, b_by_seed: ArrayLike, level: float = 0.
         return PairedTest(interval, math.nan)
     if np.ptp(x) == 0:
         return PairedTest(interval, 1.0 if x[0] == 0 else math.nan)
+    x = x / np.abs(x).max()  # squares of the smallest numbers would be zero
     observed = abs(x.mean()) / (x.std(ddof=1) / math.sqrt(x.size))
     return PairedTest(interval, float(2 * t.sf(observed, x.size - 1)))
 

@@ -1,6 +1,7 @@
 """Which layer an explanation reads, and whether the head above it is pooling and linear."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -40,7 +41,15 @@ def find_layer(net: nn.Module, images: Images, layer: str | nn.Module | None = N
             found = _last(net, images) if layer is None else _named(net, images, layer)
         known[key] = found.name, found.layout
     name, layout = known[key]
-    return Layer(name, net.get_submodule(name), layout)
+    return Layer(name, _at(net, name), layout)
+
+
+def _at(net: nn.Module, name: str) -> nn.Module:
+    """The module of a name that was found before; the quick way first."""
+    try:
+        return net.get_submodule(name)
+    except AttributeError:  # with the wrappers of DDP and torch.compile, or without
+        return named_module(net, name)[1]
 
 
 def _name_of(net: nn.Module, module: nn.Module) -> str:
@@ -150,7 +159,7 @@ def linear_head(net: nn.Module, activations: Tensor, logits: Tensor) -> Tensor |
     pooling or another pooling all fail that.
     """
     name = _head_of(net, activations, logits, {})
-    return None if name is None else net.get_submodule(name).get_parameter("weight")
+    return None if name is None else cast(nn.Linear, net.get_submodule(name)).weight
 
 
 def _head_of(
@@ -185,7 +194,7 @@ def remembered_head(net: nn.Module, images: Images, layer: Layer) -> Tensor | No
     if key not in known:
         known[key] = _head_name(net, images, layer)
     name = known[key]
-    return None if name is None else net.get_submodule(name).get_parameter("weight")
+    return None if name is None else cast(nn.Linear, net.get_submodule(name)).weight
 
 
 def _head_name(net: nn.Module, images: Images, layer: Layer) -> str | None:
