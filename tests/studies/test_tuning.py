@@ -21,6 +21,7 @@ from optuna.trial import TrialState, create_trial
 from polars.testing import assert_frame_equal
 
 from regard.errors import ConfigError, MissingExtraError, NumericalError, RegardError, RunError
+from regard.runs import checkpoints
 from regard.runs.checkpoints import load
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
@@ -168,6 +169,7 @@ POINTS = (
     (optuna.storages.RDBStorage, "set_trial_intermediate_value"),
     (Trainer, "_step"),
     (Trainer, "save"),
+    (checkpoints, "point"),
 )
 
 
@@ -192,8 +194,9 @@ def killing(rng):
     return [mock.patch.object(o, name, deadly(getattr(o, name))) for o, name in POINTS]
 
 
-def test_ended_at_any_point_and_continued_it_ends_the_same(home, whole, tmp_path):
-    expected, kills, rng = table_in(whole[0]), 0, random.Random(0)
+@pytest.mark.parametrize("seed", range(3))
+def test_ended_at_any_point_and_continued_it_ends_the_same(home, whole, tmp_path, seed):
+    expected, kills, rng = table_in(whole[0]), 0, random.Random(seed)
     while True:
         patches = killing(rng)
         for patch in patches:
@@ -208,6 +211,7 @@ def test_ended_at_any_point_and_continued_it_ends_the_same(home, whole, tmp_path
                 patch.stop()
     assert kills > 4
     assert_frame_equal(table_in(tmp_path / "out"), expected, check_exact=True)
+    assert steps_reported(tmp_path / "out") == steps_reported(whole[0])
     for row in expected.iter_rows(named=True):
         own, other = (load(f / row["run"] / "checkpoints") for f in (tmp_path / "out", whole[0]))
         assert same_tensors(own.model, other.model)
@@ -240,6 +244,14 @@ def test_killed_processes_continued_end_the_same(home, whole, tmp_path):
 def steps_of(out):
     """Steps in the logs of all trials."""
     return sum(log.read_text().count('"kind": "step"') for log in out.glob("trials/*/log.jsonl"))
+
+
+def steps_reported(out):
+    """The values that the storage has of every trial's epochs."""
+    study = optuna.load_study(study_name="tiny", storage=f"sqlite:///{out}/tuning.db")
+    found = [trial.intermediate_values for trial in study.trials]
+    study._storage._backend.engine.dispose()
+    return found
 
 
 class KillsOne:

@@ -210,10 +210,14 @@ def test_a_log_that_lost_its_end_is_refused(copy):
         resume(copy)
 
 
-def test_a_best_pointer_that_a_kill_left_behind_is_set_right(copy, whole):
-    (copy / "checkpoints" / "best.json").write_text(json.dumps({"checkpoint": "step-0"}))
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_a_pointer_that_a_kill_left_behind_is_set_right(copy, whole, which):
+    path = copy / "checkpoints" / f"{which}.json"
+    before = path.read_text()
+    path.write_text(json.dumps({"checkpoint": "step-0"}))
     resume(copy)
     assert_same(copy, whole)
+    assert path.read_text() == before
 
 
 def test_a_locked_folder_lets_no_second_training_in(copy, tiny, tmp_path):

@@ -71,6 +71,19 @@ def point(folder: Path, which: str, name: str) -> None:
     write_json(folder / f"{which}.json", {"checkpoint": name})
 
 
+def point_again(folder: Path, last: str, best: int | None) -> None:
+    """Set right what a kill left behind that came between a checkpoint and its pointers.
+
+    Args:
+        folder: of the checkpoints.
+        last: name of the newest whole one.
+        best: the step of the best one that it knows of.
+    """
+    for which, name in (("last", last), ("best", f"step-{best}")):
+        if pointed(folder, which) != name and (which == "last" or best is not None):
+            point(folder, which, name)
+
+
 def pointed(folder: Path, which: str) -> str | None:
     """The name of the checkpoint that `last.json` or `best.json` names."""
     try:

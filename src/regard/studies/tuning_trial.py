@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from regard.errors import MissingExtraError, NumericalError, RegardError, RunError
-from regard.runs.checkpoints import pointed
+from regard.runs.checkpoints import checkpoints, load, point_again
 from regard.runs.files import number, read_json, write_json
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
@@ -78,23 +78,21 @@ class TrialWatcher:
     def note(self, text: str) -> None:
         """A run's notes are in its log."""
 
-    def again(self) -> None:
+    def again(self, patience: int | None) -> None:
         """Have judged what a run that goes on has behind it: the process may have ended before."""
-        done = _epochs_saved(RunFolder(self._run))
-        for record in read_log(RunFolder(self._run).log, "epoch"):
-            if record["epoch"] < done and self._metric is not None:
-                self._judge(record["epoch"], value_in(record, self._metric))
-            elif record["epoch"] == done:
-                self.epoch(record)
-
-
-def _epochs_saved(files: RunFolder) -> int:
-    """The epochs that the last checkpoint has behind it."""
-    try:
-        last = files.checkpoints / str(pointed(files.checkpoints, "last"))
-        return read_json(last / "state.json")["progress"]["epoch"]
-    except (OSError, ValueError, KeyError):
-        return 0
+        files, ended = RunFolder(self._run), False
+        if self._metric is None or not checkpoints(files.checkpoints):
+            return
+        # The one that the run goes on from, whether it was pointed at or not.
+        saved = load(files.checkpoints)
+        reached = saved.state["progress"]
+        point_again(files.checkpoints, saved.path.name, reached["best_step"])
+        for record in read_log(files.log, "epoch"):
+            if record["epoch"] <= reached["epoch"]:
+                ended = self._judge(record["epoch"], value_in(record, self._metric))
+        stale = patience is not None and reached["stale"] >= patience
+        if ended and reached["epoch"] < self._epochs and not stale:
+            raise BrokenOffError
 
 
 def attempt(
@@ -146,9 +144,8 @@ def _train(config: Config, run: Path, mark: dict[str, Any], watcher: TrialWatche
             remedy="choose another --out for the tuning",
         )
     if RunFolder(run).config.is_file():
-        watcher.again()
-        if finished(run) is None:
-            resume(run, watcher=watcher)
+        watcher.again(config.training.patience)
+        resume(run, watcher=watcher)
     else:
         train(config, run, watcher=watcher)
 

@@ -16,7 +16,7 @@ from regard.runs.checkpoints import (
     flatten_optimiser,
     keep,
     point,
-    pointed,
+    point_again,
     prune,
     save,
     unflatten_optimiser,
@@ -92,10 +92,7 @@ class Trainer:
         restore_formats(self.optimiser)
         self.rate.restore(saved.state["rate"])
         self.progress = Progress.restored(saved.state["progress"])
-        best = self.progress.best_step
-        if best is not None and pointed(self.folder, "best") != f"step-{best}":
-            # A kill came between the best checkpoint and its pointer.
-            point(self.folder, "best", f"step-{best}")
+        point_again(self.folder, saved.path.name, self.progress.best_step)
 
     def begin(self) -> None:
         """Save the first weights; where epoch 0 is kept, measure them too."""
