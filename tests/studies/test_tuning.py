@@ -181,11 +181,11 @@ def killing(rng):
         def called(*args, **kwargs):
             nonlocal left
             left -= 1
-            before = rng.random() < 0.5
-            if left == 0 and before:
+            here = left == 0
+            if here and rng.random() < 0.5:
                 raise KilledError
             result = function(*args, **kwargs)
-            if left == 0:
+            if here:
                 raise KilledError
             return result
 
