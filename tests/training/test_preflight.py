@@ -242,7 +242,7 @@ def test_changes_are_read_as_yaml_and_laid_over_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ("training.optimizer.lr=1", "'optimizer'; did you mean optimiser?"),
+        ("training.optimizer.lr=1", "'optimizer'; did you mean optimiser"),
         ("trainin.epochs=1", "'trainin'; did you mean training?"),
         ("training.epochs=many", "training.epochs"),
         ("training.epochs=0", "expected 1 or more, found 0"),

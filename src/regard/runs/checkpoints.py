@@ -59,7 +59,9 @@ def save(
     sync(partial)
     if final.exists():
         # From a run that was killed after the rename: this one replaces it.
-        final.rename(folder / f".step-{step}.{os.getpid()}.replaced")
+        aside = folder / f".step-{step}.{os.getpid()}.replaced"
+        shutil.rmtree(aside, ignore_errors=True)  # left by a process of the same number
+        final.rename(aside)
     partial.rename(final)
     sync(folder)
     point(folder, "last", final.name)
