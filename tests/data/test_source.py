@@ -129,6 +129,10 @@ def folder(tmp_path):
         ({"manifest": "plain.csv"}, {"train": 70, "val": 15, "test": 15}),
         ({"manifest": "plain.csv", "split": "80/20"}, {"train": 80, "test": 20}),
         ({"manifest": "plain.csv", "folds": 5}, {"train": 60, "val": 20, "test": 20}),
+        (
+            {"manifest": "plain.csv", "folds": 5, "val_from_train": 0.125},
+            {"train": 70, "val": 10, "test": 20},
+        ),
         ({"manifest": "two.csv"}, {"train": 80, "test": 20}),
         ({"manifest": "two.csv", "split": "50/25/25"}, {"train": 50, "val": 25, "test": 25}),
         ({"manifest": "two.csv", "val_from_train": 0.25}, {"train": 60, "val": 20, "test": 20}),

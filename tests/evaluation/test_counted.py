@@ -61,3 +61,12 @@ def test_resamples_are_a_bootstrap_and_what_is_left_out_a_jackknife():
     assert sorted(pieces.round(9)) == sorted(correct.tolist())
     first = np.arange(80) < 30
     assert own.of(first, "f1_macro") == pytest.approx(values(table.head(30))["f1_macro"])
+
+
+@pytest.mark.parametrize("positive", [None, "c0", "c1"])
+def test_the_positive_class_can_be_either(positive):
+    table = make(60, 2)
+    found = resampled_predictions(table, positive).whole
+    told = evaluate(table, resamples=2, positive=positive)
+    for name in ("precision", "recall", "f1", "specificity", "average_precision"):
+        assert found[name] == pytest.approx(told[name]["value"]), name

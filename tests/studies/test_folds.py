@@ -11,10 +11,11 @@ from regard.cli.show_study import show_summary
 from regard.data.settings import Data
 from regard.data.source import open_manifest
 from regard.errors import ConfigError, DataError
-from regard.evaluation import wilson_interval
+from regard.evaluation import evaluate, wilson_interval
 from regard.evaluation.crossed import corrected_folds
 from regard.evaluation.paired import mcnemar_exact, paired_bootstrap
 from regard.reports import study_report
+from regard.studies.comparisons import Folds
 from regard.studies.folds import refuse_folds
 from regard.studies.pooled import pool_folds
 from regard.studies.read import read_study
@@ -151,6 +152,25 @@ def test_it_is_printed_and_reported(finished, capsys):
     assert "Nadeau and Bengio" in html
 
 
+def test_val_can_be_a_share_of_the_other_folds(home):
+    study = folded(home, "base.data.val_from_train=0.2")
+    tests = []
+    for k in range(3):
+        data = arm_config(study, "moved", 0, None, 1, k).data
+        manifest = open_manifest(data, home)
+        rows = {part: manifest.select(part)["index"].to_list() for part in COUNTS}
+        assert sorted(row for part in rows.values() for row in part) == list(range(33))
+        assert len(rows["val"]) == pytest.approx(0.2 * (33 - len(rows["test"])), abs=1)
+        plain = open_manifest(data.model_copy(update={"val_from_train": None}), home)
+        assert rows["test"] == plain.select("test")["index"].to_list()
+        tests += rows["test"]
+    assert sorted(tests) == list(range(33))
+    refuse_folds({job: arm_config(study, *job[:2], None, 1, job.fold) for job in study.jobs}, home)
+    rows = np.arange(4)
+    assert Folds(rows, rows, 5).ratio == pytest.approx((1 / 5) / (3 / 5))
+    assert Folds(rows, rows, 5, 0.1).ratio == pytest.approx((1 / 5) / (4 / 5 * 0.9))
+
+
 def test_a_lost_fold_leaves_its_seed_out(finished, tmp_path):
     study, out, _ = finished
     rows = pl.read_parquet(out / "results.parquet").to_dicts()
@@ -167,7 +187,7 @@ def test_a_lost_fold_leaves_its_seed_out(finished, tmp_path):
         ("folds=2", "folds: expected"),
         ("splits=[val, test]", "splits val, test beside folds"),
         ("base.data.split=80/20", "base.data.split beside folds"),
-        ("base.data.val_from_train=0.2", "base.data.val_from_train beside folds"),
+        ("arms.moved.data={val_from_train: 0.2}", "arms.moved.data.val_from_train beside folds"),
         ("arms.moved.data={fold: 1}", "arms.moved.data.fold beside folds"),
     ],
 )
@@ -211,3 +231,22 @@ def test_a_job_has_a_folder_of_its_own():
     assert Job("a", 0, 2).run == "runs/a-seed0-fold2"
     assert Job("a", 0).run == "runs/a-seed0"
     assert Job("a", 1, 0).words == "a, seed 1, fold 0"
+
+
+def test_the_positive_class_is_that_of_the_runs(home, tmp_path, monkeypatch):
+    in_this_process(monkeypatch)
+    study = folded(home, "base.evaluate={positive: fern}", "metrics=[precision, average_precision]")
+    summary = run_study(study, tmp_path / "out", Watcher(), workers=1)
+    tables = {
+        arm: pl.concat(parts(tmp_path / "out", arm)).sort("index") for arm in ("plain", "moved")
+    }
+    value = {
+        arm: evaluate(table, positive="fern")["precision"]["value"] for arm, table in tables.items()
+    }
+    assert value["plain"] != evaluate(tables["plain"])["precision"]["value"]
+    for arm, own in value.items():
+        assert summary["arms"][arm]["test.precision"]["value"] == own
+    row = next(row for row in summary["comparisons"] if row["metric"] == "test.precision")
+    wanted = value["moved"] - value["plain"]
+    assert row["images"]["difference"]["value"] == pytest.approx(wanted)
+    assert row["folds"]["difference"]["value"] == pytest.approx(wanted)

@@ -99,9 +99,10 @@ class Data(Settings):
         split: None takes the manifest's column, or 70/15/15 when it has none; else a scheme.
         split_seed: seed of the split, the same for every arm of a study.
         folds: number of folds, 3 or more, instead of a scheme.
-        fold: the fold that is test, counted from 0; the next one is val.
-        val_from_train: share of train that becomes val, for sets that come with two parts: of
-            train and test, or of train and val, whose val then is the test set.
+        fold: the fold that is test, counted from 0; the next one is val, or with
+            `val_from_train` a part of all others.
+        val_from_train: share of train that becomes val, for folds, and for sets that come with two
+            parts: of train and test, or of train and val, whose val then is the test set.
         workers: loader processes; 0 loads in the training process.
         cache_mb: memory for decoded and resized images, for each loading process.
         max_pixels: larger images are refused from their header.

@@ -33,8 +33,9 @@ def open_manifest(config: Data, folder: Path = Path()) -> Manifest:
         "sets": task_of(manifest, config) == "multilabel",
     }
     if config.folds is not None:
-        manifest = folds(manifest, config.folds, config.fold, **how)
-    elif config.split is not None or "split" not in manifest.table.columns:
+        val = config.val_from_train
+        return in_train_alone(folds(manifest, config.folds, config.fold, val=val, **how))
+    if config.split is not None or "split" not in manifest.table.columns:
         manifest = split(manifest, config.split or "70/15/15", **how)
     manifest = in_train_alone(manifest)
     if config.val_from_train is not None:

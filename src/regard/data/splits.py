@@ -59,9 +59,24 @@ def split(
 
 
 def folds(
-    manifest: Manifest, k: int, fold: int, seed: int = 42, *, sets: bool | None = None
+    manifest: Manifest,
+    k: int,
+    fold: int,
+    seed: int = 42,
+    *,
+    sets: bool | None = None,
+    val: float | None = None,
 ) -> Manifest:
-    """Fold `fold` of `k` is test, the next one val, the rest train; `sets` as of `split`."""
+    """Fold `fold` of `k` is test, the rest train and val.
+
+    Args:
+        manifest: to be split.
+        k: number of folds.
+        fold: that is test, counted from 0.
+        seed: of the dealing.
+        sets: as of `split`.
+        val: share of the other folds that becomes val; None: the next fold is val.
+    """
     if k < 3 or not 0 <= fold < k:
         raise ConfigError(
             "folds",
@@ -71,8 +86,11 @@ def folds(
         )
     parts = _dealt(manifest, [str(i) for i in range(k)], [1 / k] * k, seed, sets)
     names = {None: None} | {str(i): "train" for i in range(k)}
-    names |= {str((fold + 1) % k): "val", str(fold): "test"}
-    return manifest.with_table(_with_synthetic(manifest.table, [names[part] for part in parts]))
+    if val is None:
+        names[str((fold + 1) % k)] = "val"
+    names[str(fold)] = "test"
+    whole = manifest.with_table(_with_synthetic(manifest.table, [names[part] for part in parts]))
+    return whole if val is None else carve_val(whole, val, seed, sets=sets)
 
 
 def carve_val(

@@ -28,10 +28,13 @@ class Answers:
         scores: one row an image, with sets of labels one an image and label: `index`, `area` of
             the region, whether the map is `dead`, and scores that are numbers of an image, NaN
             where undefined; None where nothing is scored.
+        positive: the model's positive class of two; None: the last. Both are measured by that of
+            the first.
     """
 
     predictions: pl.DataFrame
     scores: pl.DataFrame | None = None
+    positive: str | None = None
 
 
 def pair_images(before: Answers, after: Answers) -> pl.DataFrame:
@@ -101,7 +104,11 @@ def compare_models(before: Answers, after: Answers, *, metrics: bool = True) -> 
             "mcnemar": found["mcnemar"],
             "p_value": found["mcnemar"]["p_value"],
         },
-        **(compare_metrics([before.predictions], [after.predictions]) if metrics else {}),
+        **(
+            compare_metrics([before.predictions], [after.predictions], before.positive)
+            if metrics
+            else {}
+        ),
         "outcomes": outcomes,
         "confusion": {
             "before": confusion_matrix(*_classes(before.predictions)).tolist(),

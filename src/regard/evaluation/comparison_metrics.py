@@ -27,7 +27,7 @@ _IN_A_BIN = 20
 
 
 def compare_metrics(
-    before: Sequence[pl.DataFrame], after: Sequence[pl.DataFrame]
+    before: Sequence[pl.DataFrame], after: Sequence[pl.DataFrame], positive: str | None = None
 ) -> dict[str, Any]:
     """How much metrics, classes and calibration differ, ready for JSON.
 
@@ -45,12 +45,15 @@ def compare_metrics(
     Args:
         before: predictions tables, one a training.
         after: of the same images, one a training.
+        positive: class to which `average_precision` belongs, of two; default the last.
 
     Raises:
         DataError: tables of other images.
     """
     sides = {"before": before, "after": after}
-    found = {end: [resampled_predictions(table) for table in own] for end, own in sides.items()}
+    found = {
+        end: [resampled_predictions(table, positive) for table in own] for end, own in sides.items()
+    }
     _refuse_others([*found["before"], *found["after"]])
     names = tables.classes(before[0])
     labels = before[0]["label"]

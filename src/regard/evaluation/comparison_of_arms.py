@@ -77,7 +77,11 @@ def compare_trainings(
             "mcnemar": None,
             "p_value": test.as_dict()["p_value"],
         },
-        **compare_metrics([own.predictions for own in first], [own.predictions for own in second]),
+        **compare_metrics(
+            [own.predictions for own in first],
+            [own.predictions for own in second],
+            first[0].positive,
+        ),
         "outcomes": {name: sum(own["outcomes"][name] for own in each) for name in OUTCOMES},
         "confusion": {
             end: np.sum([own["confusion"][end] for own in each], 0).tolist()

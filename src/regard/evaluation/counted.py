@@ -28,7 +28,7 @@ class PredictionStatistics:
         positive: number of the positive one of two classes; default the last.
     """
 
-    def __init__(self, table: pl.DataFrame, positive: int = 1) -> None:
+    def __init__(self, table: pl.DataFrame, positive: int = -1) -> None:
         self.classes = tables.classes(table)
         k, n = len(self.classes), table.height
         true, guess, proba = (
@@ -37,7 +37,7 @@ class PredictionStatistics:
             tables.probabilities(table),
         )
         correct = table["correct"].to_numpy()
-        self._positive = positive if k == 2 else None
+        self._positive = range(k)[positive] if k == 2 else None
         sure = proba[np.arange(n), guess]
         self._means = np.stack([correct, log_loss(true, proba), brier(true, proba)], 1)
         hits = indicator(true, k, correct.astype(np.float64))
@@ -127,11 +127,17 @@ class Resampled:
         return float(self._statistics(rows.astype(np.float64)[:, None])[name][0])
 
 
-def resampled_predictions(table: pl.DataFrame) -> Resampled:
-    """The metrics of a predictions table, its images by their rows in the manifest."""
+def resampled_predictions(table: pl.DataFrame, positive: str | None = None) -> Resampled:
+    """The metrics of a predictions table, its images by their rows in the manifest.
+
+    Args:
+        table: a valid one.
+        positive: class to which `precision` and its like belong, of two; default the last.
+    """
     ordered = table.sort("index")
     index = ordered["index"].to_numpy().astype(np.int64)
-    return Resampled(PredictionStatistics(ordered), index)
+    number = -1 if positive is None else tables.classes(ordered).index(positive)
+    return Resampled(PredictionStatistics(ordered, number), index)
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

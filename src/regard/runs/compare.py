@@ -16,6 +16,7 @@ from regard.runs.benched import read_bench
 from regard.runs.comparable import Named
 from regard.runs.compare_masks import Segmented, compare_segmenters, pair_masks
 from regard.runs.compare_sets import compare_sets, pair_sets
+from regard.runs.deciding import asked_of
 from regard.runs.evaluate import (
     Step,
     has_regions,
@@ -197,12 +198,13 @@ def _answers(run: Run, split: str, gaze: Gaze | None, progress: Step | None) -> 
     found = predict_split(run, split, None if run.several else gaze, progress)
     note_reading(run, split, "regard compare")
     table = predictions_of(run, found, images)
+    positive = asked_of(run, None).positive
     if gaze is None:
-        return Answers(table)
+        return Answers(table, None, positive)
     scores = (
         scored_labels(run, split, images, gaze) if run.several else scores_of(found, gaze, table)
     )
-    return Answers(table, scores)
+    return Answers(table, scores, positive)
 
 
 def _told(named: Named, out: Path) -> dict[str, Any]:

@@ -90,7 +90,8 @@ class Answers:
             return _pixels(table.sort("index"))
         if label_sets.is_sets(table):
             return _sets(label_sets.validate_sets(table).sort("index"))
-        return resampled_predictions(tables.validate(table))
+        told = read_json(files.metrics(split))["metrics"].get("positive")
+        return resampled_predictions(tables.validate(table), told)
 
     def _statistic(self, run: str, split: str, metric: str) -> str:
         """`iou:vehicle` of a segmenter as `iou.5`, of sets of labels alike; others as they are."""

@@ -23,7 +23,7 @@ from regard.runs.compare_masks import (
     no_scores,
     pair_masks,
 )
-from regard.runs.files import write_json, write_table
+from regard.runs.files import read_json, write_json, write_table
 from regard.runs.folder import RunFolder
 from regard.studies.answers import of_method
 from regard.studies.pooled import TABLE as POOLED
@@ -216,7 +216,8 @@ def _answers(arm: Arm, split: str, method: str) -> dict[int, Answers]:
                 found="none",
                 remedy="choose a split of the study, or compare two of its runs",
             )
-        found[seed] = Answers(table, _scores(arm, files, split, method))
+        positive = read_json(files.metrics(split))["metrics"].get("positive")
+        found[seed] = Answers(table, _scores(arm, files, split, method), positive)
     return found
 
 

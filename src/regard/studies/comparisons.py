@@ -40,16 +40,19 @@ class Folds:
         index: (N,) row of each image in the manifest.
         fold: (N,) its fold.
         number: of folds, K.
+        val: share of the folds that are not test that is val; None: one fold is.
     """
 
     index: NDArray[np.int64]
     fold: NDArray[np.int64]
     number: int
+    val: float | None = None
 
     @property
     def ratio(self) -> float:
-        """n_test / n_train: a fold is test, the next one val, the others train."""
-        return 1 / (self.number - 2)
+        """n_test / n_train: a fold is test, val takes one more or its share of the others."""
+        others = self.number - 1
+        return 1 / (others - 1 if self.val is None else others * (1 - self.val))
 
     def of(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         """The fold (M,) of each of these images."""

@@ -124,7 +124,7 @@ def _pool(
         )
     predictions = [pl.read_parquet(own.predictions(SPLIT)) for own in files]
     rows = {part["fold"]: t["index"].to_numpy() for part, t in zip(parts, predictions, strict=True)}
-    folds = Folds(**dealt(rows), number=len(parts))
+    folds = Folds(**dealt(rows), number=len(parts), val=config["data"]["val_from_train"])
     place, method = RunFolder(target), config["gaze"]["method"]
     table = pl.concat(predictions).sort("index")
     segments, by_class = "confusion" in table.columns, "label" not in table.columns
@@ -134,7 +134,9 @@ def _pool(
         "folds": [part["run"] for part in parts],
         "classes": classes,
         "images": len(table),
-        "metrics": _of_pixels(table, classes) if segments else metrics_of(table, hierarchy),
+        "metrics": _of_pixels(table, classes)
+        if segments
+        else metrics_of(table, hierarchy, told[0]["metrics"].get("positive")),
     }
     scores = _tables(files, "scores")
     if scores is not None:

@@ -101,8 +101,9 @@ class Study(Settings):
         seeds: of the trainings, the same for every arm.
         folds: number of folds of a cross-validation, 3 or more: every arm is trained with every
             seed once a fold, that fold being test and the next one val, and what the nets say of
-            their test parts is pooled. All images are dealt anew, the same for every arm and seed,
-            whatever splits the manifest has. None: the manifest's splits.
+            their test parts is pooled. With `base.data.val_from_train`, 0.1 say, val is that share
+            of all other folds, and the nets learn from more. All images are dealt anew, the same
+            for every arm and seed, whatever splits the manifest has. None: the manifest's splits.
         splits: the parts that the trained nets are evaluated on.
         metrics: what is compared, on each split; of two classes with `evaluate.target_recall` also
             `specificity_at_threshold` and its like; of a segmenter's class `iou:CLASS`,
@@ -170,12 +171,19 @@ class Study(Settings):
             )
         for name, values in {"base": self.base, BEFORE: self.before or {}, **self.arms}.items():
             own = (values or {}).get("data")
+            where = name if name in ("base", BEFORE) else f"arms.{name}"
             for key in ("folds", "fold", "split", "val_from_train"):
-                if isinstance(own, dict) and own.get(key) is not None:
-                    where = name if name in ("base", BEFORE) else f"arms.{name}"
+                if not isinstance(own, dict) or own.get(key) is None:
+                    continue
+                if key != "val_from_train":
                     raise ValueError(
                         f"{where}.data.{key} beside folds, which deal the images themselves; "
                         f"leave {key} out, or folds"
+                    )
+                if name != "base":
+                    raise ValueError(
+                        f"{where}.data.{key} beside folds, whose arms learn from the same images; "
+                        f"set base.data.{key}"
                     )
         return self
 
