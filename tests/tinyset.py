@@ -26,6 +26,16 @@ COUNTS = {"train": 24, "val": 12, "test": 12}
 REGARD = [sys.executable, "-m", "regard"]
 
 
+class SilentStudy:
+    """A study's watcher that says nothing."""
+
+    def made(self, done, total): ...
+    def epochs(self, done, total): ...
+    def finished(self, row): ...
+    def averaged(self, done, total): ...
+    def benched(self, done, total): ...
+
+
 def write_set(folder, *, counts=COUNTS, side=32, every=3, regions=True, classes=("fern", "moss")):
     """Noise with a spot of the class's colour; two thirds of class 0; some regions missing.
 

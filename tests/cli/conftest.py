@@ -6,7 +6,7 @@ import torch
 
 from regard.cli.main import main
 from regard.training.train import train
-from tinyset import config_of, write_set
+from tinyset import config_of
 
 
 class Answer(NamedTuple):
@@ -15,14 +15,6 @@ class Answer(NamedTuple):
     code: int
     out: str
     err: str
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    """A folder with a small set of pictures, not to be changed."""
-    folder = tmp_path_factory.mktemp("tiny set")
-    write_set(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

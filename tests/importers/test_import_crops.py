@@ -27,11 +27,11 @@ def smears(tmp_path):
 
 def test_the_region_is_the_box_and_neighbours_are_ignored(smears, tmp_path):
     said = []
-    table = import_crops(smears, root=tmp_path, jitter="0.3", say=said.append).table
+    table = import_crops(smears, root=tmp_path, jitter=0.3, say=said.append).table
     assert table["label"].to_list() == ["rbc", "wbc"] * 2
     assert table["split"].to_list() == ["train"] * 2 + ["test"] * 2
     assert table["group"].to_list() == ["a.png"] * 2 + ["b.png"] * 2
-    assert said == ["2 boxes without an area were left out"]
+    assert said == ["boxes without an area, left out: 2"]
     first = table.row(0, named=True)
     pixels = decode(tmp_path / first["image"])
     assert tuple(pixels.shape[1:]) == (40, 40)
@@ -78,10 +78,10 @@ def test_copies_are_placed_anew_and_sizes_are_bounded(smears, tmp_path):
 
 
 def test_mistakes_are_told_in_one_line(smears, tmp_path):
-    with pytest.raises(ConfigError, match=r"at most 0.5"):
-        import_crops(smears, root=tmp_path, jitter="0.6")
+    with pytest.raises(ConfigError, match=r"--jitter: expected 0 to 0.5"):
+        import_crops(smears, root=tmp_path, jitter=0.6)
     with pytest.raises(ConfigError, match=r"--times: expected a number of 1 or more"):
-        import_crops(smears, root=tmp_path, times="half")
+        import_crops(smears, root=tmp_path, times=0.5)
     bare = manifest_from_rows([{"image": "a.png"}], tmp_path).write(tmp_path / "bare.parquet")
     with pytest.raises(DataError, match="box_labels"):
         import_crops(bare, root=tmp_path)

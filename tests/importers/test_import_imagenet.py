@@ -53,7 +53,7 @@ def test_classes_words_and_boxed_images_alone(challenge):
     ).table
     assert table["label"].to_list() == ["tench", "tench"]
     assert table["boxes"].null_count() == 0
-    assert said == ["1 images were left out: no box"]
+    assert said == ["images without a box, left out: 1"]
 
 
 def test_mistakes(challenge, tmp_path):

@@ -20,15 +20,7 @@ from regard.runs.run import load_run
 from regard.studies.read import read_study
 from regard.studies.runner import run_study
 from regard.training.train import train
-from tinyset import COLOURS, SETS, config_of, write_sets
-
-
-class Silent:
-    def made(self, done, total): ...
-    def epochs(self, done, total): ...
-    def finished(self, row): ...
-    def averaged(self, done, total): ...
-    def benched(self, done, total): ...
+from tinyset import COLOURS, SETS, SilentStudy, config_of, write_sets
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +97,7 @@ def study_of(home, folder, *changes):
 
 
 def test_a_study_compares_arms_over_seeds_and_over_images(home, tmp_path):
-    summary = run_study(study_of(home, tmp_path), tmp_path / "out", Silent(), workers=1)
+    summary = run_study(study_of(home, tmp_path), tmp_path / "out", SilentStudy(), workers=1)
     rows = {row["metric"]: row for row in summary["comparisons"]}
     assert len(rows) == 5
     made = tmp_path / "out/runs"
@@ -150,7 +142,7 @@ def test_a_study_compares_arms_over_seeds_and_over_images(home, tmp_path):
 def test_metrics_that_sets_have_not_are_refused(home, tmp_path, metric, said):
     study = study_of(home, tmp_path, ("map", metric))
     with pytest.raises(ConfigError, match=said) as caught:
-        run_study(study, tmp_path / "out", Silent(), workers=1)
+        run_study(study, tmp_path / "out", SilentStudy(), workers=1)
     assert "\n" not in str(caught.value)
 
 

@@ -30,17 +30,9 @@ from regard.studies.compare_arms import compare_arms, open_arms
 from regard.studies.read import read_study
 from regard.studies.runner import run_study
 from regard.training.train import train
-from tinyset import SEGMENTER, config_of, write_masks
+from tinyset import SEGMENTER, SilentStudy, config_of, write_masks
 
 LAYER = "encoder.model.blocks.2"
-
-
-class Silent:
-    def made(self, done, total): ...
-    def epochs(self, done, total): ...
-    def finished(self, row): ...
-    def averaged(self, done, total): ...
-    def benched(self, done, total): ...
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +199,7 @@ def test_a_study_compares_segmenters(home, tmp_path):
     text = STUDY.replace("MANIFEST", str(home / "manifest.parquet")).replace("LAYER", LAYER)
     (tmp_path / "masks.yaml").write_text(text)
     study = read_study(tmp_path / "masks.yaml")
-    summary = run_study(study, tmp_path / "out", Silent(), workers=1)
+    summary = run_study(study, tmp_path / "out", SilentStudy(), workers=1)
     rows = {(r["metric"], r["arm"]): r for r in summary["comparisons"] if r["against"] == "plain"}
     for metric in ("accuracy", "mean_iou", "iou:box", "recall:box", "energy:box", "energy"):
         assert f"test.{metric}" in summary["arms"]["plain"]
@@ -229,7 +221,7 @@ def test_a_study_compares_segmenters(home, tmp_path):
     averages = tmp_path / "out/runs/plain-seed0/explanations/global/gradcam/averages.json"
     assert json.loads(averages.read_text())["rows"][0]["images"] == 6
     before = averages.stat().st_mtime_ns
-    run_study(study, tmp_path / "out", Silent(), workers=1)
+    run_study(study, tmp_path / "out", SilentStudy(), workers=1)
     assert averages.stat().st_mtime_ns == before
     assert re.search(r"Better under (plain|misplaced)", html)
     assert re.search(r"misplaced, mean IoU \d\.\d\d", html)
@@ -254,7 +246,7 @@ def test_a_metric_that_a_segmenter_has_not_is_refused(home, tmp_path, metric, sa
     text = text.replace('"iou:box"', metric)
     (tmp_path / "masks.yaml").write_text(text)
     with pytest.raises(ConfigError, match=said):
-        run_study(read_study(tmp_path / "masks.yaml"), tmp_path / "out", Silent(), workers=1)
+        run_study(read_study(tmp_path / "masks.yaml"), tmp_path / "out", SilentStudy(), workers=1)
 
 
 def test_flipping_image_and_mask_together_changes_no_metric(runs):

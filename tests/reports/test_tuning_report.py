@@ -113,7 +113,7 @@ def test_what_is_lost_is_said(folder, lost):
     text = see(tuning_report(folder)).text
     assert ("cannot be read" in text) == (lost != "trials")
     (folder / "tuning.yaml").write_text("- 1")
-    with pytest.raises(RunError, match=r"no tuning\.yaml with a search"):
+    with pytest.raises(RunError, match=r"no tuning\.yaml with search"):
         tuning_report(folder)
 
 

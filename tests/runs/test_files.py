@@ -10,8 +10,9 @@ import sys
 import pytest
 import yaml
 
+from regard.data.atomic import write_atomically
 from regard.errors import RunError
-from regard.runs.files import dump_json, number, read_json, write_atomically, write_json, write_yaml
+from regard.runs.files import dump_json, number, read_json, write_json, write_yaml
 from regard.runs.folder import RunFolder, locked
 from regard.runs.log import Log, read_log
 

@@ -27,7 +27,7 @@ from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
 from regard.runs.run import load_run
-from regard.studies import tuning_trial, tuning_work
+from regard.studies import arm, tuning_trial, tuning_work
 from regard.studies.read import read_study
 from regard.studies.tuning import number_of_trials, tune
 from regard.studies.tuning_folder import TuningFolder
@@ -165,7 +165,7 @@ POINTS = (
     (tuning_work, "judged"),
     (tuning_work, "attempt"),
     (tuning_trial, "_train"),
-    (tuning_trial, "write_json"),
+    (arm, "write_json"),
     (optuna.storages.RDBStorage, "set_trial_intermediate_value"),
     (Trainer, "_step"),
     (Trainer, "save"),

@@ -21,10 +21,7 @@ from regard.guidance import Combination, Energy, divisors, guided_forward
 from regard.guidance.output import GuidedOutput
 from regard.models.heads import classifier_of
 from regard.runs.checkpoints import checkpoints, load, pointed
-from regard.runs.folder import RunFolder
-from regard.runs.log import Log
 from regard.training import step as stepping
-from regard.training.loop import Trainer
 from regard.training.losses import class_weights, entropies
 from regard.training.measure import measure
 from regard.training.optimisers import LearningRate
@@ -32,27 +29,10 @@ from regard.training.prepare import prepare
 from regard.training.progress import Progress, lower_is_better
 from regard.training.settings import Schedule
 from regard.training.train import train
-from regard.training.watching import Silent
 from tinyset import config_of, log_lines, write_set
 
 PLAIN = ("model.spec=regard:cnn1",)  # no batch norm, so that parts of a batch add up
 GUIDED = (*PLAIN, "guidance.terms=[{term: energy, weight: 0.7}]")
-
-
-@pytest.fixture
-def trainer(tiny, tmp_path):
-    """Make a trainer that has not begun."""
-    opened = []
-
-    def make(*changes, folder=tiny):
-        prepared = prepare(config_of(*changes), folder)
-        log = Log(tmp_path / "log.jsonl")
-        opened.extend([prepared, log])
-        return Trainer(prepared, RunFolder(tmp_path), log, Silent())
-
-    yield make
-    for each in opened:
-        each.close()
 
 
 def epoch(*changes, folder, out):

@@ -18,16 +18,12 @@ from regard.guidance.output import GuidedOutput
 from regard.reports.contents import read_run
 from regard.reports.run_summary import run_words
 from regard.runs.checkpoints import load
-from regard.runs.folder import RunFolder
-from regard.runs.log import Log
 from regard.training import step as stepping
 from regard.training.config import parse_config
-from regard.training.loop import Trainer
 from regard.training.losses import entropies
 from regard.training.objective import OfLabels
 from regard.training.prepare import prepare
 from regard.training.train import train
-from regard.training.watching import Silent
 from tinyset import (
     SEGMENTER,
     config_of,
@@ -39,22 +35,6 @@ from tinyset import (
 
 MIXED = "data.augment={mixup: 0.4, cutmix: 1, mix_probability: 0.8, flip: 0.5}"
 GUIDED = ("model.spec=regard:cnn1", "guidance.terms=[{term: energy, weight: 0.7}]", MIXED)
-
-
-@pytest.fixture
-def trainer(tiny, tmp_path):
-    """Make a trainer that has not begun."""
-    opened = []
-
-    def make(*changes):
-        prepared = prepare(config_of(*changes), tiny)
-        log = Log(tmp_path / "log.jsonl")
-        opened.extend([prepared, log])
-        return Trainer(prepared, RunFolder(tmp_path), log, Silent())
-
-    yield make
-    for each in opened:
-        each.close()
 
 
 def seeded(*shape):

@@ -8,8 +8,6 @@ from regard.cli.import_help import ImportCommand
 
 app = typer.Typer(help="Manifests: make one, check it, see what is in it.", no_args_is_help=True)
 
-# What the files are called that a format makes, if they are not masks.
-IMPORTED = {"crops": "crops"}
 EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -38,7 +36,7 @@ def import_(
     from regard.cli.show_data import imported
     from regard.data.splits import split as assign
     from regard.errors import DataError
-    from regard.importers import IMPORTERS
+    from regard.importers import IMPORTERS, MADE
 
     if out.exists() and not force:
         raise DataError(
@@ -48,7 +46,7 @@ def import_(
     options = importer_options(importer, format, context.args)
     root, notes = out.parent.resolve(), []
     with bar("importing") as shown:
-        files = root / f"{out.stem}-{IMPORTED.get(format, 'masks')}"
+        files = root / f"{out.stem}-{MADE.get(format, 'masks')}"
         places = handed(importer, root=root, files=files, progress=shown, say=notes.append)
         manifest = importer(src, **places, **options)
     if shares is not None or "split" not in manifest.table.columns:

@@ -3,13 +3,14 @@
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from regard.docstrings import about, entries
 from regard.errors import ConfigError, near
 
 # What the command itself hands to an importer that asks for it.
 HANDED = ("root", "files", "progress", "say")
+_NUMBERS: dict[type, str] = {int: "a whole number", float: "a number"}
 
 
 def importer_options(importer: Callable, name: str, words: Sequence[str]) -> dict[str, Any]:
@@ -67,8 +68,7 @@ def _usage(parameter: inspect.Parameter) -> str:
     if isinstance(parameter.default, bool):
         # What is so anyway is of use as an option only to be switched off.
         return _flag(f"no_{parameter.name}" if parameter.default else parameter.name)
-    kind = "<int>" if "int" in str(parameter.annotation) else "<str>"
-    return f"{_flag(parameter.name)} {kind}"
+    return f"{_flag(parameter.name)} <{_kind(parameter).__name__}>"
 
 
 def _meaning(parameter: inspect.Parameter, told: str) -> str:
@@ -95,15 +95,21 @@ def _flag(option: str) -> str:
     return "--" + option.replace("_", "-")
 
 
-def _typed(parameter: inspect.Parameter, value: str, name: str) -> str | int:
-    if "int" not in str(parameter.annotation):
-        return value
+def _kind(parameter: inspect.Parameter) -> type[int] | type[float] | type[str]:
+    """What a value is read as, of annotations such as `int` and `int | None`."""
+    annotation = parameter.annotation
+    known = {annotation, *get_args(annotation)}
+    return next((kind for kind in _NUMBERS if kind in known), str)
+
+
+def _typed(parameter: inspect.Parameter, value: str, name: str) -> str | int | float:
+    kind = _kind(parameter)
     try:
-        return int(value)
+        return kind(value)
     except ValueError as error:
         raise ConfigError(
             f"regard data import {name}, {_flag(parameter.name)}",
-            expected="a whole number",
+            expected=_NUMBERS[kind],
             found=repr(value),
             remedy="correct it",
         ) from error

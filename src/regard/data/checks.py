@@ -1,11 +1,11 @@
 """Pre-flight checks: everything that would stop or spoil a training, found before it."""
 
 import csv
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from regard.data.atomic import write_atomically
 from regard.data.decoding import MAX_PIXELS
 from regard.data.file_checks import file_problems
 from regard.data.manifest import PATHS, Manifest
@@ -53,16 +53,15 @@ def write_bad_files(problems: Iterable[Problem], path: str | Path) -> Path:
 
     Cells that a spreadsheet would take for a formula are written with an apostrophe before.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for problem in problems:
-            writer.writerow([_harmless(getattr(problem, name)) for name in COLUMNS])
-    os.replace(partial, path)
-    return path
+
+    def write(partial: Path) -> None:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            for problem in problems:
+                writer.writerow([_harmless(getattr(problem, name)) for name in COLUMNS])
+
+    return write_atomically(Path(path), write)
 
 
 def _absolute(cells: dict[str, Any], manifest: Manifest) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import polars as pl
 
+from regard.data.atomic import write_atomically
 from regard.errors import DataError, near
 
 STRINGS = pl.List(pl.String)
@@ -139,18 +140,10 @@ class Manifest:
         """
         path = Path(path)
         _known_suffix(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         table = self._seen_from(path.parent)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            if path.suffix == ".csv":
-                _lists_to_json(table).write_csv(partial)
-            else:
-                table.write_parquet(partial)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-        return path
+        if path.suffix == ".csv":
+            return write_atomically(path, _lists_to_json(table).write_csv)
+        return write_atomically(path, table.write_parquet)
 
     def _seen_from(self, folder: Path) -> pl.DataFrame:
         here, there = os.path.abspath(self.root), os.path.abspath(folder)

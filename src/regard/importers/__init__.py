@@ -13,6 +13,6 @@ from regard.importers import folder as folder
 from regard.importers import imagenet as imagenet
 from regard.importers import pairs as pairs
 from regard.importers import voc as voc
-from regard.importers.registry import IMPORTERS, Importer
+from regard.importers.registry import IMPORTERS, MADE, Importer
 
-__all__ = ["IMPORTERS", "Importer"]
+__all__ = ["IMPORTERS", "MADE", "Importer"]

@@ -1,6 +1,5 @@
 """Masks of a COCO set as files: where the label's objects and crowds are."""
 
-import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,6 +11,7 @@ from regard.data.decoding import MAX_PIXELS
 from regard.data.threads import Progress, in_threads
 from regard.errors import DataError
 from regard.importers.coco_json import Part, is_crowd
+from regard.importers.files import save_image
 from regard.importers.run_lengths import paint
 
 INSIDE = 255
@@ -37,8 +37,6 @@ def write_all(jobs: Sequence[Job], progress: Progress | None) -> None:
         DataError: two masks of one path, an area that does not fit its image.
     """
     _refuse_same(job.path for job in jobs)
-    for folder in {job.path.parent for job in jobs}:
-        folder.mkdir(parents=True, exist_ok=True)
     for _ in in_threads(_written, jobs, progress):
         pass
 
@@ -91,12 +89,7 @@ def _positive(value: object) -> bool:
 
 
 def _written(job: Job) -> None:
-    partial = job.path.with_name(f".{job.path.name}.{os.getpid()}.partial")
-    try:
-        Image.fromarray(np.ascontiguousarray(job.make())).save(partial, format="PNG")
-        os.replace(partial, job.path)
-    finally:
-        partial.unlink(missing_ok=True)
+    save_image(Image.fromarray(np.ascontiguousarray(job.make())), job.path, "PNG")
 
 
 def _refuse_same(paths: Iterable[Path]) -> None:

@@ -1,6 +1,6 @@
 """A sample for each box of another manifest: the box with what is around it, cut out."""
 
-import os
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
-from regard.data.decoding import decode
+from regard.data.decoding import Size, decode
 from regard.data.keys import key, keyed_generator
 from regard.data.manifest import Manifest, manifest_from_rows, read_manifest
+from regard.data.regions import boxes_to_mask
 from regard.data.threads import Progress, in_threads
 from regard.errors import ConfigError, DataError
-from regard.importers.files import entry
-from regard.importers.registry import IMPORTERS
+from regard.importers.files import entry, save_image
+from regard.importers.registry import IMPORTERS, MADE
 
 QUALITY = 95
+MADE["crops"] = "crops"
 Box = tuple[float, float, float, float]
 
 
@@ -46,8 +49,8 @@ def import_crops(
     src: Path,
     *,
     root: Path,
-    times: str = "2",
-    jitter: str = "0.25",
+    times: float = 2.0,
+    jitter: float = 0.25,
     size: int = 0,
     most: int = 0,
     copies: int = 1,
@@ -76,40 +79,35 @@ def import_crops(
         say: called with a line about what was left out.
 
     Raises:
-        ConfigError: a jitter that would cut boxes, or a number of the wrong kind.
+        ConfigError: crops that would cut their boxes.
         DataError: boxes without labels, or an image that cannot be read.
     """
-    sides, shift = _number("times", times, 1.0), _number("jitter", jitter, 0.0)
-    if shift > (sides - 1) / 2:
-        raise ConfigError(
-            "regard data import crops, --jitter",
-            expected=f"at most {(sides - 1) / 2:g}, so that boxes stay whole",
-            found=jitter,
-            remedy="lower it, or raise --times",
-        )
+    _refuse_cut_boxes(times, jitter)
     manifest = read_manifest(src)
     folder = files or Path(root) / "crops"
-    cuts, empty = _cuts(manifest, folder, shift, copies, seed)
+    cuts, empty = _cuts(manifest, folder, jitter, copies, seed)
     jobs = [(row, own) for row, own in _fewer(cuts, most, seed).items() if own]
     if empty and say is not None:
-        say(f"{empty} boxes without an area were left out")
-    made = in_threads(lambda job: _cut_all(manifest, *job, sides, size, Path(root)), jobs, progress)
+        say(f"boxes without an area, left out: {empty}")
+    made = in_threads(lambda job: _cut_all(manifest, *job, times, size, Path(root)), jobs, progress)
     return manifest_from_rows((row for rows in made for row in rows), Path(root))
 
 
-def _number(option: str, text: str, least: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not least <= value < float("inf"):
+def _refuse_cut_boxes(times: float, jitter: float) -> None:
+    if not 1 <= times < math.inf:
         raise ConfigError(
-            f"regard data import crops, --{option}",
-            expected=f"a number of {least:g} or more",
-            found=repr(text),
+            "regard data import crops, --times",
+            expected="a number of 1 or more",
+            found=f"{times:g}",
             remedy="correct it",
         )
-    return value
+    if not 0 <= jitter <= (times - 1) / 2:
+        raise ConfigError(
+            "regard data import crops, --jitter",
+            expected=f"0 to {(times - 1) / 2:g}, so that boxes stay whole",
+            found=f"{jitter:g}",
+            remedy="lower it, or raise --times",
+        )
 
 
 def _cuts(
@@ -184,7 +182,7 @@ def _made(
         scale = min(1.0, size / max(image.size)) if size else 1.0
         width, height = (max(1, round(scale * side)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-        _save(image, cut.path, "JPEG", quality=QUALITY, subsampling=0)
+        save_image(image, cut.path, "JPEG", quality=QUALITY, subsampling=0)
         across, down = width / (right - left), height / (bottom - top)
 
         def moved(box: Box, origin: tuple[int, int] = (left, top), by: tuple = (across, down)):
@@ -192,9 +190,9 @@ def _made(
 
         made = {"image": entry(cut.path, root), "label": cut.label, "boxes": [moved(cut.box)]}
         ignored = _ignored((height, width), moved(cut.box), [moved(box) for box in cut.others])
-        if ignored is not None:
+        if ignored.any():
             path = cut.path.parent / "ignore" / f"{cut.path.stem}.png"
-            _save(Image.fromarray(ignored), path, "PNG")
+            save_image(Image.fromarray(ignored.numpy()).convert("L"), path, "PNG")
             made["ignore"] = entry(path, root)
         yield made
 
@@ -222,27 +220,7 @@ def frame(
     return starts[0], starts[1], ends[0], ends[1]
 
 
-def _ignored(
-    size: tuple[int, int], box: Sequence[float], others: Sequence[Sequence[float]]
-) -> np.ndarray | None:
-    """What other boxes cover and the box does not, uint8 (H, W), 0 or 255; None for nothing."""
-    mask = np.zeros(size, np.uint8)
-    for other in others:
-        mask[_pixels(other, size)] = 255
-    mask[_pixels(box, size)] = 0
-    return mask if mask.any() else None
-
-
-def _pixels(box: Sequence[float], size: tuple[int, int]) -> tuple[slice, slice]:
-    left, top, right, bottom = (max(0, round(value)) for value in box)
-    return slice(min(top, size[0]), bottom), slice(min(left, size[1]), right)
-
-
-def _save(image: Image.Image, path: Path, kind: str, **how: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        image.save(partial, format=kind, **how)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+def _ignored(size: Size, box: Sequence[float], others: Sequence[Sequence[float]]) -> Tensor:
+    """What other boxes cover and the box does not, bool (H, W)."""
+    covered = boxes_to_mask(torch.tensor(others, dtype=torch.float64).reshape(-1, 4), size)
+    return (covered > 0.5) & (boxes_to_mask(torch.tensor([box]), size) < 0.5)

@@ -61,7 +61,7 @@ def import_imagenet(
             row["label"] = names.get(row["label"], row["label"])
             rows.append(row | {"image": entry(path, Path(root)), "split": split})
     if without and say is not None:
-        say(f"{without} images were left out: " + ("no box" if boxed else "no class"))
+        say(f"images without a {'box' if boxed else 'class'}, left out: {without}")
     return manifest_from_rows(rows, Path(root))
 
 

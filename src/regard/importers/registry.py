@@ -12,3 +12,6 @@ from regard.registry import Registry
 Importer = Callable[..., Manifest]
 
 IMPORTERS: Registry[Importer] = Registry("import format")
+
+# What the files are that a format makes, where they are not masks: the end of their folder's name.
+MADE: dict[str, str] = {}

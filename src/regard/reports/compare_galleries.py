@@ -1,21 +1,18 @@
 """Pictures of a comparison: the same images with the maps of both runs, by what became of them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
-from regard.reports.album import Album, MissingPicturesError, photo_limit
-from regard.reports.blocks import Block, Card, Gallery, Note
-from regard.reports.galleries import made_cards, scaled, unreadable
-from regard.reports.pair_albums import PairAlbums
+from regard.reports.album import Album
+from regard.reports.blocks import Block, Card
+from regard.reports.pair_galleries import ENDS, Comparing, Picked, pair_galleries
 from regard.reports.words import count, decimal, percent, said
 
-Step = Callable[[int], None]
-Told = Mapping[str, Any]
 Chosen = tuple[str, int, Sequence[dict[str, Any]]]
-_ENDS, _SCORES = ("before", "after"), ("magtr", "energy")
+_SCORES = ("magtr", "energy")
 
 
 def gallery_rows(pairs: pl.DataFrame, pictures: int) -> list[Chosen]:
@@ -38,44 +35,16 @@ def gallery_rows(pairs: pl.DataFrame, pictures: int) -> list[Chosen]:
     return found
 
 
-def compare_galleries(
-    folder: Path,
-    summary: Told,
-    other: Told,
-    pairs: pl.DataFrame,
-    chosen: Sequence[Chosen],
-    shown: int,
-    progress: Step | None,
-) -> list[Block]:
-    """A gallery an outcome, or why there is none.
-
-    Args:
-        folder: of the comparison, from which the runs' folders are seen.
-        summary: of the comparison.
-        other: the run that is held against the first.
-        pairs: its rows.
-        chosen: of `gallery_rows`.
-        shown: images on the whole page.
-        progress: called with the number of images after each.
-    """
-    if not chosen:
-        return []
-    maps = {"method": summary["method"], "contrast": summary["contrast"]}
-    albums = PairAlbums(folder, summary, other, pairs, photo_limit(3 * shown), maps)
-    try:
-        albums.open(row for *_, rows in chosen for row in rows)
-    except MissingPicturesError as error:
-        return [Note(f"Pictures are left out: {error}")]
-    names = (summary["first"]["name"], other["name"])
-    blocks: list[Block] = []
-    for outcome, number, rows in chosen:
-        title, about = _said(outcome, number, *names)
-        cards, wrong = made_cards(rows, lambda row: _card(albums.of(row), names, row), progress)
-        kind = summary["method"] + (" with contrast" if summary["contrast"] else "")
-        about += f" Maps of the label. {scaled(kind)}"
-        blocks += [Gallery(title, about, cards, wide=True)] if cards else []
-        blocks += unreadable(wrong, title)
-    return blocks
+def compare_galleries(own: Comparing) -> list[Block]:
+    """A gallery an outcome, or why there is none; of arms from the nets of one seed."""
+    if "seed" in own.pairs.columns:
+        first = pl.col("seed") == pl.col("seed").min()
+        own = replace(own, pairs=own.pairs.filter(first))
+    picked = []
+    for outcome, number, rows in gallery_rows(own.pairs, own.pictures):
+        title, about = _said(outcome, number, *own.names)
+        picked.append(Picked(title, f"{about} Maps of the label. {own.scale}", rows))
+    return pair_galleries(own, picked, _card, each=3, maps=own.maps)
 
 
 def _said(outcome: str, number: int, before: str, after: str) -> tuple[str, str]:
@@ -101,7 +70,7 @@ def _card(albums: tuple[Album, Album], names: tuple[str, str], row: Mapping[str,
     index, label = row["index"], row["label"]
     file = albums[0].named(row["image"])
     pictures = [albums[0].picture(index, None, f"{file}, without a map", "image")]
-    for album, name, end in zip(albums, names, _ENDS, strict=True):
+    for album, name, end in zip(albums, names, ENDS, strict=True):
         answer = f"{row[f'predicted_{end}']}{'' if row[f'right_{end}'] else ' (wrong)'}"
         caption = f"{name}: {answer}, {percent(row[f'probability_{end}'], 0)}"
         pictures.append(album.picture(index, label, f"{file}, {name}, map of {label}", caption))
@@ -110,4 +79,4 @@ def _card(albums: tuple[Album, Album], names: tuple[str, str], row: Mapping[str,
 
 
 def _change(row: Mapping[str, Any], score: str) -> str:
-    return " → ".join(decimal(row[f"{score}_{end}"], 2) for end in _ENDS)
+    return " → ".join(decimal(row[f"{score}_{end}"], 2) for end in ENDS)

@@ -1,7 +1,6 @@
 """The report of a comparison of segmenters: pixels, classes, gaze, and pictures of both."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,12 @@ import polars as pl
 from regard.data.mask_classes import VOID
 from regard.data.mask_colours import WRONG, class_colours
 from regard.reports import layers
-from regard.reports.album import Album, MissingPicturesError, photo_limit
-from regard.reports.blocks import Block, Card, Cell, Fact, Facts, Gallery, Note, Picture, Table
+from regard.reports.album import Album
+from regard.reports.blocks import Block, Card, Cell, Fact, Facts, Picture, Table
 from regard.reports.compare_tables import reach_of, reading, span_of
-from regard.reports.galleries import made_cards, unreadable
+from regard.reports.compare_words import class_words, verdict_words
 from regard.reports.mask_galleries import shown_masks
-from regard.reports.pair_albums import PairAlbums
+from regard.reports.pair_galleries import Comparing, Picked, pair_galleries
 from regard.reports.segmentation import COLUMNS, pixel_title
 from regard.reports.words import (
     between,
@@ -56,24 +55,7 @@ def mask_words(summary: Told, other: Told) -> list[str]:
         f"{decimal(found['before'])}: {signed(found['difference']['value'])} (95 % interval over "
         f"images {between(found['difference'], signed)}). "
     )
-    text += (
-        "No difference is shown."
-        if word.startswith("no")
-        else f"On images such as these, {other['name']} is the {word} one."
-    )
-    return [text, _class_words(other)]
-
-
-def _class_words(other: Told) -> str:
-    """Which classes it meets better, which worse, without a correction for their number."""
-    kinds: dict[str, list[str]] = {"better": [], "worse": []}
-    for name, own in other["per_class"].items():
-        word = reading("iou", own["iou"]["difference"])
-        if word in kinds:
-            kinds[word].append(f"{name} ({signed(own['iou']['difference']['value'])})")
-    told = [f"{word} {', '.join(names)}" for word, names in kinds.items() if names]
-    said = "; ".join(told) if told else "no class's difference is shown"
-    return f"By the IoU of single classes: {said}. These are not corrected for their number."
+    return [text + verdict_words(other, word), class_words(other, "iou", "IoU")]
 
 
 def metrics_differences(summary: Told, other: Told) -> Table:
@@ -128,36 +110,16 @@ def chosen_pairs(pairs: pl.DataFrame, pictures: int) -> list[tuple[str, list[dic
     return [(kind, rows) for kind, rows in found if rows]
 
 
-def mask_pair_galleries(
-    folder: Path,
-    summary: Told,
-    other: Told,
-    pairs: pl.DataFrame,
-    pictures: int,
-    progress: Step | None,
-) -> list[Block]:
+def mask_pair_galleries(own: Comparing) -> list[Block]:
     """Photo, truth, and what each run predicts, where they differ most."""
-    chosen = chosen_pairs(pairs, pictures)
-    if not chosen or not pictures:
-        return []
-    shown = sum(len(rows) for _, rows in chosen) * len(summary["others"])
-    albums = PairAlbums(folder, summary, other, pairs, photo_limit(5 * shown))
-    try:
-        albums.open(row for _, rows in chosen for row in rows)
-    except MissingPicturesError as error:
-        return [Note(f"Pictures are left out: {error}")]
-    names = summary["first"]["name"], other["name"]
-    colours = class_colours(summary["classes"])
-    legend = [*zip(summary["classes"], colours, strict=True), ("wrong", WRONG)]
-    blocks: list[Block] = []
-    for kind, rows in chosen:
-        better = names[kind == "risen"]
-        about = "The largest change of an image's own mean IoU first."
-        cards, wrong = made_cards(rows, lambda row: _card(albums.of(row), names, row), progress)
-        heading = f"Better with {better}"
-        blocks += [Gallery(heading, about, cards, wide=True, legend=legend)] if cards else []
-        blocks += unreadable(wrong, heading)
-    return blocks
+    colours = class_colours(own.summary["classes"])
+    legend = [*zip(own.summary["classes"], colours, strict=True), ("wrong", WRONG)]
+    about = "The largest change of an image's own mean IoU first."
+    picked = [
+        Picked(f"Better with {own.names[kind == 'risen']}", about, rows)
+        for kind, rows in chosen_pairs(own.pairs, own.pictures)
+    ]
+    return pair_galleries(own, picked, _card, each=5, legend=legend)
 
 
 def _card(albums: Sequence[Album], names: Sequence[str], row: Mapping[str, Any]) -> Card:

@@ -21,7 +21,7 @@ from regard.reports.blocks import (
     Table,
     Text,
 )
-from regard.reports.compare_galleries import compare_galleries, gallery_rows
+from regard.reports.compare_galleries import compare_galleries
 from regard.reports.compare_masks import (
     class_differences,
     mask_facts,
@@ -41,6 +41,7 @@ from regard.reports.compare_tables import differences_table, outcomes_table
 from regard.reports.compare_words import comparison_facts, comparison_words, how_to_read
 from regard.reports.latency import TITLE, latency_tables
 from regard.reports.page import write_page
+from regard.reports.pair_galleries import Comparing
 from regard.reports.predictions import confusion
 from regard.reports.words import count
 from regard.runs.compare import KIND, PAIRS, REPORT, SUMMARY
@@ -122,7 +123,7 @@ def _sections(
     number, pictures = which
     own = pairs.filter(pl.col("run") == other["name"])
     _, _, make = _BY_TASK[summary["task"]]
-    parts = make(folder, summary, other, own, pictures, progress)
+    parts = make(Comparing(folder, summary, other, own, pictures, progress))
     parts = {title: blocks for title, blocks in parts.items() if blocks}
     if len(summary["others"]) == 1:
         return [Section(title.lower(), title, blocks) for title, blocks in parts.items()]
@@ -130,22 +131,11 @@ def _sections(
     return [Section(f"run-{number}", other["name"], blocks)]
 
 
-def _of_labels(
-    folder: Path,
-    summary: Told,
-    other: Told,
-    pairs: pl.DataFrame,
-    pictures: int,
-    progress: Step | None,
-) -> dict[str, list[Block]]:
-    own = pairs
-    if "seed" in own.columns:  # of arms the nets of one seed are shown
-        own = own.filter(pl.col("seed") == pl.col("seed").min())
-    chosen = gallery_rows(own, pictures)
-    shown = sum(len(rows) for *_, rows in chosen) * len(summary["others"])
+def _of_labels(own: Comparing) -> dict[str, list[Block]]:
+    summary, other = own.summary, own.other
     numbers: list[Block] = [
         differences_table(summary, other),
-        outcomes_table(pairs, summary, other),
+        outcomes_table(own.pairs, summary, other),
     ]
     if not other["scores"]:
         text = "No image of this split has a region, so only the predictions are compared."
@@ -155,47 +145,33 @@ def _of_labels(
         "Differences": numbers,
         "Classes": [*classes_table(other), *_confusions(summary, other)],
         "Calibration": calibration(summary, other),
-        "Pictures": compare_galleries(folder, summary, other, own, chosen, shown, progress),
+        "Pictures": compare_galleries(own),
     }
 
 
-def _of_masks(
-    folder: Path,
-    summary: Told,
-    other: Told,
-    own: pl.DataFrame,
-    pictures: int,
-    progress: Step | None,
-) -> dict[str, list[Block]]:
+def _of_masks(own: Comparing) -> dict[str, list[Block]]:
+    summary, other = own.summary, own.other
     by_class = [class_differences(summary, other, key) for key in ("iou", "recall", "boundary_f1")]
     return {
         "Differences": [metrics_differences(summary, other)],
         "Classes": [*by_class, *_confusions(summary, other)],
-        "Pictures": mask_pair_galleries(folder, summary, other, own, pictures, progress),
+        "Pictures": mask_pair_galleries(own),
     }
 
 
-def _of_sets(
-    folder: Path,
-    summary: Told,
-    other: Told,
-    own: pl.DataFrame,
-    pictures: int,
-    progress: Step | None,
-) -> dict[str, list[Block]]:
-    numbers: list[Block] = [*set_differences(summary, other)]
-    if not other["scores"]:
-        numbers.append(
-            Note("No map of this split is scored, so only the predictions are compared.")
-        )
+def _of_sets(own: Comparing) -> dict[str, list[Block]]:
+    numbers: list[Block] = [*set_differences(own.summary, own.other, own.pairs)]
+    if not own.other["scores"]:
+        text = "No map of this split is scored, so only the predictions are compared."
+        numbers.append(Note(text))
     return {
         "Differences": numbers,
-        "Classes": set_class_differences(summary, other),
-        "Pictures": set_pair_galleries(folder, summary, other, own, pictures, progress),
+        "Classes": set_class_differences(own.summary, own.other),
+        "Pictures": set_pair_galleries(own),
     }
 
 
-Parts = Callable[[Path, Told, Told, pl.DataFrame, int, Step | None], dict[str, list[Block]]]
+Parts = Callable[[Comparing], dict[str, list[Block]]]
 _BY_TASK: dict[
     str, tuple[Callable[[Told, Told], Facts], Callable[[Told, Told], list[str]], Parts]
 ] = {

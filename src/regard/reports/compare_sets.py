@@ -1,26 +1,23 @@
 """The report of a comparison of nets for sets of labels: sets, classes, and pictures of both."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from regard.evaluation.comparison import OUTCOMES
-from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
-from regard.reports.blocks import Block, Card, Cell, Fact, Facts, Gallery, Note, Table
+from regard.reports.album import Album
+from regard.reports.blocks import Block, Card, Fact, Facts, Table
 from regard.reports.compare_masks import difference_rows
-from regard.reports.compare_tables import differences, reading
-from regard.reports.compare_words import points
-from regard.reports.galleries import made_cards, scaled, unreadable
+from regard.reports.compare_tables import differences, outcomes_table, reading
+from regard.reports.compare_words import class_words, points, verdict_words
 from regard.reports.multilabel import COLUMNS
+from regard.reports.pair_galleries import ENDS, Comparing, Picked, pair_galleries
 from regard.reports.set_galleries import named, set_told
 from regard.reports.words import between, count, decimal, p_value, percent, signed, title
 
 Told = Mapping[str, Any]
 Step = Callable[[int], None]
 Show = Callable[[Any], str]
-_ENDS = ("before", "after")
 
 
 def set_facts(summary: Told, other: Told) -> Facts:
@@ -57,33 +54,15 @@ def set_words(summary: Told, other: Told) -> list[str]:
         f"{decimal(found['before'])}: {signed(difference['value'])} (95 % interval over images "
         f"{between(difference, signed)}). "
     )
-    text += (
-        "No difference is shown. "
-        if word.startswith("no")
-        else f"On images such as these, {other['name']} is the {word} one. "
-    )
+    text += verdict_words(other, word) + " "
     text += (
         f"The whole set is right on {percent(accuracy['after'])} of the images, with {first} on "
         f"{percent(accuracy['before'])} (McNemar's p {p_value(accuracy['p_value'])})."
     )
-    return [text, _class_words(other)]
+    return [text, class_words(other, "average_precision", "average precision")]
 
 
-def _class_words(other: Told) -> str:
-    """Which classes it ranks better, which worse, without a correction for their number."""
-    kinds: dict[str, list[str]] = {"better": [], "worse": []}
-    for name, own in other["per_class"].items():
-        found = own["average_precision"]["difference"]
-        word = reading("average_precision", found)
-        if word in kinds:
-            kinds[word].append(f"{name} ({signed(found['value'])})")
-    told = [f"{word} {', '.join(names)}" for word, names in kinds.items() if names]
-    said = "; ".join(told) if told else "no class's difference is shown"
-    text = f"By the average precision of single classes: {said}. "
-    return text + "These are not corrected for their number."
-
-
-def set_differences(summary: Told, other: Told) -> list[Table]:
+def set_differences(summary: Told, other: Told, pairs: pl.DataFrame) -> list[Table]:
     """Metrics of sets and scores of maps of both, and what became of the images."""
     rows = [("Whole set right", "accuracy", differences(other)["accuracy"])]
     rows += [(title(name), name, found) for name, found in other["metrics"].items()]
@@ -92,19 +71,8 @@ def set_differences(summary: Told, other: Told) -> list[Table]:
     caption = "Differences on the same images, with 95 % intervals over images; the dashed line is "
     return [
         difference_rows(summary, other, rows, caption + "no difference"),
-        _outcomes(summary, other),
+        outcomes_table(pairs, summary, other, "whole sets"),
     ]
-
-
-def _outcomes(summary: Told, other: Told) -> Table:
-    counts, images = other["outcomes"], max(1, other["images"])
-    rows = [
-        [Cell(name.replace("_", " ").capitalize()), Cell(f"{counts[name]:,}"),
-         Cell(percent(counts[name] / images))]
-        for name in OUTCOMES
-    ]  # fmt: skip
-    caption = f"What became of whole sets from {summary['first']['name']} to {other['name']}"
-    return Table(("Outcome", "Images#", "Share#"), rows, caption)
 
 
 def set_class_differences(summary: Told, other: Told) -> list[Block]:
@@ -131,54 +99,26 @@ def chosen_sets(pairs: pl.DataFrame, pictures: int) -> list[tuple[str, list[dict
     return found
 
 
-def set_pair_galleries(
-    folder: Path,
-    summary: Told,
-    other: Told,
-    pairs: pl.DataFrame,
-    pictures: int,
-    progress: Step | None,
-) -> list[Block]:
+def set_pair_galleries(own: Comparing) -> list[Block]:
     """The photo, and of each run the map of what it has wrong, where they differ most."""
-    chosen = chosen_sets(pairs, pictures)
-    if not chosen or not pictures:
-        return []
-    shown = sum(len(rows) for _, rows in chosen) * len(summary["others"])
-    limit, shelf = photo_limit(3 * shown), Shelf()
-    maps = {"method": summary["method"], "contrast": summary["contrast"]}
-    try:
-        albums = [
-            Album(
-                folder / run["folder"], pairs, summary["split"], limit, shelf,
-                checkpoint=run["checkpoint"], maps=maps,
-            )
-            for run in (summary["first"], other)
-        ]  # fmt: skip
-    except MissingPicturesError as error:
-        return [Note(f"Pictures are left out: {error}")]
-    names = summary["first"]["name"], other["name"]
-    blocks: list[Block] = []
-    for outcome, rows in chosen:
-        right = names[outcome == "wrong_becomes_right"]
-        heading = f"Whole set right with {right} alone"
-        about = f"{count(other['outcomes'][outcome], 'image')}, the largest change of a set's F1 "
-        kind = summary["method"] + (" with contrast" if summary["contrast"] else "")
-        about += f"first. Maps of the label that changed. {scaled(kind)}"
-        cards, wrong = made_cards(rows, lambda row: _card(albums, names, row), progress)
-        blocks += [Gallery(heading, about, cards, wide=True)] if cards else []
-        blocks += unreadable(wrong, heading)
-    return blocks
+    picked = []
+    for outcome, rows in chosen_sets(own.pairs, own.pictures):
+        images = count(own.other["outcomes"][outcome], "image")
+        title = f"Whole set right with {own.names[outcome == 'wrong_becomes_right']} alone"
+        about = f"{images}, the largest change of a set's F1 first. "
+        picked.append(Picked(title, f"{about}Maps of the label that changed. {own.scale}", rows))
+    return pair_galleries(own, picked, _card, each=3, maps=own.maps)
 
 
 def _card(albums: Sequence[Album], names: Sequence[str], row: Mapping[str, Any]) -> Card:
     index, file = row["index"], albums[0].named(row["image"])
     changed = sorted(set(row["predicted_before"]) ^ set(row["predicted_after"]))
     pictures = [albums[0].picture(index, None, f"{file}, without a map", "image")]
-    for album, name, end in zip(albums, names, _ENDS, strict=True):
+    for album, name, end in zip(albums, names, ENDS, strict=True):
         answer = named(row[f"predicted_{end}"])
         what = f"map of {changed[0]}"
         alt, caption = f"{file}, {name}, {what}", f"{name}: {answer}; {what}"
         pictures.append(album.picture(index, changed[0], alt, caption, label=changed[0]))
-    told = [(f"{key}, {name}", text) for name, end in zip(names, _ENDS, strict=True)
+    told = [(f"{key}, {name}", text) for name, end in zip(names, ENDS, strict=True)
             for key, text in set_told(dict(row), f"_{end}") if key != "predicted"]  # fmt: skip
     return Card(pictures, named(row["labels"]), told, file)

@@ -87,8 +87,17 @@ def span_of(difference: Told, reach: float) -> Span | None:
     return Span(low, value, high, [0.5])
 
 
-def outcomes_table(pairs: pl.DataFrame, summary: Told, other: Told) -> Table:
-    """How many images stayed and became right or wrong, and how each kind is looked at."""
+def outcomes_table(
+    pairs: pl.DataFrame, summary: Told, other: Told, what: str = "the images"
+) -> Table:
+    """How many images stayed and became right or wrong, and how each kind is looked at.
+
+    Args:
+        pairs: a row an image, of arms one a seed.
+        summary: of the comparison.
+        other: what is held against the first.
+        what: is right or wrong.
+    """
     scored = "magtr_before" in pairs.columns
     rows = []
     for name in OUTCOMES:
@@ -98,8 +107,8 @@ def outcomes_table(pairs: pl.DataFrame, summary: Told, other: Told) -> Table:
         cells += [_means(own, score) for score in ("energy", "magtr") if scored]
         rows.append([Cell(name.replace("_", " ").capitalize()), *cells])
     head = ("Outcome", "Images#", "Share#", *(("Energy#", "MAGTR#") if scored else ()))
-    what = "images, once a seed," if "seed" in pairs.columns else "images"
-    caption = f"What became of the {what} from {summary['first']['name']} to {other['name']}"
+    what += ", once a seed," if "seed" in pairs.columns else ""
+    caption = f"What became of {what} from {summary['first']['name']} to {other['name']}"
     return Table(head, rows, caption + (", with their mean scores" if scored else ""))
 
 

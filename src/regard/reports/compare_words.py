@@ -47,6 +47,32 @@ def comparison_facts(summary: Told, other: Told) -> Facts:
     return Facts(facts)
 
 
+def verdict_words(other: Told, word: str) -> str:
+    """Whether the other one is the better or the worse, by the reading of its first difference."""
+    if word.startswith("no"):
+        return "No difference is shown."
+    return f"On images such as these, {other['name']} is the {word} one."
+
+
+def class_words(other: Told, key: str, what: str) -> str:
+    """Which classes are better, which worse, without a correction for their number.
+
+    Args:
+        other: what is held against the first.
+        key: the metric of a class that decides.
+        what: its name in a sentence, `IoU`.
+    """
+    kinds: dict[str, list[str]] = {"better": [], "worse": []}
+    for name, own in other["per_class"].items():
+        difference = own[key]["difference"]
+        word = reading(key, difference)
+        if word in kinds:
+            kinds[word].append(f"{name} ({signed(difference['value'])})")
+    told = [f"{word} {', '.join(names)}" for word, names in kinds.items() if names]
+    found = "; ".join(told) if told else "no class's difference is shown"
+    return f"By the {what} of single classes: {found}. These are not corrected for their number."
+
+
 def _looked(other: Told, name: str) -> Fact:
     found = other["scores"][name]
     note = f"from {decimal(found['before'])} to {decimal(found['after'])}; interval "

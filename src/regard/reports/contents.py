@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import polars as pl
+import yaml
 
 from regard.data.settings import Task
+from regard.errors import RunError
 from regard.evaluation.label_sets import validate_sets
 from regard.evaluation.table import validate
 from regard.runs.benched import read_bench
@@ -207,6 +209,31 @@ def _table(path: Path) -> pl.DataFrame:
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     return [load_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def described(folder: Path, what: str, key: str) -> dict[str, Any]:
+    """The values of `WHAT.yaml` in the folder of a study or a tuning.
+
+    Args:
+        folder: of it.
+        what: `study` or `tuning`, and the name of the file.
+        key: a section that it has to have.
+
+    Raises:
+        RunError: there is no such file with that section.
+    """
+    values = attempt(lambda: yaml.safe_load((folder / f"{what}.yaml").read_text("utf-8")), None)
+    if not isinstance(values, dict) or not isinstance(values.get(key), dict):
+        raise RunError(
+            str(folder),
+            expected=f"a {what}'s folder",
+            found=f"no {what}.yaml with {key}" if folder.is_dir() else "no such folder",
+            remedy=f"give a folder that regard {_COMMANDS[what]} wrote",
+        )
+    return values
+
+
+_COMMANDS = {"study": "study", "tuning": "tune"}
 
 
 def attempt(read: Callable[[], T], otherwise: T) -> T:

@@ -1,6 +1,7 @@
 """Which samples of a run are shown: the worst mistakes, and the worst and best gaze."""
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import polars as pl
@@ -68,6 +69,18 @@ def made_cards(
         if progress is not None:
             progress(1)
     return cards, wrong
+
+
+def most_changed(change: Mapping[int, float], pictures: int) -> tuple[list[int], list[int]]:
+    """The images that changed most: upward, the most first, and downward.
+
+    Args:
+        change: by image; what is not finite counts for nothing.
+        pictures: the most of each.
+    """
+    order = sorted((i for i, by in change.items() if math.isfinite(by)), key=lambda i: change[i])
+    risen = [i for i in order[::-1] if change[i] > 0][:pictures]
+    return risen, [i for i in order if change[i] < 0][:pictures]
 
 
 def unreadable(wrong: Sequence[str], title: str) -> list[Block]:

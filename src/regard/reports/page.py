@@ -7,10 +7,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from regard.data.atomic import write_atomically
 from regard.reports.blocks import Page
 from regard.reports.glossary import Glossary
 from regard.reports.layers import scale_css
-from regard.runs.files import write_atomically
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

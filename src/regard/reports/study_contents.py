@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
-from regard.errors import RunError
-from regard.reports.contents import RunContents, attempt, read_run
+from regard.reports.contents import RunContents, attempt, described, read_run
 from regard.runs.files import read_json
 from regard.studies.pooled import TABLE as POOLED
 from regard.studies.remarks import remarks
@@ -114,14 +112,7 @@ def read_study_folder(folder: Path) -> StudyContents:
     Raises:
         RunError: it has no `study.yaml` with arms.
     """
-    values = attempt(lambda: yaml.safe_load((folder / "study.yaml").read_text("utf-8")), None)
-    if not isinstance(values, dict) or not isinstance(values.get("arms"), dict):
-        raise RunError(
-            str(folder),
-            expected="a study's folder",
-            found="no study.yaml with arms" if folder.is_dir() else "no such folder",
-            remedy="give a folder that regard study wrote",
-        )
+    values = described(folder, "study", "arms")
     results = attempt(lambda: pl.read_parquet(folder / "results.parquet", glob=False), None)
     summary = attempt(lambda: read_json(folder / "summary.json"), {})
     pooled = attempt(lambda: pl.read_parquet(folder / POOLED, glob=False), None)

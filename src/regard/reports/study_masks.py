@@ -11,7 +11,7 @@ from regard.reports import layers
 from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note, Picture
 from regard.reports.contents import SplitContents
-from regard.reports.galleries import made_cards, unreadable
+from regard.reports.galleries import made_cards, most_changed, unreadable
 from regard.reports.mask_galleries import image_iou, shown_masks
 from regard.reports.study_contents import Done
 from regard.reports.words import decimal, without_folders
@@ -42,9 +42,7 @@ def study_mask_galleries(
     ious = {arm: _ious(parts[arm].predictions) for arm in parts}
     arm, against = pair
     change = {i: ious[arm][i] - ious[against].get(i, np.nan) for i in ious[arm]}
-    order = sorted((i for i in change if np.isfinite(change[i])), key=lambda i: change[i])
-    risen = [i for i in order[::-1] if change[i] > 0][:pictures]
-    fallen = [i for i in order if change[i] < 0][:pictures]
+    risen, fallen = most_changed(change, pictures)
     if not risen and not fallen:
         return [Note(f"No image of {split} has another mean IoU under {arm} than {against}.")]
     limit, shelf = photo_limit((2 + len(parts)) * (len(risen) + len(fallen))), Shelf()

@@ -6,7 +6,7 @@ from regard.errors import RegardError
 from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note
 from regard.reports.contents import SplitContents
-from regard.reports.galleries import made_cards, scaled, unreadable
+from regard.reports.galleries import made_cards, most_changed, scaled, unreadable
 from regard.reports.set_galleries import named
 from regard.reports.study_contents import Done
 from regard.reports.words import decimal, without_folders
@@ -31,9 +31,7 @@ def study_set_galleries(
     arm, against = pair
     shared = sorted(set(rows[arm]) & set(rows[against]))
     change = {i: rows[arm][i]["f1_samples"] - rows[against][i]["f1_samples"] for i in shared}
-    order = sorted(shared, key=lambda i: change[i])
-    risen = [i for i in order[::-1] if change[i] > 0][:pictures]
-    fallen = [i for i in order if change[i] < 0][:pictures]
+    risen, fallen = most_changed(change, pictures)
     if not risen and not fallen:
         return [Note(f"No set of {split} has another F1 under {arm} than under {against}.")]
     limit, shelf = photo_limit((1 + len(parts)) * (len(risen) + len(fallen))), Shelf()

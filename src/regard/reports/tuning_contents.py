@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
-from regard.errors import RunError
-from regard.reports.contents import attempt
+from regard.reports.contents import attempt, described
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
@@ -79,14 +77,7 @@ def read_tuning_folder(folder: Path) -> TuningContents:
     Raises:
         RunError: it has no `tuning.yaml` with a search.
     """
-    values = attempt(lambda: yaml.safe_load((folder / "tuning.yaml").read_text("utf-8")), None)
-    if not isinstance(values, dict) or not isinstance(values.get("search"), dict):
-        raise RunError(
-            str(folder),
-            expected="a tuning's folder",
-            found="no tuning.yaml with a search" if folder.is_dir() else "no such folder",
-            remedy="give a folder that regard tune wrote",
-        )
+    values = described(folder, "tuning", "search")
     trials = attempt(lambda: pl.read_parquet(folder / "trials.parquet", glob=False), None)
     summary = attempt(lambda: read_json(folder / "tuning.json"), {})
     return TuningContents(folder, values, trials, summary)

@@ -8,6 +8,7 @@ import polars as pl
 import torch
 from safetensors.torch import save_file
 
+from regard.data.atomic import write_atomically
 from regard.data.keys import keyed_generator
 from regard.data.loader import Loader
 from regard.data.preflight import refuse_files
@@ -22,7 +23,7 @@ from regard.evaluation.settings import Gaze
 from regard.runs.average_pictures import classes_picture, mean_picture
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import refuse_limit
-from regard.runs.files import write_atomically, write_json, write_table
+from regard.runs.files import write_json, write_table
 from regard.runs.run import Run
 from regard.saliency.base import METHODS
 from regard.saliency.capture import evaluating

@@ -12,8 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from regard.data.atomic import sync
 from regard.errors import RunError
-from regard.runs.files import read_json, sync, write_json
+from regard.runs.files import read_json, write_json
 
 FILES = ("model.safetensors", "optimiser.safetensors", "state.json")
 

@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from regard.data.atomic import write_atomically
 from regard.data.decoding import image_size
 from regard.data.sample import Draw, Sample, of_label
 from regard.data.samples import Samples
@@ -24,7 +25,7 @@ from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import INDEX, listed, refuse_limit, remove_stale
-from regard.runs.files import write_atomically, write_json
+from regard.runs.files import write_json
 from regard.runs.overlay import laid, picture, shown_size, whole
 from regard.runs.run import Run
 from regard.saliency.capture import Images, evaluating

@@ -1,30 +1,17 @@
-"""Writing whole files or none, and JSON that knows numbers that are not finite."""
+"""Tables, YAML, and JSON that knows numbers that are not finite, written whole or not at all."""
 
 import json
 import math
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import yaml
 
+from regard.data.atomic import write_atomically
+
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> Path:
-    """Let `write` fill a neighbouring file, flush it to disk and swap it in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        sync(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    sync(path.parent)
-    return path
 
 
 def write_table(path: Path, table: pl.DataFrame) -> Path:
@@ -35,15 +22,6 @@ def write_table(path: Path, table: pl.DataFrame) -> Path:
 def write_csv(path: Path, table: pl.DataFrame) -> Path:
     """Write CSV in one atomic step."""
     return write_atomically(path, table.write_csv)
-
-
-def sync(path: Path) -> None:
-    """Flush a file or a folder's entries to disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def dump_json(value: Any, *, indent: int | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from regard.errors import ConfigError, NumericalError, RegardError, RunError
 from regard.evaluation.settings import Evaluate, Gaze
@@ -49,16 +49,8 @@ def run_arm(config: Config, out: Path, splits: tuple[str, ...], folder: Path) ->
     Raises:
         RunError: the folder holds a run of another config.
     """
-    files, mark = RunFolder(out), out / "arm.json"
-    if not mark.is_file():
-        write_json(mark, {"config": config.model_dump(mode="json")})
-    elif not is_of(read_json(mark)["config"], config):
-        raise RunError(
-            str(out),
-            expected="a run of this study's config",
-            found="a run of another config",
-            remedy="choose another --out for the study",
-        )
+    files = RunFolder(out)
+    claim(out / "arm.json", config, "study")
     if files.config.is_file():
         resume(out)
     else:
@@ -92,6 +84,29 @@ def evaluated(run: Run, split: str) -> bool:
     whole = whole and ("threshold" in values or not decides)
     alike = not run.segments or values.get("inference", told(run)) == told(run)
     return values["checkpoint"] == run.checkpoint and whole and alike
+
+
+def claim(path: Path, config: Config, what: Literal["study", "tuning"], **more: Any) -> None:
+    """Mark a run's folder as one of this config, or check that it is.
+
+    Args:
+        path: of the mark, a file in the run's folder.
+        config: of the run.
+        what: whose run it is.
+        more: for people who read the mark.
+
+    Raises:
+        RunError: it is the mark of another config.
+    """
+    if not path.is_file():
+        write_json(path, {**more, "config": config.model_dump(mode="json")})
+    elif not is_of(read_json(path)["config"], config):
+        raise RunError(
+            str(path.parent),
+            expected=f"a run of this {what}'s config",
+            found="a run of another config",
+            remedy=f"choose another --out for the {what}",
+        )
 
 
 def is_of(saved: dict[str, Any], config: Config) -> bool:

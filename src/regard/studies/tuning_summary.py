@@ -10,8 +10,9 @@ import yaml
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
+from regard.data.atomic import write_atomically
 from regard.errors import RunError
-from regard.runs.files import dump_json, write_atomically, write_json, write_table
+from regard.runs.files import dump_json, write_json, write_table
 from regard.studies.tuning_settings import Tuning
 from regard.studies.tuning_space import values_of
 from regard.studies.tuning_work import Row, Worker

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from regard.errors import MissingExtraError, NumericalError, RegardError, RunError
 from regard.runs.checkpoints import checkpoints, load, point_again
-from regard.runs.files import number, read_json, write_json
+from regard.runs.files import number
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
-from regard.studies.arm import is_of
+from regard.studies.arm import claim
 from regard.training.config import Config
 from regard.training.progress import Progress
 from regard.training.stopping import Interrupted
@@ -133,16 +133,7 @@ def attempt(
 
 
 def _train(config: Config, run: Path, mark: dict[str, Any], watcher: TrialWatcher) -> None:
-    path = run / MARK
-    if not path.is_file():
-        write_json(path, {**mark, "config": config.model_dump(mode="json")})
-    elif not is_of(read_json(path)["config"], config):
-        raise RunError(
-            str(run),
-            expected="the run of this trial",
-            found="a run of another config",
-            remedy="choose another --out for the tuning",
-        )
+    claim(run / MARK, config, "tuning", **mark)
     if RunFolder(run).config.is_file():
         watcher.again(config.training.patience)
         resume(run, watcher=watcher)
