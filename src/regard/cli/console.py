@@ -42,6 +42,13 @@ def counter(title: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda more: shown.update(task, advance=more)
 
 
+@contextmanager
+def working(title: str) -> Iterator[Callable[[str], None]]:
+    """Says what is being done where steps cannot be counted; yields what is told of the next."""
+    with errors.status(title) as shown:
+        yield lambda text: shown.update(text)
+
+
 class _Bars(Progress):
     """Without the empty line that is left behind where there is no terminal."""
 

@@ -2,7 +2,19 @@
 
 import typer
 
-from regard.cli import bench, compare, data, gaze, listing, quickstart, report, study, train, tune
+from regard.cli import (
+    bench,
+    compare,
+    data,
+    export,
+    gaze,
+    listing,
+    quickstart,
+    report,
+    study,
+    train,
+    tune,
+)
 from regard.cli.stopping import stop
 from regard.errors import NumericalError, RegardError
 
@@ -19,6 +31,7 @@ train.add(app)
 gaze.add(app)
 compare.add(app)
 bench.add(app)
+export.add(app)
 study.add(app)
 tune.add(app)
 report.add(app)

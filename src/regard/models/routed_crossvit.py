@@ -68,7 +68,7 @@ class RoutedCrossViT(CrossVit):
         height, width = self.img_size_scaled[branch]
         scaled = scale_image(pixels, (height, width), self.crop_scale)
         patches = self.patch_embed[branch](scaled)
-        first = getattr(self, f"cls_token_{branch}").expand(len(pixels), -1, -1)
+        first = getattr(self, f"cls_token_{branch}").expand(pixels.shape[0], -1, -1)
         tokens = torch.cat((first, patches), 1) + getattr(self, f"pos_embed_{branch}")
         return self.pos_drop(tokens)
 

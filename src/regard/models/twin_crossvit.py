@@ -138,7 +138,7 @@ class TwinCrossViT(nn.Module):
 
     def _tokens(self, pixels: Tensor, branch: int) -> Tensor:
         patches = self.patch_embed[branch](pixels)
-        first = self.class_token[branch].expand(len(pixels), -1, -1)
+        first = self.class_token[branch].expand(pixels.shape[0], -1, -1)
         return torch.cat((first, patches), 1) + self.positions[branch]
 
 

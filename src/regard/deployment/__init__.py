@@ -1,0 +1,1 @@
+"""Nets made ready for production: exported with their normalisation, quantised, made smaller."""
