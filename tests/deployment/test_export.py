@@ -1,12 +1,17 @@
 """Exported files answer as the net does, or are not there."""
 
 import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from PIL import Image
 
 from regard.deployment import parity, quantise
 from regard.deployment.deployed import Deployed
@@ -244,3 +249,17 @@ def test_other_tasks_are_weighed_in_their_own_measure(trained, tmp_path, timed, 
     told = export_run(run, tmp_path / "net.onnx", quantize="int8", most_lost=1.0)
     assert told["quantized"]["metric"] == metric
     assert 0 <= told["quantized"]["after"] <= 1
+
+
+def test_the_example_of_the_docs_runs(trained, tmp_path):
+    run = trained("classifier", "data.interpolation=bicubic")
+    export_run(run, tmp_path / "model.onnx")
+    path = run.manifest().resolve(run.manifest().select("test")["image"][0])
+    Image.open(path).save(tmp_path / "photo.jpg", quality=100, subsampling=0)
+    text = (Path(__file__).resolve().parents[2] / "docs" / "deployment.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    told = run.classes[int(run.predict(tmp_path / "photo.jpg").argmax())]
+    assert done.stdout == f"{told}\n"
