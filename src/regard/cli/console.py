@@ -49,6 +49,20 @@ def working(title: str) -> Iterator[Callable[[str], None]]:
         yield lambda text: shown.update(text)
 
 
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar a stage; yields what is to be called with (stage, done, total)."""
+    tasks: dict[str, Any] = {}
+    with progress() as shown:
+
+        def told(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = shown.add_task(stage, total=total)
+            shown.update(tasks[stage], completed=done, total=total)
+
+        yield told
+
+
 class _Bars(Progress):
     """Without the empty line that is left behind where there is no terminal."""
 

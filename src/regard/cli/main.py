@@ -11,6 +11,7 @@ from regard.cli import (
     listing,
     quickstart,
     report,
+    screen,
     study,
     train,
     tune,
@@ -31,6 +32,7 @@ train.add(app)
 gaze.add(app)
 compare.add(app)
 bench.add(app)
+screen.add(app)
 export.add(app)
 study.add(app)
 tune.add(app)

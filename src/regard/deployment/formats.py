@@ -49,7 +49,9 @@ def traced(run: Run, net: Deployed) -> ExportedProgram:
     with quiet(), torch.no_grad():
         try:
             return torch.export.export(
-                net.eval(), images, dynamic_shapes={"views": tuple({0: Dim.DYNAMIC} for _ in images)}
+                net.eval(),
+                images,
+                dynamic_shapes={"views": tuple({0: Dim.DYNAMIC} for _ in images)},
             )
         except Exception as error:  # of many kinds, by what the net does
             raise RunError(

@@ -50,7 +50,7 @@ def images_under(folder: Path) -> list[Path]:
 
 def images_in(folder: Path) -> list[Path]:
     """The images directly inside a folder."""
-    return sorted(path for path in folder.iterdir() if path.is_file() and _is_image(path.name))
+    return sorted(path for path in folder.iterdir() if path.is_file() and is_image(path.name))
 
 
 def entry(path: str | Path, root: Path) -> str:
@@ -83,12 +83,13 @@ def _walk(folder: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         folders[:] = filter(_visible, folders)
-        yield from (Path(here, name) for name in files if _is_image(name))
+        yield from (Path(here, name) for name in files if is_image(name))
 
 
 def _visible(name: str) -> bool:
     return not name.startswith(".") and name != "__MACOSX"
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Whether a file of this name is an image, by its suffix; hidden ones are not."""
     return _visible(name) and os.path.splitext(name)[1].lower() in SUFFIXES

@@ -1,0 +1,26 @@
+"""What a screening found, on the terminal."""
+
+from pathlib import Path
+from typing import Any
+
+from regard.cli.console import plural, say, table
+
+
+def show_screening(values: dict[str, Any], out: Path) -> None:
+    """Print counts by class, the rate of the positive class and its bound, and where it lies."""
+    unread = values["unreadable"]
+    say(f"{plural(values['images'], 'image')}, {plural(values['pieces'], 'piece')}")
+    if unread:
+        say(f"{plural(unread, 'image')} could not be read, see {out / 'bad_files.csv'}")
+    rows = [[name, f"{count:,}"] for name, count in values["predicted"].items()]
+    table("Predicted", ["class", "pieces"], rows)
+    told = values["positive"]
+    if told is not None:
+        rate = "–" if told["rate"] is None else f"{told['rate']:.3g}"
+        say(
+            f"{told['class']}, {told['threshold']:g} or more: {told['pieces']:,}, a rate of {rate}"
+            f", below {told['upper']:.3g} with {told['level']:.0%} confidence"
+        )
+    if values["groups"]:
+        say(f"{plural(values['groups'], 'group')}: {out / 'groups.csv'}")
+    say(f"Rows: {out / 'rows'}; maps: {out / 'maps'}")

@@ -1,0 +1,85 @@
+"""Which parts of an image are screened: all of it, the tiles of a grid, or what boxes mark."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from regard.data.decoding import Size
+from regard.errors import ConfigError
+from regard.importers.crops import frame
+from regard.screening.sources import Box
+
+Crop = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How images are cut.
+
+    Attributes:
+        how: `whole`, `grid` or `boxes`.
+        side: of a tile, pixels of the image.
+        stride: from one tile to the next.
+        times: a crop's side over the longer side of its box.
+    """
+
+    how: Literal["whole", "grid", "boxes"] = "whole"
+    side: int = 0
+    stride: int = 0
+    times: float = 1.0
+
+    def crops(self, size: Size, boxes: Sequence[Box]) -> list[Crop | None]:
+        """Left, top, right, bottom of each, whole pixels; None for the whole image.
+
+        Tiles cover all of it: the last ones of a row or column are moved inward. Crops of boxes
+        are square and moved inward at the edge; boxes without an area have none.
+
+        Args:
+            size: (height, width) of the image.
+            boxes: of the image.
+        """
+        if self.how == "whole":
+            return [None]
+        if self.how == "grid":
+            tops, lefts = (_starts(length, self.side, self.stride) for length in size)
+            return [
+                (left, top, min(left + self.side, size[1]), min(top + self.side, size[0]))
+                for top in tops
+                for left in lefts
+            ]
+        kept = [box for box in boxes if box[2] > box[0] and box[3] > box[1]]
+        return [frame(box, self.times, (0.0, 0.0), size) for box in kept]
+
+
+def cutting_of(
+    grid: int | None, stride: int | None, boxes: bool, times: float, *, has_boxes: bool
+) -> Cutting:
+    """The cutting that options ask for.
+
+    Raises:
+        ConfigError: options that do not go together, or sides below 1.
+    """
+    if grid is not None and boxes:
+        raise _wrong("--grid and --boxes", "one of them", "both", "leave one out")
+    if boxes and not has_boxes:
+        remedy = "screen a manifest that has them, or use --grid"
+        raise _wrong("--boxes", "a manifest with a column boxes", "none", remedy)
+    if stride is not None and grid is None:
+        raise _wrong("--stride", "--grid beside it", "none", "add --grid")
+    for name, value in (("--grid", grid), ("--stride", stride)):
+        if value is not None and value < 1:
+            raise _wrong(name, "1 or more pixels", str(value), "correct it")
+    if not 0 < times < float("inf"):
+        raise _wrong("--times", "a number above 0", f"{times:g}", "correct it")
+    if grid is not None:
+        return Cutting("grid", grid, stride or grid)
+    return Cutting("boxes", times=times) if boxes else Cutting()
+
+
+def _starts(length: int, side: int, stride: int) -> list[int]:
+    last = max(0, length - side)
+    return [*range(0, last, stride), last]
+
+
+def _wrong(where: str, expected: str, found: str, remedy: str) -> ConfigError:
+    return ConfigError(where, expected=expected, found=found, remedy=remedy)

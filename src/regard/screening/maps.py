@@ -1,0 +1,173 @@
+"""Maps of the pieces that are worth a look, with a thumbnail each."""
+
+import heapq
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from regard.data.atomic import sync
+from regard.data.heat import smooth, tinted
+from regard.evaluation.settings import Gaze
+from regard.evaluation.table import PREFIX
+from regard.saliency.capture import evaluating
+from regard.saliency.explain import explain
+from regard.screening.cutting import Cutting
+from regard.screening.operator import Operator
+from regard.screening.parts import part_path
+from regard.screening.pieces import of_image
+from regard.screening.sources import Source
+
+MAPS, PIECES, BATCH = "maps", "pieces.parquet", 32
+# Longest side of a thumbnail's photo, pixels.
+SIDE = 192
+
+
+def chosen(
+    out: Path, parts: int, positive: tuple[str, float] | None, uncertain: float, most: int
+) -> dict[int, pl.DataFrame]:
+    """Of each part the rows whose maps are made, with `why`.
+
+    The most uncertain share of all pieces, and those that are positive, the most probable ones
+    first where there are too many. One part after the other is read.
+
+    Args:
+        out: the screening's folder, with all of its parts.
+        parts: how many there are.
+        positive: a class and the probability from which on a piece counts; None: no class is.
+        uncertain: share of all pieces.
+        most: maps in all for either reason.
+    """
+    count = sum(pl.scan_parquet(part_path(out, part)).select(pl.len()).collect().item()
+                for part in range(parts))  # fmt: skip
+    wanted = {"uncertain": ("uncertainty", 0.0, min(most, round(uncertain * count)))}
+    if positive is not None:
+        wanted["positive"] = (PREFIX + positive[0], positive[1], most)
+    reasons: dict[tuple[int, int], list[str]] = {}
+    for why, (column, least, number) in wanted.items():
+        for _, place in heapq.nlargest(number, _values(out, parts, column, least)):
+            reasons.setdefault((-place[0], -place[1]), []).append(why)
+    found: dict[int, pl.DataFrame] = {}
+    for part in sorted({part for part, _ in reasons}):
+        own = {at: why for (where, at), why in reasons.items() if where == part}
+        rows = pl.read_parquet(part_path(out, part)).with_row_index("piece")
+        told = pl.DataFrame(
+            {"piece": [*own], "why": [", ".join(why) for why in own.values()]},
+            schema_overrides={"piece": pl.UInt32},
+        )
+        found[part] = rows.join(told, on="piece", how="inner", maintain_order="left")
+    return found
+
+
+def _values(
+    out: Path, parts: int, column: str, least: float
+) -> Iterator[tuple[float, tuple[int, int]]]:
+    """Each piece's value with its place, of which the first wins among equals."""
+    for part in range(parts):
+        own = pl.read_parquet(part_path(out, part), columns=[column])[column].to_numpy()
+        for at in np.flatnonzero(np.nan_to_num(own, nan=-1.0) >= least):
+            yield float(own[at]), (-part, -int(at))
+
+
+def make_maps(
+    out: Path,
+    picked: dict[int, pl.DataFrame],
+    source: Source,
+    cutting: Cutting,
+    operator: Operator,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Write `maps/part-N/`: `maps.safetensors`, a thumbnail a piece, and `pieces.parquet`.
+
+    The map is of the predicted class, by the run's own method and contrast. Those of pieces that
+    are no longer picked are removed.
+
+    Args:
+        out: the screening's folder.
+        picked: of `chosen`.
+        source: of the images.
+        cutting: of the images.
+        operator: whose net is explained.
+        progress: called with the number of maps just made.
+    """
+    targets = {out / MAPS / f"part-{part:06d}": rows for part, rows in picked.items()}
+    for old in (out / MAPS).glob("part-*"):
+        if old not in targets or not _is_of(old, targets[old]):
+            shutil.rmtree(old)
+    for target, rows in targets.items():
+        if not target.is_dir():
+            partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            try:
+                _make(partial, rows, source, cutting, operator)
+                sync(partial)
+                os.replace(partial, target)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        if progress is not None:
+            progress(len(rows))
+
+
+def _is_of(folder: Path, rows: pl.DataFrame) -> bool:
+    path = folder / PIECES
+    return path.is_file() and pl.read_parquet(path).equals(rows)
+
+
+def _make(
+    folder: Path, rows: pl.DataFrame, source: Source, cutting: Cutting, operator: Operator
+) -> None:
+    run, maps = operator.run, dict[str, Tensor]()
+    gaze = Gaze.model_validate(run.config["gaze"])
+    waiting: list[tuple[int, Tensor]] = []
+
+    def explained() -> None:
+        if not waiting:
+            return
+        pixels = torch.stack([own for _, own in waiting])
+        images = run.transform.normalise(pixels.to(operator.device))
+        with evaluating(run.net):
+            found = explain(
+                run.net, images, method=gaze.method, layer=gaze.layer, contrast=gaze.contrast
+            )
+            found = found.detach().float().cpu()
+        for (piece, own), map_ in zip(waiting, found, strict=True):
+            maps[f"{piece:06d}"] = map_.half().contiguous()
+            _thumbnail(own, map_).save(folder / f"{piece:06d}.jpg", quality=88)
+        waiting.clear()
+
+    for row, own in rows.group_by("row", maintain_order=True):
+        pieces = {_key(piece.crop): piece for piece in of_image(
+            source, int(row[0]), cutting, run.transform)}  # fmt: skip
+        for piece, crop in own.select("piece", "crop").iter_rows():
+            found = pieces.get(_key(crop))
+            if found is not None and found.pixels is not None:
+                waiting.append((piece, found.pixels))
+                if len(waiting) == BATCH:
+                    explained()
+    explained()
+    save_file(maps, folder / "maps.safetensors")
+    rows.write_parquet(folder / PIECES)
+
+
+def _key(crop: object) -> tuple[int, ...] | None:
+    return None if crop is None else tuple(crop)  # pyright: ignore[reportArgumentType]
+
+
+def _thumbnail(pixels: Tensor, map_: Tensor) -> Image.Image:
+    """Photo and overlay side by side."""
+    scale = SIDE / max(pixels.shape[1:])
+    height, width = (max(1, round(side * scale)) for side in pixels.shape[1:])
+    photo = Image.fromarray(pixels.permute(1, 2, 0).numpy()).resize((width, height))
+    large = torch.from_numpy(np.array(photo)).permute(2, 0, 1)
+    sheet = Image.new("RGB", (2 * width + 4, height), "white")
+    sheet.paste(photo, (0, 0))
+    sheet.paste(Image.fromarray(tinted(large, smooth(map_, (height, width)))), (width + 4, 0))
+    return sheet

@@ -1,0 +1,149 @@
+"""What is screened: the images of a folder, of a manifest, or of a tar."""
+
+import hashlib
+import os
+import tarfile
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from regard.data.manifest import read_manifest
+from regard.errors import DataError
+from regard.importers.files import images_under, is_image
+
+Box = tuple[float, float, float, float]
+Grouping = Literal["folder", "none"]
+
+
+@dataclass(frozen=True)
+class Source(ABC):
+    """Images in an order that does not change from one opening to the next.
+
+    Attributes:
+        path: of the folder, the manifest or the tar.
+        names: of the images, as the rows have them.
+        groups: of each image, the patient or the slide, say; None: they have none.
+        boxes: of each image, in pixel edges of the upright image; None: there are none.
+    """
+
+    path: Path
+    names: Sequence[str]
+    groups: Sequence[str | None] | None = None
+    boxes: Sequence[Sequence[Box]] | None = None
+
+    @abstractmethod
+    def read(self, row: int) -> bytes:
+        """The file of an image."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all names and boxes: whether it is the same source."""
+        found = hashlib.sha256()
+        for row, name in enumerate(self.names):
+            found.update(f"{name}\0{self.boxes[row] if self.boxes else ''}\n".encode())
+        return found.hexdigest()
+
+
+@dataclass(frozen=True)
+class Files(Source):
+    """Files below a folder, or those that a manifest lists."""
+
+    root: Path = Path()
+
+    def read(self, row: int) -> bytes:
+        """The file of an image."""
+        return (self.root / self.names[row]).read_bytes()
+
+
+@dataclass(frozen=True)
+class Members(Source):
+    """Files of an uncompressed tar, read where they lie.
+
+    Attributes:
+        places: first byte and length of each.
+    """
+
+    places: Sequence[tuple[int, int]] = ()
+
+    @cached_property
+    def _handle(self) -> int:
+        return os.open(self.path, os.O_RDONLY)
+
+    def read(self, row: int) -> bytes:
+        """The file of an image."""
+        start, length = self.places[row]
+        return os.pread(self._handle, length, start)
+
+
+def open_source(path: Path, grouping: Grouping = "none") -> Source:
+    """Open a folder, a manifest (.parquet, .csv) or a tar (.tar).
+
+    Args:
+        path: of it.
+        grouping: `folder`: the folder that an image lies in is its group; a manifest has a column.
+
+    Raises:
+        DataError: none of these, without an image, or a compressed tar.
+    """
+    if path.is_dir():
+        names = [image.relative_to(path).as_posix() for image in images_under(path)]
+        return _with_images(Files(path, names, _folders(names, grouping), root=path))
+    if path.suffix == ".tar" and path.is_file():
+        return _with_images(_tar(path, grouping))
+    if path.suffix in (".parquet", ".csv") and path.is_file():
+        return _with_images(_manifest(path, grouping))
+    raise DataError(
+        str(path),
+        expected="a folder of images, a manifest (.parquet, .csv) or a .tar",
+        found=f"a file {path.suffix or 'without a suffix'}" if path.exists() else "nothing there",
+        remedy="give one of these",
+    )
+
+
+def _tar(path: Path, grouping: Grouping) -> Members:
+    found: list[tuple[str, int, int]] = []
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                if member.isreg() and is_image(Path(member.name).name):
+                    found.append((member.name, member.offset_data, member.size))
+    except tarfile.TarError as error:
+        raise DataError(
+            str(path),
+            expected="an uncompressed tar",
+            found=" ".join(str(error).split()) or type(error).__name__,
+            remedy="unpack a compressed one: images hardly shrink in it, and cannot be found",
+        ) from error
+    names = [name for name, _, _ in found]
+    places = [(start, length) for _, start, length in found]
+    return Members(path, names, _folders(names, grouping), places=places)
+
+
+def _manifest(path: Path, grouping: Grouping) -> Files:
+    manifest = read_manifest(path)
+    table = manifest.table
+    names: list[str] = table["image"].to_list()
+    own = table["group"].to_list() if "group" in table.columns else None
+    groups = _folders(names, grouping) if grouping == "folder" else own
+    boxes = None
+    if "boxes" in table.columns:
+        boxes = [tuple(tuple(box) for box in row or ()) for row in table["boxes"].to_list()]
+    return Files(path, names, groups, boxes, root=manifest.root)
+
+
+def _folders(names: Sequence[str], grouping: Grouping) -> list[str] | None:
+    return [Path(name).parent.as_posix() for name in names] if grouping == "folder" else None
+
+
+def _with_images(source: Source) -> Source:
+    if not source.names:
+        raise DataError(
+            str(source.path),
+            expected="images",
+            found="none",
+            remedy="see regard data import --help for what an image file is",
+        )
+    return source

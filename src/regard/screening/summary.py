@@ -1,0 +1,117 @@
+"""What a screening found: by class, by group, and what could not be read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from scipy.stats import beta
+
+from regard.evaluation.table import PREFIX
+from regard.runs.files import write_csv, write_json, write_table
+from regard.screening.parts import part_path
+
+SUMMARY, GROUPS, BAD = "summary.json", "groups", "bad_files.csv"
+LEVEL = 0.95
+
+
+def upper_bound(found: int, seen: int, level: float = LEVEL) -> float:
+    """The one-sided upper confidence bound of a rate (Clopper & Pearson 1934).
+
+    Of none found among n it is 1 - (1 - level)^(1/n), about 3 / n at 95%: the rule of three
+    (Hanley & Lippman-Hand 1983, JAMA 249:1743).
+
+    Args:
+        found: in [0, seen].
+        seen: pieces; none gives 1.
+        level: in (0, 1).
+
+    Example:
+        >>> round(upper_bound(0, 200_000) * 200_000, 3)
+        2.996
+    """
+    return 1.0 if found >= seen else float(beta.ppf(level, found + 1, seen - found))
+
+
+def summarise(
+    out: Path, parts: int, plan: dict[str, Any], positive: tuple[str, float] | None
+) -> dict[str, Any]:
+    """Write `summary.json`, `bad_files.csv`, and with groups `groups.parquet` and `groups.csv`.
+
+    Args:
+        out: the screening's folder, with all of its parts.
+        parts: how many there are.
+        plan: of the screening.
+        positive: a class, and the probability from which on a piece counts as one.
+
+    Returns:
+        `images`, `pieces`, `unreadable`; `predicted`, a count by class; with a positive class
+        `positive`: `class`, `threshold`, `pieces`, `rate` and its `upper` bound; `groups`, their
+        number.
+    """
+    told = pl.concat(list(_counted(out, parts, positive)))
+    counts = told.group_by("predicted").agg(pl.col("pieces").sum()).drop_nulls("predicted")
+    pieces = int(told["pieces"].sum())
+    bad = pl.concat([_bad(out, part) for part in range(parts)])
+    write_csv(out / BAD, bad)
+    values: dict[str, Any] = {
+        **{name: plan[name] for name in ("run", "checkpoint", "source", "images")},
+        "pieces": pieces,
+        "unreadable": len(bad),
+        "predicted": {name: 0 for name in plan["classes"]} | dict(counts.rows()),
+        "positive": None,
+        "groups": 0,
+    }
+    if positive is not None:
+        found = int(told["positive"].sum())
+        values["positive"] = {
+            "class": positive[0],
+            "threshold": positive[1],
+            "pieces": found,
+            "rate": found / pieces if pieces else None,
+            "upper": upper_bound(found, pieces),
+            "level": LEVEL,
+        }
+    groups = _groups(told, positive)
+    if groups is not None:
+        write_table(out / f"{GROUPS}.parquet", groups)
+        write_csv(out / f"{GROUPS}.csv", groups)
+        values["groups"] = len(groups)
+    write_json(out / SUMMARY, values)
+    return values
+
+
+def _counted(out: Path, parts: int, positive: tuple[str, float] | None) -> Iterator[pl.DataFrame]:
+    """By part: pieces, and positive ones, by group and predicted class; of sets by first class."""
+    is_positive = pl.lit(0) if positive is None else (
+        (pl.col(PREFIX + positive[0]) >= positive[1]).cast(pl.Int64)
+    )  # fmt: skip
+    for part in range(parts):
+        table = pl.read_parquet(part_path(out, part)).filter(pl.col("error").is_null())
+        if table.schema["predicted"] == pl.List(pl.String):
+            table = table.with_columns(pl.col("predicted").list.first())
+        yield (
+            table.with_columns(positive=is_positive)
+            .group_by("group", "predicted", maintain_order=True)
+            .agg(pieces=pl.len().cast(pl.Int64), positive=pl.col("positive").sum().cast(pl.Int64))
+        )
+
+
+def _groups(told: pl.DataFrame, positive: tuple[str, float] | None) -> pl.DataFrame | None:
+    known = told.drop_nulls("group")
+    if known.is_empty():
+        return None
+    table = known.group_by("group").agg(pl.col("pieces").sum(), pl.col("positive").sum())
+    table = table.sort("group")
+    if positive is None:
+        return table.drop("positive")
+    rows = table.select("positive", "pieces").rows()
+    return table.with_columns(
+        rate=pl.col("positive") / pl.col("pieces"),
+        upper=pl.Series([upper_bound(found, seen) for found, seen in rows], dtype=pl.Float64),
+    )
+
+
+def _bad(out: Path, part: int) -> pl.DataFrame:
+    rows = pl.read_parquet(part_path(out, part), columns=["image", "error"])
+    return rows.drop_nulls("error").unique(maintain_order=True)
