@@ -8,6 +8,7 @@ import yaml
 
 from regard.data.settings import Task
 from regard.evaluation.gaze import by_class, each_image, score_names
+from regard.language import phrase
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
 from regard.reports.contents import RunContents, SplitContents, read_run
 from regard.reports.galleries import run_galleries
@@ -73,31 +74,32 @@ def run_report(
 def run_page(run: RunContents, pictures: int, progress: Step | None) -> Page:
     """The page of a run."""
     sections = [
-        Section("summary", "Summary", [run_facts(run), Text(run_words(run), lead=True)]),
+        Section("summary", phrase("Summary"), [run_facts(run), Text(run_words(run), lead=True)]),
         samples_section(run),
         _training(run),
         *(_split(run, split, pictures, progress) for split in run.splits),
     ]
     if not run.splits:
-        text = "No split has been evaluated yet; regard evaluate writes what is shown here."
-        sections.append(Section("results", "Results", [Note(text)]))
+        text = phrase("No split has been evaluated yet; regard evaluate writes what is shown here.")
+        sections.append(Section("results", phrase("Results"), [Note(text)]))
     sections += mean_maps_section(run)
     sections += patches_section(run) if pictures else []
     sections += latency_section(run)
     sections.append(_settings(run))
-    subtitle = (
-        f"{run.config['model'].get('spec', '')}, {count(len(run.classes), 'class', 'classes')}"
-    )
-    return Page("Run", run.folder.resolve().name, subtitle, sections, _made(run))
+    classes = count(len(run.classes), "class", "classes")
+    subtitle = f"{run.config['model'].get('spec', '')}, {classes}"
+    return Page(phrase("Run report"), run.folder.resolve().name, subtitle, sections, _made(run))
 
 
 def _training(run: RunContents) -> Section:
     blocks: list[Block] = []
     curves = learning_curves(run)
-    blocks.append(curves or Note("log.jsonl holds no finished epoch, so there are no curves."))
+    blocks.append(
+        curves or Note(phrase("log.jsonl holds no finished epoch, so there are no curves."))
+    )
     if run.notes:
-        blocks += [Heading("Notes of the log"), Text(run.notes[:20])]
-    return Section("training", "Training", blocks)
+        blocks += [Heading(phrase("Notes of the log")), Text(run.notes[:20])]
+    return Section("training", phrase("Training"), blocks)
 
 
 def _split(run: RunContents, split: SplitContents, pictures: int, progress: Step | None) -> Section:
@@ -107,7 +109,9 @@ def _split(run: RunContents, split: SplitContents, pictures: int, progress: Step
     blocks += _gaze(run, split)
     blocks += [] if split.methods is None else methods_compared(split.methods)
     blocks += galleries(run, split, pictures, len(run.splits), progress)
-    return Section(f"split-{_anchor(split.name)}", f"Results on {split.name}", blocks)
+    return Section(
+        f"split-{_anchor(split.name)}", phrase("Results on {split}", split=split.name), blocks
+    )
 
 
 def _anchor(name: str) -> str:
@@ -120,7 +124,7 @@ def _classification(split: SplitContents) -> list[Block]:
         return []
     blocks: list[Block] = [metrics_table(numbers, numbers.get("level", 0.95))]
     blocks += level_blocks(numbers)
-    blocks += [Heading("Classes"), Text([first_mistakes(numbers)])]
+    blocks += [Heading(phrase("Classes")), Text([first_mistakes(numbers)])]
     blocks += [*confusion(in_order(numbers)), class_table(numbers)]
     if split.predictions is not None and len(split.predictions):
         blocks += ranking_curves(split.predictions, numbers)
@@ -153,10 +157,13 @@ def _gaze(run: RunContents, split: SplitContents) -> list[Block]:
         return []
     names = score_names(scores)
     if not any(np.isfinite(each_image(scores, name)).any() for name in names):
-        text = f"No map of {split.name} could be scored: there is no region, or every map is zero."
-        return [Heading("Gaze"), Note(text)]
+        text = phrase(
+            "No map of {split} could be scored: there is no region, or every map is zero.",
+            split=split.name,
+        )
+        return [Heading(phrase("Gaze")), Note(text)]
     blocks: list[Block] = [
-        Heading("Gaze"),
+        Heading(phrase("Gaze")),
         gaze_table(scores, summary_of(split, run.method), run.maps),
     ]
     blocks.append(distributions(scores))
@@ -173,10 +180,12 @@ def _settings(run: RunContents) -> Section:
     blocks: list[Block] = [Source("config.yaml", text)]
     if run.environment:
         blocks.append(Source("environment.json", dump_json(run.environment, indent=1)))
-    return Section("settings", "Settings", blocks)
+    return Section("settings", phrase("Settings"), blocks)
 
 
 def _made(run: RunContents) -> list[str]:
     versions = [f"{k} {run.environment[k]}" for k in ("regard", "torch") if k in run.environment]
-    trained = f"Trained with {', '.join(versions)}. " if versions else ""
-    return [f"{trained}Every number on this page is read or computed from the run's folder."]
+    made = phrase("Every number on this page is read or computed from the run's folder.")
+    if not versions:
+        return [made]
+    return [f"{phrase('Trained with {versions}.', versions=', '.join(versions))} {made}"]
