@@ -322,7 +322,7 @@ class Page:
     """A whole report.
 
     Attributes:
-        kind: `Run`, `Study` or `Comparison`.
+        kind: what it is, `Study report`.
         title: its name.
         subtitle: one line.
         sections: in order.

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from regard.errors import RunError
-from regard.language import Phrases, phrase
+from regard.language import Phrases, phrase, speaking
 from regard.reports.blocks import (
     Block,
     Drawings,
@@ -40,6 +40,7 @@ from regard.reports.compare_sets import (
 )
 from regard.reports.compare_tables import differences_table, outcomes_table
 from regard.reports.compare_words import comparison_facts, comparison_words, how_to_read
+from regard.reports.languages import language_of
 from regard.reports.latency import TITLE, latency_tables
 from regard.reports.page import write_page
 from regard.reports.pair_galleries import Comparing
@@ -52,19 +53,29 @@ Step = Callable[[int], None]
 Told = Mapping[str, Any]
 
 
-def compare_report(folder: Path, *, pictures: int = 8, progress: Step | None = None) -> Path:
+def compare_report(
+    folder: Path,
+    out: Path | None = None,
+    *,
+    pictures: int = 8,
+    language: str = "en",
+    progress: Step | None = None,
+) -> Path:
     """Write a comparison's report from the files of its folder.
 
     Args:
         folder: what `regard.runs.compare.compare_runs` wrote.
+        out: the file to write; None: `report.html` in the folder.
         pictures: images in each gallery; 0 makes no pictures and loads no net.
+        language: of the text and the numbers, `en` or `fr`.
         progress: called with the number of images after each.
 
     Returns:
-        The file's path, `report.html` in the folder.
+        The file's path.
 
     Raises:
         RunError: this is no folder of a comparison.
+        ConfigError: reports are not written in that language.
     """
     folder = Path(folder)
     try:
@@ -74,7 +85,9 @@ def compare_report(folder: Path, *, pictures: int = 8, progress: Step | None = N
         raise _not_a_comparison(folder) from error
     if not known:
         raise _not_a_comparison(folder)
-    return write_page(compare_page(folder, summary, pairs, pictures, progress), folder / REPORT)
+    with speaking(language_of(language)):
+        page = compare_page(folder, summary, pairs, pictures, progress)
+        return write_page(page, Path(out or folder / REPORT))
 
 
 def pictures_of(summary: Told, pictures: int) -> int:

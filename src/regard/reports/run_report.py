@@ -8,7 +8,7 @@ import yaml
 
 from regard.data.settings import Task
 from regard.evaluation.gaze import by_class, each_image, score_names
-from regard.language import phrase
+from regard.language import phrase, speaking
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
 from regard.reports.contents import RunContents, SplitContents, read_run
 from regard.reports.galleries import run_galleries
@@ -19,6 +19,7 @@ from regard.reports.gaze import (
     summary_of,
 )
 from regard.reports.history import learning_curves
+from regard.reports.languages import language_of
 from regard.reports.latency import latency_section
 from regard.reports.levels import in_order, level_blocks
 from regard.reports.mask_galleries import mask_galleries
@@ -51,7 +52,12 @@ Step = Callable[[int], None]
 
 
 def run_report(
-    run: Path, out: Path | None = None, *, pictures: int = 12, progress: Step | None = None
+    run: Path,
+    out: Path | None = None,
+    *,
+    pictures: int = 12,
+    language: str = "en",
+    progress: Step | None = None,
 ) -> Path:
     """Write a run's report from the files of its folder; what is not there is said.
 
@@ -59,6 +65,7 @@ def run_report(
         run: the run's folder.
         out: the file to write; None: `report.html` in the folder.
         pictures: samples in each gallery; 0 makes no pictures and loads no net.
+        language: of the text and the numbers, `en` or `fr`.
         progress: called with the number of samples after each.
 
     Returns:
@@ -66,9 +73,12 @@ def run_report(
 
     Raises:
         RunError: this is no run's folder.
+        ConfigError: reports are not written in that language.
     """
-    contents = read_run(Path(run))
-    return write_page(run_page(contents, pictures, progress), Path(out or run / "report.html"))
+    with speaking(language_of(language)):
+        contents = read_run(Path(run))
+        page = run_page(contents, pictures, progress)
+        return write_page(page, Path(out or run / "report.html"))
 
 
 def run_page(run: RunContents, pictures: int, progress: Step | None) -> Page:

@@ -199,12 +199,12 @@ def _known(column: str) -> pl.Expr:
 def _left_out(table: pl.DataFrame) -> list[str]:
     """How many images have no score, and why; nothing where all have one."""
     rest = table.filter(_known("change").not_())
-    area = pl.col("area")
+    area, dead = pl.col("area"), pl.col("dead")
     reasons: PhraseTuple = (
         ("{n} without a region", area.is_null()),
         ("{n} whose region is empty", area <= 0),
         ("{n} whose region is the whole image", area >= 1 - 1e-6),
-        ("{n} whose map is zero everywhere under one of them", pl.col("dead")),
+        ("{n} whose map is zero everywhere under one of them", dead),
         ("{n} without a score under one of them", pl.lit(value=True)),
     )
     said = []

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from regard.language import phrase
+from regard.language import phrase, speaking
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text, Verdicts
+from regard.reports.languages import language_of
 from regard.reports.latency import TITLE, latency_tables
 from regard.reports.mean_maps import mean_maps
 from regard.reports.page import write_page
@@ -35,7 +36,12 @@ Step = Callable[[int], None]
 
 
 def study_report(
-    study: Path, out: Path | None = None, *, pictures: int = 8, progress: Step | None = None
+    study: Path,
+    out: Path | None = None,
+    *,
+    pictures: int = 8,
+    language: str = "en",
+    progress: Step | None = None,
 ) -> Path:
     """Write a study's report from the files of its folder; what is not there is said.
 
@@ -43,6 +49,7 @@ def study_report(
         study: the study's folder.
         out: the file to write; None: `report.html` in the folder.
         pictures: samples in each gallery; 0 makes no pictures and loads no net.
+        language: of the text and the numbers, `en` or `fr`.
         progress: called with the number of samples after each.
 
     Returns:
@@ -50,10 +57,12 @@ def study_report(
 
     Raises:
         RunError: this is no study's folder.
+        ConfigError: reports are not written in that language.
     """
-    contents = read_study_folder(Path(study))
     out = Path(out or Path(study) / "report.html")
-    return write_page(study_page(contents, out, pictures, progress), out)
+    with speaking(language_of(language)):
+        contents = read_study_folder(Path(study))
+        return write_page(study_page(contents, out, pictures, progress), out)
 
 
 def study_page(study: StudyContents, out: Path, pictures: int, progress: Step | None) -> Page:

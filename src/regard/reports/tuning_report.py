@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import yaml
 
-from regard.language import Phrases, phrase, plural
+from regard.language import Phrases, phrase, plural, speaking
 from regard.reports.blocks import (
     Block,
     Cell,
@@ -22,6 +22,7 @@ from regard.reports.blocks import (
     Table,
     Text,
 )
+from regard.reports.languages import language_of
 from regard.reports.page import write_page
 from regard.reports.tuning_contents import TuningContents, read_tuning_folder
 from regard.reports.tuning_figures import (
@@ -43,22 +44,25 @@ from regard.reports.words import NONE, columns, count, decimal, real
 OPEN = 30
 
 
-def tuning_report(folder: Path, out: Path | None = None) -> Path:
+def tuning_report(folder: Path, out: Path | None = None, *, language: str = "en") -> Path:
     """Write a tuning's report from the files of its folder; what is not there is said.
 
     Args:
         folder: of the tuning.
         out: the file to write; None: `report.html` in the folder.
+        language: of the text and the numbers, `en` or `fr`.
 
     Returns:
         The file's path.
 
     Raises:
         RunError: this is no tuning's folder.
+        ConfigError: reports are not written in that language.
     """
-    contents = read_tuning_folder(Path(folder))
     out = Path(out or Path(folder) / "report.html")
-    return write_page(tuning_page(contents, out), out)
+    with speaking(language_of(language)):
+        contents = read_tuning_folder(Path(folder))
+        return write_page(tuning_page(contents, out), out)
 
 
 def tuning_page(tuning: TuningContents, out: Path) -> Page:
