@@ -45,6 +45,7 @@ from regard.reports.segmentation import (
 )
 from regard.reports.set_galleries import set_galleries
 from regard.reports.threshold import threshold_blocks
+from regard.reports.trained_pictures import trained_on
 from regard.reports.words import count
 from regard.runs.files import dump_json
 
@@ -86,7 +87,7 @@ def run_page(run: RunContents, pictures: int, progress: Step | None) -> Page:
     sections = [
         Section("summary", phrase("Summary"), [run_facts(run), Text(run_words(run), lead=True)]),
         samples_section(run),
-        _training(run),
+        _training(run, pictures),
         *(_split(run, split, pictures, progress) for split in run.splits),
     ]
     if not run.splits:
@@ -101,7 +102,7 @@ def run_page(run: RunContents, pictures: int, progress: Step | None) -> Page:
     return Page(phrase("Run report"), run.folder.resolve().name, subtitle, sections, _made(run))
 
 
-def _training(run: RunContents) -> Section:
+def _training(run: RunContents, pictures: int) -> Section:
     blocks: list[Block] = []
     curves = learning_curves(run)
     blocks.append(
@@ -109,6 +110,7 @@ def _training(run: RunContents) -> Section:
     )
     if run.notes:
         blocks += [Heading(phrase("Notes of the log")), Text(run.notes[:20])]
+    blocks += trained_on(run) if pictures else []
     return Section("training", phrase("Training"), blocks)
 
 

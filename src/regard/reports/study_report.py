@@ -23,6 +23,7 @@ from regard.reports.study_tables import (
     published_table,
     runs_table,
 )
+from regard.reports.study_verdicts import MOST_CARDS, verdicts_table
 from regard.reports.study_words import (
     compared,
     contrary_words,
@@ -91,7 +92,10 @@ def _summary(study: StudyContents) -> Section:
     words = study_words(study)
     blocks: list[Block] = []
     verdicts = [verdict_of(study, *pair) for pair in study.pairs if compared(study, *pair)]
-    if verdicts:
+    if len(verdicts) > MOST_CARDS:
+        title = phrase("Every comparison in words")
+        blocks += [verdicts_table(study), Verdicts(verdicts, folded=title)]
+    elif verdicts:
         blocks.append(Verdicts(verdicts))
     contrary = contrary_words(study)
     if contrary:

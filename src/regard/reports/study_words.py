@@ -114,7 +114,7 @@ def verdict_of(study: StudyContents, arm: str, against: str) -> Verdict:
     """What was shown of two arms, for the better and for the worse, and what was not."""
     facts: dict[str, list[Fact]] = {}
     for row in compared(study, arm, against):
-        facts.setdefault(quality(row), []).append(_found(study, row))
+        facts.setdefault(quality(row), []).append(found_of(study, row))
     marks = {"better": "good", "worse": "bad", NOT_SHOWN: "quiet", NOT_TESTED: "quiet"}
     said = {word: phrase(VERDICTS[word]) for word in marks}
     groups = [
@@ -125,7 +125,8 @@ def verdict_of(study: StudyContents, arm: str, against: str) -> Verdict:
     return Verdict(f"{arm} − {against}", groups)
 
 
-def _found(study: StudyContents, row: Comparison) -> Fact:
+def found_of(study: StudyContents, row: Comparison) -> Fact:
+    """A difference with its interval, or why there is none."""
     name = on_split(*metric_of(row["metric"]))
     test = tested(row)
     if test is None:
