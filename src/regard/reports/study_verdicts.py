@@ -11,8 +11,9 @@ from regard.reports.study_words import (
     found_of,
     metric_of,
     quality,
+    tested,
 )
-from regard.reports.words import NONE, columns, on_split
+from regard.reports.words import NONE, between, columns, on_split, signed
 
 # Comparisons that are told on a card each.
 MOST_CARDS = 3
@@ -46,9 +47,10 @@ def _cell(study: StudyContents, row: dict | None) -> Cell:
         return Cell(NONE)
     verdict = quality(row)
     fact = found_of(study, row)
+    known = tested(row) or row.get("images") or {}
     return Cell(
         fact.value,
-        fact.note,
+        between(known.get("difference") or {}, signed),
         mark=_MARKS.get(verdict, "quiet"),
         sign=SIGNS[verdict],
         spoken=phrase(VERDICTS[verdict]),
