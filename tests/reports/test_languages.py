@@ -208,5 +208,5 @@ def test_a_segmenter_in_french(tmp_path):
     train(config_of(*changes, base=SEGMENTER), home / "run", folder=home)
     evaluate_run(load_run(home / "run"), "test", gaze=[Gaze(layer=LAYER)])
     html = checked(report(home / "run", pictures=2, language="fr"))
-    assert "IoU moyenne sur test" in html
+    assert "IoU moyenne</a> sur test" in html
     assert "prédiction" in html

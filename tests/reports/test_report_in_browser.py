@@ -58,7 +58,7 @@ def browser():
 def page(request, browser, tmp_path):
     opened = browser.new_page()
     errors = []
-    opened.on("pageerror", errors.append)
+    opened.on("pageerror", lambda error: errors.append(error))
     opened.goto(write(tmp_path, request.param))
     yield opened
     opened.close()
