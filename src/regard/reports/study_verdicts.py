@@ -7,6 +7,7 @@ from regard.reports.study_words import (
     NOT_SHOWN,
     NOT_TESTED,
     VERDICTS,
+    Comparison,
     compared,
     found_of,
     metric_of,
@@ -42,7 +43,7 @@ def verdicts_table(study: StudyContents) -> Table:
     return Table((*columns("Comparison"), *heads), rows, caption)
 
 
-def _cell(study: StudyContents, row: dict | None) -> Cell:
+def _cell(study: StudyContents, row: Comparison | None) -> Cell:
     if row is None:
         return Cell(NONE)
     verdict = quality(row)
