@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from regard.errors import RunError
+from regard.reports.languages import language_of
 from regard.reports.run_report import run_report
 from regard.reports.study_report import study_report
 from regard.reports.tuning_report import tuning_report
@@ -33,6 +34,7 @@ def report(
         RunError: the folder is none of these.
         ConfigError: reports are not written in that language.
     """
+    language_of(language)  # an unknown one is refused before any work
     folder = Path(folder)
     if (folder / "study.yaml").is_file():
         return study_report(folder, out, pictures=8 if pictures is None else pictures,
