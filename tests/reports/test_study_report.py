@@ -116,6 +116,13 @@ def test_many_arms_and_comparisons_stay_readable(copy):
     assert any(cell.startswith(f"{energy:.3f}|") for cell in row)
     assert "Differences in Energy on test, with 95 % intervals" in seen.text
     assert "Differences in Accuracy on test, with 95 % intervals" in seen.text
+    row = seen.row("arm3 − plain")
+    known = {own["metric"]: own["both"]["difference"] for own in rows}
+    signs = {"test.accuracy": "○no difference shown", "test.energy": "▲better"}
+    told = [f"{signs[name]}+{known[name]['value']:.3f}|+{known[name]['low']:.3f} to " for name in
+            ("test.accuracy", "test.energy")]  # fmt: skip
+    assert all(cell.startswith(text) for cell, text in zip(row[1:], told, strict=True))
+    assert "Every comparison in words" in seen.text
 
 
 def changed(folder: Path, arm: str, **columns) -> None:

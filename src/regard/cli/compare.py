@@ -22,6 +22,7 @@ def compare(
         None, help="Of the maps, regard list methods. Default: the first run's own."
     ),
     pictures: int = typer.Option(8, min=0, help="Images in each gallery of the report."),
+    lang: str = typer.Option("en", help="Language of the report: en or fr."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
 ) -> None:
     """Compare runs, or checkpoints of one, image by image.
@@ -34,12 +35,14 @@ def compare(
     from regard.cli.console import counter, print_json, say
     from regard.cli.show_compare import show_comparison
     from regard.reports.compare_report import compare_report, pictures_of
+    from regard.reports.languages import language_of
     from regard.studies.compare_arms import is_arm
 
+    language_of(lang)  # an unknown one is refused before any work
     compared = _arms if any(map(is_arm, runs)) else _runs
     folder, summary = compared(runs, split, out, method)
     with counter("drawing", pictures_of(summary, pictures)) as shown:
-        report = compare_report(folder, pictures=pictures, progress=shown)
+        report = compare_report(folder, pictures=pictures, language=lang, progress=shown)
     if as_json:
         print_json(summary)
     else:

@@ -13,6 +13,7 @@ def add(app: typer.Typer) -> None:
 def quickstart(
     out: Path = typer.Option(Path("quickstart"), help="The folder for everything."),
     scale: str | None = typer.Option(None, help="smoke: in seconds, shows nothing."),
+    lang: str = typer.Option("en", help="Language of the report: en or fr."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
 ) -> None:
     """Run the main job on embedded data.
@@ -24,7 +25,7 @@ def quickstart(
     from regard.cli.show_study import run_and_show
     from regard.studies.read import read_study
 
-    run_and_show(read_study("quickstart", scale), out, as_json=as_json)
+    run_and_show(read_study("quickstart", scale), out, as_json=as_json, lang=lang)
     if not as_json:
         say("")
         say("Now with your own images, in a folder a class:")

@@ -13,6 +13,10 @@ def add(app: typer.Typer) -> None:
 def report(
     folder: Path = typer.Argument(help="A run's, a study's or a tuning's folder."),
     out: Path | None = typer.Option(None, help="Default: report.html in the folder."),
+    pictures: int | None = typer.Option(
+        None, min=0, help="Samples in each gallery. Default: 12 of a run, 8 of a study."
+    ),
+    lang: str = typer.Option("en", help="Language of the report: en or fr."),
 ) -> None:
     """Write an HTML report.
 
@@ -21,4 +25,4 @@ def report(
     from regard.cli.console import say
     from regard.reports import report as write
 
-    say(str(write(folder, out)))
+    say(str(write(folder, out, pictures=pictures, language=lang)))

@@ -8,15 +8,22 @@ from regard.cli.console import plural, plus_minus, print_json, say, table, with_
 from regard.cli.stopping import stop
 from regard.cli.study_view import StudyView
 from regard.reports import study_report
+from regard.reports.languages import language_of
 from regard.studies.remarks import remarks
 from regard.studies.runner import run_study
 from regard.studies.settings import Study
 
 
 def run_and_show(
-    study: Study, out: Path, *, workers: int | None = None, as_json: bool = False
+    study: Study,
+    out: Path,
+    *,
+    workers: int | None = None,
+    as_json: bool = False,
+    lang: str = "en",
 ) -> None:
     """Run a study, print its tables and write its report."""
+    language_of(lang)  # an unknown one is refused before any work
     try:
         with StudyView(study, out) as view:
             summary = run_study(study, out, view, workers=workers)
@@ -26,7 +33,7 @@ def run_and_show(
         print_json(summary)
     else:
         show_summary(study, summary)
-    path = study_report(out)
+    path = study_report(out, language=lang)
     if not as_json:
         say(f"Report: {path}")
     if view.remedies:

@@ -9,6 +9,7 @@ import polars as pl
 from regard.cli.console import BarView, plural, print_json, say, table
 from regard.cli.stopping import stop
 from regard.reports import tuning_report
+from regard.reports.languages import language_of
 from regard.runs.files import dump_json
 from regard.studies.tuning import tune
 from regard.studies.tuning_settings import Tuning
@@ -65,8 +66,11 @@ class TuningView(BarView):
         self._bars.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def tune_and_show(tuning: Tuning, out: Path, *, as_json: bool = False, **how: Any) -> None:
+def tune_and_show(
+    tuning: Tuning, out: Path, *, as_json: bool = False, lang: str = "en", **how: Any
+) -> None:
     """Run a tuning, print its best trials and write its report."""
+    language_of(lang)  # an unknown one is refused before any work
     try:
         with TuningView(tuning) as view:
             summary = tune(tuning, out, view, **how)
@@ -76,7 +80,7 @@ def tune_and_show(tuning: Tuning, out: Path, *, as_json: bool = False, **how: An
         print_json(summary)
     else:
         show_tuning(summary, out)
-    path = tuning_report(out)
+    path = tuning_report(out, language=lang)
     if not as_json:
         say(f"Report: {path}")
 

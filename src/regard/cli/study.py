@@ -23,6 +23,7 @@ def study(
     ),
     out: Path | None = typer.Option(None, help="The study's folder. Default: studies/NAME."),
     workers: int | None = typer.Option(None, help="Processes. Default: what fits the machine."),
+    lang: str = typer.Option("en", help="Language of the report: en or fr."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
 ) -> None:
     """Compare arms over seeds.
@@ -34,4 +35,6 @@ def study(
     from regard.studies.read import read_study
 
     chosen = read_study(name, scale, seeds, data, folds)
-    run_and_show(chosen, out or Path("studies") / chosen.name, workers=workers, as_json=as_json)
+    run_and_show(
+        chosen, out or Path("studies") / chosen.name, workers=workers, as_json=as_json, lang=lang
+    )

@@ -23,6 +23,7 @@ def tune(
     changes: list[str] = typer.Option(
         [], "--set", help="Change a value of the file: base.training.epochs=5. May be repeated."
     ),
+    lang: str = typer.Option("en", help="Language of the report: en or fr."),
     as_json: bool = typer.Option(False, "--json", help="Print tuning.json."),
 ) -> None:
     """Search for the settings that do best on val.
@@ -41,4 +42,5 @@ def tune(
         storage=storage,
         workers=workers,
         as_json=as_json,
+        lang=lang,
     )

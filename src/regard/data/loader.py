@@ -49,6 +49,20 @@ def oversampled(labels: Sequence[int], *, seed: int, epoch: int) -> list[Draw]:
     return draws
 
 
+def epoch_order(labels: Sequence[int], imbalance: str, *, seed: int, epoch: int) -> list[Draw]:
+    """What an epoch of training draws: `oversampled` where imbalance asks for it, else shuffled.
+
+    Args:
+        labels: of the samples.
+        imbalance: of the config's training.
+        seed: of the training.
+        epoch: 0 for the first one.
+    """
+    if imbalance in ("oversample", "both"):
+        return oversampled(labels, seed=seed, epoch=epoch)
+    return shuffled(len(labels), seed=seed, epoch=epoch)
+
+
 class Order(Sampler[list[Draw]]):
     """Batches of draws; `set` gives the next epoch's draws and where in them to start."""
 

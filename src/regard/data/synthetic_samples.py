@@ -6,6 +6,7 @@ import polars as pl
 
 from regard.data.manifest import Manifest
 from regard.errors import DataError
+from regard.language import plural
 
 
 def are_synthetic(table: pl.DataFrame) -> pl.Series:
@@ -60,8 +61,11 @@ def withheld(table: pl.DataFrame) -> int:
 
 def withheld_words(count: int) -> str:
     """`3 more are left out, as their group is in another split`."""
-    are, whose = ("is", "its") if count == 1 else ("are", "their")
-    return f"{count:,} more {are} left out, as {whose} group is in another split"
+    return plural(
+        count,
+        "{n} more is left out, as its group is in another split",
+        "{n} more are left out, as their group is in another split",
+    )
 
 
 def _elsewhere(table: pl.DataFrame) -> pl.Series:

@@ -18,10 +18,11 @@ from regard.evaluation.gaze import (
 )
 from regard.evaluation.intervals import Interval
 from regard.evaluation.paired import PairedTest, holm
+from regard.language import Phrases
 from regard.scores.base import SCORES
 
 LEVEL = 0.05
-KINDS = {
+KINDS: Phrases = {
     "region": "Localisation: does the map lie in the region",
     "model": "Faithfulness: does the net's answer hang on what the map shows",
     "map": "The map alone: is it concentrated",

@@ -17,6 +17,7 @@ from regard.errors import ConfigError, DataError, near
 from regard.evaluation import table as tables
 from regard.evaluation.confusion import class_intervals, mean_proportion
 from regard.evaluation.intervals import Interval, wilson_interval
+from regard.language import Phrases, numeral, phrase
 
 Choosing = Literal["recall", "f1", "youden"]
 ENDING = "_at_threshold"
@@ -61,12 +62,15 @@ class Choice:
     def words(self) -> str:
         """`a recall of 90 %`, `the highest F1` ..."""
         if self.target is not None:
-            return f"a recall of {100 * self.target:g} %"
-        return {"f1": "the highest F1", "youden": "the highest Youden index"}[self.by]
+            return phrase("a recall of {share} %", share=numeral(f"{100 * self.target:g}"))
+        return phrase(_HIGHEST[self.by])
 
     def as_dict(self) -> dict[str, Any]:
         """For a file."""
         return asdict(self)
+
+
+_HIGHEST: Phrases = {"f1": "the highest F1", "youden": "the highest Youden index"}
 
 
 def positive_class(names: list[str], positive: str | None) -> str:

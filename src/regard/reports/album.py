@@ -19,6 +19,7 @@ from regard.data.transforms import Transform
 from regard.errors import RegardError
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
+from regard.language import phrase
 from regard.reports import layers
 from regard.reports.blocks import Picture
 from regard.reports.words import without_folders
@@ -99,7 +100,7 @@ class Album:
             dict(t.select("index", "image").rows()) for t in (manifest.select(split), table)
         )
         if any(now.get(index) != image for index, image in before.items()):
-            reason = "the manifest is not the one that the predictions were made with"
+            reason = phrase("the manifest is not the one that the predictions were made with")
             raise MissingPicturesError(reason)
         self.rows = {sample.index: row for row, sample in enumerate(samples)}
         self.samples, self.limit = samples, limit
@@ -188,7 +189,7 @@ class Album:
             size = max(1, round(height * scale)), max(1, round(width * scale))
             heat = layers.heat(smooth(found, size))
             if float(found.max()) <= 0:
-                caption += " (the map is zero everywhere)"
+                caption = phrase("{caption} (the map is zero everywhere)", caption=caption)
         return Picture(shown.photo, alt, width, height, heat, shown.outline, caption)
 
 

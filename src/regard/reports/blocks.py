@@ -72,9 +72,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Verdicts side by side."""
+    """Verdicts side by side.
+
+    Attributes:
+        verdicts: in order.
+        folded: under this title, shut until asked for; or empty.
+    """
 
     verdicts: Sequence[Verdict]
+    folded: str = ""
     kind: ClassVar[str] = "verdicts"
 
 
@@ -105,6 +111,8 @@ class Cell:
         href: where it leads, a relative address.
         span: drawn in place of the text.
         mark: `good`, `bad` or `quiet`.
+        sign: before the text, for those who see; what it means stands in `spoken`.
+        spoken: read out in place of the sign.
     """
 
     text: str = ""
@@ -112,6 +120,8 @@ class Cell:
     href: str = ""
     span: Span | None = None
     mark: str = ""
+    sign: str = ""
+    spoken: str = ""
 
 
 @dataclass(frozen=True)
@@ -255,6 +265,11 @@ class Gallery:
         return any(picture.outline for card in self.cards for picture in card.pictures)
 
     @property
+    def mapped(self) -> bool:
+        """Whether any picture has a layer above its photo."""
+        return any(picture.map for card in self.cards for picture in card.pictures)
+
+    @property
     def columns(self) -> int:
         """The most pictures of a card."""
         return max((len(card.pictures) for card in self.cards), default=1)
@@ -322,7 +337,7 @@ class Page:
     """A whole report.
 
     Attributes:
-        kind: `Run`, `Study` or `Comparison`.
+        kind: what it is, `Study report`.
         title: its name.
         subtitle: one line.
         sections: in order.

@@ -6,8 +6,10 @@ from typing import Any
 
 import polars as pl
 
+from regard.language import Phrases, phrase
 from regard.reports.album import Album
 from regard.reports.blocks import Block, Card
+from regard.reports.galleries import answer_of, without_map
 from regard.reports.pair_galleries import ENDS, Comparing, Picked, pair_galleries
 from regard.reports.words import count, decimal, percent, said
 
@@ -43,37 +45,47 @@ def compare_galleries(own: Comparing) -> list[Block]:
     picked = []
     for outcome, number, rows in gallery_rows(own.pairs, own.pictures):
         title, about = _said(outcome, number, *own.names)
-        picked.append(Picked(title, f"{about} Maps of the label. {own.scale}", rows))
+        picked.append(Picked(title, f"{about} {phrase('Maps of the label.')} {own.scale}", rows))
     return pair_galleries(own, picked, _card, each=3, maps=own.maps)
 
 
 def _said(outcome: str, number: int, before: str, after: str) -> tuple[str, str]:
-    images = count(number, "image")
-    return {
-        "stays_right": (
-            f"Right with both, lowest MAGTR with {after}",
-            f"Of {images} right with both and scored, those with the lowest MAGTR first. Where "
-            f"energy is low too, {after} may be right for another reason than the region.",
-        ),
-        "right_becomes_wrong": (
-            f"Right with {before}, wrong with {after}",
-            f"{images}, the most confident mistakes first.",
-        ),
-        "wrong_becomes_right": (
-            f"Wrong with {before}, right with {after}",
-            f"{images}, the surest first.",
-        ),
-    }[outcome]
+    values = {"images": count(number, "image"), "before": before, "after": after}
+    title, about = _GALLERIES[outcome]
+    return phrase(title, **values), phrase(about, **values)
+
+
+# Title, and how the images were chosen.
+_GALLERIES: Phrases = {
+    "stays_right": (
+        "Right with both, lowest MAGTR with {after}",
+        "Of {images} right with both and scored, those with the lowest MAGTR first. Where energy "
+        "is low too, {after} may be right for another reason than the region.",
+    ),
+    "right_becomes_wrong": (
+        "Right with {before}, wrong with {after}",
+        "{images}, the most confident mistakes first.",
+    ),
+    "wrong_becomes_right": (
+        "Wrong with {before}, right with {after}",
+        "{images}, the surest first.",
+    ),
+}
 
 
 def _card(albums: tuple[Album, Album], names: tuple[str, str], row: Mapping[str, Any]) -> Card:
     index, label = row["index"], row["label"]
     file = albums[0].named(row["image"])
-    pictures = [albums[0].picture(index, None, f"{file}, without a map", "image")]
+    pictures = [albums[0].picture(index, None, without_map(file), phrase("image"))]
     for album, name, end in zip(albums, names, ENDS, strict=True):
-        answer = f"{row[f'predicted_{end}']}{'' if row[f'right_{end}'] else ' (wrong)'}"
-        caption = f"{name}: {answer}, {percent(row[f'probability_{end}'], 0)}"
-        pictures.append(album.picture(index, label, f"{file}, {name}, map of {label}", caption))
+        caption = phrase(
+            "{arm}: {answer}, {probability}",
+            arm=name,
+            answer=answer_of(row[f"predicted_{end}"], right=row[f"right_{end}"]),
+            probability=percent(row[f"probability_{end}"], 0),
+        )
+        alt = f"{file}, {name}, {phrase('map of {label}', label=label)}"
+        pictures.append(album.picture(index, label, alt, caption))
     facts = [(said(score), _change(row, score)) for score in _SCORES if f"{score}_after" in row]
     return Card(pictures, label, facts, file)
 

@@ -8,16 +8,25 @@ import polars as pl
 
 from regard.data.mask_classes import VOID
 from regard.data.mask_colours import WRONG, class_colours
+from regard.language import phrase
 from regard.reports import layers
 from regard.reports.album import Album
 from regard.reports.blocks import Block, Card, Cell, Fact, Facts, Picture, Table
-from regard.reports.compare_tables import reach_of, reading, span_of
+from regard.reports.compare_tables import (
+    READINGS,
+    axis_of,
+    differences_caption,
+    reach_of,
+    reading,
+    span_of,
+)
 from regard.reports.compare_words import class_words, verdict_words
 from regard.reports.mask_galleries import shown_masks
 from regard.reports.pair_galleries import Comparing, Picked, pair_galleries
 from regard.reports.segmentation import COLUMNS, pixel_title
 from regard.reports.words import (
     between,
+    columns,
     count,
     decimal,
     lower_is_better,
@@ -39,8 +48,14 @@ def mask_facts(summary: Told, other: Told) -> Facts:
     names = summary["first"]["name"], other["name"]
     facts = []
     for text, found in named:
-        note = f"{decimal(found['before'])} with {names[0]}, {decimal(found['after'])} with "
-        note += f"{names[1]}; interval {between(found['difference'], signed)}"
+        note = phrase(
+            "{before} with {first}, {after} with {other}; interval {interval}",
+            before=decimal(found["before"]),
+            first=names[0],
+            after=decimal(found["after"]),
+            other=names[1],
+            interval=between(found["difference"], signed),
+        )
         facts.append(Fact(text, signed(found["difference"]["value"]), note))
     return Facts(facts)
 
@@ -49,31 +64,37 @@ def mask_words(summary: Told, other: Told) -> list[str]:
     """What changed from the first run to this one."""
     found, first = other["metrics"]["mean_iou"], summary["first"]["name"]
     word = reading("mean_iou", found["difference"])
-    text = (
-        f"With {other['name']}, the mean IoU on {summary['split']} "
-        f"({count(other['images'], 'image')}) is {decimal(found['after'])}, with {first} "
-        f"{decimal(found['before'])}: {signed(found['difference']['value'])} (95 % interval over "
-        f"images {between(found['difference'], signed)}). "
+    text = phrase(
+        "With {other}, the mean IoU on {split} ({images}) is {after}, with {first} {before}: "
+        "{difference} (95 % interval over images {interval}).",
+        other=other["name"],
+        split=summary["split"],
+        images=count(other["images"], "image"),
+        after=decimal(found["after"]),
+        first=first,
+        before=decimal(found["before"]),
+        difference=signed(found["difference"]["value"]),
+        interval=between(found["difference"], signed),
     )
-    return [text + verdict_words(other, word), class_words(other, "iou", "IoU")]
+    return [f"{text} {verdict_words(other, word)}", class_words(other, "iou", "IoU")]
 
 
 def metrics_differences(summary: Told, other: Told) -> Table:
     """The metrics of pixels and the scores of maps of both runs, with their differences."""
     rows = [(pixel_title(name), name, found) for name, found in other["metrics"].items()]
     rows += [
-        (f"{title(name)} of maps", name, found)
+        (phrase("{score} of maps", score=title(name)), name, found)
         for name, found in other["scores"].items()
         if name != "sparseness"
     ]
-    caption = "Differences on the same images, with 95 % intervals over images; the dashed line is "
-    return difference_rows(summary, other, rows, caption + "no difference")
+    return difference_rows(summary, other, rows, differences_caption())
 
 
 def class_differences(summary: Told, other: Told, key: str) -> Table:
     """One metric of each class of both runs, with its difference."""
     rows = [(name, key, own[key]) for name, own in other["per_class"].items()]
-    return difference_rows(summary, other, rows, f"{COLUMNS[key]}, class by class")
+    caption = phrase("{metric}, class by class", metric=phrase(COLUMNS[key]))
+    return difference_rows(summary, other, rows, caption)
 
 
 def difference_rows(
@@ -86,18 +107,20 @@ def difference_rows(
         difference, word = found["difference"], reading(name, found["difference"])
         cells.append(
             [
-                Cell(text, note="lower is better" if lower_is_better(name) else ""),
+                Cell(text, note=phrase("lower is better") if lower_is_better(name) else ""),
                 Cell(decimal(found["before"])),
                 Cell(decimal(found["after"])),
                 Cell(signed(difference["value"]), note=between(difference, signed)),
                 Cell(span=None if name == "energy_gain" else span_of(difference, reach)),
                 Cell(p_value(found["p_value"])),
-                Cell(word, mark=_MARKS.get(word, "quiet")),
+                Cell(phrase(READINGS[word]), mark=_MARKS.get(word, "quiet")),
             ]
         )
-    axis = f"{signed(-reach, 2)} to {signed(reach, 2)}"
+    axis = axis_of(reach)
     names = f"{summary['first']['name']}#", f"{other['name']}#"
-    return Table(("", *names, "Difference#", axis, "p#", "Reading"), cells, caption)
+    return Table(
+        ("", *names, *columns("Difference#"), axis, *columns("p#", "Reading")), cells, caption
+    )
 
 
 def chosen_pairs(pairs: pl.DataFrame, pictures: int) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -113,10 +136,10 @@ def chosen_pairs(pairs: pl.DataFrame, pictures: int) -> list[tuple[str, list[dic
 def mask_pair_galleries(own: Comparing) -> list[Block]:
     """Photo, truth, and what each run predicts, where they differ most."""
     colours = class_colours(own.summary["classes"])
-    legend = [*zip(own.summary["classes"], colours, strict=True), ("wrong", WRONG)]
-    about = "The largest change of an image's own mean IoU first."
+    legend = [*zip(own.summary["classes"], colours, strict=True), (phrase("wrong"), WRONG)]
+    about = phrase("The largest change of an image's own mean IoU first.")
     picked = [
-        Picked(f"Better with {own.names[kind == 'risen']}", about, rows)
+        Picked(phrase("Better with {arm}", arm=own.names[kind == "risen"]), about, rows)
         for kind, rows in chosen_pairs(own.pairs, own.pictures)
     ]
     return pair_galleries(own, picked, _card, each=5, legend=legend)
@@ -126,10 +149,16 @@ def _card(albums: Sequence[Album], names: Sequence[str], row: Mapping[str, Any])
     index, file = row["index"], albums[0].named(row["image"])
     (first, true), (second, _) = (shown_masks(album, index) for album in albums)
     colours = class_colours(albums[0].run.classes)
-    told = [("photo", None, colours), ("truth", true, colours)]
+    told = [(phrase("photo"), None, colours), (phrase("truth"), true, colours)]
     told += [(name, guess, colours) for name, guess in zip(names, (first, second), strict=True)]
     lost = (second != true) & (true != VOID)
-    told.append((f"wrong with {names[1]}", np.where(lost, 0, VOID).astype(np.uint8), [WRONG]))
+    told.append(
+        (
+            phrase("wrong with {arm}", arm=names[1]),
+            np.where(lost, 0, VOID).astype(np.uint8),
+            [WRONG],
+        )
+    )
     shown = albums[0].shown(index)
     height, width = shown.size
     pictures = [
@@ -140,7 +169,13 @@ def _card(albums: Sequence[Album], names: Sequence[str], row: Mapping[str, Any])
         for what, ids, own in told
     ]  # fmt: skip
     facts = [
-        ("mean IoU", " → ".join(decimal(row[f"iou_{end}"], 2) for end in ("before", "after"))),
-        ("right pixels", " → ".join(percent(row[f"right_{e}"]) for e in ("before", "after"))),
+        (
+            phrase("mean IoU"),
+            " → ".join(decimal(row[f"iou_{end}"], 2) for end in ("before", "after")),
+        ),
+        (
+            phrase("right pixels"),
+            " → ".join(percent(row[f"right_{e}"]) for e in ("before", "after")),
+        ),
     ]
     return Card(pictures, "", facts, file)

@@ -6,25 +6,31 @@ from typing import Any
 import numpy as np
 
 from regard.data.plotting import MUTED
+from regard.language import phrase
 from regard.reports.blocks import Block, Cell, Drawing, Drawings, Key, Table, Text
-from regard.reports.compare_tables import reach_of, reading, span_of
+from regard.reports.compare_tables import READINGS, axis_of, reach_of, reading, span_of
 from regard.reports.drawing import canvas, colour, inline, plot
 from regard.reports.predictions import unit_axes
 from regard.reports.words import (
     about,
     between,
+    clauses,
+    columns,
     decimal,
+    listed,
     lower_is_better,
     p_value,
     real,
     said,
+    sentence,
     signed,
     title,
+    whole,
 )
 
 Told = Mapping[str, Any]
 _MARKS = {"better": "good", "worse": "bad"}
-_NAMES = {"recall": "Recall", "precision": "Precision", "f1": "F1"}
+_NAMES = ("recall", "precision", "f1")
 # Classes that a reader looks through; the table of more is shut.
 _MANY = 12
 
@@ -38,7 +44,10 @@ def metrics_table(summary: Told, other: Told) -> list[Block]:
     reach = reach_of(shares)
     rows = [
         [
-            Cell(title(name), note=about(name) + "; lower is better" * lower_is_better(name)),
+            Cell(
+                title(name),
+                note=clauses(about(name), phrase("lower is better") * lower_is_better(name)),
+            ),
             *_numbers(own),
             Cell(span=None if name == "log_loss" else span_of(own["difference"], reach)),
             Cell(p_value(own["p_value"])),
@@ -46,12 +55,12 @@ def metrics_table(summary: Told, other: Told) -> list[Block]:
         ]
         for name, own in found.items()
     ]
-    head = ("", f"{summary['first']['name']}#", f"{other['name']}#", "Difference#",
-            f"{signed(-reach, 2)} to {signed(reach, 2)}", "p#", "Reading")  # fmt: skip
-    caption = (
+    names = f"{summary['first']['name']}#", f"{other['name']}#"
+    head = ("", *names, *columns("Difference#"), axis_of(reach), *columns("p#", "Reading"))
+    caption = phrase(
         "Other metrics of the same images, with 95 % intervals over images; not corrected for "
+        "their number"
     )
-    caption += "their number"
     return [Table(head, rows, caption)]
 
 
@@ -63,14 +72,17 @@ def classes_table(other: Told) -> list[Block]:
     rows = [
         [
             Cell(label),
-            Cell(f"{own['support']:,}"),
+            Cell(whole(own["support"])),
             *(_of_class(name, own[name]) for name in _NAMES),
         ]
         for label, own in found.items()
     ]
-    head = ("Class", "Images#", *(f"{name}#" for name in _NAMES.values()))
-    caption = f"Each class: {other['name']}, and the difference with its 95 % interval; not "
-    caption += "corrected for the number of classes"
+    head = columns("Class", "Images#") + tuple(f"{title(name)}#" for name in _NAMES)
+    caption = phrase(
+        "Each class: {other}, and the difference with its 95 % interval; not corrected for the "
+        "number of classes",
+        other=other["name"],
+    )
     return [Table(head, rows, caption, folded=len(rows) > _MANY)]
 
 
@@ -82,14 +94,18 @@ def calibration(summary: Told, other: Told) -> list[Block]:
     names = {"before": summary["first"]["name"], "after": other["name"]}
     drawings = [_diagram(found[end], names[end], error[end]) for end in names]
     word = reading("ece", error["difference"])
-    text = f"The calibration error goes from {decimal(error['before'])} to "
-    text += f"{decimal(error['after'])}: {signed(error['difference']['value'])}, interval over "
-    text += (
-        f"images {between(error['difference'], signed)}, p {p_value(error['p_value'])} ({word})."
+    text = phrase(
+        "The calibration error goes from {before} to {after}: {difference}, interval over images "
+        "{interval}, p {p} ({reading}). On few images the error is never 0, even of a calibrated "
+        "net: hold differences against their interval.",
+        before=decimal(error["before"]),
+        after=decimal(error["after"]),
+        difference=signed(error["difference"]["value"]),
+        interval=between(error["difference"], signed),
+        p=p_value(error["p_value"]),
+        reading=phrase(READINGS[word]),
     )
-    text += " On few images the error is never 0, even of a calibrated net: hold differences "
-    text += "against their interval."
-    keys = [Key("a bin of images, its accuracy with interval", 0, "dot")]
+    keys = [Key(phrase("a bin of images, its accuracy with interval"), 0, "dot")]
     return [Text([text]), Drawings(drawings, keys)]
 
 
@@ -100,13 +116,19 @@ def _diagram(found: Told, name: str, error: Any) -> Drawing:
         for key in ("confidence", "accuracy", "low", "high", "count")
     )
     with canvas(300, 300) as drawn:
-        axes = unit_axes(plot(drawn, "confidence", "accuracy"))
+        axes = unit_axes(plot(drawn, phrase("confidence"), phrase("accuracy")))
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
         axes.vlines(x, low, high, color=colour(0), linewidth=1, alpha=0.6)
         axes.scatter(x, y, 12 + 60 * n / max(n.max(initial=1), 1), color=colour(0), linewidths=0,
                      zorder=3)  # fmt: skip
-        alt = f"Accuracy against confidence of {name} in {len(used)} bins; error {decimal(error)}"
-        return Drawing(inline(drawn, alt), f"Calibration, {name}", f"error {decimal(error)}")
+        alt = phrase(
+            "Accuracy against confidence of {name} in {bins} bins; error {error}",
+            name=name,
+            bins=len(used),
+            error=decimal(error),
+        )
+        note = phrase("error {error}", error=decimal(error))
+        return Drawing(inline(drawn, alt), phrase("Calibration, {name}", name=name), note)
 
 
 def _of_class(name: str, own: Told) -> Cell:
@@ -128,16 +150,21 @@ def _numbers(own: Told) -> list[Cell]:
 
 def _reading(name: str, own: Told) -> Cell:
     word = reading(name, own["difference"])
-    return Cell(word, mark=_MARKS.get(word, "quiet"))
+    return Cell(phrase(READINGS[word]), mark=_MARKS.get(word, "quiet"))
 
 
 def metric_words(other: Told) -> str:
     """What is shown of calibration and balance, in a sentence; nothing where there is none."""
     found = other.get("metrics") or {}
     told = [
-        f"{said(name)} goes from {decimal(found[name]['before'])} to "
-        f"{decimal(found[name]['after'])} ({reading(name, found[name]['difference'])})"
+        phrase(
+            "the {metric} goes from {before} to {after} ({reading})",
+            metric=said(name),
+            before=decimal(found[name]["before"]),
+            after=decimal(found[name]["after"]),
+            reading=phrase(READINGS[reading(name, found[name]["difference"])]),
+        )
         for name in ("f1_macro", "ece")
         if name in found
     ]
-    return f"The {' and the '.join(told)}." if told else ""
+    return sentence(listed(told)) if told else ""

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from regard.errors import RunError
+from regard.language import Phrases, phrase, speaking
 from regard.reports.blocks import (
     Block,
     Drawings,
@@ -39,11 +40,12 @@ from regard.reports.compare_sets import (
 )
 from regard.reports.compare_tables import differences_table, outcomes_table
 from regard.reports.compare_words import comparison_facts, comparison_words, how_to_read
+from regard.reports.languages import language_of
 from regard.reports.latency import TITLE, latency_tables
 from regard.reports.page import write_page
 from regard.reports.pair_galleries import Comparing
 from regard.reports.predictions import confusion
-from regard.reports.words import count
+from regard.reports.words import count, listed
 from regard.runs.compare import KIND, PAIRS, REPORT, SUMMARY
 from regard.runs.files import read_json
 
@@ -51,19 +53,29 @@ Step = Callable[[int], None]
 Told = Mapping[str, Any]
 
 
-def compare_report(folder: Path, *, pictures: int = 8, progress: Step | None = None) -> Path:
+def compare_report(
+    folder: Path,
+    out: Path | None = None,
+    *,
+    pictures: int = 8,
+    language: str = "en",
+    progress: Step | None = None,
+) -> Path:
     """Write a comparison's report from the files of its folder.
 
     Args:
         folder: what `regard.runs.compare.compare_runs` wrote.
+        out: the file to write; None: `report.html` in the folder.
         pictures: images in each gallery; 0 makes no pictures and loads no net.
+        language: of the text and the numbers, `en` or `fr`.
         progress: called with the number of images after each.
 
     Returns:
-        The file's path, `report.html` in the folder.
+        The file's path.
 
     Raises:
         RunError: this is no folder of a comparison.
+        ConfigError: reports are not written in that language.
     """
     folder = Path(folder)
     try:
@@ -73,7 +85,9 @@ def compare_report(folder: Path, *, pictures: int = 8, progress: Step | None = N
         raise _not_a_comparison(folder) from error
     if not known:
         raise _not_a_comparison(folder)
-    return write_page(compare_page(folder, summary, pairs, pictures, progress), folder / REPORT)
+    with speaking(language_of(language)):
+        page = compare_page(folder, summary, pairs, pictures, progress)
+        return write_page(page, Path(out or folder / REPORT))
 
 
 def pictures_of(summary: Told, pictures: int) -> int:
@@ -98,17 +112,30 @@ def compare_page(
     for other in others:
         blocks += [Heading(other["name"])] if len(others) > 1 else []
         blocks.append(Text(words(summary, other), lead=len(others) == 1))
-    blocks += [Heading("How to read this"), Text(how_to_read(summary))]
-    sections = [Section("summary", "Summary", blocks)]
+    blocks += [Heading(phrase("How to read this")), Text(how_to_read(summary))]
+    sections = [Section("summary", phrase("Summary"), blocks)]
     for number, other in enumerate(others):
         sections += _sections(folder, summary, other, pairs, (number, pictures), progress)
     sections += _latency(summary)
-    names = " and ".join(other["name"] for other in others)
-    subtitle = f"{summary['split']}, {count(others[0]['images'], 'image')}, "
-    subtitle += count(len(summary["classes"]), "class", "classes")
-    made = [f"Every number on this page is read from {SUMMARY} and {PAIRS} beside it."]
-    title = f"{names} against {summary['first']['name']}"
-    return Page("Comparison", title, subtitle, sections, made)
+    names = [other["name"] for other in others]
+    subtitle = ", ".join(
+        [
+            summary["split"],
+            count(others[0]["images"], "image"),
+            count(len(summary["classes"]), "class", "classes"),
+        ]
+    )
+    made = phrase(
+        "Every number on this page is read from {summary} and {pairs} beside it.",
+        summary=SUMMARY,
+        pairs=PAIRS,
+    )
+    title = phrase(
+        "{names} against {first}",
+        names=listed(names, len(names)),
+        first=summary["first"]["name"],
+    )
+    return Page(phrase("Comparison report"), title, subtitle, sections, [made])
 
 
 def _sections(
@@ -124,11 +151,21 @@ def _sections(
     own = pairs.filter(pl.col("run") == other["name"])
     _, _, make = _BY_TASK[summary["task"]]
     parts = make(Comparing(folder, summary, other, own, pictures, progress))
-    parts = {title: blocks for title, blocks in parts.items() if blocks}
+    parts = {name: blocks for name, blocks in parts.items() if blocks}
     if len(summary["others"]) == 1:
-        return [Section(title.lower(), title, blocks) for title, blocks in parts.items()]
-    blocks = [block for title, own in parts.items() for block in (Heading(title), *own)]
+        return [Section(name, phrase(_TITLES[name]), blocks) for name, blocks in parts.items()]
+    blocks = [
+        block for name, own in parts.items() for block in (Heading(phrase(_TITLES[name])), *own)
+    ]
     return [Section(f"run-{number}", other["name"], blocks)]
+
+
+_TITLES: Phrases = {
+    "differences": "Differences",
+    "classes": "Classes",
+    "calibration": "Calibration",
+    "pictures": "Pictures",
+}
 
 
 def _of_labels(own: Comparing) -> dict[str, list[Block]]:
@@ -138,14 +175,14 @@ def _of_labels(own: Comparing) -> dict[str, list[Block]]:
         outcomes_table(own.pairs, summary, other),
     ]
     if not other["scores"]:
-        text = "No image of this split has a region, so only the predictions are compared."
+        text = phrase("No image of this split has a region, so only the predictions are compared.")
         numbers.append(Note(text))
     numbers += metrics_table(summary, other)
     return {
-        "Differences": numbers,
-        "Classes": [*classes_table(other), *_confusions(summary, other)],
-        "Calibration": calibration(summary, other),
-        "Pictures": compare_galleries(own),
+        "differences": numbers,
+        "classes": [*classes_table(other), *_confusions(summary, other)],
+        "calibration": calibration(summary, other),
+        "pictures": compare_galleries(own),
     }
 
 
@@ -153,21 +190,21 @@ def _of_masks(own: Comparing) -> dict[str, list[Block]]:
     summary, other = own.summary, own.other
     by_class = [class_differences(summary, other, key) for key in ("iou", "recall", "boundary_f1")]
     return {
-        "Differences": [metrics_differences(summary, other)],
-        "Classes": [*by_class, *_confusions(summary, other)],
-        "Pictures": mask_pair_galleries(own),
+        "differences": [metrics_differences(summary, other)],
+        "classes": [*by_class, *_confusions(summary, other)],
+        "pictures": mask_pair_galleries(own),
     }
 
 
 def _of_sets(own: Comparing) -> dict[str, list[Block]]:
     numbers: list[Block] = [*set_differences(own.summary, own.other, own.pairs)]
     if not own.other["scores"]:
-        text = "No map of this split is scored, so only the predictions are compared."
+        text = phrase("No map of this split is scored, so only the predictions are compared.")
         numbers.append(Note(text))
     return {
-        "Differences": numbers,
-        "Classes": set_class_differences(own.summary, own.other),
-        "Pictures": set_pair_galleries(own),
+        "differences": numbers,
+        "classes": set_class_differences(own.summary, own.other),
+        "pictures": set_pair_galleries(own),
     }
 
 
@@ -183,8 +220,8 @@ _BY_TASK: dict[
 
 def _latency(summary: Told) -> list[Section]:
     runs = [summary["first"], *summary["others"]]
-    blocks = latency_tables({run["name"]: [run.get("bench")] for run in runs}, "Run")
-    return [Section("latency", TITLE, blocks)] if blocks else []
+    blocks = latency_tables({run["name"]: [run.get("bench")] for run in runs}, phrase("Run"))
+    return [Section("latency", phrase(*TITLE), blocks)] if blocks else []
 
 
 def _confusions(summary: Told, other: Told) -> list[Block]:
@@ -199,9 +236,13 @@ def _confusions(summary: Told, other: Told) -> list[Block]:
             elif isinstance(block, Drawings):
                 drawings += [replace(one, note=name) for one in block.drawings]
             elif isinstance(block, Table):
-                tables.append(replace(block, caption=f"{block.caption}, {name}"))
+                tables.append(
+                    replace(
+                        block, caption=phrase("{caption}, {name}", caption=block.caption, name=name)
+                    )
+                )
     if matrices:
-        text = "A row is a label, a column a prediction; shares are of the row."
+        text = phrase("A row is a label, a column a prediction; shares are of the row.")
         return [Text([text]), Matrices(matrices)]
     return [Drawings(drawings), *tables]
 

@@ -5,15 +5,32 @@ from typing import Any
 
 import polars as pl
 
+from regard.language import phrase
 from regard.reports.album import Album
 from regard.reports.blocks import Block, Card, Fact, Facts, Table
 from regard.reports.compare_masks import difference_rows
-from regard.reports.compare_tables import differences, outcomes_table, reading
+from regard.reports.compare_tables import (
+    differences,
+    differences_caption,
+    outcomes_table,
+    reading,
+)
 from regard.reports.compare_words import class_words, points, verdict_words
+from regard.reports.galleries import without_map
 from regard.reports.multilabel import COLUMNS
 from regard.reports.pair_galleries import ENDS, Comparing, Picked, pair_galleries
 from regard.reports.set_galleries import named, set_told
-from regard.reports.words import between, count, decimal, p_value, percent, signed, title
+from regard.reports.words import (
+    between,
+    count,
+    decimal,
+    p_value,
+    percent,
+    said,
+    signed,
+    title,
+    whole,
+)
 
 Told = Mapping[str, Any]
 Step = Callable[[int], None]
@@ -23,23 +40,32 @@ Show = Callable[[Any], str]
 def set_facts(summary: Told, other: Told) -> Facts:
     """The mean average precision, whole sets, flips and the gaze: from what to what."""
     first, outcomes = summary["first"]["name"], other["outcomes"]
-    images = f"of {count(other['images'], 'image')}"
+    images = phrase("of {images}", images=count(other["images"], "image"))
     accuracy = differences(other)["accuracy"]
     told: list[tuple[str, Told, Show, Show]] = [
         (title("map"), other["metrics"]["map"], decimal, signed)
     ]
-    told.append(("Whole sets right", accuracy, percent, points))
+    told.append((phrase("Whole sets right"), accuracy, percent, points))
     if "energy" in other["scores"]:
         told.append((title("energy"), other["scores"]["energy"], decimal, signed))
     facts = []
     for text, found, show, step in told:
         difference = found["difference"]
-        note = f"{show(found['before'])} with {first}, {show(found['after'])} with "
-        note += f"{other['name']}; interval {between(difference, step)}"
-        value = step(difference["value"]) + (" points" if step is points else "")
+        note = phrase(
+            "{before} with {first}, {after} with {other}; interval {interval}",
+            before=show(found["before"]),
+            first=first,
+            after=show(found["after"]),
+            other=other["name"],
+            interval=between(difference, step),
+        )
+        value = step(difference["value"])
+        value = phrase("{value} points", value=value) if step is points else value
         facts.append(Fact(text, value, note))
     for key, who in (("right_becomes_wrong", first), ("wrong_becomes_right", other["name"])):
-        facts.append(Fact(f"Whole set right with {who} alone", f"{outcomes[key]:,}", images))
+        facts.append(
+            Fact(phrase("Whole set right with {arm} alone", arm=who), whole(outcomes[key]), images)
+        )
     return Facts(facts)
 
 
@@ -48,30 +74,42 @@ def set_words(summary: Told, other: Told) -> list[str]:
     found, first = other["metrics"]["map"], summary["first"]["name"]
     difference, accuracy = found["difference"], differences(other)["accuracy"]
     word = reading("map", difference)
-    text = (
-        f"With {other['name']}, the mean average precision on {summary['split']} "
-        f"({count(other['images'], 'image')}) is {decimal(found['after'])}, with {first} "
-        f"{decimal(found['before'])}: {signed(difference['value'])} (95 % interval over images "
-        f"{between(difference, signed)}). "
+    text = phrase(
+        "With {other}, the mean average precision on {split} ({images}) is {after}, with {first} "
+        "{before}: {difference} (95 % interval over images {interval}).",
+        other=other["name"],
+        split=summary["split"],
+        images=count(other["images"], "image"),
+        after=decimal(found["after"]),
+        first=first,
+        before=decimal(found["before"]),
+        difference=signed(difference["value"]),
+        interval=between(difference, signed),
     )
-    text += verdict_words(other, word) + " "
-    text += (
-        f"The whole set is right on {percent(accuracy['after'])} of the images, with {first} on "
-        f"{percent(accuracy['before'])} (McNemar's p {p_value(accuracy['p_value'])})."
+    whole_sets = phrase(
+        "The whole set is right on {after} of the images, with {first} on {before} (McNemar's p "
+        "{p}).",
+        after=percent(accuracy["after"]),
+        first=first,
+        before=percent(accuracy["before"]),
+        p=p_value(accuracy["p_value"]),
     )
-    return [text, class_words(other, "average_precision", "average precision")]
+    text = f"{text} {verdict_words(other, word)} {whole_sets}"
+    return [text, class_words(other, "average_precision", said("average_precision"))]
 
 
 def set_differences(summary: Told, other: Told, pairs: pl.DataFrame) -> list[Table]:
     """Metrics of sets and scores of maps of both, and what became of the images."""
-    rows = [("Whole set right", "accuracy", differences(other)["accuracy"])]
+    rows = [(phrase("Whole set right"), "accuracy", differences(other)["accuracy"])]
     rows += [(title(name), name, found) for name, found in other["metrics"].items()]
-    rows += [(f"{title(name)} of maps", name, found) for name, found in other["scores"].items()
-             if name != "sparseness"]  # fmt: skip
-    caption = "Differences on the same images, with 95 % intervals over images; the dashed line is "
+    rows += [
+        (phrase("{score} of maps", score=title(name)), name, found)
+        for name, found in other["scores"].items()
+        if name != "sparseness"
+    ]
     return [
-        difference_rows(summary, other, rows, caption + "no difference"),
-        outcomes_table(pairs, summary, other, "whole sets"),
+        difference_rows(summary, other, rows, differences_caption()),
+        outcomes_table(pairs, summary, other, sets=True),
     ]
 
 
@@ -82,7 +120,7 @@ def set_class_differences(summary: Told, other: Told) -> list[Block]:
             summary,
             other,
             [(name, key, own[key]) for name, own in other["per_class"].items()],
-            f"{COLUMNS[key]}, class by class",
+            phrase("{metric}, class by class", metric=phrase(COLUMNS[key])),
         )
         for key in ("average_precision", "f1")
     ]
@@ -104,21 +142,26 @@ def set_pair_galleries(own: Comparing) -> list[Block]:
     picked = []
     for outcome, rows in chosen_sets(own.pairs, own.pictures):
         images = count(own.other["outcomes"][outcome], "image")
-        title = f"Whole set right with {own.names[outcome == 'wrong_becomes_right']} alone"
-        about = f"{images}, the largest change of a set's F1 first. "
-        picked.append(Picked(title, f"{about}Maps of the label that changed. {own.scale}", rows))
+        arm = own.names[outcome == "wrong_becomes_right"]
+        title = phrase("Whole set right with {arm} alone", arm=arm)
+        about = phrase(
+            "{images}, the largest change of a set's F1 first. Maps of the label that changed.",
+            images=images,
+        )
+        picked.append(Picked(title, f"{about} {own.scale}", rows))
     return pair_galleries(own, picked, _card, each=3, maps=own.maps)
 
 
 def _card(albums: Sequence[Album], names: Sequence[str], row: Mapping[str, Any]) -> Card:
     index, file = row["index"], albums[0].named(row["image"])
     changed = sorted(set(row["predicted_before"]) ^ set(row["predicted_after"]))
-    pictures = [albums[0].picture(index, None, f"{file}, without a map", "image")]
+    pictures = [albums[0].picture(index, None, without_map(file), phrase("image"))]
     for album, name, end in zip(albums, names, ENDS, strict=True):
         answer = named(row[f"predicted_{end}"])
-        what = f"map of {changed[0]}"
-        alt, caption = f"{file}, {name}, {what}", f"{name}: {answer}; {what}"
+        what = phrase("map of {label}", label=changed[0])
+        alt = f"{file}, {name}, {what}"
+        caption = phrase("{arm}: {answer}; {map}", arm=name, answer=answer, map=what)
         pictures.append(album.picture(index, changed[0], alt, caption, label=changed[0]))
     told = [(f"{key}, {name}", text) for name, end in zip(names, ENDS, strict=True)
-            for key, text in set_told(dict(row), f"_{end}") if key != "predicted"]  # fmt: skip
+            for key, text in set_told(dict(row), f"_{end}", answer=False)]  # fmt: skip
     return Card(pictures, named(row["labels"]), told, file)

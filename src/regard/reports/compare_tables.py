@@ -7,17 +7,20 @@ from typing import Any
 import polars as pl
 
 from regard.evaluation.comparison import OUTCOMES
+from regard.language import Phrases, phrase
 from regard.reports.blocks import Cell, Span, Table
 from regard.reports.words import (
-    about,
     between,
+    columns,
     decimal,
     lower_is_better,
+    meaning,
     p_value,
     percent,
     real,
     signed,
     title,
+    whole,
 )
 
 Told = Mapping[str, Any]
@@ -31,6 +34,13 @@ def differences(other: Told) -> dict[str, Told]:
     own = {end: accuracy[end]["value"] for end in ("before", "after")}
     own |= {"difference": accuracy["difference"], "p_value": accuracy["p_value"]}
     return {"accuracy": own, **other["scores"]}
+
+
+READINGS: Phrases = {
+    "better": "better",
+    "worse": "worse",
+    "no difference shown": "no difference shown",
+}
 
 
 def reading(name: str, difference: Told) -> str:
@@ -49,8 +59,7 @@ def differences_table(summary: Told, other: Told) -> Table:
     rows = []
     for name, values in found.items():
         difference, word = values["difference"], reading(name, values["difference"])
-        lower = lower_is_better(name) and "lower is better" not in about(name)
-        note = "; ".join(filter(None, [about(name), "lower is better" if lower else ""]))
+        note = meaning(name)
         rows.append(
             [
                 Cell(title(name), note=note),
@@ -59,16 +68,32 @@ def differences_table(summary: Told, other: Told) -> Table:
                 Cell(signed(difference["value"]), note=between(difference, signed)),
                 Cell(span=None if name == _GAIN else span_of(difference, reach)),
                 Cell(p_value(values["p_value"])),
-                Cell(f"{difference['n']:,}"),
-                Cell(word, mark=marks.get(word, "quiet")),
+                Cell(whole(difference["n"])),
+                Cell(phrase(READINGS[word]), mark=marks.get(word, "quiet")),
             ]
         )
-    axis = f"{signed(-reach, 2)} to {signed(reach, 2)}"
-    head = ("", f"{summary['first']['name']}#", f"{other['name']}#", "Difference#", axis, "p#",
-            "Images#", "Reading")  # fmt: skip
-    caption = "Differences on the same images, with 95 % intervals over images; the dashed "
-    caption += "line is no difference"
-    return Table(head, rows, caption)
+    names = f"{summary['first']['name']}#", f"{other['name']}#"
+    head = (
+        "",
+        *names,
+        *columns("Difference#"),
+        axis_of(reach),
+        *columns("p#", "Images#", "Reading"),
+    )
+    return Table(head, rows, differences_caption())
+
+
+def differences_caption() -> str:
+    """Of a table of differences, with a column that draws them."""
+    return phrase(
+        "Differences on the same images, with 95 % intervals over images; the dashed line is no "
+        "difference"
+    )
+
+
+def axis_of(reach: float) -> str:
+    """The ends of the column that draws differences."""
+    return phrase("{low} to {high}", low=signed(-reach, 2), high=signed(reach, 2))
 
 
 def reach_of(differences: list[Told]) -> float:
@@ -87,29 +112,48 @@ def span_of(difference: Told, reach: float) -> Span | None:
     return Span(low, value, high, [0.5])
 
 
-def outcomes_table(
-    pairs: pl.DataFrame, summary: Told, other: Told, what: str = "the images"
-) -> Table:
+def outcomes_table(pairs: pl.DataFrame, summary: Told, other: Told, *, sets: bool = False) -> Table:
     """How many images stayed and became right or wrong, and how each kind is looked at.
 
     Args:
         pairs: a row an image, of arms one a seed.
         summary: of the comparison.
         other: what is held against the first.
-        what: is right or wrong.
+        sets: whether whole sets of labels are right or wrong.
     """
     scored = "magtr_before" in pairs.columns
     rows = []
     for name in OUTCOMES:
         number = other["outcomes"][name]
-        cells = [Cell(f"{number:,}"), Cell(percent(number / max(len(pairs), 1)))]
+        cells = [Cell(whole(number)), Cell(percent(number / max(len(pairs), 1)))]
         own = pairs.filter(pl.col("outcome") == name)
         cells += [_means(own, score) for score in ("energy", "magtr") if scored]
-        rows.append([Cell(name.replace("_", " ").capitalize()), *cells])
-    head = ("Outcome", "Images#", "Share#", *(("Energy#", "MAGTR#") if scored else ()))
-    what += ", once a seed," if "seed" in pairs.columns else ""
-    caption = f"What became of {what} from {summary['first']['name']} to {other['name']}"
-    return Table(head, rows, caption + (", with their mean scores" if scored else ""))
+        rows.append([Cell(phrase(_BECAME[name])), *cells])
+    head = columns("Outcome", "Images#", "Share#")
+    head += (f"{title('energy')}#", f"{title('magtr')}#") if scored else ()
+    caption = phrase(
+        _CAPTIONS[sets, "seed" in pairs.columns],
+        first=summary["first"]["name"],
+        other=other["name"],
+    )
+    if scored:
+        caption = phrase("{caption}, with their mean scores", caption=caption)
+    return Table(head, rows, caption)
+
+
+# By whether it is of sets, and counts an image once a seed.
+_CAPTIONS: Phrases = {
+    (False, False): "What became of the images from {first} to {other}",
+    (False, True): "What became of the images, once a seed, from {first} to {other}",
+    (True, False): "What became of whole sets from {first} to {other}",
+    (True, True): "What became of whole sets, once a seed, from {first} to {other}",
+}
+_BECAME: Phrases = {
+    "stays_right": "Stays right",
+    "right_becomes_wrong": "Right becomes wrong",
+    "wrong_becomes_right": "Wrong becomes right",
+    "stays_wrong": "Stays wrong",
+}
 
 
 def _means(pairs: pl.DataFrame, score: str) -> Cell:

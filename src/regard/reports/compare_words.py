@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from regard.language import Phrases, phrase
 from regard.reports.blocks import Fact, Facts
 from regard.reports.compare_metrics import metric_words
-from regard.reports.compare_tables import reading
+from regard.reports.compare_tables import READINGS, reading
 from regard.reports.words import (
     between,
+    clauses,
     count,
     decimal,
     listed,
@@ -16,6 +18,7 @@ from regard.reports.words import (
     said,
     signed,
     title,
+    whole,
 )
 
 Told = Mapping[str, Any]
@@ -25,33 +28,53 @@ _LOOKS = ("energy", "magtr")
 def comparison_facts(summary: Told, other: Told) -> Facts:
     """Accuracy, flips and gaze: the numbers that are looked for first."""
     first, accuracy, outcomes = summary["first"]["name"], other["accuracy"], other["outcomes"]
-    images = f"of {count(other['images'], 'image')}"
+    images = phrase("of {images}", images=count(other["images"], "image"))
     facts = [
         Fact(
-            "Accuracy",
-            f"{points(accuracy['difference']['value'])} points",
-            f"{percent(accuracy['before']['value'])} with {first}, "
-            f"{percent(accuracy['after']['value'])} with {other['name']}; interval "
-            f"{between(accuracy['difference'], points)}",
+            title("accuracy"),
+            phrase("{value} points", value=points(accuracy["difference"]["value"])),
+            phrase(
+                "{before} with {first}, {after} with {other}; interval {interval}",
+                before=percent(accuracy["before"]["value"]),
+                first=first,
+                after=percent(accuracy["after"]["value"]),
+                other=other["name"],
+                interval=between(accuracy["difference"], points),
+            ),
         ),
-        Fact(f"Right with {first} alone", f"{outcomes['right_becomes_wrong']:,}", images),
-        Fact(f"Right with {other['name']} alone", f"{outcomes['wrong_becomes_right']:,}", images),
+        *(
+            Fact(phrase("Right with {arm} alone", arm=name), whole(outcomes[outcome]), images)
+            for name, outcome in (
+                (first, "right_becomes_wrong"),
+                (other["name"], "wrong_becomes_right"),
+            )
+        ),
     ]
     facts += [_looked(other, name) for name in _LOOKS if name in other["scores"]]
     unlooked = other["unlooked"]
     if unlooked and unlooked["images"]:
-        note = f"MAGTR of {other['name']} below {decimal(unlooked['median_before'])}, the median "
-        note += f"with {first}; about half where the gaze has not changed"
+        note = phrase(
+            "MAGTR of {other} below {median}, the median with {first}; about half where the gaze "
+            "has not changed",
+            other=other["name"],
+            median=decimal(unlooked["median_before"]),
+            first=first,
+        )
         share = percent(unlooked["below"] / unlooked["images"], 0)
-        facts.append(Fact("Right with both, map faint in the region", share, note))
+        facts.append(Fact(phrase("Right with both, map faint in the region"), share, note))
     return Facts(facts)
 
 
 def verdict_words(other: Told, word: str) -> str:
     """Whether the other one is the better or the worse, by the reading of its first difference."""
-    if word.startswith("no"):
-        return "No difference is shown."
-    return f"On images such as these, {other['name']} is the {word} one."
+    return phrase(_VERDICTS[word], arm=other["name"])
+
+
+_VERDICTS: Phrases = {
+    "better": "On images such as these, {arm} is the better one.",
+    "worse": "On images such as these, {arm} is the worse one.",
+    "no difference shown": "No difference is shown.",
+}
 
 
 def class_words(other: Told, key: str, what: str) -> str:
@@ -68,15 +91,24 @@ def class_words(other: Told, key: str, what: str) -> str:
         word = reading(key, difference)
         if word in kinds:
             kinds[word].append(f"{name} ({signed(difference['value'])})")
-    told = [f"{word} {', '.join(names)}" for word, names in kinds.items() if names]
-    found = "; ".join(told) if told else "no class's difference is shown"
-    return f"By the {what} of single classes: {found}. These are not corrected for their number."
+    told = [
+        f"{phrase(READINGS[word])} {', '.join(names)}" for word, names in kinds.items() if names
+    ]
+    return phrase(
+        "By the {metric} of single classes: {found}. These are not corrected for their number.",
+        metric=what,
+        found=clauses(*told) or phrase("no class's difference is shown"),
+    )
 
 
 def _looked(other: Told, name: str) -> Fact:
     found = other["scores"][name]
-    note = f"from {decimal(found['before'])} to {decimal(found['after'])}; interval "
-    note += between(found["difference"], signed)
+    note = phrase(
+        "from {before} to {after}; interval {interval}",
+        before=decimal(found["before"]),
+        after=decimal(found["after"]),
+        interval=between(found["difference"], signed),
+    )
     return Fact(title(name), signed(found["difference"]["value"]), note)
 
 
@@ -84,7 +116,7 @@ def comparison_words(summary: Told, other: Told) -> list[str]:
     """What changed from the first run to this one, a paragraph a thought."""
     words = [_accuracy(summary, other), _over_trainings(other), _outcomes(summary, other)]
     looked = [_score(other, name) for name in _LOOKS if name in other["scores"]]
-    words += [f"Of the maps, {listed(looked)}."] if looked else []
+    words += [phrase("Of the maps, {changes}.", changes=listed(looked))] if looked else []
     words.append(metric_words(other))
     words.append(_unlooked(summary, other))
     words.append(_dead(summary, other))
@@ -96,37 +128,70 @@ def how_to_read(summary: Told) -> list[str]:
     first, split = summary["first"], summary["split"]
     if summary.get("of_arms"):
         return [_of_arms(summary)]
+    runs = (first, *summary["others"])
     told = [
-        f"Each net was asked anew about {split}, "
-        + ", ".join(f"{run['name']} at {run['checkpoint']}" for run in (first, *summary["others"]))
-        + ". An interval says what other images would give from the same nets; "
-        "what another training would give, it does not. For that take several seeds "
-        "(regard study).",
+        phrase(
+            "Each net was asked anew about {split}, {checkpoints}. An interval says what other "
+            "images would give from the same nets; what another training would give, it does not. "
+            "For that take several seeds (regard study).",
+            split=split,
+            checkpoints=", ".join(
+                phrase("{run} at {checkpoint}", run=run["name"], checkpoint=run["checkpoint"])
+                for run in runs
+            ),
+        )
     ]
     if len(summary["others"]) > 1:
-        told.append("Intervals and p\u2011values are not corrected for the number of runs.")
-    if any(run["own_contrast"] != summary["contrast"] for run in (first, *summary["others"])):
-        kind = "with" if summary["contrast"] else "without"
-        text = f"All maps are made as {first['name']} measures its own, {kind} contrast; not every "
-        told.append(f"{text}run here was trained to be measured so.")
+        told.append(phrase("Intervals and p\u2011values are not corrected for the number of runs."))
+    if any(run["own_contrast"] != summary["contrast"] for run in runs):
+        told.append(phrase(_CONTRASTS[bool(summary["contrast"])], first=first["name"]))
     return told
+
+
+_CONTRASTS: Phrases = {
+    True: "All maps are made as {first} measures its own, with contrast; not every run here was "
+    "trained to be measured so.",
+    False: "All maps are made as {first} measures its own, without contrast; not every run here "
+    "was trained to be measured so.",
+}
 
 
 def _of_arms(summary: Told) -> str:
     """What numbers of arms are, and where a claim about them stands."""
     seeds, folds = summary["of_arms"]["seeds"], summary["of_arms"]["folds"]
     pixels = summary["task"] == "segmentation"
-    text = f"Numbers are read from what the studies' runs wrote about {summary['split']}, with "
-    text += f"{count(len(seeds), 'seed')} ({listed([str(seed) for seed in seeds])}) of each arm"
-    text += f", pooled over {folds} folds" if folds > 1 else ""
-    text += ": pixels of all seeds count together. " * pixels
-    text += ": means over the seeds, in which every image counts with its own mean. " * (not pixels)
-    text += "An interval over images says what other images would give from these nets. "
+    text = phrase(
+        _OF_ARMS[folds > 1, pixels],
+        split=summary["split"],
+        seeds=count(len(seeds), "seed"),
+        names=listed([str(seed) for seed in seeds]),
+        folds=folds,
+    )
+    over = phrase("An interval over images says what other images would give from these nets.")
     if len(seeds) == 1 and folds == 1:
-        return text + "What another training would give, one seed does not say."
-    if folds > 1 or pixels:
-        return text + "What is claimed of the arms, the study's own report says."
-    return text + "Whether other trainings and other images would show it too is said beside it."
+        claim = phrase("What another training would give, one seed does not say.")
+    elif folds > 1 or pixels:
+        claim = phrase("What is claimed of the arms, the study's own report says.")
+    else:
+        claim = phrase(
+            "Whether other trainings and other images would show it too is said beside it."
+        )
+    return f"{text} {over} {claim}"
+
+
+# By whether there are folds, and whether pixels are counted.
+_OF_ARMS: Phrases = {
+    (False, False): "Numbers are read from what the studies' runs wrote about {split}, with "
+    "{seeds} ({names}) of each arm: means over the seeds, in which every image counts with its "
+    "own mean.",
+    (False, True): "Numbers are read from what the studies' runs wrote about {split}, with "
+    "{seeds} ({names}) of each arm: pixels of all seeds count together.",
+    (True, False): "Numbers are read from what the studies' runs wrote about {split}, with "
+    "{seeds} ({names}) of each arm, pooled over {folds} folds: means over the seeds, in which "
+    "every image counts with its own mean.",
+    (True, True): "Numbers are read from what the studies' runs wrote about {split}, with "
+    "{seeds} ({names}) of each arm, pooled over {folds} folds: pixels of all seeds count together.",
+}
 
 
 def _over_trainings(other: Told) -> str:
@@ -137,12 +202,21 @@ def _over_trainings(other: Told) -> str:
     both = found["over_both"]
     if both["p_value"] is None:
         return ""
-    shown = "is shown" if both["p_value"] < 1 - both["difference"]["level"] else "is not shown"
-    return (
-        f"Over {count(len(found['seeds']), 'training')} and the images together the interval is "
-        f"{between(both['difference'], points)} points (p {p_value(both['p_value'])}): that other "
-        f"trainings and other images would show it too {shown}."
+    return phrase(
+        _OVER_BOTH[both["p_value"] < 1 - both["difference"]["level"]],
+        trainings=count(len(found["seeds"]), "training"),
+        interval=between(both["difference"], points),
+        p=p_value(both["p_value"]),
     )
+
+
+# By whether it is shown.
+_OVER_BOTH: Phrases = {
+    True: "Over {trainings} and the images together the interval is {interval} points (p {p}): "
+    "that other trainings and other images would show it too is shown.",
+    False: "Over {trainings} and the images together the interval is {interval} points (p {p}): "
+    "that other trainings and other images would show it too is not shown.",
+}
 
 
 def points(share: Any) -> str:
@@ -153,61 +227,91 @@ def points(share: Any) -> str:
 def _accuracy(summary: Told, other: Told) -> str:
     found, first = other["accuracy"], summary["first"]["name"]
     difference = found["difference"]
-    text = f"With {other['name']}, {percent(found['after']['value'])} of "
-    text += f"{count(other['images'], 'image')} of {summary['split']} are right, with {first} "
-    text += f"{percent(found['before']['value'])}: {points(difference['value'])} points "
-    text += f"({percent(summary['level'], 0)} interval {between(difference, points)}; "
-    test = "McNemar's p" if found["mcnemar"] else "p over images"
-    text += f"{test} {p_value(found['p_value'])}). "
-    word = reading("accuracy", difference)
-    return text + (
-        "No difference is shown."
-        if word.startswith("no")
-        else f"On images such as these, {other['name']} is the {word} one."
+    test = phrase("McNemar's p") if found["mcnemar"] else phrase("p over images")
+    text = phrase(
+        "With {other}, {after} of {images} of {split} are right, with {first} {before}: "
+        "{difference} points ({level} interval {interval}; {test} {p}).",
+        other=other["name"],
+        after=percent(found["after"]["value"]),
+        images=count(other["images"], "image"),
+        split=summary["split"],
+        first=first,
+        before=percent(found["before"]["value"]),
+        difference=points(difference["value"]),
+        level=percent(summary["level"], 0),
+        interval=between(difference, points),
+        test=test,
+        p=p_value(found["p_value"]),
     )
+    return f"{text} {verdict_words(other, reading('accuracy', difference))}"
 
 
 def _outcomes(summary: Told, other: Told) -> str:
     counts, seeds = other["outcomes"], (other.get("trainings") or {}).get("seeds") or [0]
-    once = "Each image counted once a seed, " if len(seeds) > 1 else ""
-    return once + (
-        f"{count(counts['stays_right'], 'image')} are right with both and "
-        f"{counts['stays_wrong']:,} wrong with both. Right with {summary['first']['name']} alone "
-        f"are {counts['right_becomes_wrong']:,}, with {other['name']} alone "
-        f"{counts['wrong_becomes_right']:,}."
+    return phrase(
+        _OUTCOMES[len(seeds) > 1],
+        both=count(counts["stays_right"], "image"),
+        neither=whole(counts["stays_wrong"]),
+        first=summary["first"]["name"],
+        lost=whole(counts["right_becomes_wrong"]),
+        other=other["name"],
+        won=whole(counts["wrong_becomes_right"]),
     )
+
+
+# By whether there are several seeds.
+_OUTCOMES: Phrases = {
+    True: "Each image counted once a seed, {both} are right with both and {neither} wrong with "
+    "both. Right with {first} alone are {lost}, with {other} alone {won}.",
+    False: "{both} are right with both and {neither} wrong with both. Right with {first} alone are "
+    "{lost}, with {other} alone {won}.",
+}
 
 
 def _score(other: Told, name: str) -> str:
     found = other["scores"][name]
     difference = found["difference"]
     if difference["value"] is None:
-        return f"{said(name)} is defined on no image with both"
-    ends = f"from {decimal(found['before'])} to {decimal(found['after'])}"
-    return f"mean {said(name)} goes {ends} ({reading(name, difference)})"
+        return phrase("{score} is defined on no image with both", score=said(name))
+    return phrase(
+        "mean {score} goes from {before} to {after} ({reading})",
+        score=said(name),
+        before=decimal(found["before"]),
+        after=decimal(found["after"]),
+        reading=phrase(READINGS[reading(name, difference)]),
+    )
 
 
 def _unlooked(summary: Told, other: Told) -> str:
     found = other["unlooked"]
     if not found or not found["images"]:
         return ""
-    share = percent(found["below"] / found["images"], 0)
-    text = (
-        f"Of the {count(found['images'], 'image')} that are right with both, {found['below']:,} "
-        f"({share}) have a MAGTR below {decimal(found['median_before'])} with {other['name']}, "
-        f"the median that these images have with {summary['first']['name']}; with an unchanged "
-        "gaze it would be about half."
+    text = phrase(
+        "Of the {images} that are right with both, {below} ({share}) have a MAGTR below {median} "
+        "with {other}, the median that these images have with {first}; with an unchanged gaze it "
+        "would be about half.",
+        images=count(found["images"], "image"),
+        below=whole(found["below"]),
+        share=percent(found["below"] / found["images"], 0),
+        median=decimal(found["median_before"]),
+        other=other["name"],
+        first=summary["first"]["name"],
     )
     if found["below"] <= found["images"] / 2:
         return text
-    return f"{text} There the map is faint in the region, and the reason may lie elsewhere."
+    faint = phrase("There the map is faint in the region, and the reason may lie elsewhere.")
+    return f"{text} {faint}"
 
 
 def _dead(summary: Told, other: Told) -> str:
     dead = other["dead_maps"]
     if not dead or not (dead["before"] or dead["after"]):
         return ""
-    return (
-        f"Maps that are zero everywhere, and in no score: {percent(dead['before'])} with "
-        f"{summary['first']['name']}, {percent(dead['after'])} with {other['name']}."
+    return phrase(
+        "Maps that are zero everywhere, and in no score: {before} with {first}, {after} with "
+        "{other}.",
+        before=percent(dead["before"]),
+        first=summary["first"]["name"],
+        after=percent(dead["after"]),
+        other=other["name"],
     )

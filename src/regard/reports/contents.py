@@ -12,6 +12,7 @@ from regard.data.settings import Task
 from regard.errors import RunError
 from regard.evaluation.label_sets import validate_sets
 from regard.evaluation.table import validate
+from regard.language import Phrases, phrase
 from regard.runs.benched import read_bench
 from regard.runs.files import load_json, read_json
 from regard.runs.folder import RunFolder
@@ -104,7 +105,7 @@ class RunContents:
     def maps(self) -> str:
         """How the maps that were scored are made, in words."""
         contrast = self.config.get("gaze", {}).get("contrast")
-        return f"{self.method} with contrast" if contrast else self.method
+        return phrase("{method} with contrast", method=self.method) if contrast else self.method
 
     @property
     def best_epoch(self) -> int | None:
@@ -171,13 +172,27 @@ def _read_split(files: RunFolder, name: str, method: str | None, check: Check) -
 
 def _missing(files: RunFolder, kind: str, name: str) -> str:
     path: Path = getattr(files, kind)(name)
-    state = "cannot be read" if path.exists() else "is not there"
-    what = {
-        "metrics": "metrics with their intervals are",
-        "predictions": "the confusion matrix, the curves and the errors are",
-        "scores": "where the model looks is",
-    }[kind]
-    return f"{kind}/{path.name} {state}, so {what} left out."
+    return phrase(
+        _MISSING[kind][path.exists()],
+        file=f"{kind}/{path.name}",
+    )
+
+
+# Of a file that is not there, and of one that cannot be read.
+_MISSING: Phrases = {
+    "metrics": (
+        "{file} is not there, so metrics with their intervals are left out.",
+        "{file} cannot be read, so metrics with their intervals are left out.",
+    ),
+    "predictions": (
+        "{file} is not there, so the confusion matrix, the curves and the errors are left out.",
+        "{file} cannot be read, so the confusion matrix, the curves and the errors are left out.",
+    ),
+    "scores": (
+        "{file} is not there, so where the model looks is left out.",
+        "{file} cannot be read, so where the model looks is left out.",
+    ),
+}
 
 
 def _counted(table: pl.DataFrame) -> pl.DataFrame:

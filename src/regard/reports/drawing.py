@@ -11,9 +11,10 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from regard.data.plotting import COLOURS, GREY, GRID, INK, MUTED, figure, style
+from regard.language import numeral
 
 PAPER = "#ffffff"
 # Each is a variable of the page's style sheet, so that figures change with light and dark.
@@ -57,7 +58,17 @@ def plot(drawn: Figure, x: str, y: str = "", left: int = 0) -> Axes:
     axes.grid(axis="y")
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(Numbers())
+    axes.yaxis.set_major_formatter(Numbers())
     return axes
+
+
+class Numbers(ScalarFormatter):
+    """Ticks with the decimal sign of the language."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """The tick's text."""
+        return numeral(super().__call__(x, pos))
 
 
 def colour(tone: int) -> str:

@@ -8,10 +8,11 @@ import polars as pl
 
 from regard.errors import DataError
 from regard.evaluation.table import PREFIX
+from regard.language import phrase, plural
 from regard.reports.album import Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note
 from regard.reports.contents import RunContents, SplitContents
-from regard.reports.words import count, decimal, percent, without_folders
+from regard.reports.words import decimal, percent, said, whole, without_folders
 from regard.saliency.base import METHODS
 
 Step = Callable[[int], None]
@@ -38,7 +39,7 @@ def run_galleries(
     try:
         album = Album(run.folder, split.predictions, split.name, limit)
     except MissingPicturesError as error:
-        return [Note(f"Pictures of {split.name} are left out: {error}")]
+        return [left_out(split.name, error)]
     rows = _rows(split)
     blocks: list[Block] = []
     for title, about, indices, both in chosen:
@@ -51,9 +52,15 @@ def run_galleries(
     return blocks
 
 
+def left_out(split: str, error: Exception) -> Note:
+    """Why there are no pictures of a split."""
+    reason = without_folders(error)
+    return Note(phrase("Pictures of {split} are left out: {reason}", split=split, reason=reason))
+
+
 def scaled(maps: str) -> str:
     """How maps are to be read."""
-    return f"Maps by {maps}, each over its own maximum."
+    return phrase("Maps by {method}, each over its own maximum.", method=maps)
 
 
 def made_cards(
@@ -87,8 +94,17 @@ def unreadable(wrong: Sequence[str], title: str) -> list[Block]:
     """What is said of pictures that could not be made."""
     if not wrong:
         return []
-    text = f"{title}: {count(len(wrong), 'picture')} left out, the first because {wrong[0]}"
-    return [Note(text)]
+    return [
+        Note(
+            plural(
+                len(wrong),
+                "{gallery}: {n} picture left out, the first because {reason}",
+                "{gallery}: {n} pictures left out, the first because {reason}",
+                gallery=title,
+                reason=wrong[0],
+            )
+        )
+    ]
 
 
 def _rows(split: SplitContents) -> dict[int, dict]:
@@ -110,9 +126,10 @@ def _chosen(split: SplitContents, pictures: int) -> list[tuple[str, str, list[in
         scores = split.scores.filter(pl.col("energy").is_finite()).sort("energy")
         worst = scores["index"].head(pictures).to_list()
         best = scores["index"].tail(pictures).reverse().to_list()
-        about = "Energy in the region of the label's map, {} first."
-        found.append(("Looks elsewhere", about.format("lowest"), worst, False))
-        found.append(("Looks at the region", about.format("highest"), best, False))
+        about = phrase("Energy in the region of the label's map, lowest first.")
+        found.append((phrase("Looks elsewhere"), about, worst, False))
+        about = phrase("Energy in the region of the label's map, highest first.")
+        found.append((phrase("Looks at the region"), about, best, False))
     return [entry for entry in found if entry[2]]
 
 
@@ -120,18 +137,24 @@ def _mistakes(table: pl.DataFrame, pictures: int) -> tuple[str, str, list[int]]:
     wrong = table.filter(~pl.col("correct"))
     sure = pl.max_horizontal(pl.col(f"^{PREFIX}.*$"))
     chosen = wrong.sort(sure, descending=True)["index"].head(pictures).to_list()
-    about = (
-        f"{count(len(wrong), 'image')} of {len(table):,} misclassified, the most confident first."
+    about = plural(
+        len(wrong),
+        "{n} image of {total} misclassified, the most confident first.",
+        "{n} images of {total} misclassified, the most confident first.",
+        total=whole(len(table)),
     )
-    return "Mistakes", about, chosen
+    return phrase("Mistakes"), about, chosen
 
 
 def _furthest(table: pl.DataFrame, pictures: int) -> tuple[str, str, list[int]]:
     wrong = table.filter(~pl.col("correct"))
     sure = pl.max_horizontal(pl.col(f"^{PREFIX}.*$"))
     chosen = wrong.sort("tree_distance", sure, descending=True)["index"].head(pictures).to_list()
-    about = "Mistakes whose predicted label is furthest from the true one in the tree of labels, "
-    return "Furthest mistakes", f"{about}then the most confident.", chosen
+    about = phrase(
+        "Mistakes whose predicted label is furthest from the true one in the tree of labels, then "
+        "the most confident."
+    )
+    return phrase("Furthest mistakes"), about, chosen
 
 
 def _card(album: Album, row: dict, *, both: bool) -> Card:
@@ -141,25 +164,35 @@ def _card(album: Album, row: dict, *, both: bool) -> Card:
     both = both and targeted
     file, pictures = album.named(row["image"]), []
     for name in [label, predicted] if both else [label]:
-        what = f"map of {name}" if targeted else "map"
+        what = phrase("map of {label}", label=name) if targeted else phrase("map")
         pictures.append(album.picture(index, name, f"{file}, {what}", what))
     if not both:
-        plain = album.picture(index, None, f"{file}, without a map", "image")
+        plain = album.picture(index, None, without_map(file), phrase("image"))
         pictures.insert(0, plain)
     for view in album.views[1:]:
-        what = f"{view}, without a map"
-        pictures.append(album.picture(index, None, f"{file}, {what}", view, view=view))
+        alt = without_map(f"{file}, {view}")
+        pictures.append(album.picture(index, None, alt, view, view=view))
     return Card(pictures, label, facts_of(row), file)
+
+
+def without_map(what: str) -> str:
+    """The text alternative of a bare photo."""
+    return phrase("{what}, without a map", what=what)
 
 
 def facts_of(row: dict) -> list[tuple[str, str]]:
     """What is known of a sample: prediction, probability, energy."""
     facts = [
-        ("predicted", row["predicted"] + ("" if row["correct"] else " (wrong)")),
-        ("probability", percent(row[PREFIX + row["predicted"]])),
+        (phrase("predicted"), answer_of(row["predicted"], right=row["correct"])),
+        (phrase("probability"), percent(row[PREFIX + row["predicted"]])),
     ]
     if row.get("tree_distance"):
-        facts.append(("edges between", f"{row['tree_distance']:.0f}"))
+        facts.append((phrase("edges between"), f"{row['tree_distance']:.0f}"))
     if row.get("energy") is not None:
-        facts.append(("energy", decimal(row["energy"])))
+        facts.append((said("energy"), decimal(row["energy"])))
     return facts
+
+
+def answer_of(label: str, *, right: bool) -> str:
+    """What was predicted, and whether that is wrong."""
+    return label if right else phrase("{label} (wrong)", label=label)

@@ -20,19 +20,22 @@ from regard.evaluation.gaze import (
     score_names,
 )
 from regard.evaluation.intervals import Interval, bootstrap_interval
+from regard.language import PhraseTuple, phrase
 from regard.reports.blocks import Cell, Drawing, Drawings, Key, Table
 from regard.reports.contents import SplitContents
 from regard.reports.drawing import canvas, colour, inline, plot
 from regard.reports.predictions import span
 from regard.reports.words import (
-    about,
     between,
+    clauses,
+    columns,
     count,
     decimal,
-    lower_is_better,
+    meaning,
     percent,
     said,
     title,
+    whole,
 )
 
 Floats = NDArray[np.float64]
@@ -55,23 +58,25 @@ def gaze_table(scores: pl.DataFrame, summary: Mapping[str, Any], maps: str) -> T
         held = marks(scores, name)
         value = (summary.get("scores") or {}).get(name)
         value = value or score_interval(scores, name).as_dict()
-        lower = lower_is_better(name) and "lower is better" not in about(name)
-        better = "lower is better" if lower else ""
         told = [decimal(held.uniform), decimal(held.best)] if held else ["–", "–"]
         rows.append(
             [
-                Cell(title(name), note="; ".join(filter(None, [about(name), better]))),
+                Cell(title(name), note=meaning(name)),
                 Cell(decimal(value["value"]), note=between(value)),
                 *(Cell(text) for text in told if held_against),
-                Cell(f"{value['n']:,}"),
+                Cell(whole(value["n"])),
                 Cell(span=span(value, [held.uniform, held.best] if held else [])),
             ]
         )
-    beside = ("Uniform map#", "Best map#") if held_against else ()
-    caption = f"Gaze scores of maps by {maps}"
+    beside = columns("Uniform map#", "Best map#") if held_against else ()
+    caption = phrase("Gaze scores of maps by {method}", method=maps)
     if held_against:
-        caption += ", beside those of a uniform map (dashed) and of the best of all maps (green)"
-    head = ("Score", "Mean and interval#", *beside, "Images#", "0 to 1")
+        caption = phrase(
+            "Gaze scores of maps by {method}, beside those of a uniform map (dashed) and of the "
+            "best of all maps (green)",
+            method=maps,
+        )
+    head = (*columns("Score", "Mean and interval#"), *beside, *columns("Images#", "0 to 1"))
     return Table(head, rows, caption)
 
 
@@ -84,9 +89,9 @@ def _held_against(scores: pl.DataFrame, names: Sequence[str]) -> bool:
 def distributions(scores: pl.DataFrame) -> Drawings:
     """A histogram a score, with the means of the run, of a uniform map and of the best one."""
     names = [name for name in score_names(scores) if np.isfinite(_values(scores, name)).any()]
-    keys = [Key("this run", 0, "area"), Key("mean", 0)]
+    keys = [Key(phrase("this run"), 0, "area"), Key(phrase("mean"), 0)]
     if _held_against(scores, names):
-        keys += [Key("uniform map", 1, "dashed"), Key("best map", 2)]
+        keys += [Key(phrase("uniform map"), 1, "dashed"), Key(phrase("best map"), 2)]
     return Drawings([_histogram(scores, name) for name in names], keys)
 
 
@@ -95,7 +100,7 @@ def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
     values = values[np.isfinite(values)]
     held, mean = marks(scores, name), float(values.mean())
     with canvas() as drawn:
-        axes = plot(drawn, said(name), "images")
+        axes = plot(drawn, said(name), phrase("images"))
         unit = 0 <= values.min() and values.max() <= 1
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.hist(values, bins=20, range=(0, 1) if unit else None, color=colour(0), alpha=0.35)
@@ -104,13 +109,27 @@ def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
             _upright(axes, held.uniform, 1, dashed=True)
             _upright(axes, held.best, 2, dashed=False)
         axes.tick_params(labelcolor=INK)
-        note = f"mean {decimal(mean)}" + (" of images by themselves" if is_pooled(name) else "")
-        if held is not None:
-            note += f", uniform map {decimal(held.uniform)}" if np.isfinite(held.uniform) else ""
-            note += f", best map {decimal(held.best)}" if np.isfinite(held.best) else ""
+        told = [
+            phrase("mean {mean} of images by themselves", mean=decimal(mean))
+            if is_pooled(name)
+            else phrase("mean {mean}", mean=decimal(mean))
+        ]
+        if held is not None and np.isfinite(held.uniform):
+            told.append(phrase("uniform map {value}", value=decimal(held.uniform)))
+        if held is not None and np.isfinite(held.best):
+            told.append(phrase("best map {value}", value=decimal(held.best)))
+        note = ", ".join(told)
         low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
-        alt = f"{title(name)} of {count(values.size, 'image')}: {note}; half lie below "
-        alt += f"{decimal(middle)}, and nine in ten between {decimal(low)} and {decimal(high)}"
+        alt = phrase(
+            "{score} of {images}: {note}; half lie below {middle}, and nine in ten between {low} "
+            "and {high}",
+            score=title(name),
+            images=count(values.size, "image"),
+            note=note,
+            middle=decimal(middle),
+            low=decimal(low),
+            high=decimal(high),
+        )
         return Drawing(inline(drawn, alt), title(name), note)
 
 
@@ -130,9 +149,7 @@ def against_correctness(scores: pl.DataFrame, name: str = "energy") -> Sequence[
     kept = scores.filter(pl.col(name).cast(pl.Float64).is_finite())
     if kept.is_empty():
         return []
-    right, wrong, units = "classified correctly", "misclassified", "images"
-    if by_class(scores):
-        right, wrong, units = "labels that are predicted", "labels that are missed", "maps"
+    right, wrong, units = map(phrase, _OF_MAPS if by_class(scores) else _OF_IMAGES)
     groups = {
         right: kept.filter(pl.col("correct")),
         wrong: kept.filter(~pl.col("correct")),
@@ -140,33 +157,41 @@ def against_correctness(scores: pl.DataFrame, name: str = "energy") -> Sequence[
     rows = [_mean_row(label, each_image(part, name)) for label, part in groups.items()]
     labels = sorted(kept["label"].unique().to_list())
     if len(labels) <= 12:
-        rows += [_mean_row(f"label {x}", each_image(kept.filter(pl.col("label") == x), name))
-                 for x in labels]  # fmt: skip
+        rows += [
+            _mean_row(
+                phrase("label {label}", label=x),
+                each_image(kept.filter(pl.col("label") == x), name),
+            )
+            for x in labels
+        ]
     table = Table(
         (
-            f"{title(name)} of {units}",
+            phrase("{score} of {units}", score=title(name), units=units),
             f"{units.capitalize()}#",
-            "Mean#",
-            "95 % interval#",
-            "0 to 1",
+            *columns("Mean#", "95 % interval#", "0 to 1"),
         ),
         rows,
-        f"{title(name)} against correctness and label",
+        phrase("{score} against correctness and label", score=title(name)),
     )
     keys = [Key(label, tone, ("line", "dashed")[tone]) for tone, label in enumerate(groups)]
     return [Drawings([_cumulative(groups, name)], keys), table]
 
 
+# Of what is right, of what is wrong, and what is counted.
+_OF_IMAGES: PhraseTuple = ("classified correctly", "misclassified", "images")
+_OF_MAPS: PhraseTuple = ("labels that are predicted", "labels that are missed", "maps")
+
+
 def _mean_row(label: str, values: Floats) -> list[Cell]:
     found: Interval = bootstrap_interval(values)
     value = found.as_dict()
-    texts = [f"{values.size:,}", decimal(value["value"]), between(value)]
+    texts = [whole(values.size), decimal(value["value"]), between(value)]
     return [Cell(label), *(Cell(text) for text in texts), Cell(span=span(value))]
 
 
 def _cumulative(groups: Mapping[str, pl.DataFrame], name: str) -> Drawing:
     with canvas(340, 250) as drawn:
-        axes = plot(drawn, said(name), "share of images at or below")
+        axes = plot(drawn, said(name), phrase("share of images at or below"))
         told = []
         for tone, (label, part) in enumerate(groups.items()):
             values = np.sort(each_image(part, name))
@@ -176,11 +201,23 @@ def _cumulative(groups: Mapping[str, pl.DataFrame], name: str) -> Drawing:
             shares = (places + 1) / values.size
             dash = (0, (4, 2)) if tone else "-"
             axes.step(values[places], shares, where="post", color=colour(tone), ls=dash, lw=1.8)
-            told.append(f"half of those {label} lie below {decimal(np.median(values))}")
+            told.append(
+                phrase(
+                    "half of those {group} lie below {median}",
+                    group=label,
+                    median=decimal(np.median(values)),
+                )
+            )
         axes.set_ylim(-0.03, 1.03)
         axes.tick_params(labelcolor=INK)
-        alt = f"Share of images at or below each {said(name)}: " + "; ".join(told)
-        return Drawing(inline(drawn, alt), f"{title(name)}, right against wrong")
+        alt = phrase(
+            "Share of images at or below each {score}: {groups}",
+            score=said(name),
+            groups=clauses(*told),
+        )
+        return Drawing(
+            inline(drawn, alt), phrase("{score}, right against wrong", score=title(name))
+        )
 
 
 def gaze_words(scores: pl.DataFrame, summary: Mapping[str, Any], split: str) -> str:
@@ -189,14 +226,27 @@ def gaze_words(scores: pl.DataFrame, summary: Mapping[str, Any], split: str) -> 
     values = values or bootstrap_interval(_values(scores, "energy")).as_dict()
     held = marks(scores, "energy")
     if held is None or not np.isfinite(held.uniform):
-        return f"On {split} no image has a region that its map could be held against."
-    text = (
-        f"On {split}, {percent(values['value'])} of a map's energy lies in the region "
-        f"(mean over {count(values['n'], 'image')}, interval {between(values, percent)}). "
-        f"A uniform map would have {percent(held.uniform)} there"
+        text = "On {split} no image has a region that its map could be held against."
+        return phrase(text, split=split)
+    text = phrase(
+        "On {split}, {energy} of a map's energy lies in the region (mean over {images}, interval "
+        "{interval}).",
+        split=split,
+        energy=percent(values["value"]),
+        images=count(values["n"], "image"),
+        interval=between(values, percent),
     )
-    text += f", the best of all maps {percent(held.best)}." if np.isfinite(held.best) else "."
+    beside = phrase(
+        "A uniform map would have {uniform} there, the best of all maps {best}."
+        if np.isfinite(held.best)
+        else "A uniform map would have {uniform} there.",
+        uniform=percent(held.uniform),
+        best=percent(held.best),
+    )
     dead = float(scores["dead"].mean() or 0)  # type: ignore[arg-type]
-    if dead:
-        text += f" {percent(dead)} of the maps are zero everywhere and count for nothing."
-    return text
+    if not dead:
+        return f"{text} {beside}"
+    dead_words = phrase(
+        "{share} of the maps are zero everywhere and count for nothing.", share=percent(dead)
+    )
+    return f"{text} {beside} {dead_words}"

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from regard.data.plotting import INK, MUTED
+from regard.language import phrase
 from regard.reports.blocks import Drawing, Drawings, Key
 from regard.reports.contents import RunContents
 from regard.reports.drawing import canvas, colour, inline, plot
@@ -37,7 +38,7 @@ def learning_curves(run: RunContents) -> Drawings | None:
     drawings = [_of_run(run, name) for name in names]
     keys = [Key("train", 0, "dashed"), Key("val", 1)]
     if run.best_epoch is not None:
-        keys.append(Key("best epoch", -1, "dashed"))
+        keys.append(Key(phrase("best epoch"), -1, "dashed"))
     return Drawings(drawings, keys)
 
 
@@ -61,7 +62,7 @@ def curve(epochs: Sequence[Mapping[str, Any]], split: str, name: str) -> Curve:
 
 def _of_run(run: RunContents, name: str) -> Drawing:
     with canvas() as drawn:
-        axes = plot(drawn, "epoch")
+        axes = plot(drawn, phrase("epoch"))
         whole_epochs(axes)
         if run.best_epoch is not None:
             axes.axvline(run.best_epoch, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
@@ -70,9 +71,20 @@ def _of_run(run: RunContents, name: str) -> Drawing:
             x, y = curve([*([run.untrained] if run.untrained else []), *run.epochs], split, name)
             line(axes, x, y, tone, "dashed" if split == "train" else "line")
             if y:
-                said.append(f"{split} from {decimal(y[0])} to {decimal(y[-1])}")
+                told = phrase(
+                    "{split} from {first} to {last}",
+                    split=split,
+                    first=decimal(y[0]),
+                    last=decimal(y[-1]),
+                )
+                said.append(told)
         calm(axes, name)
-        what = f"{title(name)} over {len(run.epochs)} epochs: {listed(said)}"
+        what = phrase(
+            "{metric} over {epochs} epochs: {ends}",
+            metric=title(name),
+            epochs=len(run.epochs),
+            ends=listed(said),
+        )
         return Drawing(inline(drawn, what), title(name), best_value(run, name))
 
 
@@ -80,7 +92,8 @@ def best_value(run: RunContents, name: str) -> str:
     """What val had at the best epoch, in words."""
     for record in run.epochs:
         if record["epoch"] == run.best_epoch and name in record.get("val", {}):
-            return f"val {decimal(record['val'][name])} at the best epoch"
+            value = decimal(record["val"][name])
+            return phrase("val {value} at the best epoch", value=value)
     return ""
 
 

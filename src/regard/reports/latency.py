@@ -3,13 +3,13 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
+from regard.language import PhraseTuple, phrase
 from regard.reports.blocks import Block, Cell, Fact, Facts, Note, Section, Table, Text
 from regard.reports.contents import RunContents
-from regard.reports.words import count, decimal, listed, magnitude
+from regard.reports.words import columns, count, decimal, listed, magnitude, whole
 from regard.runs.benched import Bench, Device, alone, fastest, setting
 
-TITLE = "Latency and size"
-_HOW = "random images, the batch sizes taking turns; medians with quartiles"
+TITLE: PhraseTuple = ("Latency and size",)
 
 
 def latency_section(run: RunContents) -> list[Section]:
@@ -20,25 +20,35 @@ def latency_section(run: RunContents) -> list[Section]:
     blocks: list[Block] = [_facts(bench), *map(_by_batch, bench["devices"])]
     blocks.append(Text(_explained(bench)))
     blocks += map(Note, bench["notes"])
-    return [Section("latency", TITLE, blocks)]
+    return [Section("latency", phrase(*TITLE), blocks)]
 
 
 def _facts(bench: Bench) -> Facts:
     height, width = bench["size"]
-    size = f"of {height} × {width}" + (f", {len(bench['views'])} views" * (len(bench["views"]) > 1))
+    size = phrase("of {height} × {width}", height=height, width=width)
+    if len(bench["views"]) > 1:
+        size = phrase("{size}, {views} views", size=size, views=len(bench["views"]))
     latencies = [
         Fact(
-            "Latency of one image",
+            phrase("Latency of one image"),
             _ms(alone(device)),
-            f"quartiles {_quartiles(device)}; {setting(device)}",
+            phrase(
+                "quartiles {quartiles}; {device}",
+                quartiles=_quartiles(device),
+                device=setting(device),
+            ),
         )
         for device in bench["devices"]
     ]
     return Facts(
         [
             *latencies,
-            Fact("FLOPs of one image", magnitude(bench["flops"], "FLOPs"), size),
-            Fact("Parameters", f"{bench['parameters']:,}", magnitude(bench["weight_bytes"], "B")),
+            Fact(phrase("FLOPs of one image"), magnitude(bench["flops"], "FLOPs"), size),
+            Fact(
+                phrase("Parameters"),
+                whole(bench["parameters"]),
+                magnitude(bench["weight_bytes"], "B"),
+            ),
         ]
     )
 
@@ -46,28 +56,39 @@ def _facts(bench: Bench) -> Facts:
 def _by_batch(device: Device) -> Table:
     rows = [
         [
-            Cell(f"{row['batch']}", note="best" if row["batch"] == device["best"] else ""),
-            Cell(_ms(row), note=f"{decimal(row['low_ms'], 2)} to {decimal(row['high_ms'], 2)}"),
+            Cell(f"{row['batch']}", note=phrase("best") if row["batch"] == device["best"] else ""),
+            Cell(_ms(row), note=_range(row["low_ms"], row["high_ms"])),
             Cell(_ms(row, "least_ms")),
             Cell(decimal(row["images_per_second"], 0)),
             Cell(magnitude(row["peak_bytes"], "B")),
         ]
         for row in device["batches"]
     ]
-    head = ("Batch", "Time of a pass#", "Least#", "Images a second#", "Memory#")
-    return Table(head, rows, f"By batch size, on {setting(device)}: {_HOW}")
+    head = columns("Batch", "Time of a pass#", "Least#", "Images a second#", "Memory#")
+    caption = phrase(
+        "By batch size, on {device}: random images, the batch sizes taking turns; medians with "
+        "quartiles",
+        device=setting(device),
+    )
+    return Table(head, rows, caption)
 
 
 def _explained(bench: Bench) -> list[str]:
-    text = "A multiply-add counts as two FLOPs."
+    flops = [phrase("A multiply-add counts as two FLOPs.")]
     if bench["uncounted"]:
-        text += f" Without a count are {listed(bench['uncounted'], 12)}."
-    memory = "Memory is the most that a pass allocates at once beyond weights and images."
+        names = listed(bench["uncounted"], 12)
+        flops.append(phrase("Without a count are {names}.", names=names))
+    memory = [phrase("Memory is the most that a pass allocates at once beyond weights and images.")]
     loading = bench["loading"]
     if loading is not None:
-        memory += f" Loading alone, in one process: {decimal(loading['images_per_second'], 0)} "
-        memory += f"samples a second, by {count(loading['batch'], 'sample')} of {loading['split']}."
-    return [text, memory]
+        speed = phrase(
+            "Loading alone, in one process: {speed} samples a second, by {samples} of {split}.",
+            speed=decimal(loading["images_per_second"], 0),
+            samples=count(loading["batch"], "sample"),
+            split=loading["split"],
+        )
+        memory.append(speed)
+    return [" ".join(flops), " ".join(memory)]
 
 
 def latency_tables(benches: Mapping[str, Sequence[Bench | None]], what: str) -> list[Block]:
@@ -88,8 +109,11 @@ def latency_tables(benches: Mapping[str, Sequence[Bench | None]], what: str) -> 
     first = next(iter(known.values()))[0]["devices"]
     shared = [s for s in map(setting, first) if all(s in own for own in settings)]
     if not shared:
-        text = "Latencies are not set side by side: they were measured on different machines, or "
-        return [Note(text + "with other numbers of threads or another precision.")]
+        text = phrase(
+            "Latencies are not set side by side: they were measured on different machines, or "
+            "with other numbers of threads or another precision."
+        )
+        return [Note(text)]
     return [_side_by_side(known, one, what) for one in shared]
 
 
@@ -104,15 +128,19 @@ def _side_by_side(benches: Mapping[str, Sequence[Bench]], on: str, what: str) ->
             [
                 Cell(name),
                 _latency(devices),
-                Cell(decimal(speed, 0), note=f"batch {sizes}"),
+                Cell(decimal(speed, 0), note=phrase("batch {sizes}", sizes=sizes)),
                 Cell(magnitude(own[0]["flops"], "FLOPs")),
-                Cell(f"{own[0]['parameters']:,}", note=magnitude(own[0]["weight_bytes"], "B")),
+                Cell(whole(own[0]["parameters"]), note=magnitude(own[0]["weight_bytes"], "B")),
             ]
         )
-    head = (what, "Latency of one image#", "Images a second#", "FLOPs#", "Parameters#")
+    named = columns("Latency of one image#", "Images a second#", "FLOPs#", "Parameters#")
+    head = (what, *named)
     several = any(len(own) > 1 for own in benches.values())
-    caption = f"{TITLE}, on {on}: medians with " + (
-        "the range over runs" if several else "quartiles"
+    caption = phrase(
+        "Latency and size, on {device}: medians with the range over runs"
+        if several
+        else "Latency and size, on {device}: medians with quartiles",
+        device=on,
     )
     return Table(head, rows, caption)
 
@@ -121,7 +149,7 @@ def _latency(devices: Sequence[Device]) -> Cell:
     if len(devices) == 1:
         return Cell(_ms(alone(devices[0])), note=_quartiles(devices[0]))
     found = [alone(device)["median_ms"] for device in devices]
-    spread = f"{decimal(min(found), 2)} to {decimal(max(found), 2)}"
+    spread = _range(min(found), max(found))
     return Cell(_ms({"median_ms": statistics.median(found)}), note=spread)
 
 
@@ -131,4 +159,8 @@ def _ms(row: Mapping[str, float], name: str = "median_ms") -> str:
 
 def _quartiles(device: Device) -> str:
     row = alone(device)
-    return f"{decimal(row['low_ms'], 2)} to {decimal(row['high_ms'], 2)}"
+    return _range(row["low_ms"], row["high_ms"])
+
+
+def _range(low: float, high: float) -> str:
+    return phrase("{low} to {high}", low=decimal(low, 2), high=decimal(high, 2))

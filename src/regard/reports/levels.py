@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from regard.evaluation.hierarchical import LEVEL
+from regard.language import phrase
 from regard.reports.blocks import Block, Cell, Heading, Table, Text
 from regard.reports.predictions import span
-from regard.reports.words import between, decimal, listed, real
+from regard.reports.words import between, columns, decimal, listed, real, whole
 
 Numbers = Mapping[str, Any]
 _MOST_NAMED = 6
@@ -23,16 +24,16 @@ def level_blocks(numbers: Numbers) -> list[Block]:
     for name in levels:
         depth = int(name.removeprefix(LEVEL))
         labels = _labels(numbers, depth)
-        about = f"{len(labels)}: {listed(labels, _MOST_NAMED)}"
-        rows.append(_row(f"Level {depth}", about, numbers[name]))
-    rows.append(_row("Classes", f"{len(numbers['classes'])}", numbers["accuracy"]))
+        about = phrase("{number}: {labels}", number=len(labels), labels=listed(labels, _MOST_NAMED))
+        rows.append(_row(phrase("Level {depth}", depth=depth), about, numbers[name]))
+    rows.append(_row(phrase("Classes"), whole(len(numbers["classes"])), numbers["accuracy"]))
     table = Table(
-        ("Level", "Labels", "Accuracy#", "Interval#", "0 to 1"),
+        columns("Level", "Labels", "Accuracy#", "Interval#", "0 to 1"),
         rows,
-        "A prediction is right at a level where it has the true label's ancestor there",
+        phrase("A prediction is right at a level where it has the true label's ancestor there"),
     )
     text = _distance_words(numbers)
-    return [Heading("By level"), *([Text([text])] if text else []), table]
+    return [Heading(phrase("By level")), *([Text([text])] if text else []), table]
 
 
 def _row(level: str, labels: str, value: Numbers) -> list[Cell]:
@@ -51,10 +52,13 @@ def _distance_words(numbers: Numbers) -> str:
     value = numbers.get("mistake_distance")
     if value is None or real(value["value"]) != real(value["value"]):
         return ""
-    return (
-        f"A mistake is {decimal(value['value'], 2)} edges from the true label in the mean "
-        f"(interval {between(value)}), by way of their lowest common ancestor. A wrong class drawn "
-        f"at random for each of the mistakes would be {decimal(_at_random(numbers), 2)} away."
+    return phrase(
+        "A mistake is {distance} edges from the true label in the mean (interval {interval}), by "
+        "way of their lowest common ancestor. A wrong class drawn at random for each of the "
+        "mistakes would be {random} away.",
+        distance=decimal(value["value"], 2),
+        interval=between(value),
+        random=decimal(_at_random(numbers), 2),
     )
 
 

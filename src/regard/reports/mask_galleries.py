@@ -13,12 +13,13 @@ from regard.data.mask_classes import VOID
 from regard.data.mask_colours import WRONG, class_colours
 from regard.errors import RegardError
 from regard.evaluation.segmentation import pooled_metrics
+from regard.language import phrase
 from regard.reports import layers
 from regard.reports.album import MAP, Album, MissingPicturesError, photo_limit
-from regard.reports.blocks import Block, Card, Gallery, Note, Picture
+from regard.reports.blocks import Block, Card, Gallery, Picture
 from regard.reports.contents import RunContents, SplitContents
-from regard.reports.galleries import made_cards, scaled, unreadable
-from regard.reports.words import decimal, percent
+from regard.reports.galleries import left_out, made_cards, scaled, unreadable
+from regard.reports.words import clauses, decimal, percent
 from regard.runs.evaluate_masks import masks_of
 from regard.runs.inference import as_told
 from regard.runs.run import Run
@@ -45,22 +46,35 @@ def mask_galleries(
         album = Album(run.folder, split.predictions, split.name, photo_limit(each * splits))
         asked = as_told(album.run, (split.metrics or {}).get("inference"))
     except (RegardError, MissingPicturesError) as error:
-        return [Note(f"Pictures of {split.name} are left out: {error}")]
+        return [left_out(split.name, error)]
     rows = {row["index"]: row for row in split.predictions.iter_rows(named=True)}
-    how = "Colours are classes, over the photo; the difference shows what is wrong."
+    spread_words = phrase(
+        "Images spread evenly over the split: of each class that the image holds the map of where "
+        "it is predicted; outlined is where it truly is."
+    )
+    how = phrase("Colours are classes, over the photo; the difference shows what is wrong.")
     told = [
-        ("Hardest images", f"Lowest mean IoU of an image first. {how}", worst, compared_card),
-        ("Easiest images", f"Highest mean IoU of an image first. {how}", best, compared_card),
         (
-            "Where it looks, class by class",
-            "Images spread evenly over the split: of each class that the image holds the map of "
-            f"where it is predicted; outlined is where it truly is. {scaled(run.maps)}",
+            phrase("Hardest images"),
+            f"{phrase('Lowest mean IoU of an image first.')} {how}",
+            worst,
+            compared_card,
+        ),
+        (
+            phrase("Easiest images"),
+            f"{phrase('Highest mean IoU of an image first.')} {how}",
+            best,
+            compared_card,
+        ),
+        (
+            phrase("Where it looks, class by class"),
+            f"{spread_words} {scaled(run.maps)}",
             spread,
             looks_card,
         ),
     ]
     colours = class_colours(run.classes)
-    legend = [*zip(run.classes, colours, strict=True), ("wrong", WRONG)]
+    legend = [*zip(run.classes, colours, strict=True), (phrase("wrong"), WRONG)]
     blocks: list[Block] = []
     for title, about, indices, make in told:
         cards, wrong = made_cards(
@@ -96,15 +110,18 @@ def compared_card(album: Album, row: dict, asked: Run) -> Card:
     file, colours = album.named(row["image"]), class_colours(album.run.classes)
     wrong = np.where((guess != true) & (true != VOID), 0, VOID).astype(np.uint8)
     told = [
-        ("photo", "", []),
-        ("truth", true, colours),
-        ("prediction", guess, colours),
-        ("difference", wrong, [WRONG]),
+        (phrase("photo"), "", []),
+        (phrase("truth"), true, colours),
+        (phrase("prediction"), guess, colours),
+        (phrase("difference"), wrong, [WRONG]),
     ]
     pictures = [_painted(album, row["index"], file, what, ids, own) for what, ids, own in told]
     counts = np.array(row["confusion"], dtype=np.int64)
     right = counts.trace() / max(1, counts.sum())
-    facts = [("mean IoU", decimal(image_iou(row))), ("right pixels", percent(right))]
+    facts = [
+        (phrase("mean IoU"), decimal(image_iou(row))),
+        (phrase("right pixels"), percent(right)),
+    ]
     return Card(pictures, "", facts, file)
 
 
@@ -129,10 +146,11 @@ def looks_card(album: Album, row: dict, asked: Run) -> Card:
         height, width = shown.size
         scale = min(1.0, MAP / max(shown.size))
         size = max(1, round(height * scale)), max(1, round(width * scale))
-        note = f"{run.classes[k]}, predicted on {percent(share)}"
-        note += "; the map is zero everywhere" if share and float(found.max()) <= 0 else ""
+        note = phrase("{label}, predicted on {share}", label=run.classes[k], share=percent(share))
+        if share and float(found.max()) <= 0:
+            note = clauses(note, phrase("the map is zero everywhere"))
         outline = layers.outline(torch.from_numpy((true == k).astype(np.float32)))
-        alt = f"{file}, map of {run.classes[k]}"
+        alt = f"{file}, {phrase('map of {label}', label=run.classes[k])}"
         heat = layers.heat(smooth(found, size))
         pictures.append(Picture(shown.photo, alt, width, height, heat, outline, note))
     return Card(pictures, "", [], file)

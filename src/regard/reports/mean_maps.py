@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from regard.language import phrase, plural
 from regard.reports import layers
 from regard.reports.blocks import Block, Cell, Heading, Section, Sheet, Table, Text
 from regard.reports.contents import RunContents, attempt
-from regard.reports.words import NONE, between, count, decimal, percent
+from regard.reports.words import NONE, between, columns, decimal, percent, whole
 from regard.runs.averages import NUMBERS
 from regard.runs.files import read_json
 
@@ -22,7 +23,7 @@ _LARGEST = 250_000
 def mean_maps_section(run: RunContents) -> list[Section]:
     """The mean maps by class of every method that was asked for; no section where none was."""
     blocks = mean_maps(run)
-    return [Section("means", "Mean maps", blocks)] if blocks else []
+    return [Section("means", phrase("Mean maps"), blocks)] if blocks else []
 
 
 def mean_maps(run: RunContents, *, arm: str = "") -> list[Block]:
@@ -38,30 +39,38 @@ def mean_maps(run: RunContents, *, arm: str = "") -> list[Block]:
 
 
 def _of_method(folder: Path, values: Mapping[str, Any], arm: str) -> list[Block]:
-    name = values["method"] + (" with contrast" if values["contrast"] else "")
+    name = values["method"]
+    name = phrase("{method} with contrast", method=name) if values["contrast"] else name
     name = f"{arm}, {name}" if arm else name
     rows = values["rows"]
-    text = (
-        f"Mean maps of {values['split']} by {name}, of the checkpoint {values['checkpoint']}: each "
-        "map over the sum of its absolute values, so that every one counts alike."
+    text = phrase(
+        "Mean maps of {split} by {method}, of the checkpoint {checkpoint}: each map over the sum "
+        "of its absolute values, so that every one counts alike.",
+        split=values["split"],
+        method=name,
+        checkpoint=values["checkpoint"],
     )
     blocks: list[Block] = [Heading(name), Text([text])]
     if (folder / "classes.png").is_file():
-        blocks.append(_sheet(folder / "classes.png", f"Mean maps by class, {name}"))
+        blocks.append(
+            _sheet(folder / "classes.png", phrase("Mean maps by class, {method}", method=name))
+        )
     cells = [_row(row) for row in rows]
-    head = ("Class", "Maps#", "In the region#", "Region's area#", "Centre, down and across#")
-    return [*blocks, Table(head, cells, f"Mean maps by {name}", folded=len(cells) > 20)]
+    head = columns("Class", "Maps#", "In the region#", "Region's area#", "Centre, down and across#")
+    caption = phrase("Mean maps by {method}", method=name)
+    return [*blocks, Table(head, cells, caption, folded=len(cells) > 20)]
 
 
 def _row(row: Mapping[str, Any]) -> list[Cell]:
-    name = "all" if row["class"] is None else row["class"]
+    name = phrase("all") if row["class"] is None else row["class"]
     inside = {key: row.get(f"inside_{key}") for key in ("low", "high")}
     centre = [row["centre_down"], row["centre_across"]]
-    place = NONE if None in centre else ", ".join(decimal(x, 2) for x in centre)
-    dead = f"{count(row['dead'], 'more is', 'more are')} zero everywhere" if row["dead"] else ""
+    down, across = (decimal(x, 2) for x in centre)
+    place = NONE if None in centre else phrase("{down}, {across}", down=down, across=across)
+    dead = plural(row["dead"], "{n} more is zero everywhere", "{n} more are zero everywhere")
     return [
         Cell(name),
-        Cell(f"{row['images'] - row['dead']:,}", note=dead),
+        Cell(whole(row["images"] - row["dead"]), note=dead if row["dead"] else ""),
         Cell(decimal(row["inside"]), note="" if inside["low"] is None else between(inside)),
         Cell(percent(row["area"])),
         Cell(place),

@@ -16,11 +16,14 @@ from regard.evaluation.standings import (
     leaders,
     methods_of,
 )
+from regard.language import phrase
 from regard.reports.blocks import Block, Cell, Drawing, Drawings, Heading, Key, Note, Table, Text
 from regard.reports.drawing import canvas, colour, inline, plot
 from regard.reports.words import (
     NONE,
     between,
+    clauses,
+    columns,
     count,
     decimal,
     listed,
@@ -30,6 +33,7 @@ from regard.reports.words import (
     said,
     signed,
     title,
+    whole,
 )
 from regard.scores.base import SCORES
 
@@ -46,9 +50,12 @@ def methods_compared(scores: pl.DataFrame) -> list[Block]:
     found = all_standings(scores)
     if not found:
         return []
-    keys = [Key("best, or not told apart from it", 0, "dot"), Key("behind the best", -1, "dot")]
+    keys = [
+        Key(phrase("best, or not told apart from it"), 0, "dot"),
+        Key(phrase("behind the best"), -1, "dot"),
+    ]
     return [
-        Heading("Methods compared"),
+        Heading(phrase("Methods compared")),
         Text(_words(found)),
         *_dead(scores),
         _overview(scores, found),
@@ -63,15 +70,25 @@ def _words(found: Found) -> list[str]:
     for kind in ("region", "model"):
         names = [name for name in found if SCORES[name].asks == kind]
         if names:
-            led = [f"{method} by {n}" for method, n in leaders(found, names)]
-            which = listed([said(name) for name in names], 20)
-            text = f"{KINDS[kind]}? Of {count(len(names), 'score')} ({which}), a method is best or "
-            told.append(f"{text}not told apart from the best: {listed(led, 30)}.")
+            led = [
+                phrase("{method} by {n}", method=method, n=n) for method, n in leaders(found, names)
+            ]
+            text = phrase(
+                "{question}? Of {scores} ({names}), a method is best or not told apart from the "
+                "best: {leaders}.",
+                question=phrase(KINDS[kind]),
+                scores=count(len(names), "score"),
+                names=listed([said(name) for name in names], 20),
+                leaders=listed(led, 30),
+            )
+            told.append(text)
     told.append(
-        "A method is told apart from the best if the difference over the same images, tested by "
-        "the paired bootstrap, has p below 0.05 after Holm's correction for the methods of that "
-        "score. The best is the best on these very images, so a lead by a hair may not hold on "
-        "others; and a difference can be sure and yet too small to matter."
+        phrase(
+            "A method is told apart from the best if the difference over the same images, tested "
+            "by the paired bootstrap, has p below 0.05 after Holm's correction for the methods of "
+            "that score. The best is the best on these very images, so a lead by a hair may not "
+            "hold on others; and a difference can be sure and yet too small to matter."
+        )
     )
     return told
 
@@ -84,10 +101,12 @@ def _dead(scores: pl.DataFrame) -> list[Note]:
         return []
     return [
         Note(
-            f"Maps that are zero everywhere have no score, and there are many by "
-            f"{listed(many, 30)}. Methods are compared on the images that all of them score, "
-            "which may be the easier ones; a method that leaves more than half without a score is "
-            "left out."
+            phrase(
+                "Maps that are zero everywhere have no score, and there are many by {methods}. "
+                "Methods are compared on the images that all of them score, which may be the "
+                "easier ones; a method that leaves more than half without a score is left out.",
+                methods=listed(many, 30),
+            )
         )
     ]
 
@@ -99,14 +118,15 @@ def _overview(scores: pl.DataFrame, found: Found) -> Table:
         by_method = {standing.method: standing for standing in own}
         head = Cell(title(name), note=_better(name))
         cells = [_cell(by_method.get(method)) for method in methods]
-        rows.append([head, Cell(f"{own[0].interval.n:,}"), *cells])
+        rows.append([head, Cell(whole(own[0].interval.n)), *cells])
     dead = [Cell(percent(dead_share(scores, method))) for method in methods]
-    rows.append([Cell("Dead maps", note="of all images"), Cell(), *dead])
-    caption = (
+    rows.append([Cell(title("dead_maps"), note=phrase("of all images")), Cell(), *dead])
+    caption = phrase(
         "Scores of the images that all methods score, with 95 % intervals; coloured: best, or not "
         "told apart from it"
     )
-    return Table(("Score", "Images#", *(f"{method}#" for method in methods)), rows, caption)
+    head = (*columns("Score", "Images#"), *(f"{method}#" for method in methods))
+    return Table(head, rows, caption)
 
 
 def _cell(standing: Standing | None) -> Cell:
@@ -117,7 +137,7 @@ def _cell(standing: Standing | None) -> Cell:
 
 
 def _better(name: str) -> str:
-    return "lower is better" if lower_is_better(name) else "higher is better"
+    return phrase("lower is better") if lower_is_better(name) else phrase("higher is better")
 
 
 def _dots(scores: pl.DataFrame, name: str, own: Sequence[Standing]) -> Drawing:
@@ -132,12 +152,18 @@ def _dots(scores: pl.DataFrame, name: str, own: Sequence[Standing]) -> Drawing:
         note, held = _better(name), marks(first, name)
         if held is not None and np.isfinite(held.uniform):
             axes.axvline(held.uniform, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
-            note += f"; dotted: a uniform map, {decimal(held.uniform)}"
+            dotted = phrase("dotted: a uniform map, {value}", value=decimal(held.uniform))
+            note = clauses(note, dotted)
         axes.set_yticks(range(len(own)), [shortened(method, 20) for method in names])
         axes.set_ylim(len(own) - 0.4, -0.6)
         axes.tick_params(labelcolor=INK)
         axes.locator_params(axis="x", nbins=4)
-        alt = f"{title(name)} by method, the best first: {listed(told, 30)}; {note}"
+        alt = phrase(
+            "{score} by method, the best first: {values}; {note}",
+            score=title(name),
+            values=listed(told, 30),
+            note=note,
+        )
         return Drawing(inline(drawn, alt), title(name), note)
 
 
@@ -155,14 +181,20 @@ def _differences(found: Found) -> Table:
         for standing in own
         if standing.behind is not None
     ]
-    head = ("Method − the best", "Difference#", "Corrected p#", "Verdict")
-    return Table(head, rows, "Paired differences to the best method, over images", folded=True)
+    head = columns("Method − the best", "Difference#", "Corrected p#", "Verdict")
+    return Table(
+        head, rows, phrase("Paired differences to the best method, over images"), folded=True
+    )
 
 
 def _row(name: str, best: Standing, standing: Standing) -> list[Cell]:
     assert standing.behind is not None
     value = standing.behind.difference.as_dict()
-    verdict = Cell("not told apart", mark="quiet") if standing.leads else Cell("behind", mark="bad")
+    verdict = (
+        Cell(phrase("not told apart"), mark="quiet")
+        if standing.leads
+        else Cell(phrase("behind"), mark="bad")
+    )
     return [
         Cell(f"{standing.method} − {best.method}", note=said(name)),
         Cell(signed(value["value"]), note=between(value, signed)),

@@ -6,20 +6,31 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from regard.language import Phrases, phrase, plural
 from regard.reports.blocks import Block, Cell, Drawings, Fact, Heading, Key, Matrix, Table, Text
 from regard.reports.predictions import metrics_table, precision_recall, span
-from regard.reports.words import between, count, decimal, listed, percent, real
+from regard.reports.words import (
+    between,
+    columns,
+    count,
+    decimal,
+    general,
+    listed,
+    percent,
+    real,
+    whole,
+)
 
 Numbers = Mapping[str, Any]
 # By class: the key and the head of its column.
-COLUMNS = {
+COLUMNS: Phrases = {
     "average_precision": "Average precision",
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",
 }
 # What metrics are that are others of single labels.
-_TOLD = {
+_TOLD: Phrases = {
     "accuracy": ("Whole set right", "share of the images whose whole set of labels is right"),
     "log_loss": (
         "Log loss",
@@ -34,8 +45,9 @@ def set_results(numbers: Numbers, table: pl.DataFrame | None) -> list[Block]:
     """Metrics, classes, curves and pairs of classes of a split."""
     if not numbers:
         return []
-    blocks: list[Block] = [metrics_table(numbers, numbers.get("level", 0.95), _TOLD)]
-    blocks += [Heading("Classes"), Text([_by_class_words(numbers)]), class_table(numbers)]
+    told = {name: (phrase(text), phrase(line)) for name, (text, line) in _TOLD.items()}
+    blocks: list[Block] = [metrics_table(numbers, numbers.get("level", 0.95), told)]
+    blocks += [Heading(phrase("Classes")), Text([_by_class_words(numbers)]), class_table(numbers)]
     blocks += [] if table is None else curves(table, numbers)
     return [*blocks, *pair_tables(numbers)]
 
@@ -47,10 +59,13 @@ def class_table(numbers: Numbers) -> Table:
         share = own["support"] / max(1, numbers["n"])
         cells = [Cell(decimal(own[k]["value"]), note=between(own[k])) for k in COLUMNS]
         drawn = Cell(span=span(own["average_precision"], [share]))
-        rows.append([Cell(name), Cell(f"{own['support']:,}"), Cell(percent(share)), *cells, drawn])
-    head = ("Class", "Images#", "Share#", *(f"{text}#" for text in COLUMNS.values()), "0 to 1")
-    caption = "Each class, with intervals over images; drawn is the average precision, dashed that "
-    caption += "of a ranking at random, which is the class's share"
+        rows.append([Cell(name), Cell(whole(own["support"])), Cell(percent(share)), *cells, drawn])
+    named = (f"{phrase(text)}#" for text in COLUMNS.values())
+    head = (*columns("Class", "Images#", "Share#"), *named, *columns("0 to 1"))
+    caption = phrase(
+        "Each class, with intervals over images; drawn is the average precision, dashed that of a "
+        "ranking at random, which is the class's share"
+    )
     return Table(head, rows, caption, folded=len(rows) > 24)
 
 
@@ -77,16 +92,22 @@ def pair_tables(numbers: Numbers) -> list[Block]:
     of_both = together / np.maximum(support[:, None], 1)
     of_alarms = alarms / np.maximum(without, 1)
     text = [
-        "Labels of one image are not taken for one another; what can be asked is which come "
-        "together, and whether a class is seen where only its companion is.",
+        phrase(
+            "Labels of one image are not taken for one another; what can be asked is which come "
+            "together, and whether a class is seen where only its companion is."
+        ),
         _companion_words(names, alarms, without),
     ]
-    both = "Images of both classes, with the share of the row's images that are of the column's "
-    both += "class too"
-    wrong = "False alarms: images of the row's class that the column's class is predicted of, "
-    wrong += "though they are not of it; shares are of those that are not"
+    both = phrase(
+        "Images of both classes, with the share of the row's images that are of the column's class "
+        "too"
+    )
+    wrong = phrase(
+        "False alarms: images of the row's class that the column's class is predicted of, though "
+        "they are not of it; shares are of those that are not"
+    )
     return [
-        Heading("Classes together"),
+        Heading(phrase("Classes together")),
         Text(text),
         _pairs(names, together, of_both, both, mistakes=False),
         _pairs(names, alarms, of_alarms, wrong, mistakes=True),
@@ -107,20 +128,30 @@ def _pairs(
     order = np.argsort(-counts, axis=None, kind="stable")[:_MOST_PAIRS]
     places = [divmod(int(place), len(names)) for place in order]
     rows = [
-        [Cell(names[a]), Cell(names[b]), Cell(f"{counts[a, b]:,}"), Cell(percent(shares[a, b]))]
+        [
+            Cell(names[a]),
+            Cell(names[b]),
+            Cell(whole(int(counts[a, b]))),
+            Cell(percent(shares[a, b])),
+        ]
         for a, b in places
         if counts[a, b]
     ]
-    return Table(("Class", "With", "Images#", "Share#"), rows, f"{caption}: the most frequent")
+    caption = phrase("{caption}: the most frequent", caption=caption)
+    return Table(columns("Class", "With", "Images#", "Share#"), rows, caption)
 
 
 def _companion_words(names: Sequence[str], alarms: np.ndarray, without: np.ndarray) -> str:
     if not alarms.any():
-        return "No class is predicted of an image that is not of it, beside another one."
+        return phrase("No class is predicted of an image that is not of it, beside another one.")
     a, b = divmod(int(alarms.argmax()), len(names))
-    return (
-        f"The most frequent false alarm beside another class is {names[b]} on images of "
-        f"{names[a]}: {alarms[a, b]:,} of the {without[a, b]:,} that are not of {names[b]}."
+    return phrase(
+        "The most frequent false alarm beside another class is {alarm} on images of {label}: "
+        "{alarms} of the {images} that are not of {alarm}.",
+        alarm=names[b],
+        label=names[a],
+        alarms=whole(int(alarms[a, b])),
+        images=whole(int(without[a, b])),
     )
 
 
@@ -130,31 +161,48 @@ def _by_class_words(numbers: Numbers) -> str:
     known = {n: real(own["average_precision"]["value"]) for n, own in classes.items()}
     known = {name: value for name, value in known.items() if np.isfinite(value)}
     if not known:
-        return "No class has an image."
+        return phrase("No class has an image.")
     worst = min(known, key=lambda name: known[name])
-    text = f"The class that is ranked worst is {worst}, with an average precision of "
-    text += f"{decimal(known[worst])}."
+    told = [
+        phrase(
+            "The class that is ranked worst is {label}, with an average precision of {value}.",
+            label=worst,
+            value=decimal(known[worst]),
+        )
+    ]
     lost = [name for name in known if real(classes[name]["recall"]["value"]) == 0]
-    text += f" Never found from a probability of 0.5 on: {listed(lost)}." if lost else ""
+    if lost:
+        told.append(
+            phrase(
+                "Never found from a probability of {half} on: {labels}.",
+                half=general(0.5),
+                labels=listed(lost),
+            )
+        )
     every = [name for name in known if classes[name]["support"] == numbers["n"]]
-    text += (
-        f" All images are of {listed(every)}: of these no ranking can be wrong." if every else ""
-    )
-    absent = numbers.get("absent")
-    return text + (f" Without an image, and so in no mean: {listed(absent)}." if absent else "")
+    if every:
+        text = "All images are of {labels}: of these no ranking can be wrong."
+        told.append(phrase(text, labels=listed(every)))
+    if absent := numbers.get("absent"):
+        told.append(phrase("Without an image, and so in no mean: {labels}.", labels=listed(absent)))
+    return " ".join(told)
 
 
 def set_facts(name: str, numbers: Numbers) -> list[Fact]:
     """The mean average precision and the share of right sets of a split."""
     facts = []
     for key, text, show in (
-        ("map", "mAP", decimal),
-        ("accuracy", "Whole set right", percent),
+        ("map", phrase("mAP on {split}", split=name), decimal),
+        ("accuracy", phrase("Whole set right on {split}", split=name), percent),
     ):
         value = numbers.get(key)
         if value is not None:
-            note = f"{between(value, show)} over {count(value['n'], 'image')}"
-            facts.append(Fact(f"{text} on {name}", show(value["value"]), note))
+            note = phrase(
+                "{interval} over {images}",
+                interval=between(value, show),
+                images=count(value["n"], "image"),
+            )
+            facts.append(Fact(text, show(value["value"]), note))
     return facts
 
 
@@ -164,13 +212,23 @@ def set_words(name: str, numbers: Numbers) -> str:
     shares = [own["support"] / max(1, numbers["n"]) for own in numbers["per_class"].values()]
     held = [share for share in shares if share]
     random = sum(held) / len(held) if held else float("nan")
-    text = (
-        f"On {name}, the mean average precision over {count(len(held), 'class', 'classes')} is "
-        f"{decimal(value['value'])} ({percent(value['level'], 0)} interval over images "
-        f"{between(value)}), where a ranking at random would have about {decimal(random)}. "
-        f"An image has {decimal(numbers['labels'], 1)} labels in the mean; the whole set is right "
-        f"on {percent(accuracy['value'])} of {count(numbers['n'], 'image')}, and the mean F1 of a "
-        f"set is {decimal(f1['value'])}."
+    text = phrase(
+        "On {split}, the mean average precision over {classes} is {value} ({level} interval over "
+        "images {interval}), where a ranking at random would have about {random}. An image has "
+        "{labels} labels in the mean; the whole set is right on {right} of {images}, and the mean "
+        "F1 of a set is {f1}.",
+        split=name,
+        classes=count(len(held), "class", "classes"),
+        value=decimal(value["value"]),
+        level=percent(value["level"], 0),
+        interval=between(value),
+        random=decimal(random),
+        labels=decimal(numbers["labels"], 1),
+        right=percent(accuracy["value"]),
+        images=count(numbers["n"], "image"),
+        f1=decimal(f1["value"]),
     )
     none = numbers.get("unlabelled")
-    return text + (f" {none:,} of them have no label." if none else "")
+    if not none:
+        return text
+    return f"{text} {plural(none, '{n} of them has no label.', '{n} of them have no label.')}"

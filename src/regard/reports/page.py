@@ -8,9 +8,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from regard.data.atomic import write_atomically
+from regard.language import phrase, spoken
 from regard.reports.blocks import Page
 from regard.reports.glossary import Glossary
 from regard.reports.layers import scale_css
+from regard.reports.words import decimal, whole
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -26,6 +28,13 @@ def render(page: Page) -> str:
     )
     glossary = Glossary()
     environment.filters["linked"] = glossary.linked
+    # A share in a cell breaks where it likes: cells are narrow.
+    environment.globals.update(
+        language=spoken().code,
+        phrase=phrase,
+        whole=whole,
+        share_of=lambda share: f"{decimal(share * 100, 1)} %",
+    )
     script = _own_file("page.js")
     digest = hashlib.sha256(script.encode()).digest()
     return environment.get_template("page.html.j2").render(

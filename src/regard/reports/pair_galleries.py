@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from regard.language import phrase
 from regard.reports.album import Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note
 from regard.reports.galleries import made_cards, scaled, unreadable
@@ -51,7 +52,10 @@ class Comparing:
     @property
     def scale(self) -> str:
         """How its maps are coloured, a sentence."""
-        return scaled(self.summary["method"] + (" with contrast" * self.summary["contrast"]))
+        method = self.summary["method"]
+        if self.summary["contrast"]:
+            method = phrase("{method} with contrast", method=method)
+        return scaled(method)
 
 
 class Picked(NamedTuple):
@@ -95,7 +99,7 @@ def pair_galleries(
     try:
         albums.open(row for one in picked for row in one.rows)
     except MissingPicturesError as error:
-        return [Note(f"Pictures are left out: {error}")]
+        return [Note(phrase("Pictures are left out: {reason}", reason=error))]
     blocks: list[Block] = []
     for title, about, rows in picked:
         cards, wrong = made_cards(

@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from regard.data.patch_weights import KINDS, PatchWeights
 from regard.errors import DataError
+from regard.language import Phrases, phrase
 from regard.models.patch_weighting import PatchWeighting
 from regard.reports import layers
 from regard.reports.album import Album, MissingPicturesError, photo_limit
@@ -30,7 +31,13 @@ def patches_section(run: RunContents) -> list[Section]:
         album = Album(run.folder, table, known[-1].name, limit)
         (weighting,) = (m for m in album.run.net.modules() if isinstance(m, PatchWeighting))
     except (MissingPicturesError, ValueError) as error:
-        return [Section("patches", "Patches", [Note(f"Pictures are left out: {error}")])]
+        return [
+            Section(
+                "patches",
+                phrase("Patches"),
+                [Note(phrase("Pictures are left out: {reason}", reason=error))],
+            )
+        ]
     cards, wrong = [], []
     for row in rows:
         try:
@@ -38,16 +45,23 @@ def patches_section(run: RunContents) -> list[Section]:
         except (DataError, OSError) as error:
             wrong.append(without_folders(error))
     how = weighting.how
-    about = f"By the share of each patch that is evidence in the view {how.view}, in the grid of "
-    about += f"the first branch, each over its own maximum. This run has {how.kind}, "
-    about += {
-        (True, True): "for tokens and loss.",
-        (True, False): "for tokens alone.",
-        (False, True): "for the loss alone.",
-        (False, False): "for neither tokens nor loss.",
-    }[how.tokens, how.loss]
-    blocks = [Gallery("What patches weigh", about, cards, wide=True)] if cards else []
-    return [Section("patches", "Patches", [*blocks, *unreadable(wrong, "Patches")])]
+    text = phrase(
+        "By the share of each patch that is evidence in the view {view}, in the grid of the first "
+        "branch, each over its own maximum.",
+        view=how.view,
+    )
+    about = f"{text} {phrase(_USES[how.tokens, how.loss], kind=how.kind)}"
+    blocks = [Gallery(phrase("What patches weigh"), about, cards, wide=True)] if cards else []
+    return [Section("patches", phrase("Patches"), [*blocks, *unreadable(wrong, phrase("Patches"))])]
+
+
+# By whether tokens and whether the loss are weighed.
+_USES: Phrases = {
+    (True, True): "This run has {kind}, for tokens and loss.",
+    (True, False): "This run has {kind}, for tokens alone.",
+    (False, True): "This run has {kind}, for the loss alone.",
+    (False, False): "This run has {kind}, for neither tokens nor loss.",
+}
 
 
 def _card(album: Album, row: dict, weighting: PatchWeighting) -> Card:
@@ -57,17 +71,24 @@ def _card(album: Album, row: dict, weighting: PatchWeighting) -> Card:
         how: PatchWeights = weighting.how.model_copy(update={"kind": kind})
         weights = PatchWeighting(how, weighting.grids[:1], weighting.spec).weights(images)[0][0]
         least, most = (decimal(float(w), 2) for w in (weights.min(), weights.max()))
-        own = " (this run)" if kind == weighting.how.kind else ""
+        caption = phrase(
+            "{kind} (this run), {least} to {most}"
+            if kind == weighting.how.kind
+            else "{kind}, {least} to {most}",
+            kind=kind,
+            least=least,
+            most=most,
+        )
         height, width = shown.size
         pictures.append(
             Picture(
                 shown.photo,
-                f"{file}, weights of patches by {kind}",
+                f"{file}, {phrase('weights of patches by {kind}', kind=kind)}",
                 width,
                 height,
                 layers.heat(_blocks(weights, shown.size)),
                 shown.outline,
-                f"{kind}{own}, {least} to {most}",
+                caption,
             )
         )
     return Card(pictures, row["label"], (), file)

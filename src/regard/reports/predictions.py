@@ -12,6 +12,7 @@ from regard.data.plotting import GRID, INK, MUTED, shortened
 from regard.evaluation.curves import precision_recall_curve, reliability_diagram, roc_curve
 from regard.evaluation.hierarchical import LEVEL
 from regard.evaluation.thresholds import ENDING
+from regard.language import PhraseTuple, phrase
 from regard.reports.blocks import (
     Block,
     Cell,
@@ -26,12 +27,15 @@ from regard.reports.drawing import canvas, colour, inline, plot
 from regard.reports.words import (
     about,
     between,
+    clauses,
+    columns,
     count,
     decimal,
     listed,
     percent,
     real,
     title,
+    whole,
 )
 
 # Beyond this many classes the matrix no longer fits on paper, and is drawn as an image.
@@ -67,15 +71,19 @@ def metrics_table(
         [
             Cell(*own.get(name, (title(name), about(name)))),
             Cell(decimal(value["value"])),
-            Cell(between(value), note=str(value.get("reason") or "")),
+            Cell(between(value), note=phrase(str(value.get("reason") or ""))),
             Cell(span=span(value)),
         ]
         for name, value in named.items()
     ]
-    head = ("Metric", "Value#", f"{percent(level, 0)} interval#", "0 to 1")
+    interval = phrase("{level} interval", level=percent(level, 0))
+    head = (*columns("Metric", "Value#"), f"{interval}#", *columns("0 to 1"))
     positive = numbers.get("positive")
-    which = f"; precision, recall and areas are those of {positive}" if positive else ""
-    return Table(head, rows, f"Metrics over {count(int(numbers['n']), 'image')}{which}")
+    caption = phrase("Metrics over {images}", images=count(int(numbers["n"]), "image"))
+    if positive:
+        text = phrase("precision, recall and areas are those of {label}", label=positive)
+        caption = clauses(caption, text)
+    return Table(head, rows, caption)
 
 
 def span(value: Intervals, marks: Sequence[float] = (), tone: int | None = None) -> Span | None:
@@ -91,15 +99,17 @@ def span(value: Intervals, marks: Sequence[float] = (), tone: int | None = None)
 def class_table(numbers: Mapping[str, Any]) -> Table:
     """Precision, recall and F1 of each class."""
     rows = [
-        [Cell(name), Cell(f"{values['support']:,}")]
+        [Cell(name), Cell(whole(values["support"]))]
         + [
             Cell(decimal(values[key]["value"]), note=between(values[key]))
             for key in ("precision", "recall", "f1")
         ]
         for name, values in numbers["per_class"].items()
     ]
-    head = ("Class", "Images#", "Precision#", "Recall#", "F1#")
-    return Table(head, rows, "Each class, with intervals over images", folded=len(rows) > 12)
+    head = columns("Class", "Images#", "Precision#", "Recall#", "F1#")
+    return Table(
+        head, rows, phrase("Each class, with intervals over images"), folded=len(rows) > 12
+    )
 
 
 def confusion(numbers: Mapping[str, Any]) -> Sequence[Block]:
@@ -112,18 +122,26 @@ def confusion(numbers: Mapping[str, Any]) -> Sequence[Block]:
         [(int(c), float(s)) for c, s in zip(row, share, strict=True)]
         for row, share in zip(counts, shares, strict=True)
     ]
-    caption = "Confusion matrix: a row is a label, a column a prediction; shares are of the row"
+    caption = phrase(
+        "Confusion matrix: a row is a label, a column a prediction; shares are of the row"
+    )
     return [Matrix(names, cells, caption)]
 
 
 def _heat(shares: np.ndarray) -> Drawing:
     with canvas(520, 480) as drawn:
-        axes = plot(drawn, "predicted, by number of the class", "label")
+        axes = plot(drawn, phrase("predicted, by number of the class"), phrase("label"))
         axes.grid(visible=False)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
         mean = float(shares.diagonal().mean())
-        what = f"Confusion of {len(shares)} classes; on average {percent(mean)} on the diagonal"
-        return Drawing(inline(drawn, what), "Confusion matrix, shares of each label's images")
+        what = phrase(
+            "Confusion of {classes} classes; on average {share} on the diagonal",
+            classes=len(shares),
+            share=percent(mean),
+        )
+        return Drawing(
+            inline(drawn, what), phrase("Confusion matrix, shares of each label's images")
+        )
 
 
 def _frequent(names: Sequence[str], counts: np.ndarray, shares: np.ndarray) -> Table:
@@ -131,12 +149,17 @@ def _frequent(names: Sequence[str], counts: np.ndarray, shares: np.ndarray) -> T
     order = np.argsort(-wrong, axis=None, kind="stable")[:20]
     pairs = [divmod(int(place), len(names)) for place in order]
     rows = [
-        [Cell(names[a]), Cell(names[b]), Cell(f"{counts[a, b]:,}"), Cell(percent(shares[a, b]))]
+        [
+            Cell(names[a]),
+            Cell(names[b]),
+            Cell(whole(int(counts[a, b]))),
+            Cell(percent(shares[a, b])),
+        ]
         for a, b in pairs
         if counts[a, b]
     ]
-    head = ("Label", "Predicted", "Images#", "Of the label's images#")
-    return Table(head, rows, "The most frequent confusions")
+    head = columns("Label", "Predicted", "Images#", "Of the label's images#")
+    return Table(head, rows, phrase("The most frequent confusions"))
 
 
 def ranking_curves(table: pl.DataFrame, numbers: Mapping[str, Any]) -> list[Drawings]:
@@ -159,13 +182,13 @@ def _curve_classes(numbers: Mapping[str, Any]) -> list[str]:
 
 def _roc(table: pl.DataFrame, names: Sequence[str], numbers: Mapping[str, Any]) -> Drawing:
     with canvas(300, 300) as drawn:
-        axes = unit_axes(plot(drawn, "false positive rate", "true positive rate"))
+        axes = unit_axes(plot(drawn, phrase("false positive rate"), phrase("true positive rate")))
         axes.plot([0, 1], [0, 1], color=GRID, linewidth=1)
         for tone, name in enumerate(names):
             found = roc_curve(table, name)
             _thin(axes, found["false_positive_rate"], found["true_positive_rate"], tone, len(names))
         _mark(axes, 1 - _at(numbers, "specificity"), _at(numbers, "recall"))
-        return _area(drawn, "ROC", names, numbers.get("roc_auc", {}), marked=_decides(numbers))
+        return _area(drawn, _ROC, names, numbers.get("roc_auc", {}), marked=_decides(numbers))
 
 
 def precision_recall(
@@ -173,13 +196,13 @@ def precision_recall(
 ) -> Drawing:
     """Precision-recall curves of classes, with the area that the numbers have for them."""
     with canvas(300, 300) as drawn:
-        axes = unit_axes(plot(drawn, "recall", "precision"))
+        axes = unit_axes(plot(drawn, phrase("recall"), phrase("precision")))
         for tone, name in enumerate(names):
             found = precision_recall_curve(table, name)
             _thin(axes, *_steps(found), tone, len(names), steps=True)
         _mark(axes, _at(numbers, "recall"), _at(numbers, "precision"))
         area = numbers.get("average_precision", {})
-        return _area(drawn, "Precision–recall", names, area, marked=_decides(numbers))
+        return _area(drawn, _PRECISION, names, area, marked=_decides(numbers))
 
 
 def _at(numbers: Mapping[str, Any], name: str) -> float:
@@ -213,13 +236,33 @@ def _steps(curve: Mapping[str, Any]) -> tuple[list[float], list[float]]:
 
 
 def _area(
-    drawn: Figure, what: str, names: Sequence[str], area: Intervals, *, marked: bool
+    drawn: Figure,
+    told: tuple[str, str, str],
+    names: Sequence[str],
+    area: Intervals,
+    *,
+    marked: bool,
 ) -> Drawing:
-    note = f"area {decimal(area.get('value'))}, interval {between(area)}"
-    note += "; the ring is the threshold chosen on val" * marked
+    note = phrase(
+        "area {area}, interval {interval}",
+        area=decimal(area.get("value")),
+        interval=between(area),
+    )
+    ring = phrase("the ring is the threshold chosen on val") if marked else ""
+    note = clauses(note, ring)
     of = listed([shortened(name, 40) for name in names], _MOST_NAMED)
-    alt = f"{what} curve of {of} against the rest; {note}"
-    return Drawing(inline(drawn, alt), f"{what}, {of}" if len(names) == 1 else what, note)
+    name, of_one, alt = told
+    title = phrase(of_one, label=of) if len(names) == 1 else phrase(name)
+    return Drawing(inline(drawn, phrase(alt, labels=of, note=note)), title, note)
+
+
+# Title, title of one class, and the text alternative.
+_ROC: PhraseTuple = ("ROC", "ROC, {label}", "ROC curve of {labels} against the rest; {note}")
+_PRECISION: PhraseTuple = (
+    "Precision–recall",
+    "Precision–recall, {label}",
+    "Precision–recall curve of {labels} against the rest; {note}",
+)
 
 
 def _thin(
@@ -261,16 +304,25 @@ def _calibration(table: pl.DataFrame, numbers: Mapping[str, Any]) -> Drawing:
         for key in ("confidence", "accuracy", "low", "high", "count")
     )
     with canvas(300, 300) as drawn:
-        axes = unit_axes(plot(drawn, "confidence", "accuracy"))
+        axes = unit_axes(plot(drawn, phrase("confidence"), phrase("accuracy")))
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
         axes.vlines(x, low, high, color=colour(0), linewidth=1, alpha=0.6)
         sizes = 12 + 60 * n / max(n.max(initial=1), 1)
         axes.scatter(x, y, sizes, color=colour(0), linewidths=0, zorder=3)
         error = numbers.get("ece", {})
-        note = f"error {decimal(error.get('value'))}, interval {between(error)}"
-        alt = f"Accuracy against confidence in {len(used)} bins; calibration {note}"
-        note += f"; a dot is of {count(least, 'image')} or more"
-        return Drawing(inline(drawn, alt), "Calibration", note)
+        note = phrase(
+            "error {error}, interval {interval}",
+            error=decimal(error.get("value")),
+            interval=between(error),
+        )
+        alt = phrase(
+            "Accuracy against confidence in {bins} bins; calibration {note}",
+            bins=len(used),
+            note=note,
+        )
+        images = count(least, "image")
+        note = clauses(note, phrase("a dot is of {images} or more", images=images))
+        return Drawing(inline(drawn, alt), phrase("Calibration"), note)
 
 
 def first_mistakes(numbers: Mapping[str, Any]) -> str:
@@ -278,10 +330,15 @@ def first_mistakes(numbers: Mapping[str, Any]) -> str:
     names, counts = numbers["classes"], np.array(numbers["confusion"], dtype=np.int64)
     wrong = counts * (1 - np.eye(len(names), dtype=np.int64))
     if not wrong.any():
-        return "No image is misclassified."
+        return phrase("No image is misclassified.")
     a, b = divmod(int(wrong.argmax()), len(names))
     share = counts[a, b] / max(counts[a].sum(), 1)
-    return (
-        f"The most frequent mistake is to take {names[a]} for {names[b]}: "
-        f"{counts[a, b]:,} of {count(int(counts[a].sum()), 'image')} ({percent(share)})."
+    return phrase(
+        "The most frequent mistake is to take {label} for {predicted}: {wrong} of {images} "
+        "({share}).",
+        label=names[a],
+        predicted=names[b],
+        wrong=whole(int(counts[a, b])),
+        images=count(int(counts[a].sum()), "image"),
+        share=percent(share),
     )

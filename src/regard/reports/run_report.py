@@ -8,6 +8,7 @@ import yaml
 
 from regard.data.settings import Task
 from regard.evaluation.gaze import by_class, each_image, score_names
+from regard.language import phrase, speaking
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
 from regard.reports.contents import RunContents, SplitContents, read_run
 from regard.reports.galleries import run_galleries
@@ -18,6 +19,7 @@ from regard.reports.gaze import (
     summary_of,
 )
 from regard.reports.history import learning_curves
+from regard.reports.languages import language_of
 from regard.reports.latency import latency_section
 from regard.reports.levels import in_order, level_blocks
 from regard.reports.mask_galleries import mask_galleries
@@ -43,6 +45,7 @@ from regard.reports.segmentation import (
 )
 from regard.reports.set_galleries import set_galleries
 from regard.reports.threshold import threshold_blocks
+from regard.reports.trained_pictures import trained_on
 from regard.reports.words import count
 from regard.runs.files import dump_json
 
@@ -50,7 +53,12 @@ Step = Callable[[int], None]
 
 
 def run_report(
-    run: Path, out: Path | None = None, *, pictures: int = 12, progress: Step | None = None
+    run: Path,
+    out: Path | None = None,
+    *,
+    pictures: int = 12,
+    language: str = "en",
+    progress: Step | None = None,
 ) -> Path:
     """Write a run's report from the files of its folder; what is not there is said.
 
@@ -58,6 +66,7 @@ def run_report(
         run: the run's folder.
         out: the file to write; None: `report.html` in the folder.
         pictures: samples in each gallery; 0 makes no pictures and loads no net.
+        language: of the text and the numbers, `en` or `fr`.
         progress: called with the number of samples after each.
 
     Returns:
@@ -65,39 +74,44 @@ def run_report(
 
     Raises:
         RunError: this is no run's folder.
+        ConfigError: reports are not written in that language.
     """
-    contents = read_run(Path(run))
-    return write_page(run_page(contents, pictures, progress), Path(out or run / "report.html"))
+    with speaking(language_of(language)):
+        contents = read_run(Path(run))
+        page = run_page(contents, pictures, progress)
+        return write_page(page, Path(out or run / "report.html"))
 
 
 def run_page(run: RunContents, pictures: int, progress: Step | None) -> Page:
     """The page of a run."""
     sections = [
-        Section("summary", "Summary", [run_facts(run), Text(run_words(run), lead=True)]),
+        Section("summary", phrase("Summary"), [run_facts(run), Text(run_words(run), lead=True)]),
         samples_section(run),
-        _training(run),
+        _training(run, pictures),
         *(_split(run, split, pictures, progress) for split in run.splits),
     ]
     if not run.splits:
-        text = "No split has been evaluated yet; regard evaluate writes what is shown here."
-        sections.append(Section("results", "Results", [Note(text)]))
+        text = phrase("No split has been evaluated yet; regard evaluate writes what is shown here.")
+        sections.append(Section("results", phrase("Results"), [Note(text)]))
     sections += mean_maps_section(run)
     sections += patches_section(run) if pictures else []
     sections += latency_section(run)
     sections.append(_settings(run))
-    subtitle = (
-        f"{run.config['model'].get('spec', '')}, {count(len(run.classes), 'class', 'classes')}"
-    )
-    return Page("Run", run.folder.resolve().name, subtitle, sections, _made(run))
+    classes = count(len(run.classes), "class", "classes")
+    subtitle = f"{run.config['model'].get('spec', '')}, {classes}"
+    return Page(phrase("Run report"), run.folder.resolve().name, subtitle, sections, _made(run))
 
 
-def _training(run: RunContents) -> Section:
+def _training(run: RunContents, pictures: int) -> Section:
     blocks: list[Block] = []
     curves = learning_curves(run)
-    blocks.append(curves or Note("log.jsonl holds no finished epoch, so there are no curves."))
+    blocks.append(
+        curves or Note(phrase("log.jsonl holds no finished epoch, so there are no curves."))
+    )
     if run.notes:
-        blocks += [Heading("Notes of the log"), Text(run.notes[:20])]
-    return Section("training", "Training", blocks)
+        blocks += [Heading(phrase("Notes of the log")), Text(run.notes[:20])]
+    blocks += trained_on(run) if pictures else []
+    return Section("training", phrase("Training"), blocks)
 
 
 def _split(run: RunContents, split: SplitContents, pictures: int, progress: Step | None) -> Section:
@@ -107,7 +121,9 @@ def _split(run: RunContents, split: SplitContents, pictures: int, progress: Step
     blocks += _gaze(run, split)
     blocks += [] if split.methods is None else methods_compared(split.methods)
     blocks += galleries(run, split, pictures, len(run.splits), progress)
-    return Section(f"split-{_anchor(split.name)}", f"Results on {split.name}", blocks)
+    return Section(
+        f"split-{_anchor(split.name)}", phrase("Results on {split}", split=split.name), blocks
+    )
 
 
 def _anchor(name: str) -> str:
@@ -120,7 +136,7 @@ def _classification(split: SplitContents) -> list[Block]:
         return []
     blocks: list[Block] = [metrics_table(numbers, numbers.get("level", 0.95))]
     blocks += level_blocks(numbers)
-    blocks += [Heading("Classes"), Text([first_mistakes(numbers)])]
+    blocks += [Heading(phrase("Classes")), Text([first_mistakes(numbers)])]
     blocks += [*confusion(in_order(numbers)), class_table(numbers)]
     if split.predictions is not None and len(split.predictions):
         blocks += ranking_curves(split.predictions, numbers)
@@ -153,10 +169,13 @@ def _gaze(run: RunContents, split: SplitContents) -> list[Block]:
         return []
     names = score_names(scores)
     if not any(np.isfinite(each_image(scores, name)).any() for name in names):
-        text = f"No map of {split.name} could be scored: there is no region, or every map is zero."
-        return [Heading("Gaze"), Note(text)]
+        text = phrase(
+            "No map of {split} could be scored: there is no region, or every map is zero.",
+            split=split.name,
+        )
+        return [Heading(phrase("Gaze")), Note(text)]
     blocks: list[Block] = [
-        Heading("Gaze"),
+        Heading(phrase("Gaze")),
         gaze_table(scores, summary_of(split, run.method), run.maps),
     ]
     blocks.append(distributions(scores))
@@ -173,10 +192,12 @@ def _settings(run: RunContents) -> Section:
     blocks: list[Block] = [Source("config.yaml", text)]
     if run.environment:
         blocks.append(Source("environment.json", dump_json(run.environment, indent=1)))
-    return Section("settings", "Settings", blocks)
+    return Section("settings", phrase("Settings"), blocks)
 
 
 def _made(run: RunContents) -> list[str]:
     versions = [f"{k} {run.environment[k]}" for k in ("regard", "torch") if k in run.environment]
-    trained = f"Trained with {', '.join(versions)}. " if versions else ""
-    return [f"{trained}Every number on this page is read or computed from the run's folder."]
+    made = phrase("Every number on this page is read or computed from the run's folder.")
+    if not versions:
+        return [made]
+    return [f"{phrase('Trained with {versions}.', versions=', '.join(versions))} {made}"]

@@ -10,15 +10,27 @@ import polars as pl
 from regard.evaluation.bounds import marks
 from regard.evaluation.gaze import is_pooled, score_names
 from regard.evaluation.segmentation import MEANS
+from regard.language import Phrases, phrase
 from regard.reports.blocks import Block, Cell, Fact, Heading, Matrix, Table, Text
 from regard.reports.predictions import confusion, span
-from regard.reports.words import between, count, decimal, listed, percent, real, title
+from regard.reports.words import (
+    NONE,
+    between,
+    columns,
+    count,
+    decimal,
+    listed,
+    percent,
+    real,
+    title,
+    whole,
+)
 
 Numbers = Mapping[str, Any]
 # Pixels beyond which a matrix counts thousands of them.
 _MANY = 1_000_000
 # By class: the key and the head of its column.
-COLUMNS = {
+COLUMNS: Phrases = {
     "iou": "IoU of pixels",
     "dice": "Dice",
     "recall": "Right pixels",
@@ -27,7 +39,7 @@ COLUMNS = {
 }
 # Scores of maps that a table of classes has room for.
 _SCORES = ("energy", "energy_gain", "iou", "pointing")
-_ABOUT = {
+_ABOUT: Phrases = {
     "accuracy": "share of all pixels",
     "mean_iou": "mean over the classes of the intersection of predicted and true pixels over "
     "their union",
@@ -39,25 +51,30 @@ _ABOUT = {
 
 def pixel_title(name: str) -> str:
     """A metric's name, where it is one of pixels."""
-    return "Right pixels" if name == "accuracy" else title(name)
+    return phrase("Right pixels") if name == "accuracy" else title(name)
 
 
 def pixel_metrics(numbers: Numbers) -> Table:
     """Each metric of all pixels with its interval over images."""
     rows = [
         [
-            Cell(pixel_title(name), note=_ABOUT[name]),
+            Cell(pixel_title(name), note=phrase(_ABOUT[name])),
             Cell(decimal(numbers[name]["value"])),
-            Cell(between(numbers[name]), note=str(numbers[name].get("reason") or "")),
+            Cell(between(numbers[name]), note=phrase(str(numbers[name].get("reason") or ""))),
             Cell(span=span(numbers[name])),
         ]
         for name in ("accuracy", *MEANS.values())
         if name in numbers
     ]
     level = percent(numbers.get("level", 0.95), 0)
-    head = ("Metric", "Value#", f"{level} interval#", "0 to 1")
-    pixels = f"{numbers['pixels']:,} pixels of {count(numbers['n'], 'image')}"
-    return Table(head, rows, f"Metrics of {pixels}; intervals are over images")
+    interval = phrase("{level} interval", level=level)
+    head = (*columns("Metric", "Value#"), f"{interval}#", *columns("0 to 1"))
+    caption = phrase(
+        "Metrics of {pixels} pixels of {images}; intervals are over images",
+        pixels=whole(numbers["pixels"]),
+        images=count(numbers["n"], "image"),
+    )
+    return Table(head, rows, caption)
 
 
 def pixel_classes(numbers: Numbers) -> Table:
@@ -67,17 +84,23 @@ def pixel_classes(numbers: Numbers) -> Table:
     for name, own in numbers["per_class"].items():
         cells = [Cell(decimal(own[k]["value"]), note=between(own[k])) for k in COLUMNS]
         rows.append([Cell(name), Cell(percent(own["support"] / total)), *cells])
-    head = ("Class", "Of all pixels#", *(f"{text}#" for text in COLUMNS.values()))
-    return Table(head, rows, "Each class, with intervals over images", folded=len(rows) > 24)
+    named = (f"{phrase(text)}#" for text in COLUMNS.values())
+    head = (*columns("Class", "Of all pixels#"), *named)
+    return Table(
+        head, rows, phrase("Each class, with intervals over images"), folded=len(rows) > 24
+    )
 
 
 def pixel_confusion(numbers: Numbers) -> list[Block]:
     """Who is taken for whom, and the largest mistake in words; of many pixels thousands."""
     unit = 1000 if np.sum(numbers["confusion"]) > _MANY else 1
-    text = "thousands of pixels" if unit > 1 else "pixels"
-    text = f"Counts are {text}: a row is a true class, a column a predicted one."
+    text = phrase(
+        "Counts are thousands of pixels: a row is a true class, a column a predicted one."
+        if unit > 1
+        else "Counts are pixels: a row is a true class, a column a predicted one."
+    )
     found = [_in_units(block, unit) for block in confusion(numbers)]
-    return [Heading("Classes"), Text([_first_mistake(numbers), text]), *found]
+    return [Heading(phrase("Classes")), Text([_first_mistake(numbers), text]), *found]
 
 
 def _in_units(block: Block, unit: int) -> Block:
@@ -91,16 +114,19 @@ def _first_mistake(numbers: Numbers) -> str:
     names, counts = numbers["classes"], np.array(numbers["confusion"], dtype=np.int64)
     wrong = counts * (1 - np.eye(len(names), dtype=np.int64))
     if not wrong.any():
-        return "No pixel is misclassified."
+        return phrase("No pixel is misclassified.")
     shares = wrong / np.maximum(counts.sum(1, keepdims=True), 1)
     a, b = divmod(int(shares.argmax()), len(names))
-    return (
-        f"The largest part of a class that is lost to another: of {names[a]}, "
-        f"{percent(shares[a, b])} of the pixels are taken for {names[b]}."
+    return phrase(
+        "The largest part of a class that is lost to another: of {label}, {share} of the pixels "
+        "are taken for {predicted}.",
+        label=names[a],
+        share=percent(shares[a, b]),
+        predicted=names[b],
     )
 
 
-_GAZE = {
+_GAZE: Phrases = {
     "mask": "Of each class that an image holds the map of the pixels where it is predicted, "
     "against those where it truly is. A map is dead where the class is predicted nowhere, or "
     "where nothing in the layer speaks for it.",
@@ -123,28 +149,38 @@ def gaze_classes(
         cells = [_score_cell(table, own, name) for name in names]
         dead = Cell(percent(own["dead_maps"]))
         rows.append([Cell(label), Cell(percent(own["mean_area"])), *cells, dead])
-    head = ("Class", "Mean area#", *(f"{title(name)}#" for name in names), "Dead maps#")
-    return [Text([_GAZE[about]]), Table(head, rows, "Gaze by class")]
+    scored = (f"{title(name)}#" for name in names)
+    head = (*columns("Class", "Mean area#"), *scored, f"{title('dead_maps')}#")
+    return [Text([phrase(_GAZE[about])]), Table(head, rows, phrase("Gaze by class"))]
 
 
 def _score_cell(table: pl.DataFrame, own: Numbers, name: str) -> Cell:
     value, held = own["scores"].get(name), marks(table, name)
     if value is None:
-        return Cell("–")
+        return Cell(NONE)
     # That of energy is the class's area, and 1 the most that it can be.
     told = held is not None and name == "iou" and np.isfinite(held.best)
-    best = f", at most {decimal(held.best, 2)}" if told and held else ""
-    return Cell(decimal(value["value"]), note=f"{between(value)}{best}")
+    note = between(value)
+    if told and held:
+        note = phrase("{interval}, at most {best}", interval=note, best=decimal(held.best, 2))
+    return Cell(decimal(value["value"]), note=note)
 
 
 def pixel_facts(name: str, numbers: Numbers) -> list[Fact]:
     """The mean IoU and the share of right pixels of a split."""
     facts = []
-    for key, text in (("mean_iou", "Mean IoU"), ("accuracy", "Right pixels")):
+    for key, text in (
+        ("mean_iou", phrase("Mean IoU on {split}", split=name)),
+        ("accuracy", phrase("Right pixels on {split}", split=name)),
+    ):
         value = numbers.get(key)
         if value is not None:
-            note = f"{between(value)} over {count(value['n'], 'image')}"
-            facts.append(Fact(f"{text} on {name}", decimal(value["value"]), note))
+            note = phrase(
+                "{interval} over {images}",
+                interval=between(value),
+                images=count(value["n"], "image"),
+            )
+            facts.append(Fact(text, decimal(value["value"]), note))
     return facts
 
 
@@ -154,25 +190,33 @@ def pixel_words(name: str, numbers: Numbers) -> str:
     classes = numbers["per_class"]
     known = [c for c in classes if np.isfinite(real(classes[c]["iou"]["value"]))]
     if not known:
-        return f"On {name}, nothing is said of any pixel."
+        return phrase("On {split}, nothing is said of any pixel.", split=name)
     worst = min(known, key=lambda c: real(classes[c]["iou"]["value"]))
     support = {c: own["support"] for c, own in classes.items()}
     commonest = max(support, key=lambda c: support[c])
     share = support[commonest] / max(1, sum(support.values()))
-    return (
-        f"On {name}, the mean IoU over {count(len(known), 'class', 'classes')} is "
-        f"{decimal(value['value'])} (95 % interval over images {between(value)}), and "
-        f"{percent(accuracy['value'])} of the pixels are right, where {commonest} everywhere would "
-        f"have {percent(share)}. {_worst(classes, worst)}"
+    text = phrase(
+        "On {split}, the mean IoU over {classes} is {value} (95 % interval over images "
+        "{interval}), and {right} of the pixels are right, where {label} everywhere would have "
+        "{share}.",
+        split=name,
+        classes=count(len(known), "class", "classes"),
+        value=decimal(value["value"]),
+        interval=between(value),
+        right=percent(accuracy["value"]),
+        label=commonest,
+        share=percent(share),
     )
+    return f"{text} {_worst(classes, worst)}"
 
 
 def _worst(classes: Numbers, worst: str) -> str:
     """The class of the lowest IoU, or those that are never met."""
     lost = [name for name, own in classes.items() if real(own["iou"]["value"]) == 0]
     if lost:
-        return f"No pixel of {listed(lost)} is found."
-    return f"The worst class is {worst}, with {decimal(classes[worst]['iou']['value'])}."
+        return phrase("No pixel of {labels} is found.", labels=listed(lost))
+    value = decimal(classes[worst]["iou"]["value"])
+    return phrase("The worst class is {label}, with {value}.", label=worst, value=value)
 
 
 def pixel_shares(splits: Sequence[tuple[str, Numbers]]) -> Table:
@@ -187,5 +231,7 @@ def pixel_shares(splits: Sequence[tuple[str, Numbers]]) -> Table:
         ]
         for name in names
     ]
-    head = ("Class", *(f"{split}#" for split, _ in splits))
-    return Table(head, rows, "Shares of the pixels that are not void, in the evaluated splits")
+    head = (*columns("Class"), *(f"{split}#" for split, _ in splits))
+    return Table(
+        head, rows, phrase("Shares of the pixels that are not void, in the evaluated splits")
+    )

@@ -6,17 +6,17 @@ from typing import Any
 import polars as pl
 
 from regard.evaluation.table import PREFIX
+from regard.language import phrase, plural
 from regard.reports.album import Album, MissingPicturesError, photo_limit
-from regard.reports.blocks import Block, Card, Gallery, Note
+from regard.reports.blocks import Block, Card, Gallery
 from regard.reports.contents import RunContents, SplitContents
-from regard.reports.galleries import made_cards, scaled, unreadable
-from regard.reports.words import count, decimal, percent
+from regard.reports.galleries import left_out, made_cards, scaled, unreadable, without_map
+from regard.reports.words import decimal, percent, said, whole
 from regard.saliency.base import METHODS
 
 Step = Callable[[int], None]
 # Wrong classes of one image whose maps a card has room for.
 _MOST = 3
-_NOTHING = "no label"
 
 
 def set_galleries(
@@ -31,7 +31,7 @@ def set_galleries(
     try:
         album = Album(run.folder, split.predictions, split.name, limit)
     except MissingPicturesError as error:
-        return [Note(f"Pictures of {split.name} are left out: {error}")]
+        return [left_out(split.name, error)]
     blocks: list[Block] = []
     for title, about, rows in chosen:
         cards, wrong = made_cards(rows, lambda row: _card(album, row), progress)
@@ -50,19 +50,28 @@ def _chosen(split: SplitContents, pictures: int) -> list[tuple[str, str, list[di
         "f1_samples", "ranking_loss", descending=[False, True]
     )
     worst = [rows[index] | {"maps": doubted(rows[index])} for index in wrong["index"]]
-    about = (
-        f"{count(len(wrong), 'image')} of {len(table):,} have another set than predicted, those "
+    about = plural(
+        len(wrong),
+        "{n} image of {total} has another set than predicted; maps of what is missed or wrong, the "
+        "surest first.",
+        "{n} images of {total} have another set than predicted, those of the lowest F1 first; maps "
+        "of what is missed or wrong, the surest first.",
+        total=whole(len(table)),
     )
-    about += "of the lowest F1 first; maps of what is missed or wrong, the surest first."
-    found = [("Wrong sets", about, worst[:pictures])]
+    found = [(phrase("Wrong sets"), about, worst[:pictures])]
     if split.scores is not None and "energy" in split.scores.columns:
         known = split.scores.filter(pl.col("energy").is_finite()).sort("energy").to_dicts()
         told = [
             rows[own["index"]] | {"maps": [own["label"]], "energy": own["energy"]} for own in known
         ]
-        about = "Energy in its own region of the map of one of an image's labels, {} first."
-        found.append(("Looks elsewhere", about.format("lowest"), told[:pictures]))
-        found.append(("Looks at the region", about.format("highest"), told[::-1][:pictures]))
+        about = phrase(
+            "Energy in its own region of the map of one of an image's labels, lowest first."
+        )
+        found.append((phrase("Looks elsewhere"), about, told[:pictures]))
+        about = phrase(
+            "Energy in its own region of the map of one of an image's labels, highest first."
+        )
+        found.append((phrase("Looks at the region"), about, told[::-1][:pictures]))
     return [entry for entry in found if entry[2]]
 
 
@@ -76,35 +85,35 @@ def doubted(row: dict[str, Any]) -> list[str]:
 
 def _card(album: Album, row: dict[str, Any]) -> Card:
     index, file = row["index"], album.named(row["image"])
-    pictures = [album.picture(index, None, f"{file}, without a map", "image")]
+    pictures = [album.picture(index, None, without_map(file), phrase("image"))]
     targeted = METHODS[album.gaze.method].targeted
     for name in row["maps"] if targeted else row["maps"][:1]:
-        what = f"map of {name}" if targeted else "map"
+        what = phrase("map of {label}", label=name) if targeted else phrase("map")
         caption = f"{what}, {percent(row[PREFIX + name], 0)}" if targeted else what
         pictures.append(album.picture(index, name, f"{file}, {what}", caption, label=name))
     facts = set_told(row)
     if row.get("energy") is not None:
-        facts.append(("energy", decimal(row["energy"])))
+        facts.append((said("energy"), decimal(row["energy"])))
     return Card(pictures, named(row["labels"]), facts, file)
 
 
-def set_told(row: dict[str, Any], end: str = "") -> list[tuple[str, str]]:
+def set_told(row: dict[str, Any], end: str = "", *, answer: bool = True) -> list[tuple[str, str]]:
     """What is predicted, and of that what is missed and what is wrong.
 
     Args:
         row: of a predictions table, or of pairs of two.
         end: of the name of the column `predicted`.
+        answer: whether what is predicted is said too.
     """
     true, guess = row["labels"], row[f"predicted{end}"]
     parts = {
-        "predicted": guess,
-        "missed": [name for name in true if name not in guess],
-        "wrong": [name for name in guess if name not in true],
+        phrase("missed"): [name for name in true if name not in guess],
+        phrase("wrong"): [name for name in guess if name not in true],
     }
-    told = [(key, named(own)) for key, own in parts.items() if own or key == "predicted"]
-    return told
+    told = [(phrase("predicted"), named(guess))] if answer else []
+    return told + [(key, named(own)) for key, own in parts.items() if own]
 
 
 def named(labels: Sequence[str]) -> str:
     """A set of labels in words."""
-    return ", ".join(labels) or _NOTHING
+    return ", ".join(labels) or phrase("no label")

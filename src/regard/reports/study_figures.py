@@ -10,19 +10,13 @@ from numpy.typing import NDArray
 from regard.data.plotting import INK, MUTED, shortened
 from regard.evaluation.bounds import marks
 from regard.evaluation.gaze import each_image
+from regard.language import phrase
 from regard.reports.blocks import Drawing, Drawings, Key
 from regard.reports.drawing import canvas, colour, inline, plot
 from regard.reports.history import LOOKS, Curve, calm, curve, line, measured, whole_epochs
 from regard.reports.study_contents import Done, StudyContents
 from regard.reports.study_words import metric_of, over_images, shown_interval
-from regard.reports.words import (
-    between,
-    decimal,
-    listed,
-    real,
-    said,
-    title,
-)
+from regard.reports.words import between, decimal, listed, on_split, real, said, title
 
 Floats = NDArray[np.float64]
 # Uniform maps of arms that differ by less have one line.
@@ -31,8 +25,10 @@ _ALIKE = 0.01
 
 def dots(study: StudyContents) -> Drawings:
     """For each main metric the arms one above the other: seeds as dots, mean and interval."""
-    over = "images" if over_images(study) else "seeds"
-    keys = [Key("a seed", -1, "dot"), Key(f"mean and interval over {over}", 0)]
+    mean = phrase(
+        "mean and interval over images" if over_images(study) else "mean and interval over seeds"
+    )
+    keys = [Key(phrase("a seed"), -1, "dot"), Key(mean, 0)]
     return Drawings([_dots(study, name) for name in study.metrics], keys)
 
 
@@ -48,8 +44,9 @@ def _dots(study: StudyContents, name: str) -> Drawing:
         axes.set_ylim(len(study.arms) - 0.5, -0.5)
         axes.tick_params(labelcolor=INK)
         axes.locator_params(axis="x", nbins=5)
-        alt = f"{title(metric)} on {split}: {listed(told, 20)}"
-        return Drawing(inline(drawn, alt), f"{title(metric)} on {split}")
+        name = on_split(metric, split)
+        alt = phrase("{metric}: {values}", metric=name, values=listed(told, 20))
+        return Drawing(inline(drawn, alt), name)
 
 
 def _arm_dots(axes: Axes, study: StudyContents, arm: str, name: str, y: int) -> str:
@@ -98,7 +95,7 @@ def overlaid(study: StudyContents) -> Drawings | None:
 def _overlaid(study: StudyContents, name: str) -> Drawing | None:
     told = []
     with canvas() as drawn:
-        axes = plot(drawn, "epoch")
+        axes = plot(drawn, phrase("epoch"))
         whole_epochs(axes)
         for arm in study.arms:
             curves = [curve(run.contents.epochs, "val", name) for run in study.of(arm)]
@@ -109,12 +106,16 @@ def _overlaid(study: StudyContents, name: str) -> Drawing | None:
                 line(axes, x, y, study.tone(arm), "thin")
             x, y = mean_curve(curves)
             line(axes, x, y, study.tone(arm), arm_shape(study, arm))
-            told.append(f"{arm} ends at {decimal(y[-1])}")
+            told.append(phrase("{arm} ends at {value}", arm=arm, value=decimal(y[-1])))
         if not told:
             return None
         calm(axes, name)
-        alt = f"{title(name)} on val by epoch, means over seeds: {listed(told, 20)}"
-        return Drawing(inline(drawn, alt), title(name), "on val")
+        alt = phrase(
+            "{metric} on val by epoch, means over seeds: {values}",
+            metric=title(name),
+            values=listed(told, 20),
+        )
+        return Drawing(inline(drawn, alt), title(name), phrase("on val"))
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
@@ -157,7 +158,7 @@ def image_means(runs: Sequence[Done], split: str, score: str) -> Floats | None:
 def _spread(study: StudyContents, values: dict[str, Floats], metric: str, split: str) -> Drawing:
     told = []
     with canvas(340, 240) as drawn:
-        axes = plot(drawn, said(metric), "share of images at or below")
+        axes = plot(drawn, said(metric), phrase("share of images at or below"))
         for arm, own in values.items():
             ordered = np.sort(own)
             places = np.unique(np.linspace(0, own.size - 1, min(own.size, 250)).astype(int))
@@ -168,9 +169,13 @@ def _spread(study: StudyContents, values: dict[str, Floats], metric: str, split:
         note = _held_against(axes, study, list(values), metric, split)
         axes.set_ylim(-0.03, 1.03)
         axes.tick_params(labelcolor=INK)
-        alt = f"Share of images at or below each {said(metric)} on {split}; "
-        alt += f"medians: {listed(told, 20)}"
-        return Drawing(inline(drawn, alt), f"{title(metric)} on {split}", note)
+        alt = phrase(
+            "Share of images at or below each {score} on {split}; medians: {values}",
+            score=said(metric),
+            split=split,
+            values=listed(told, 20),
+        )
+        return Drawing(inline(drawn, alt), on_split(metric, split), note)
 
 
 def _held_against(
@@ -188,8 +193,8 @@ def _held_against(
     for tone, value in lines:
         axes.axvline(value, color=tone, linewidth=1, linestyle=(0, (2, 3)))
     if alike:
-        return f"dotted: a uniform map, {decimal(lines[0][1])}"
-    return "dotted: a uniform map, over the maps that each arm has"
+        return phrase("dotted: a uniform map, {value}", value=decimal(lines[0][1]))
+    return phrase("dotted: a uniform map, over the maps that each arm has")
 
 
 def _uniform(study: StudyContents, arm: str, metric: str, split: str) -> float:

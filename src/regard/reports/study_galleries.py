@@ -8,14 +8,23 @@ import polars as pl
 from regard.errors import RegardError
 from regard.evaluation.paired import same_images
 from regard.evaluation.table import PREFIX
+from regard.language import PhraseTuple, phrase
 from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
-from regard.reports.blocks import Block, Card, Gallery, Heading, Note, Picture, Text
+from regard.reports.blocks import Block, Card, Gallery, Heading, Picture, Text
 from regard.reports.contents import SplitContents
-from regard.reports.galleries import made_cards, scaled, unreadable
+from regard.reports.galleries import answer_of, left_out, made_cards, scaled, unreadable
 from regard.reports.study_contents import Done, StudyContents
 from regard.reports.study_masks import study_mask_galleries
 from regard.reports.study_sets import study_set_galleries
-from regard.reports.words import count, decimal, listed, percent, signed, without_folders
+from regard.reports.words import (
+    count,
+    decimal,
+    general,
+    listed,
+    percent,
+    signed,
+    whole,
+)
 
 Step = Callable[[int], None]
 # A change of energy that can be seen in a picture.
@@ -48,16 +57,21 @@ def study_galleries(
         chosen = _chosen(parts[arm], parts[against], arm, against, pictures)
         columns = _columns(study, runs, parts, split, sum(len(rows) for _, _, rows in chosen))
     except (RegardError, MissingPicturesError) as error:
-        return [Note(f"Pictures of {split} are left out: {without_folders(error)}")]
+        return [left_out(split, error)]
     run = runs[arm]
-    seed = f"{run.seed}" + ("" if run.fold is None else f", fold {run.fold}")
+    seed = phrase(
+        "Runs of seed {seed}; maps of the label."
+        if run.fold is None
+        else "Runs of seed {seed}, fold {fold}; maps of the label.",
+        seed=run.seed,
+        fold=run.fold,
+    )
     blocks: list[Block] = []
     for title, about, rows in chosen:
         if not rows:
             blocks += [Heading(title), Text([about])]
             continue
-        method = scaled(runs[arm].contents.maps)
-        about = f"{about} Runs of seed {seed}; maps of the label. {method}"
+        about = f"{about} {seed} {scaled(runs[arm].contents.maps)}"
         blocks += _gallery(title, about, rows, columns, progress)
     return blocks
 
@@ -111,13 +125,17 @@ def _chosen(
     right_before, right_after = before["correct"], after["correct"]
     gain = _sureness(after) - _sureness(before)
     table = after.select("index").with_columns(gain=gain)
-    flips = {
-        f"Wrong under {against}, right under {arm}": (~right_before & right_after, True),
-        f"Right under {against}, wrong under {arm}": (right_before & ~right_after, False),
-    }
-    for title, (which, up) in flips.items():
+    flips: PhraseTuple = (
+        ("Wrong under {against}, right under {arm}", ~right_before & right_after, True),
+        ("Right under {against}, wrong under {arm}", right_before & ~right_after, False),
+    )
+    for template, which, up in flips:
+        title = phrase(template, against=against, arm=arm)
         rows = table.filter(which).sort("gain", descending=up)
-        about = f"{count(len(rows), 'image')}, the largest change of the label's probability first."
+        about = phrase(
+            "{images}, the largest change of the label's probability first.",
+            images=count(len(rows), "image"),
+        )
         if len(rows):
             found.append((title, about, rows["index"].head(pictures).to_list()))
     return [entry for entry in found if entry[1]]
@@ -132,7 +150,7 @@ def _sureness(table: pl.DataFrame) -> pl.Series:
 def _changed(
     own: SplitContents, other: SplitContents, arm: str, against: str, pictures: int
 ) -> tuple[str, str, list[int]]:
-    title = "Where the gaze changed most"
+    title = phrase("Where the gaze changed most")
     both = [part.scores for part in (other, own)]
     tables = [t for t in both if t is not None and "energy" in t.columns]
     if len(tables) < 2:
@@ -141,16 +159,25 @@ def _changed(
     known = table.filter(pl.col("change").is_finite())
     if known.is_empty():
         return title, "", []
-    about = f"From {against} to {arm}, energy rose in {int((known['change'] > 0).sum()):,} of "
-    about += f"{count(len(known), 'image')}. {_left_out(table)}"
+    told = [
+        phrase(
+            "From {against} to {arm}, energy rose in {risen} of {images}.",
+            against=against,
+            arm=arm,
+            risen=whole(int((known["change"] > 0).sum())),
+            images=count(len(known), "image"),
+        ),
+        *_left_out(table),
+    ]
     seen = known.filter(pl.col("change").abs() >= WORTH)
     if seen.is_empty():
         most = float(known["change"].abs().max() or 0)  # type: ignore[arg-type]
-        about += f"The gaze hardly changed anywhere: no image's energy by more than {most:.3f}."
-        return title, about, []
-    about += f"It changed by {WORTH} or more in {len(seen):,} of them; the largest change first."
+        text = "The gaze hardly changed anywhere: no image's energy by more than {most}."
+        return title, " ".join([*told, phrase(text, most=decimal(most))]), []
+    text = "It changed by {least} or more in {seen} of them; the largest change first."
+    told.append(phrase(text, least=general(WORTH), seen=whole(len(seen))))
     rows = seen.sort(pl.col("change").abs(), descending=True)
-    return title, about, rows["index"].head(pictures).to_list()
+    return title, " ".join(told), rows["index"].head(pictures).to_list()
 
 
 def _changes_of_energy(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
@@ -169,23 +196,25 @@ def _known(column: str) -> pl.Expr:
     return pl.col(column).cast(pl.Float64).is_finite().fill_null(value=False)
 
 
-def _left_out(table: pl.DataFrame) -> str:
+def _left_out(table: pl.DataFrame) -> list[str]:
     """How many images have no score, and why; nothing where all have one."""
     rest = table.filter(_known("change").not_())
-    reasons = {
-        "without a region": pl.col("area").is_null(),
-        "whose region is empty": pl.col("area") <= 0,
-        "whose region is the whole image": pl.col("area") >= 1 - 1e-6,
-        "whose map is zero everywhere under one of them": pl.col("dead"),
-        "without a score under one of them": pl.lit(value=True),
-    }
+    area, dead = pl.col("area"), pl.col("dead")
+    reasons: PhraseTuple = (
+        ("{n} without a region", area.is_null()),
+        ("{n} whose region is empty", area <= 0),
+        ("{n} whose region is the whole image", area >= 1 - 1e-6),
+        ("{n} whose map is zero everywhere under one of them", dead),
+        ("{n} without a score under one of them", pl.lit(value=True)),
+    )
     said = []
-    for why, which in reasons.items():
+    for why, which in reasons:
         own, rest = rest.filter(which), rest.filter(which.fill_null(value=False).not_())
-        said += [f"{len(own):,} {why}"] if len(own) else []
+        said += [phrase(why, n=whole(len(own)))] if len(own) else []
     if not said:
-        return ""
-    return f"Left out of the {len(table):,} images: {listed(said)}. "
+        return []
+    text = "Left out of the {total} images: {reasons}."
+    return [phrase(text, total=whole(len(table)), reasons=listed(said))]
 
 
 def _gallery(
@@ -209,12 +238,19 @@ def _card(index: int, columns: Sequence[Column]) -> Card:
 
 def _picture(index: int, label: str, column: Column) -> Picture:
     row = column.rows[index]
-    said = f"{column.arm}: {row['predicted']}{'' if row['correct'] else ' (wrong)'}, "
-    said += percent(row[PREFIX + row["predicted"]], 0)
-    if row.get("energy") is not None:
-        said += f", energy {decimal(row['energy'], 2)}"
+    known = row.get("energy") is not None
+    said = phrase(
+        "{arm}: {answer}, {probability}, energy {energy}"
+        if known
+        else "{arm}: {answer}, {probability}",
+        arm=column.arm,
+        answer=answer_of(row["predicted"], right=row["correct"]),
+        probability=percent(row[PREFIX + row["predicted"]], 0),
+        energy=decimal(row["energy"], 2) if known else "",
+    )
     file = column.album.named(row["image"])
-    return column.album.picture(index, label, f"{file}, {column.arm}, map of {label}", said)
+    alt = f"{file}, {column.arm}, {phrase('map of {label}', label=label)}"
+    return column.album.picture(index, label, alt, said)
 
 
 def _changes(columns: Sequence[Column], index: int) -> list[tuple[str, str]]:
@@ -224,5 +260,5 @@ def _changes(columns: Sequence[Column], index: int) -> list[tuple[str, str]]:
     for column in columns[1:]:
         energy = column.rows[index].get("energy")
         if energy is not None and first is not None:
-            changes.append((f"energy, {column.arm}", signed(energy - first, 2)))
+            changes.append((phrase("energy, {arm}", arm=column.arm), signed(energy - first, 2)))
     return changes

@@ -7,14 +7,15 @@ import polars as pl
 
 from regard.data.mask_colours import class_colours
 from regard.errors import RegardError
+from regard.language import phrase
 from regard.reports import layers
 from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note, Picture
 from regard.reports.contents import SplitContents
-from regard.reports.galleries import made_cards, most_changed, unreadable
+from regard.reports.galleries import left_out, made_cards, most_changed, unreadable
 from regard.reports.mask_galleries import image_iou, shown_masks
 from regard.reports.study_contents import Done
-from regard.reports.words import decimal, without_folders
+from regard.reports.words import decimal
 from regard.runs.inference import as_told
 from regard.runs.run import Run
 
@@ -44,7 +45,8 @@ def study_mask_galleries(
     change = {i: ious[arm][i] - ious[against].get(i, np.nan) for i in ious[arm]}
     risen, fallen = most_changed(change, pictures)
     if not risen and not fallen:
-        return [Note(f"No image of {split} has another mean IoU under {arm} than {against}.")]
+        text = "No image of {split} has another mean IoU under {arm} than {against}."
+        return [Note(phrase(text, split=split, arm=arm, against=against))]
     limit, shelf = photo_limit((2 + len(parts)) * (len(risen) + len(fallen))), Shelf()
     albums, asked = {}, {}
     try:
@@ -54,14 +56,17 @@ def study_mask_galleries(
             albums[name] = Album(folder, part.predictions, split, limit, shelf)
             asked[name] = as_told(albums[name].run, (part.metrics or {}).get("inference"))
     except (RegardError, MissingPicturesError) as error:
-        return [Note(f"Pictures of {split} are left out: {without_folders(error)}")]
+        return [left_out(split, error)]
     classes = runs[arm].contents.classes
     legend = [*zip(classes, class_colours(classes), strict=True)]
     blocks: list[Block] = []
-    for title, rows in ((f"Better under {arm}", risen), (f"Better under {against}", fallen)):
+    for better, rows in ((arm, risen), (against, fallen)):
+        title = phrase("Better under {arm}", arm=better)
         cards, wrong = made_cards(rows, lambda index: _card(albums, asked, index, ious), progress)
-        about = "The largest difference of an image's own mean IoU first. "
-        about += f"Runs of seed {runs[arm].seed}."
+        about = phrase(
+            "The largest difference of an image's own mean IoU first. Runs of seed {seed}.",
+            seed=runs[arm].seed,
+        )
         blocks += [Gallery(title, about, cards, wide=True, legend=legend)] if cards else []
         blocks += unreadable(wrong, title)
     return blocks
@@ -89,8 +94,9 @@ def _card(
 
     guesses = {arm: shown_masks(albums[arm], index, asked[arm]) for arm in albums}
     truth = layers.classes(next(iter(guesses.values()))[1], colours)
-    pictures = [picture(first, "", "photo"), picture(first, truth, "truth")]
+    pictures = [picture(first, "", phrase("photo")), picture(first, truth, phrase("truth"))]
     for arm, (guess, _) in guesses.items():
-        what = f"{arm}, mean IoU {decimal(ious[arm].get(index), 2)}"
+        iou = decimal(ious[arm].get(index), 2)
+        what = phrase("{arm}, mean IoU {iou}", arm=arm, iou=iou)
         pictures.append(picture(albums[arm], layers.classes(guess, colours), what))
     return Card(pictures, "", [], file)

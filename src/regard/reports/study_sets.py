@@ -3,13 +3,21 @@
 from collections.abc import Callable, Mapping
 
 from regard.errors import RegardError
+from regard.language import phrase
 from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note
 from regard.reports.contents import SplitContents
-from regard.reports.galleries import made_cards, most_changed, scaled, unreadable
+from regard.reports.galleries import (
+    left_out,
+    made_cards,
+    most_changed,
+    scaled,
+    unreadable,
+    without_map,
+)
 from regard.reports.set_galleries import named
 from regard.reports.study_contents import Done
-from regard.reports.words import decimal, without_folders
+from regard.reports.words import decimal
 
 Step = Callable[[int], None]
 Rows = Mapping[int, Mapping]
@@ -33,7 +41,8 @@ def study_set_galleries(
     change = {i: rows[arm][i]["f1_samples"] - rows[against][i]["f1_samples"] for i in shared}
     risen, fallen = most_changed(change, pictures)
     if not risen and not fallen:
-        return [Note(f"No set of {split} has another F1 under {arm} than under {against}.")]
+        text = "No set of {split} has another F1 under {arm} than under {against}."
+        return [Note(phrase(text, split=split, arm=arm, against=against))]
     limit, shelf = photo_limit((1 + len(parts)) * (len(risen) + len(fallen))), Shelf()
     try:
         albums = {
@@ -42,12 +51,17 @@ def study_set_galleries(
             if part.predictions is not None
         }
     except (RegardError, MissingPicturesError) as error:
-        return [Note(f"Pictures of {split} are left out: {without_folders(error)}")]
+        return [left_out(split, error)]
     blocks: list[Block] = []
-    for title, chosen in ((f"Better under {arm}", risen), (f"Better under {against}", fallen)):
+    for better, chosen in ((arm, risen), (against, fallen)):
+        title = phrase("Better under {arm}", arm=better)
         cards, wrong = made_cards(chosen, lambda index: _card(albums, rows, pair, index), progress)
-        about = "The largest difference of a set's F1 first; maps of the class that differs. "
-        about += f"Runs of seed {runs[arm].seed}. {scaled(runs[arm].contents.maps)}"
+        about = phrase(
+            "The largest difference of a set's F1 first; maps of the class that differs. Runs of "
+            "seed {seed}.",
+            seed=runs[arm].seed,
+        )
+        about = f"{about} {scaled(runs[arm].contents.maps)}"
         blocks += [Gallery(title, about, cards, wide=True)] if cards else []
         blocks += unreadable(wrong, title)
     return blocks
@@ -65,11 +79,16 @@ def _card(
     changed = sorted(set(own["predicted"]) ^ set(other["predicted"]))[0]
     first = albums[pair[0]]
     file = first.named(own["image"])
-    pictures = [first.picture(index, None, f"{file}, without a map", "image")]
+    pictures = [first.picture(index, None, without_map(file), phrase("image"))]
     for arm, album in albums.items():
         row = rows[arm].get(index)
         if row is not None:
-            said = f"{arm}: {named(row['predicted'])}, F1 {decimal(row['f1_samples'], 2)}"
-            alt = f"{file}, {arm}, map of {changed}"
+            said = phrase(
+                "{arm}: {answer}, F1 {f1}",
+                arm=arm,
+                answer=named(row["predicted"]),
+                f1=decimal(row["f1_samples"], 2),
+            )
+            alt = f"{file}, {arm}, {phrase('map of {label}', label=changed)}"
             pictures.append(album.picture(index, changed, alt, said, label=changed))
-    return Card(pictures, named(own["labels"]), [("maps of", changed)], file)
+    return Card(pictures, named(own["labels"]), [(phrase("maps of"), changed)], file)

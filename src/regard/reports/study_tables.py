@@ -3,16 +3,28 @@
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
+from regard.language import Phrases, phrase
 from regard.reports.blocks import Cell, Table
 from regard.reports.study_contents import StudyContents
 from regard.reports.study_words import (
+    VERDICTS,
     Comparison,
     corrected_away,
     metric_of,
     quality,
     shown_interval,
 )
-from regard.reports.words import NONE, between, decimal, p_value, real, signed, title
+from regard.reports.words import (
+    NONE,
+    between,
+    columns,
+    decimal,
+    on_split,
+    p_value,
+    real,
+    signed,
+    title,
+)
 from regard.studies.settings import Job
 
 # Columns that a page has room for, and rows that are read at one go.
@@ -30,22 +42,22 @@ def arms_table(study: StudyContents, names: Sequence[str], caption: str, **kind:
         for arm in study.arms
         for name in names
     }
+    arm_heads = (f"{arm}#" for arm in study.arms)
     if len(study.arms) > MOST_COLUMNS:
         rows = [[Cell(arm), *(cells[arm, name] for name in names)] for arm in study.arms]
         heads = [f"{_said(name)}#" for name in names]
-        return Table(("Arm", *heads), rows, caption, **kind)
+        return Table((*columns("Arm"), *heads), rows, caption, **kind)
     rows = [[_titled(name), *(cells[arm, name] for arm in study.arms)] for name in names]
-    return Table(("Metric", *(f"{arm}#" for arm in study.arms)), rows, caption, **kind)
+    return Table((*columns("Metric"), *arm_heads), rows, caption, **kind)
 
 
 def _titled(name: str) -> Cell:
     metric, split = metric_of(name)
-    return Cell(title(metric), note=f"on {split}")
+    return Cell(title(metric), note=phrase("on {split}", split=split))
 
 
 def _said(name: str) -> str:
-    metric, split = metric_of(name)
-    return f"{title(metric)} on {split}"
+    return on_split(*metric_of(name))
 
 
 def _arm_cell(study: StudyContents, value: Comparison | None, places: int = 3) -> Cell:
@@ -54,22 +66,32 @@ def _arm_cell(study: StudyContents, value: Comparison | None, places: int = 3) -
     spread, value = value.get("sd"), shown_interval(study, value)
     note = between(value) if real(value.get("low")) == real(value.get("low")) else ""
     if spread is not None:
-        note += f", sd {decimal(spread)}"
-    return Cell(decimal(value["value"], places), note=note.lstrip(", "))
+        sd = phrase("sd {sd}", sd=decimal(spread))
+        note = phrase("{interval}, {sd}", interval=note, sd=sd) if note else sd
+    return Cell(decimal(value["value"], places), note=note)
 
 
 def comparison_tables(study: StudyContents, rows: Sequence[Comparison]) -> list[Table]:
     """All comparisons; where they are many a table a metric, of which the first is open."""
-    over = "folds" if study.folds is not None else "seeds"
+    folds = study.folds is not None
     if len(rows) <= MOST_ROWS:
-        caption = f"Differences with 95 % intervals over {over} and over images"
+        caption = phrase(
+            "Differences with 95 % intervals over folds and over images"
+            if folds
+            else "Differences with 95 % intervals over seeds and over images"
+        )
         return [_comparisons(study, rows, caption, folded=False)]
     names = dict.fromkeys(row["metric"] for row in rows)
     return [
         _comparisons(
             study,
             [row for row in rows if row["metric"] == name],
-            f"Differences in {_said(name)}, with 95 % intervals over {over} and over images",
+            phrase(
+                "Differences in {metric}, with 95 % intervals over folds and over images"
+                if folds
+                else "Differences in {metric}, with 95 % intervals over seeds and over images",
+                metric=_said(name),
+            ),
             folded=number > 0,
         )
         for number, name in enumerate(names)
@@ -80,29 +102,30 @@ def _comparisons(
     study: StudyContents, rows: Sequence[Comparison], caption: str, *, folded: bool
 ) -> Table:
     folds = study.folds is not None
-    heads = ["Over folds#"] if folds else ["Over seeds#", "Over seeds and images#"]
+    heads = columns("Over folds#") if folds else columns("Over seeds#", "Over seeds and images#")
     keys = ["folds"] if folds else ["seeds", "both"]
     cells = [_comparison(study, row, keys) for row in rows]
-    head = ("Comparison", *heads, "Corrected p#", "Over images#", "Verdict")
-    return Table(head, cells, caption, folded)
+    rest = columns("Corrected p#", "Over images#", "Verdict")
+    return Table((*columns("Comparison"), *heads, *rest), cells, caption, folded)
 
 
 def _comparison(study: StudyContents, row: Comparison, keys: Sequence[str]) -> list[Cell]:
     shades = {"better": "good", "worse": "bad"}
-    metric, split = metric_of(row["metric"])
     verdict = quality(row)
     return [
-        Cell(f"{row['arm']} − {row['against']}", note=f"{title(metric)} on {split}"),
+        Cell(f"{row['arm']} − {row['against']}", note=_said(row["metric"])),
         *(_tested_cell(row, key) for key in keys),
         Cell(p_value(row["p_holm"])),
         _difference_cell(row.get("images")),
-        Cell(verdict, corrected_away(study, row), mark=shades.get(verdict, "quiet")),
+        Cell(
+            phrase(VERDICTS[verdict]), corrected_away(study, row), mark=shades.get(verdict, "quiet")
+        ),
     ]
 
 
 def _tested_cell(row: Comparison, key: str) -> Cell:
     if key == "both" and row.get("basis") == "seeds":
-        return Cell(NONE, note="not known image by image")
+        return Cell(NONE, note=phrase("not known image by image"))
     return _difference_cell(row.get(key))
 
 
@@ -116,7 +139,7 @@ def _difference_cell(test: Comparison | None) -> Cell:
 
 def costs_table(study: StudyContents) -> Table | None:
     """What a run of every arm costs: mean and standard deviation over the arm's runs."""
-    heads = {
+    heads: Phrases = {
         "parameters": ("Parameters", 0),
         "epochs": ("Epochs", 1),
         "seconds": ("Training, s", 0),
@@ -132,15 +155,21 @@ def costs_table(study: StudyContents) -> Table | None:
         for arm in study.arms
         if arm in costs
     ]
-    names = [f"{heads[name][0]}#" for name in known]
-    return Table(("Arm", "Runs#", *names), rows, "What a run costs, mean over an arm's runs")
+    names = [f"{phrase(heads[name][0])}#" for name in known]
+    return Table(
+        (*columns("Arm", "Runs#"), *names),
+        rows,
+        phrase("What a run costs, mean over an arm's runs"),
+    )
 
 
 def _cost_cell(value: Comparison | None, digits: int) -> Cell:
     if value is None:
         return Cell(NONE)
     sd = value["sd"]
-    return Cell(decimal(value["mean"], digits), note=f"sd {decimal(sd, digits)}" if sd else "")
+    return Cell(
+        decimal(value["mean"], digits), note=phrase("sd {sd}", sd=decimal(sd, digits)) if sd else ""
+    )
 
 
 def published_table(study: StudyContents) -> Table:
@@ -155,7 +184,8 @@ def published_table(study: StudyContents) -> Table:
             ]
             rows.append([Cell(arm), *cells])
     heads = [f"{_said(name)}#" for name in told]
-    return Table(("Arm", *heads), rows, f"Here, and as published: {study.published['source']}")
+    caption = phrase("Here, and as published: {source}", source=study.published["source"])
+    return Table((*columns("Arm"), *heads), rows, caption)
 
 
 def _published_cell(found: Comparison | None, published: float | None) -> Cell:
@@ -163,8 +193,11 @@ def _published_cell(found: Comparison | None, published: float | None) -> Cell:
     here = NONE if value is None else decimal(value, 4)
     if published is None:
         return Cell(here)
-    less = "" if value is None else f", {signed(value - published)}"
-    return Cell(here, note=f"published {decimal(published, 4)}{less}")
+    note = phrase("published {value}", value=decimal(published, 4))
+    if value is not None:
+        difference = signed(value - published)
+        note = phrase("{published}, {difference}", published=note, difference=difference)
+    return Cell(here, note=note)
 
 
 def runs_table(study: StudyContents, linked: Callable[[str], str | None]) -> Table:
@@ -179,12 +212,20 @@ def runs_table(study: StudyContents, linked: Callable[[str], str | None]) -> Tab
         if row["status"] != "done":
             blank = [Cell(NONE)] * (len(shown) + 2)
             rows.append(
-                [name, Cell(str(row["status"]), str(row["error"] or ""), mark="bad"), *blank]
+                [name, Cell(_status(row["status"]), str(row["error"] or ""), mark="bad"), *blank]
             )
             continue
         numbers = [Cell(decimal(row[metric])) for metric in shown]
-        trained = [Cell(f"{row['best_epoch'] or NONE} of {row['epochs']}")]
-        trained.append(Cell(f"{real(row['seconds']):,.0f} s"))
-        rows.append([name, Cell(str(row["status"])), *trained, *numbers])
-    heads = (f"{title(metric_of(m)[0])} on {metric_of(m)[1]}#" for m in shown)
-    return Table(("Run", "Status", "Best epoch#", "Time#", *heads), rows, "Every run")
+        best = phrase("{n} of {total}", n=row["best_epoch"] or NONE, total=row["epochs"])
+        trained = [Cell(best), Cell(f"{decimal(row['seconds'], 0)} s")]
+        rows.append([name, Cell(_status(row["status"])), *trained, *numbers])
+    heads = (f"{_said(metric)}#" for metric in shown)
+    named = columns("Run", "Status", "Best epoch#", "Time#")
+    return Table((*named, *heads), rows, phrase("Every run"))
+
+
+_STATUS: Phrases = {"done": "done", "failed": "failed"}
+
+
+def _status(status: str) -> str:
+    return phrase(_STATUS.get(status, status))

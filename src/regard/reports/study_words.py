@@ -5,23 +5,31 @@ from typing import Any
 
 import polars as pl
 
+from regard.language import Phrases, phrase, plural
 from regard.reports.blocks import Fact, Verdict
 from regard.reports.study_contents import StudyContents
 from regard.reports.words import (
     between,
+    clauses,
     count,
     listed,
     lower_is_better,
+    on_split,
     p_value,
     percent,
     real,
     signed,
-    title,
 )
 from regard.studies.settings import Job
 
 Comparison = Mapping[str, Any]
 NOT_SHOWN, NOT_TESTED = "no difference shown", "not tested"
+VERDICTS: Phrases = {
+    "better": "better",
+    "worse": "worse",
+    NOT_SHOWN: "no difference shown",
+    NOT_TESTED: "not tested",
+}
 
 
 def study_words(study: StudyContents) -> list[str]:
@@ -37,18 +45,26 @@ def compared(study: StudyContents, arm: str, against: str) -> list[Comparison]:
 
 def _what_was_run(study: StudyContents) -> str:
     seeds = {run.seed for run in study.runs}
-    text = f"{count(len(study.arms), 'arm')} ({listed(study.arms)}), "
-    text += f"trained with {count(len(seeds), 'seed')} each"
-    text += f" in {study.folds} folds" * (study.folds is not None)
-    text += f", evaluated on {listed(study.splits)}; {study.baseline} is the baseline. "
-    return text + (_how_folds(study) if study.folds is not None else _how_seeds(len(seeds)))
+    text = phrase(
+        "{arms} ({names}), trained with {seeds} each, evaluated on {splits}; {baseline} is the "
+        "baseline."
+        if study.folds is None
+        else "{arms} ({names}), trained with {seeds} each in {folds} folds, evaluated on {splits}; "
+        "{baseline} is the baseline.",
+        arms=count(len(study.arms), "arm"),
+        names=listed(study.arms),
+        seeds=count(len(seeds), "seed"),
+        folds=study.folds,
+        splits=listed(study.splits),
+        baseline=study.baseline,
+    )
+    return f"{text} {_how_seeds(len(seeds)) if study.folds is None else _how_folds(study)}"
 
 
 def _how_seeds(seeds: int) -> str:
-    text = "An interval over images says what other images would give from these nets. "
     if seeds < 2:
-        return text
-    return (
+        return phrase("An interval over images says what other images would give from these nets.")
+    return phrase(
         "An interval over seeds (Student t) says what another training would give on these images, "
         "one over images what other images would give from these nets. A difference counts as "
         "shown when it holds over both: when the p\u2011value of the test in which trainings and "
@@ -60,15 +76,17 @@ def _how_seeds(seeds: int) -> str:
 def _how_folds(study: StudyContents) -> str:
     told = study.summary.get("folds") or {}
     sizes = told.get("test") or []
-    each = f"{min(sizes)} to {max(sizes)}" if sizes and min(sizes) < max(sizes) else None
-    text = f"Each of {count(told.get('images', 0), 'image')} is test in one fold"
-    text += f" (of {each or (sizes or ['?'])[0]} images)"
-    return (
-        f"{text}, and the metrics are those of all these predictions together, not means of the "
-        "folds' metrics. An interval over images says what other images would give from these "
-        "nets. A difference counts as shown when the p\u2011value of the corrected t\u2011test "
-        "over folds (Nadeau and Bengio, 2003), corrected for the number of comparisons of that "
-        "metric (Holm), is below 0.05."
+    size = str((sizes or ["?"])[0])
+    if sizes and min(sizes) < max(sizes):
+        size = phrase("{low} to {high}", low=min(sizes), high=max(sizes))
+    return phrase(
+        "Each of {images} is test in one fold (of {size} images), and the metrics are those of all "
+        "these predictions together, not means of the folds' metrics. An interval over images says "
+        "what other images would give from these nets. A difference counts as shown when the "
+        "p\u2011value of the corrected t\u2011test over folds (Nadeau and Bengio, 2003), "
+        "corrected for the number of comparisons of that metric (Holm), is below 0.05.",
+        images=count(told.get("images", 0), "image"),
+        size=size,
     )
 
 
@@ -96,18 +114,23 @@ def verdict_of(study: StudyContents, arm: str, against: str) -> Verdict:
     """What was shown of two arms, for the better and for the worse, and what was not."""
     facts: dict[str, list[Fact]] = {}
     for row in compared(study, arm, against):
-        facts.setdefault(quality(row), []).append(_found(study, row))
+        facts.setdefault(quality(row), []).append(found_of(study, row))
     marks = {"better": "good", "worse": "bad", NOT_SHOWN: "quiet", NOT_TESTED: "quiet"}
-    groups = [(word.capitalize(), marks[word], facts[word]) for word in marks if word in facts]
+    said = {word: phrase(VERDICTS[word]) for word in marks}
+    groups = [
+        (said[word][0].upper() + said[word][1:], mark, facts[word])
+        for word, mark in marks.items()
+        if word in facts
+    ]
     return Verdict(f"{arm} − {against}", groups)
 
 
-def _found(study: StudyContents, row: Comparison) -> Fact:
-    metric, split = metric_of(row["metric"])
-    name = f"{title(metric)} on {split}"
+def found_of(study: StudyContents, row: Comparison) -> Fact:
+    """A difference with its interval, or why there is none."""
+    name = on_split(*metric_of(row["metric"]))
     test = tested(row)
     if test is None:
-        return Fact(name, "", "no seed that both arms finished")
+        return Fact(name, "", phrase("no seed that both arms finished"))
     found = test["difference"]
     if found["n"] < 2:
         return Fact(name, signed(found["value"]), _of_one(row))
@@ -119,10 +142,15 @@ def _of_one(row: Comparison) -> str:
     """Of one training each: what other images would give from these nets."""
     images = row.get("images")
     if not images:
-        return "one seed, which allows no interval"
+        return phrase("one seed, which allows no interval")
     p = (images.get("mcnemar") or images)["p_value"]
-    text = f"these nets alone, over images {between(images['difference'], signed)}"
-    return text if p is None else f"{text}, p {p_value(p)}"
+    return phrase(
+        "these nets alone, over images {interval}"
+        if p is None
+        else "these nets alone, over images {interval}, p {p}",
+        interval=between(images["difference"], signed),
+        p=p_value(p),
+    )
 
 
 def corrected_away(study: StudyContents, row: Comparison) -> str:
@@ -133,9 +161,10 @@ def corrected_away(study: StudyContents, row: Comparison) -> str:
     if test and _excludes_zero(test["difference"]):
         rows = study.summary.get("comparisons", [])
         number = sum(r["metric"] == row["metric"] and r["p_holm"] is not None for r in rows)
-        return f"not after correction for {count(number, 'comparison')}"
+        comparisons = count(number, "comparison")
+        return phrase("not after correction for {comparisons}", comparisons=comparisons)
     if row.get("both") and row["seeds"] and _excludes_zero(row["seeds"]["difference"]):
-        return "over seeds on these images, not with other images"
+        return phrase("over seeds on these images, not with other images")
     return ""
 
 
@@ -157,10 +186,15 @@ def contrary_words(study: StudyContents) -> list[str]:
 
 def _contrary(arm: str, against: str, split: str, right: Comparison, gaze: Comparison) -> str:
     more, less = (signed((tested(row) or {})["difference"]["value"]) for row in (gaze, right))
-    return (
-        f"On {split}, {arm} has more of its maps' energy in the region than {against} ({more}) and "
-        f"is less accurate ({less}). A gaze on the region need not make a net more accurate on "
-        "every split; these numbers do not say why."
+    return phrase(
+        "On {split}, {arm} has more of its maps' energy in the region than {against} ({more}) and "
+        "is less accurate ({less}). A gaze on the region need not make a net more accurate on "
+        "every split; these numbers do not say why.",
+        split=split,
+        arm=arm,
+        against=against,
+        more=more,
+        less=less,
     )
 
 
@@ -184,8 +218,12 @@ def _readings(study: StudyContents) -> list[str]:
     if not reads or "test" not in study.splits or not any(reads):
         return []
     most = max(reads)
-    often = "once" if most == 1 else f"up to {most} times"
-    return [f"The test split was read {often} with each of these runs."]
+    text = (
+        "The test split was read once with each of these runs."
+        if most == 1
+        else "The test split was read up to {times} times with each of these runs."
+    )
+    return [phrase(text, times=most)]
 
 
 def _failures(study: StudyContents) -> list[str]:
@@ -197,8 +235,14 @@ def _failures(study: StudyContents) -> list[str]:
     names = [
         Job(row["arm"], row["seed"], row.get("fold")).words for row in failed.iter_rows(named=True)
     ]
-    are = "is" if len(names) == 1 else "are"
-    return [f"{count(len(failed), 'run')} failed and {are} in no number here: {'; '.join(names)}."]
+    return [
+        plural(
+            len(names),
+            "{n} run failed and is in no number here: {names}.",
+            "{n} runs failed and are in no number here: {names}.",
+            names=clauses(*names),
+        )
+    ]
 
 
 def control_words(study: StudyContents) -> list[str]:
@@ -206,14 +250,20 @@ def control_words(study: StudyContents) -> list[str]:
     words = []
     for arm, values in study.summary.get("controls", {}).items():
         share = values.get("overlap")
-        which = {"mean": "the mean region of all samples"}
-        wrong = which.get(values.get("regions", ""), "regions moved to the wrong place")
-        text = f"{arm} was guided with {wrong}. "
-        if share is None:
-            text += "How much of the own region that covers is not known."
-        else:
-            text += f"On average that still covers {percent(share)} of the own region."
-        words.append(
-            f"{text} Whatever this arm gains too does not come from looking at the right place."
-        )
+        told = [
+            phrase(
+                "{arm} was guided with the mean region of all samples."
+                if values.get("regions") == "mean"
+                else "{arm} was guided with regions moved to the wrong place.",
+                arm=arm,
+            ),
+            phrase(
+                "How much of the own region that covers is not known."
+                if share is None
+                else "On average that still covers {share} of the own region.",
+                share=percent(share),
+            ),
+            phrase("Whatever this arm gains too does not come from looking at the right place."),
+        ]
+        words.append(" ".join(told))
     return words

@@ -4,10 +4,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from regard.evaluation.thresholds import ENDING, MEASURED, Choice
+from regard.language import phrase
 from regard.reports.blocks import Block, Cell, Heading, Table, Text
 from regard.reports.contents import SplitContents
 from regard.reports.predictions import span
-from regard.reports.words import about, between, count, decimal, percent, title
+from regard.reports.words import (
+    about,
+    between,
+    columns,
+    count,
+    decimal,
+    general,
+    percent,
+    title,
+    whole,
+)
 
 
 def threshold_blocks(split: SplitContents) -> list[Block]:
@@ -16,7 +27,7 @@ def threshold_blocks(split: SplitContents) -> list[Block]:
     if how is None or f"recall{ENDING}" not in split.numbers:
         return []
     return [
-        Heading("At the chosen threshold"),
+        Heading(phrase("At the chosen threshold")),
         Text([_chosen(how), _held(split, how)]),
         _table(split.numbers, how),
     ]
@@ -26,27 +37,47 @@ def _chosen(how: Mapping[str, Any]) -> str:
     aim = Choice(how["by"], how["target"], how["positive"]).words
     recall = how["metrics"]["recall"]
     name, seen = how["positive"], count(how["images"], "image")
-    return (
-        f"An image is called {name} where its probability is {how['threshold']:.3g} or more. That "
-        f"was chosen on {how['split']} for {aim}, over {seen} of which {how['positives']:,} are "
-        f"{name}; recall there is {percent(recall['value'])} ({between(recall, percent)})."
+    return phrase(
+        "An image is called {label} where its probability is {threshold} or more. That was chosen "
+        "on {split} for {aim}, over {images} of which {positives} are {label}; recall there is "
+        "{recall} ({interval}).",
+        label=name,
+        threshold=general(how["threshold"], 3),
+        split=how["split"],
+        aim=aim,
+        images=seen,
+        positives=whole(how["positives"]),
+        recall=percent(recall["value"]),
+        interval=between(recall, percent),
     )
 
 
 def _held(split: SplitContents, how: Mapping[str, Any]) -> str:
     if split.name == how["split"]:
-        return "The numbers below are of the very images that it was chosen on: they are too good."
+        return phrase(
+            "The numbers below are of the very images that it was chosen on: they are too good."
+        )
     recall = split.numbers[f"recall{ENDING}"]
-    text = f"On {split.name} it finds {percent(recall['value'])} of {how['positive']}"
-    text += f" ({percent(recall['level'], 0)} interval {between(recall, percent)})"
-    if how["target"] is None or recall["low"] is None:
-        return f"{text}."
     target = how["target"]
+    text = phrase(
+        "On {split} it finds {recall} of {label} ({level} interval {interval})",
+        split=split.name,
+        recall=percent(recall["value"]),
+        label=how["positive"],
+        level=percent(recall["level"], 0),
+        interval=between(recall, percent),
+    )
+    if target is None or recall["low"] is None:
+        return f"{text}."
     if recall["high"] < target:
-        return f"{text}: less than was aimed at."
+        return phrase("{found}: less than was aimed at.", found=text)
     if recall["low"] >= target:
-        return f"{text}: no less than was aimed at."
-    return f"{text}: the interval includes what was aimed at, {percent(target)}."
+        return phrase("{found}: no less than was aimed at.", found=text)
+    return phrase(
+        "{found}: the interval includes what was aimed at, {target}.",
+        found=text,
+        target=percent(target),
+    )
 
 
 def _table(numbers: Mapping[str, Any], how: Mapping[str, Any]) -> Table:
@@ -61,5 +92,9 @@ def _table(numbers: Mapping[str, Any], how: Mapping[str, Any]) -> Table:
                 Cell(span=span(chosen)),
             ]
         )
-    head = ("Metric", "At 0.5#", f"At {how['threshold']:.3g}#", "0 to 1")
-    return Table(head, rows, f"Both thresholds, with intervals over images; of {how['positive']}")
+    at = [f"{phrase('At {threshold}', threshold=general(t, 3))}#" for t in (0.5, how["threshold"])]
+    head = (*columns("Metric"), *at, *columns("0 to 1"))
+    caption = phrase(
+        "Both thresholds, with intervals over images; of {label}", label=how["positive"]
+    )
+    return Table(head, rows, caption)

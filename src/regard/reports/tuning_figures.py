@@ -10,11 +10,21 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from numpy.typing import NDArray
 
 from regard.data.plotting import INK, shortened
+from regard.language import Phrases, phrase
 from regard.reports.blocks import Drawing, Drawings, Key
 from regard.reports.drawing import canvas, colour, inline, plot
 from regard.reports.history import curve, line, whole_epochs
 from regard.reports.tuning_contents import TuningContents
-from regard.reports.words import count, decimal, listed, percent, said, title
+from regard.reports.words import (
+    clauses,
+    count,
+    decimal,
+    general,
+    listed,
+    on_split,
+    percent,
+    said,
+)
 from regard.runs.files import dump_json
 
 Floats = NDArray[np.float64]
@@ -27,7 +37,7 @@ MANY = 10
 
 def named(metric: str) -> str:
     """`Loss on val` of `val.loss`."""
-    return f"{title(metric.partition('.')[2])} on val"
+    return on_split(metric.partition(".")[2], "val")
 
 
 def short(key: str) -> str:
@@ -69,13 +79,16 @@ class Scale:
     @property
     def note(self) -> str:
         """How many lie beyond the edge."""
-        return f"{count(self.beyond, 'trial')} beyond the edge (triangles)" if self.beyond else ""
+        if not self.beyond:
+            return ""
+        trials = count(self.beyond, "trial")
+        return phrase("{trials} beyond the edge (triangles)", trials=trials)
 
 
 def history(tuning: TuningContents) -> Drawings:
     """Each objective trial by trial, and the best so far."""
     assert tuning.trials is not None
-    keys = [Key("a complete trial", DONE, "dot"), Key("the best so far", BEST)]
+    keys = [Key(phrase("a complete trial"), DONE, "dot"), Key(phrase("the best so far"), BEST)]
     drawings = [_history(tuning, metric) for metric in tuning.metrics]
     return Drawings(drawings, [*keys, *_pruned_key(tuning.trials)])
 
@@ -84,7 +97,7 @@ def _history(tuning: TuningContents, metric: str) -> Drawing:
     rows = _valued(tuning, metric)
     scale = Scale(rows[metric].to_numpy(), tuning.lower(metric))
     with canvas(700, 270) as drawn:
-        axes = plot(drawn, "trial", said(metric.partition(".")[2]))
+        axes = plot(drawn, phrase("trial"), said(metric.partition(".")[2]))
         for state, tone in (("pruned", PRUNED), ("complete", DONE)):
             own = rows.filter(pl.col("state") == state)
             _dots(axes, own["number"].to_numpy(), own[metric].to_numpy(), tone, scale)
@@ -98,8 +111,16 @@ def _history(tuning: TuningContents, metric: str) -> Drawing:
         scale.put(axes)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         axes.tick_params(labelcolor=INK)
-        told = f"{named(metric)} by trial; the best so far goes from "
-        told += f"{decimal(best[0])} to {decimal(best[-1])}" if len(best) else "nothing"
+        told = (
+            phrase(
+                "{metric} by trial; the best so far goes from {first} to {last}",
+                metric=named(metric),
+                first=decimal(best[0]),
+                last=decimal(best[-1]),
+            )
+            if len(best)
+            else phrase("{metric} by trial; none is complete", metric=named(metric))
+        )
         return Drawing(inline(drawn, told), named(metric), scale.note)
 
 
@@ -108,7 +129,7 @@ def curves(tuning: TuningContents) -> Drawings | None:
     drawings = [_curves(tuning, metric) for metric in tuning.metrics]
     kept = [drawing for drawing in drawings if drawing is not None]
     assert tuning.trials is not None
-    keys = [Key("a complete trial", DONE), Key(_best_name(tuning), BEST)]
+    keys = [Key(phrase("a complete trial"), DONE), Key(_best_name(tuning), BEST)]
     return Drawings(kept, [*keys, *_pruned_key(tuning.trials)]) if kept else None
 
 
@@ -124,7 +145,7 @@ def _curves(tuning: TuningContents, metric: str) -> Drawing | None:
         return None
     scale = Scale(values, tuning.lower(metric))
     with canvas(440, 270) as drawn:
-        axes = plot(drawn, "epoch", said(metric.partition(".")[2]))
+        axes = plot(drawn, phrase("epoch"), said(metric.partition(".")[2]))
         whole_epochs(axes)
         for number, (state, (x, y)) in sorted(lines.items(), key=lambda own: own[0] in tuning.best):
             tone, shape = (PRUNED if state == "pruned" else DONE), "thin"
@@ -134,9 +155,12 @@ def _curves(tuning: TuningContents, metric: str) -> Drawing | None:
             if shape == "thin":
                 axes.plot(x[-1:], y[-1:], "o", color=colour(tone), markersize=3, markeredgewidth=0)
         scale.put(axes)
-        alt = f"{named(metric)} by epoch, {count(len(lines), 'trial')}"
-        note = "a dot where a trial ended"
-        note += "; lines that leave the figure go further" if scale.beyond else ""
+        alt = phrase(
+            "{metric} by epoch, {trials}", metric=named(metric), trials=count(len(lines), "trial")
+        )
+        note = phrase("a dot where a trial ended")
+        if scale.beyond:
+            note = clauses(note, phrase("lines that leave the figure go further"))
         return Drawing(inline(drawn, alt), named(metric), note)
 
 
@@ -164,7 +188,8 @@ def _bars(metric: str, shares: dict[str, float]) -> Drawing:
         axes.set_xticks([])
         axes.tick_params(labelcolor=INK)
         told = listed([f"{name} {percent(share, 0)}" for name, share in shares.items()], 20)
-        return Drawing(inline(drawn, f"{named(metric)} varies with: {told}"), named(metric))
+        alt = phrase("{metric} varies with: {shares}", metric=named(metric), shares=told)
+        return Drawing(inline(drawn, alt), named(metric))
 
 
 def slices(tuning: TuningContents, metric: str) -> Drawings:
@@ -172,7 +197,7 @@ def slices(tuning: TuningContents, metric: str) -> Drawings:
     rows = _valued(tuning, metric)
     scale = Scale(rows[metric].to_numpy(), tuning.lower(metric))
     drawings = [_slice(tuning, rows, metric, key, scale) for key in tuning.keys]
-    keys = [Key("a complete trial", DONE, "dot"), Key(_best_name(tuning), BEST, "dot")]
+    keys = [Key(phrase("a complete trial"), DONE, "dot"), Key(_best_name(tuning), BEST, "dot")]
     return Drawings(drawings, [*keys, *_pruned_key(rows)])
 
 
@@ -199,7 +224,8 @@ def _slice(
             axes.xaxis.set_major_locator(MaxNLocator(5))
         scale.put(axes)
         axes.tick_params(labelcolor=INK)
-        return Drawing(inline(drawn, f"{named(metric)} against {key}"), short(key))
+        alt = phrase("{metric} against {key}", metric=named(metric), key=key)
+        return Drawing(inline(drawn, alt), short(key))
 
 
 def _places(column: pl.Series, own: dict[str, Any]) -> tuple[Floats, list[str]]:
@@ -224,7 +250,7 @@ def plain(value: Any) -> str:
 
 def brief(value: float) -> str:
     """Three digits: `0.023`, `1e−5`."""
-    return f"{value:.3g}".replace("e-0", "e-").replace("-", "−")
+    return general(value, 3).replace("e-0", "e-").replace("-", "−")
 
 
 def _logarithmic(axes: Axes) -> None:
@@ -257,12 +283,27 @@ def front(tuning: TuningContents) -> Drawings:
         scales[0].put(axes, "x")
         scales[1].put(axes)
         axes.tick_params(labelcolor=INK)
-        better = ["left" if tuning.lower(one) else "right", "down" if tuning.lower(other) else "up"]
-        alt = f"{named(one)} and {named(other)} of {count(len(rows), 'trial')}; not beaten: trials "
-        note = f"better is {' and '.join(better)}"
-        drawing = Drawing(inline(drawn, alt + listed([str(n) for n in tuning.best], 30)),
-                          f"{named(one)}, {named(other)}", note)  # fmt: skip
-    return Drawings([drawing], [Key("a trial", DONE, "dot"), Key("the front", BEST, "dot")])
+        alt = phrase(
+            "{one} and {other} of {trials}; not beaten: trials {numbers}",
+            one=named(one),
+            other=named(other),
+            trials=count(len(rows), "trial"),
+            numbers=listed([str(n) for n in tuning.best], 30),
+        )
+        note = phrase(_BETTER[tuning.lower(one), tuning.lower(other)])
+        drawing = Drawing(inline(drawn, alt), f"{named(one)}, {named(other)}", note)
+    return Drawings(
+        [drawing], [Key(phrase("a trial"), DONE, "dot"), Key(phrase("the front"), BEST, "dot")]
+    )
+
+
+# By whether less is better across, and whether it is upward.
+_BETTER: Phrases = {
+    (True, True): "better is left and down",
+    (True, False): "better is left and up",
+    (False, True): "better is right and down",
+    (False, False): "better is right and up",
+}
 
 
 def _dots(
@@ -281,8 +322,8 @@ def _valued(tuning: TuningContents, metric: str) -> pl.DataFrame:
 
 
 def _pruned_key(rows: pl.DataFrame) -> list[Key]:
-    return [Key("broken off", PRUNED, "dot")] if "pruned" in rows["state"].to_list() else []
+    return [Key(phrase("broken off"), PRUNED, "dot")] if "pruned" in rows["state"].to_list() else []
 
 
 def _best_name(tuning: TuningContents) -> str:
-    return "the best" if len(tuning.metrics) == 1 else "of the front"
+    return phrase("the best") if len(tuning.metrics) == 1 else phrase("of the front")

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from regard.evaluation.thresholds import ENDING
+from regard.language import Phrases, PhraseTuple, numeral, phrase, spoken
 from regard.runs.files import NON_FINITE
 from regard.scores.base import SCORES
 
 NONE = "–"
-_NAMES = {
+_NAMES: Phrases = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
     "mean_iou": "Mean IoU",
@@ -52,7 +53,7 @@ _NAMES = {
     "accuracy_random_class": "Accuracy, outside of any class",
     "bg_gap": "Background gap",
 }
-_ABOUT = {
+_ABOUT: Phrases = {
     "accuracy": "share of the images classified correctly",
     "balanced_accuracy": "mean over the classes of recall, for classes that have images",
     "precision_macro": "mean over the classes of precision",
@@ -86,6 +87,14 @@ _ABOUT = {
     "accuracy_random_class": "with the outside of the region from an image of any class",
     "bg_gap": "accuracy lost when the outside comes from any class rather than the same one",
 }
+# Why a number of a file has no interval, or a doubtful one.
+_REASONS: PhraseTuple = (
+    "all values are equal",
+    "needs two images or more",
+    "needs two values or more",
+    "no images",
+    "the same in every resample: too narrow",
+)
 _PREFIXES = ("", "k", "M", "G", "T", "P")
 LOWER = frozenset(
     {
@@ -116,13 +125,13 @@ def decimal(value: Any, digits: int = 3) -> str:
     x = real(value)
     if not math.isfinite(x):
         return NONE if math.isnan(x) else "∞" if x > 0 else "−∞"
-    return f"{x:,.{digits}f}".replace("-", "−")
+    return numeral(f"{x:,.{digits}f}").replace("-", "−")
 
 
 def signed(value: Any, digits: int = 3) -> str:
     """As `decimal`, always with a sign."""
     text = decimal(value, digits)
-    if text == NONE or not text.strip("−0."):
+    if text == NONE or not text.strip("−0.,"):
         return text.lstrip("−")
     return text if text.startswith("−") else f"+{text}"
 
@@ -134,9 +143,19 @@ def percent(value: Any, digits: int = 1) -> str:
     return text if text == NONE else f"{text}\N{NO-BREAK SPACE}%"
 
 
+def whole(value: int) -> str:
+    """A whole number, `1,200`."""
+    return numeral(f"{value:,}")
+
+
+def general(value: Any, digits: int = 6) -> str:
+    """A number with as few digits as it needs, of so many at most: `0.5`, `1e−05`."""
+    return numeral(f"{float(value):.{digits}g}")
+
+
 def count(value: int, one: str, many: str | None = None) -> str:
-    """`1 image`, `1,200 images`."""
-    return f"{value:,} {one if value == 1 else many or one + 's'}"
+    """`1 image`, `1,200 images`; the nouns are looked up."""
+    return f"{whole(value)} {phrase(one if spoken().one(value) else many or one + 's')}"
 
 
 def magnitude(value: Any, unit: str) -> str:
@@ -146,7 +165,7 @@ def magnitude(value: Any, unit: str) -> str:
         return NONE
     # What would be rounded to 1,000 belongs to the next prefix.
     power = sum(abs(x) >= 999.5 * 1000**step for step in range(len(_PREFIXES) - 1))
-    return f"{x / 1000**power:.3g}\N{NO-BREAK SPACE}{_PREFIXES[power]}{unit}"
+    return f"{general(x / 1000**power, 3)}\N{NO-BREAK SPACE}{_PREFIXES[power]}{phrase(unit)}"
 
 
 def between(interval: Mapping[str, Any], show: Any = decimal) -> str:
@@ -154,13 +173,25 @@ def between(interval: Mapping[str, Any], show: Any = decimal) -> str:
     low, high = real(interval.get("low")), real(interval.get("high"))
     if math.isnan(low) or math.isnan(high):
         return NONE
-    return f"{show(low)} to {show(high)}".replace("\N{NO-BREAK SPACE}% to", " to")
+    # The unit is said once.
+    return phrase(
+        "{low} to {high}", low=show(low).removesuffix("\N{NO-BREAK SPACE}%"), high=show(high)
+    )
+
+
+def clauses(*parts: str) -> str:
+    """Parts of a line one after another, those that are empty left out: `one; two`."""
+    told = [part for part in parts if part]
+    text = told[0] if told else ""
+    for part in told[1:]:
+        text = phrase("{before}; {after}", before=text, after=part)
+    return text
 
 
 def p_value(value: Any) -> str:
     """Three digits, and `< 0.001` below."""
     p = real(value)
-    return "< 0.001" if p < 0.001 else decimal(p)
+    return f"< {decimal(0.001)}" if p < 0.001 else decimal(p)
 
 
 def without_folders(error: Exception) -> str:
@@ -176,31 +207,41 @@ def listed(names: Sequence[str], most: int = 8) -> str:
     """`a, b and c`; of many the first, and how many more."""
     shown = list(names[:most])
     if len(names) > most:
-        return ", ".join(shown) + f" and {len(names) - most:,} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+        more = whole(len(names) - most)
+        return phrase("{names} and {n} more", names=", ".join(shown), n=more)
+    if len(shown) < 2:
+        return "".join(shown)
+    return phrase("{names} and {last}", names=", ".join(shown[:-1]), last=shown[-1])
 
 
 def title(metric: str) -> str:
     """A metric's or a score's name."""
     if metric == "loss.dice":
-        return "Dice loss"
+        return phrase("Dice loss")
     if metric.startswith("loss."):
-        return f"Guidance: {metric[5:]}"
+        return phrase("Guidance: {term}", term=metric[5:])
     if metric.endswith(ENDING):
-        return f"{title(metric.removesuffix(ENDING))} at the threshold"
+        own = title(metric.removesuffix(ENDING))
+        return phrase("{metric} at the threshold", metric=own)
     if ":" in metric:  # of one class
         name, _, own = metric.partition(":")
         return f"{title(name)}, {own}"
-    return _NAMES.get(metric) or metric.replace("_", " ").capitalize()
+    return phrase(_NAMES.get(metric) or metric.replace("_", " ").capitalize())
 
 
 def said(metric: str) -> str:
     """A metric's name within a sentence: small, unless it is written in capitals."""
     name = title(metric)
     if metric.endswith(ENDING):
-        return f"{said(metric.removesuffix(ENDING))} at the threshold"
+        own = said(metric.removesuffix(ENDING))
+        return phrase("{metric} at the threshold", metric=own)
     capitals = name[1:2].isupper() or name in ("IoU", "F1", "MaxBoxAcc", "PxAP", "mAP")
     return name if capitals else name[0].lower() + name[1:]
+
+
+def on_split(metric: str, split: str) -> str:
+    """`Accuracy on test`."""
+    return phrase("{metric} on {split}", metric=title(metric), split=split)
 
 
 def about(metric: str) -> str:
@@ -208,10 +249,28 @@ def about(metric: str) -> str:
     if metric in SCORES:
         text = inspect.getdoc(SCORES[metric].formula) or ""
         line = text.split(".\n")[0].split("\n\n")[0].rstrip(".")
-        return " ".join(line.split())
+        return phrase(" ".join(line.split()))
     if metric.endswith(ENDING):
-        return f"{about(metric.removesuffix(ENDING))}, at the threshold chosen on val"
-    return _ABOUT.get(metric, "")
+        own = about(metric.removesuffix(ENDING))
+        return phrase("{meaning}, at the threshold chosen on val", meaning=own)
+    return phrase(_ABOUT[metric]) if metric in _ABOUT else ""
+
+
+def meaning(metric: str) -> str:
+    """One line on what a metric is, and that less of it is better where that is so."""
+    lower = phrase("lower is better")
+    line = about(metric)
+    return clauses(line, lower if lower_is_better(metric) and lower not in line else "")
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def columns(*heads: str) -> tuple[str, ...]:
+    """Heads of a table's columns in the language of the report; `#` marks those of numbers."""
+    return tuple(phrase(head.removesuffix("#")) + "#" * head.endswith("#") for head in heads)
 
 
 def lower_is_better(metric: str) -> bool:

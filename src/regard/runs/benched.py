@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from regard.language import plural
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
 
@@ -31,8 +32,9 @@ def fastest(device: Device) -> Mapping[str, Any]:
 def setting(device: Device) -> str:
     """What timings hang on: `AMD EPYC, 2 threads, float32`."""
     threads = device["threads"]
-    on = "" if threads is None else f", {threads} thread{'s'[: threads != 1]}"
-    return f"{device['name']}{on}, {device['dtype']}"
+    told = [device["name"]]
+    told += [] if threads is None else [plural(threads, "{n} thread", "{n} threads")]
+    return ", ".join([*told, device["dtype"]])
 
 
 def bench_numbers(bench: Bench | None) -> dict[str, Any]:

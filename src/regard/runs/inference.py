@@ -8,6 +8,7 @@ import torch
 
 from regard.data.decoding import Size
 from regard.errors import ConfigError, RegardError, RunError
+from regard.language import numeral, phrase
 from regard.models.windows import OVERLAP, Windows
 from regard.runs.run import Run
 from regard.saliency.capture import evaluating
@@ -78,9 +79,13 @@ def in_words(how: Mapping[str, Any]) -> str:
     """What `told` tells, as a reader wants it."""
     text = "{} x {}".format(*how["size"])
     if how["window"] is not None:
-        text += " in windows of {} x {}".format(*how["window"])
-        text += f" that overlap by {how['overlap']:g}"
-    return text + (", mirrored too" if how["flip"] else "")
+        text = phrase(
+            "{size} in windows of {window} that overlap by {overlap}",
+            size=text,
+            window="{} x {}".format(*how["window"]),
+            overlap=numeral(f"{how['overlap']:g}"),
+        )
+    return phrase("{size}, mirrored too", size=text) if how["flip"] else text
 
 
 def _refuse_classifier(run: Run) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from regard.language import numeral, phrase
 from regard.studies.settings import Study
 
 FEW_SEEDS = 3
@@ -21,26 +22,32 @@ def remarks(study: Study, summary: Mapping[str, Any]) -> list[str]:
 
 def _of_seeds(count: int) -> str:
     if count == 1:
-        return (
+        return phrase(
             "One seed allows no interval over seeds and no test of the arms: intervals over images "
             "tell these very nets apart, not what another training would give; take 3 or more "
             "(--seeds 3)."
         )
     if count < FEW_SEEDS:
-        return f"Intervals over {count} seeds are very wide; take 3 or more (--seeds 3)."
+        text = "Intervals over {count} seeds are very wide; take 3 or more (--seeds 3)."
+        return phrase(text, count=count)
     return ""
 
 
 def _of_folds(study: Study, summary: Mapping[str, Any]) -> str:
-    text = (
-        f"The {study.folds} folds are no independent repetitions, as their trainings share "
-        "images: differences are tested with the corrected t-test of Nadeau and Bengio, which "
-        "claims too little rather than too much. Intervals over images are of these nets."
+    text = phrase(
+        "The {folds} folds are no independent repetitions, as their trainings share images: "
+        "differences are tested with the corrected t-test of Nadeau and Bengio, which claims too "
+        "little rather than too much. Intervals over images are of these nets.",
+        folds=study.folds,
     )
     own = (summary.get("folds") or {}).get("own_splits") or {}
     if "test" in own:
-        told = ", ".join(f"{name} {count:,}" for name, count in own.items())
-        text += f" The manifest's own splits ({told}) are not used: all images are dealt anew."
+        told = ", ".join(f"{name} {numeral(f'{count:,}')}" for name, count in own.items())
+        unused = phrase(
+            "The manifest's own splits ({splits}) are not used: all images are dealt anew.",
+            splits=told,
+        )
+        return f"{text} {unused}"
     return text
 
 
@@ -50,8 +57,11 @@ def _of_families(study: Study) -> list[str]:
     if number < 2 or not study.pairs:
         return []
     return [
-        f"p-values are corrected within each of the {number} metrics and splits, not for their "
-        "number: name the one that decides before you look."
+        phrase(
+            "p-values are corrected within each of the {number} metrics and splits, not for their "
+            "number: name the one that decides before you look.",
+            number=number,
+        )
     ]
 
 
@@ -65,8 +75,9 @@ def _of_choice(study: Study) -> list[str]:
     patient = any(own.get("patience") for own in given)
     if not patient and not any(best.startswith("val") for best in bests):
         return []
-    return [
+    text = phrase(
         "val is reported and was chosen on (training.best or patience), so its numbers are too "
         "good. Of a set with train and val alone, set base.data.val_from_train: 0.15, and val "
         "becomes test."
-    ]
+    )
+    return [phrase(text)]

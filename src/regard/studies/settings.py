@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from regard.data.settings import Settings, Task
 from regard.errors import near
 from regard.evaluation.thresholds import AT_THRESHOLD
+from regard.language import phrase
 from regard.runs.reliance import GAP, MEASURED
 from regard.scores.base import SCORES
 from regard.studies.pixel_metrics import MEAN_METRICS, of_class
@@ -67,8 +68,11 @@ class Job(NamedTuple):
     @property
     def words(self) -> str:
         """`plain, seed 0, fold 2`."""
-        return f"{self.arm}, seed {self.seed}" + (
-            "" if self.fold is None else f", fold {self.fold}"
+        return phrase(
+            "{arm}, seed {seed}" if self.fold is None else "{arm}, seed {seed}, fold {fold}",
+            arm=self.arm,
+            seed=self.seed,
+            fold=self.fold,
         )
 
 

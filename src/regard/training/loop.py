@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from regard.data.loader import oversampled, shuffled
+from regard.data.loader import epoch_order
 from regard.data.sample import Draw
 from regard.data.samples import Batch
 from regard.errors import NumericalError
@@ -79,9 +79,8 @@ class Trainer:
 
     def draws(self, epoch: int) -> list[Draw]:
         """The epoch's order of samples; it depends on seed and epoch alone."""
-        if self.how.imbalance in ("oversample", "both"):
-            return oversampled(self.labels, seed=self.how.seed, epoch=epoch)
-        return shuffled(len(self.labels), seed=self.how.seed, epoch=epoch)
+        how = self.how
+        return epoch_order(self.labels, how.imbalance, seed=how.seed, epoch=epoch)
 
     def restore(self, saved: Checkpoint) -> None:
         """Go back to what a checkpoint holds."""

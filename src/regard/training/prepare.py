@@ -166,6 +166,21 @@ def environment() -> dict[str, Any]:
     }
 
 
+def train_samples(config: Config, manifest: Manifest) -> Samples:
+    """The train split of a resolved config as it is trained on: augmented, mixed, with regions.
+
+    Raises:
+        RegardError: a file cannot be read, or the manifest is not the one of the config.
+    """
+    samples = samples_of(manifest, "train", config.classes or (), config.data)
+    segments = config.data.task == "segmentation"
+    masks = mask_classes(manifest, config.data.void) if segments else None
+    paste = masks is not None and config.data.augment.paste
+    counts = pixels_of(samples, masks, manifest) if masks is not None and paste else None
+    transform = transform_of(config.data.model_dump())
+    return _train_data(config, samples, transform, masks, counts)
+
+
 def _train_loader(
     config: Config,
     samples: list[Sample],
@@ -173,8 +188,20 @@ def _train_loader(
     masks: MaskClasses | None,
     counts: PixelCounts | None,
 ) -> Loader:
+    data = _train_data(config, samples, transform, masks, counts)
+    size = config.training.batch_size * config.training.accumulate
+    return Loader(data, size, workers=config.data.workers)
+
+
+def _train_data(
+    config: Config,
+    samples: list[Sample],
+    transform: Transform,
+    masks: MaskClasses | None,
+    counts: PixelCounts | None,
+) -> Samples:
     paste = config.data.augment.paste
-    data = Samples(
+    return Samples(
         annotated(samples, config.guidance.share),
         transform,
         augmentation=config.data.augment,
@@ -185,8 +212,6 @@ def _train_loader(
         partners=_partners(config, samples) if config.data.augment.mixes else None,
         cache_mb=config.data.cache_mb,
     )
-    size = config.training.batch_size * config.training.accumulate
-    return Loader(data, size, workers=config.data.workers)
 
 
 def _partners(config: Config, samples: list[Sample]) -> Partners:

@@ -1,0 +1,78 @@
+"""The language that a report is written in: its words, plural forms and numbers.
+
+Sentences stand in the source in English, whole, as templates with named places. `phrase` and
+`plural` look a template up in the catalogue of the language that is spoken and fill its places.
+Command lines and files are in English, which is what is spoken unless a report says otherwise.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+# Of a name that is given templates to be said later: tests collect those from the source.
+Phrases = Mapping[Any, Any]
+PhraseTuple = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language.
+
+    Attributes:
+        code: of `<html lang>`.
+        point: between a number's whole part and its decimals.
+        thousands: between groups of three digits.
+        one: whether so many are told in the singular.
+        catalogue: English templates to those of this language.
+    """
+
+    code: str
+    point: str
+    thousands: str
+    one: Callable[[float], bool]
+    catalogue: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+ENGLISH = Language("en", ".", ",", lambda number: number == 1)
+_spoken: ContextVar[Language] = ContextVar("language", default=ENGLISH)
+
+
+def spoken() -> Language:
+    """The language that is spoken now."""
+    return _spoken.get()
+
+
+@contextmanager
+def speaking(language: Language) -> Iterator[None]:
+    """Speak a language inside of this."""
+    token = _spoken.set(language)
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
+def phrase(template: str, /, **values: object) -> str:
+    """A template in the language that is spoken, with its places filled.
+
+    Args:
+        template: in English, `On {split}, {share} are right.`
+        values: by name, as text.
+    """
+    text = spoken().catalogue.get(template, template)
+    return text.format(**values) if values else text
+
+
+def plural(number: float, one: str, many: str, /, **values: object) -> str:
+    """One of two templates, by a number that stands at `{n}` if it is in them."""
+    template = one if spoken().one(number) else many
+    return phrase(template, n=numeral(f"{number:,}"), **values)
+
+
+def numeral(text: str) -> str:
+    """A number that Python has written, `1,234.5`, with the signs of the language."""
+    language = spoken()
+    signs = {ord(","): language.thousands, ord("."): language.point}
+    return text.translate(signs)
