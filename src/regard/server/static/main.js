@@ -1,0 +1,54 @@
+// Which view is shown, and the trail that leads to it.
+
+import { follow } from "./address.js";
+import { correctView } from "./correct.js";
+import { galleryView } from "./gallery.js";
+import { imageView } from "./image.js";
+import { dropped, loading, refused } from "./notices.js";
+import { overviewView } from "./overview.js";
+import { ownView } from "./own.js";
+import { runView } from "./run.js";
+import { known } from "./known.js";
+import { trail } from "./trail.js";
+
+const VIEWS = {
+  overview: overviewView,
+  run: runView,
+  gallery: galleryView,
+  image: imageView,
+  own: ownView,
+  correct: correctView,
+};
+
+const main = document.getElementById("main");
+let shown = null;
+
+/** Keep the view where only its state changes; otherwise close it and open the next. */
+async function show(state) {
+  const view = VIEWS[state.view] ? state.view : "overview";
+  const key = JSON.stringify([view, ...(view === "overview" ? [] : [state.run, view === "own" ? "" : state.split])]);
+  if (shown?.key === key) return void shown.view?.update?.(state);
+  shown?.stop.abort();
+  shown?.view?.close?.();
+  const opened = (shown = { key, stop: new AbortController(), view: null });
+  const { signal } = opened.stop;
+  const wait = setTimeout(() => main.replaceChildren(loading("Reading the folder …")), 150);
+  try {
+    const overview = await known.overview(signal);
+    const run = view === "overview" ? null : await known.run(state.run ?? ".", signal);
+    clearTimeout(wait);
+    if (shown !== opened) return;
+    trail(state, overview, run);
+    main.className = view;
+    main.replaceChildren();
+    scrollTo(0, 0);
+    opened.view = VIEWS[view]({ main, state, overview, run, signal });
+  } catch (error) {
+    clearTimeout(wait);
+    if (dropped(error) || shown !== opened) return;
+    shown = null;
+    main.replaceChildren(refused(error, () => show(state)));
+  }
+}
+
+follow(show);
