@@ -2,7 +2,19 @@
 
 import typer
 
-from regard.cli import bench, compare, data, gaze, listing, quickstart, report, study, train, tune
+from regard.cli import (
+    bench,
+    compare,
+    data,
+    gaze,
+    listing,
+    quickstart,
+    report,
+    serve,
+    study,
+    train,
+    tune,
+)
 from regard.cli.stopping import stop
 from regard.errors import NumericalError, RegardError
 
@@ -22,6 +34,7 @@ bench.add(app)
 study.add(app)
 tune.add(app)
 report.add(app)
+serve.add(app)
 app.add_typer(listing.app, name="list")
 
 
