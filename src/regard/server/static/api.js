@@ -8,24 +8,11 @@ export class Refusal extends Error {
   }
 }
 
-const TOKEN = "regard-token";
-let token = takeToken();
+let token = null;
 
-/** The token from `?token=...`, which then leaves the address; or that of this tab. */
-function takeToken() {
-  const address = new URL(location.href);
-  const given = address.searchParams.get("token");
-  if (given !== null) {
-    sessionStorage.setItem(TOKEN, given);
-    address.searchParams.delete("token");
-    history.replaceState(null, "", address);
-  }
-  return sessionStorage.getItem(TOKEN);
-}
-
+/** Show a token from now on; a page that was opened with one has a cookie for it. */
 export function useToken(given) {
   token = given;
-  sessionStorage.setItem(TOKEN, given);
 }
 
 /** The path of a question with what is not empty of its parameters. */

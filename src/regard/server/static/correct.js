@@ -71,6 +71,7 @@ class CorrectView {
       onkey: (name) => this.#do(name),
       onfail: (message) => this.notes.append(h("p", { class: "notice refused", role: "alert" }, ...marked(message))),
     });
+    this.edges = h("p", { class: "quiet" }, "Left, top, right and bottom, in pixels:");
     this.list = h("ol", { class: "boxes" });
     this.summary = h("p", { class: "quiet", role: "status" });
     this.done = h("div", { role: "status" });
@@ -83,8 +84,8 @@ class CorrectView {
       h("div", { class: "bench" },
         h("div", { class: "view" }, this.#toolbar(), this.easel.element),
         h("div", { class: "aside" },
-          h("section", {}, h("h2", {}, "Now"), h("p", {}, regionWords(image.region))),
-          h("section", {}, h("h2", {}, "What you draw"), this.summary, this.list, button("Add a box", () => this.#do("new"))),
+          h("section", {}, h("h2", {}, "Region of the run"), h("p", {}, regionWords(image.region))),
+          h("section", {}, h("h2", {}, "What you draw"), this.summary, this.edges, this.list, button("Add a box", () => this.#do("new"))),
           h("section", {}, h("h2", {}, "Save"), this.#form(manifest), this.done))),
     );
   }
@@ -116,7 +117,7 @@ class CorrectView {
   #form(manifest) {
     this.name = h("input", { type: "text", required: true, pattern: NAME, value: manifest, autocomplete: "off", spellcheck: "false", list: "manifests", title: "letters, digits, - and _", onchange: () => amend({ manifest: this.name.value }, { quiet: true }) });
     this.save = h("button", { class: "main" }, "Save");
-    this.back = button("As the run has it", () => this.#save({ boxes: null, mask: null }), { hidden: true });
+    this.back = button("Take the correction back", () => this.#save({ boxes: null, mask: null }), { hidden: true });
     const submit = (event) => {
       event.preventDefault();
       this.#save(this.drawing.answer());
@@ -141,6 +142,7 @@ class CorrectView {
     this.save.textContent = steps.length ? "Save" : "Save: the evidence is nowhere";
     this.back.hidden = !this.saved;
     this.chips.forEach((chip) => chip.setAttribute("aria-pressed", String(chip.dataset.tool === this.tools.tool)));
+    this.edges.hidden = !boxes.length;
     this.list.replaceChildren(...boxes.map((step, place) => this.#box(step, place)));
   }
 
@@ -188,11 +190,11 @@ class CorrectView {
       this.state = { ...this.state, manifest };
       if (!this.saved) await this.#begin(null);
       else this.#drawn();
-      this.done.replaceChildren(
+      this.done.replaceChildren(h("div", {},
         h("p", {}, h("b", { class: "right" }, "Saved. "), `${answer.manifest} corrects ${plural(answer.corrected, "image")}. Train with it:`),
         command(answer.command),
         this.next && h("p", {}, h("a", { href: href({ ...this.next, manifest }) }, "Correct the next image ›")),
-      );
+      ));
     } catch (error) {
       if (!dropped(error)) this.done.replaceChildren(refused(error));
     } finally {

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { chart } from "./chart.js";
 import { h } from "./elements.js";
 import { dropped } from "./notices.js";
-import { worded } from "./words.js";
+import { titled } from "./words.js";
 
 const EVERY = 2500;
 const FIRST = ["loss", "accuracy", "mean_iou", "map", "energy"];
@@ -49,7 +49,7 @@ function charts(epochs, most, state) {
       points: epochs.map((row) => [row.epoch, row[part]?.[name]]).filter(([, value]) => Number.isFinite(value)),
     });
     const lines = [line("train", "c0"), line("val", "c1")].filter(({ points }) => points.length);
-    return chart({ title: TITLES[name] ?? worded(name), lines });
+    return chart({ title: TITLES[name] ?? titled(name), lines });
   });
 }
 

@@ -51,7 +51,7 @@ export function filterBar(run, split, others) {
   const folded = h("summary", {}, "Filter and sort");
   const bar = h(
     "details",
-    { class: "bar filters", open: innerWidth > 640 },
+    { class: "bar fold filters", open: innerWidth > 640 },
     folded,
     h("div", { class: "row" },
       field("Class", controls.label),

@@ -30,7 +30,8 @@ class ImageView {
     main.append(
       this.head,
       this.notes,
-      h("div", { class: "bench" }, h("div", { class: "view" }, this.photos, this.looks.bar, this.pixels?.bar), this.aside),
+      h("div", {}, this.looks.bar, this.pixels?.bar),
+      h("div", { class: "bench" }, this.photos, this.aside),
       this.strip.element,
     );
     this.stacks = [];

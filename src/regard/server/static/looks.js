@@ -42,7 +42,10 @@ function targetOptions(run) {
   return [["", "predicted class"], ["label", "labelled class"], ...classes];
 }
 
-/** A bar of controls: `update(state)` shows a state's looks. `own` is an image without a manifest. */
+/**
+ * A bar of controls, folded away on a small screen: `update(state)` shows a state's looks. `own` is
+ * an image without a manifest.
+ */
 export function looksBar(run, { own = false } = {}) {
   const method = select(methodOptions(run), "", (value) => change({ method: value }));
   const layers = [["", `${run.layer ?? "found"} (the run's)`], ...run.layers.filter((name) => name !== run.layer).map((name) => [name, name])];
@@ -77,7 +80,8 @@ export function looksBar(run, { own = false } = {}) {
     !own && h("label", { class: "check" }, outlines, "Region's outline"),
     scale(),
   );
-  return { bar, update };
+  const folded = h("details", { class: "fold", open: innerWidth > 640 }, h("summary", {}, "Maps"), bar);
+  return { bar: folded, update };
 }
 
 /** What the colours mean. */

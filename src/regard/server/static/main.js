@@ -9,7 +9,7 @@ import { overviewView } from "./overview.js";
 import { ownView } from "./own.js";
 import { runView } from "./run.js";
 import { known } from "./known.js";
-import { trail } from "./trail.js";
+import { lost, trail } from "./trail.js";
 
 const VIEWS = {
   overview: overviewView,
@@ -47,6 +47,7 @@ async function show(state) {
     clearTimeout(wait);
     if (dropped(error) || shown !== opened) return;
     shown = null;
+    lost();
     main.replaceChildren(refused(error, () => show(state)));
   }
 }

@@ -7,12 +7,15 @@ import { fitting, Stack } from "./stack.js";
 import { number } from "./words.js";
 
 const AT_FIRST = 4;
+const ACTIVATION = ["gradcam", "hirescam", "layercam", "eigencam", "gradcampp"];
+const ATTENTION = ["chefer", "rollout", "gradient_rollout", "attention"];
 
-/** Which methods are shown: those of the address, or the run's own and some that are fast. */
+/** Which methods are shown: those of the address, or the run's own and others of its kind that are fast. */
 function chosen(run, state) {
   if (state.compare !== undefined) return state.compare.split(",").filter((name) => run.methods.some((one) => one.name === name));
-  const fast = run.methods.filter(({ name, cost }) => cost === "cheap" && name !== run.method).map(({ name }) => name);
-  return [...(run.methods.some(({ name }) => name === run.method) ? [run.method] : []), ...fast].slice(0, AT_FIRST);
+  const known = run.methods.filter(({ cost }) => cost === "cheap").map(({ name }) => name);
+  const kin = ATTENTION.includes(run.method) ? ATTENTION : ACTIVATION;
+  return [...new Set([run.method, ...kin.filter((name) => known.includes(name))])].slice(0, AT_FIRST);
 }
 
 export function methodsStrip(run) {

@@ -25,14 +25,14 @@ class OwnView {
       h("p", {}, "or drop one anywhere on this page, or paste one."),
       h("p", { class: "quiet" }, `It goes to this server alone and is not stored.${limit ? ` At most ${bytes(limit)}.` : ""}`));
     this.result = h("div", { class: "result" });
-    main.append(h("h1", {}, "An image of your own"), h("div", { class: "bar row" }, this.#runs(state)), this.zone, this.result);
+    main.append(h("h1", {}, "Your own image"), h("div", { class: "bar row" }, this.#runs(state)), this.zone, this.result);
     this.#listen(main, signal);
     this.update(state);
   }
 
   #runs(state) {
     const rows = this.overview.runs.filter((row) => row.kind === "run" && row.state !== "new");
-    return field("Asked", select(rows.map(({ id, name, study }) => [id, study ? id : name]), state.run ?? ".", (run) => {
+    return field("Run", select(rows.map(({ id, name, study }) => [id, study ? id : name]), state.run ?? ".", (run) => {
       carried = this.file;
       go({ view: "own", run, opacity: state.opacity });
     }));
@@ -104,8 +104,9 @@ class OwnView {
     const rows = bars(answer.probabilities, { target: this.state.target || (segments(this.run) ? this.run.classes[0] : first), pick });
     this.result.replaceChildren(
       h("h2", { class: "of-file" }, file.name || "Pasted image"),
+      this.looks.bar,
       h("div", { class: "bench" },
-        h("div", { class: "view" }, h("div", { class: "photos" }, h("figure", {}, stack.element)), this.looks.bar),
+        h("div", { class: "photos" }, h("figure", {}, stack.element)),
         h("div", { class: "aside" }, h("section", {}, h("h2", {}, "Prediction"), rows,
           h("p", { class: "quiet" }, `${answer.width} × ${answer.height} pixels, ${answer.seconds.toFixed(2)} s. Nothing was stored.`)))));
     if (focused) [...rows.querySelectorAll("button")].find((one) => one.textContent === focused)?.focus();

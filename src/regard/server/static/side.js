@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { button, h } from "./elements.js";
 import { methodName } from "./looks.js";
 import { dropped, loading, refused } from "./notices.js";
-import { labelled, number, percent, plural, worded } from "./words.js";
+import { labelled, number, percent, plural, titled, worded } from "./words.js";
 
 export function regionWords(region) {
   if (!region.present) return "No region: nobody has said yet where the evidence is.";
@@ -31,7 +31,7 @@ export function scoreTable(run, scores, other) {
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Score"), columns.map(({ title, letter }) =>
         h("th", { scope: "col", class: "n" }, letter && h("b", {}, `${letter} `), title)))),
       h("tbody", {}, names.map((name) =>
-        h("tr", {}, h("th", { scope: "row" }, worded(name)), columns.map(({ values }) => h("td", { class: "n" }, number(values[name]))))))),
+        h("tr", {}, h("th", { scope: "row" }, titled(name)), columns.map(({ values }) => h("td", { class: "n" }, number(values[name]))))))),
   );
 }
 

@@ -53,9 +53,9 @@ export class Tile {
     const width = fitting(this.width ?? 200);
     this.stacks.forEach((stack, place) => {
       const run = place ? this.other : this.run;
-      const of = { run: this.run.id, split: state.split, index, width };
-      stack.want("picture", of);
-      stack.want("region", region && state.outlines !== "0" ? of : null);
+      const of = { run: this.run.id, split: state.split, index };
+      stack.want("picture", { ...of, width });
+      stack.want("region", region && state.outlines !== "0" ? { ...of, width: fitting(FINE) } : null);
       stack.want("map", state.opacity === "0" ? null : mapFor(run, state, { index, width }));
     });
   }
@@ -64,6 +64,9 @@ export class Tile {
     this.stacks.forEach((stack) => stack.close());
   }
 }
+
+/** Outlines are drawn for a wider picture: they stay thin over a small one. */
+const FINE = 360;
 
 const minus = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : undefined);
 

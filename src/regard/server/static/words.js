@@ -48,5 +48,10 @@ export const short = (id) => (id === "." ? "this folder" : id.split("/").at(-1))
 /** A class's name; the empty one is one too. */
 export const labelled = (name) => (name === null || name === undefined ? "no label" : name === "" ? "(empty)" : String(name));
 
+const NAMES = { f1: "F1", f1_macro: "F1, macro", iou: "IoU", mean_iou: "Mean IoU", roc_auc: "ROC AUC", ece: "ECE", magtr: "MAGTR", mangtr: "MANGTR", map: "mAP", max_box_acc: "MaxBoxAcc", pxap: "PxAP" };
+
+/** The name of a metric or a score. */
+export const titled = (name) => NAMES[name] ?? worded(name).replace(/^./, (letter) => letter.toUpperCase());
+
 /** Words for a key of ours, such as `both_right`. */
 export const worded = (key) => key.replaceAll("_", " ");
