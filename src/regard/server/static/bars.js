@@ -6,16 +6,16 @@ import { labelled, percent } from "./words.js";
 const FEW = 8;
 
 /**
- * A list of bars of [{class, value}]. `label` is the true class, `target` the class whose map is
+ * A list of bars of [{class, value}]. `labels` are the true classes, `target` the class whose map is
  * shown, `colours` by class the colours of a mask's legend.
  */
-export function bars(probabilities, { label = null, target = null, pick, colours = null, name = "Probabilities" }) {
+export function bars(probabilities, { labels = [], target = null, pick, colours = null, name = "Probabilities" }) {
   const list = h("ol", { class: "bars", "aria-label": name });
   const row = ({ class: class_, value }) => {
     const filled = restyle(h("i", { "aria-hidden": "true" }), { width: `${100 * Math.min(1, Math.max(0, value ?? 0))}%` });
     const swatch = colours?.[class_] ? restyle(h("i", { class: "swatch", "aria-hidden": "true" }), { background: colours[class_] }) : null;
     const parts = [
-      h("span", { class: "name" }, swatch, labelled(class_), class_ === label && h("small", {}, "label")),
+      h("span", { class: "name" }, swatch, labelled(class_), labels.includes(class_) && h("small", {}, "label")),
       h("span", { class: "n" }, percent(value)),
       h("span", { class: "bar-of" }, filled),
     ];
@@ -24,7 +24,7 @@ export function bars(probabilities, { label = null, target = null, pick, colours
       : h("div", {}, parts));
   };
   const show = (all) => {
-    const shown = all ? probabilities : probabilities.filter((one, place) => place < FEW || one.class === label || one.class === target);
+    const shown = all ? probabilities : probabilities.filter((one, place) => place < FEW || labels.includes(one.class) || one.class === target);
     list.replaceChildren(...shown.map(row));
     more.hidden = shown.length === probabilities.length;
   };

@@ -139,7 +139,7 @@ class CorrectView {
     const words = painted ? "A mask." : boxes.length ? `${plural(boxes.length, "box", "boxes")}.` : "Nothing yet.";
     const present = image.region.present && !steps.length ? (image.region.mask ? " The outline is the present region; what you draw takes its place." : "") : "";
     this.summary.textContent = words + present;
-    this.save.textContent = steps.length ? "Save" : "Save: the evidence is nowhere";
+    this.save.textContent = steps.length ? "Save" : "Save without a region";
     this.back.hidden = !this.saved;
     this.chips.forEach((chip) => chip.setAttribute("aria-pressed", String(chip.dataset.tool === this.tools.tool)));
     this.edges.hidden = !boxes.length;
@@ -191,7 +191,7 @@ class CorrectView {
       if (!this.saved) await this.#begin(null);
       else this.#drawn();
       this.done.replaceChildren(h("div", {},
-        h("p", {}, h("b", { class: "right" }, "Saved. "), `${answer.manifest} corrects ${plural(answer.corrected, "image")}. Train with it:`),
+        h("p", {}, h("b", { class: "right" }, "Saved. "), `${manifest} corrects ${plural(answer.corrected, "image")}. Train with it:`),
         command(answer.command),
         this.next && h("p", {}, h("a", { href: href({ ...this.next, manifest }) }, "Correct the next image ›")),
       ));

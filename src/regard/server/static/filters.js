@@ -74,8 +74,10 @@ export function filterBar(run, split, others) {
     refill(controls.sort, withOwn(sorts(facts.scores, state, answered), state.sort), state.sort ?? "");
     for (const key of ["right", "outcome", "region", "other"]) controls[key].value = state[key] ?? "";
     const score = facts.scores.find(({ name }) => name === state.score);
-    Object.assign(low, { value: state.low ?? "", placeholder: score ? number(score.low) : "" });
-    Object.assign(high, { value: state.high ?? "", placeholder: score ? number(score.high) : "" });
+    for (const [input, key] of [[low, "low"], [high, "high"]]) {
+      input.placeholder = score ? number(score[key]) : "";
+      if (input !== document.activeElement) input.value = state[key] ?? "";
+    }
     range.hidden = !state.score;
     outcome.hidden = !state.other;
     answers.forEach((element) => (element.hidden = !answered));

@@ -43,6 +43,7 @@ class Gallery {
       h("div", { class: "between" }, this.summary, this.pagers[0]),
       this.grid,
       this.pagers[1],
+      h("p", { class: "quiet keys" }, "Keys in the grid: arrows move, Enter opens, Page Up and Page Down turn the page."),
     );
     this.update(state);
   }
@@ -67,14 +68,14 @@ class Gallery {
 
   async #ask(asked, key) {
     this.stop?.abort();
-    const stop = (this.stop = new AbortController());
-    this.signal.addEventListener("abort", () => stop.abort(), { once: true });
+    this.stop = new AbortController();
+    const signal = AbortSignal.any([this.signal, this.stop.signal]);
     this.grid.setAttribute("aria-busy", "true");
     const wait = setTimeout(() => this.summary.replaceChildren(loading("Looking through the images …")), 200);
     try {
       const [answer, other] = await Promise.all([
-        get("gallery", asked, stop.signal),
-        asked.other ? known.run(asked.other, stop.signal) : null,
+        get("gallery", asked, signal),
+        asked.other ? known.run(asked.other, signal) : null,
       ]);
       clearTimeout(wait);
       if (key === this.key) this.#show(answer, other);

@@ -33,6 +33,7 @@ class ImageView {
       h("div", {}, this.looks.bar, this.pixels?.bar),
       h("div", { class: "bench" }, this.photos, this.aside),
       this.strip.element,
+      h("p", { class: "quiet keys" }, "Keys: ← and → go through the gallery's images, Esc goes back to it."),
     );
     this.stacks = [];
     document.addEventListener("keydown", (event) => this.#key(event), { signal });
@@ -84,7 +85,7 @@ class ImageView {
   }
 
   #build() {
-    const { image, second, state } = this;
+    const { image, second } = this;
     this.notes.replaceChildren();
     this.stacks.forEach((stack) => stack.close());
     const sides = [{ run: this.run, answer: image }, ...(this.twin ? [{ run: this.twin, answer: second }] : [])];
@@ -101,7 +102,7 @@ class ImageView {
     this.aside.replaceChildren(...this.#panels(sides));
     say(`${image.name}${this.neighbours.matched ? `, ${this.neighbours.at + 1} of ${this.neighbours.matched}` : ""}`);
     this.#draw();
-    if (state.at === undefined) document.title = `${image.name} · ${document.title}`;
+    document.title = `${image.name} · ${this.run.name} · Regard`;
   }
 
   #headline() {
@@ -168,7 +169,9 @@ class ImageView {
       const run = place ? this.twin : this.run;
       const shown = state.target === "label" ? image.label : state.target || (segments(run) ? run.classes[0] : first);
       const said = [];
-      if (image.label !== null && !segments(run)) {
+      const labels = image.label === null ? [] : run.task === "multilabel" ? image.label.split(", ") : [image.label];
+      if (run.task === "multilabel") said.push(h("p", {}, labels.length ? `The labels are ${labels.join(", ")}.` : "It has none of the labels."));
+      else if (image.label !== null && !segments(run)) {
         const right = first === image.label;
         said.push(h("p", {}, h("span", { class: right ? "right" : "wrong" }, right ? "✓ right" : "✗ wrong"), `, the label is ${labelled(image.label)}`));
       }
@@ -177,7 +180,7 @@ class ImageView {
       const colours = segments(run) && Array.isArray(run.colours) ? Object.fromEntries(run.classes.map((name, k) => [name, run.colours[k]])) : null;
       const focused = this.answers[place].contains(document.activeElement) ? document.activeElement.textContent : null;
       const pick = (name) => change({ target: name === state.target ? "" : name, pixel: "" });
-      this.answers[place].replaceChildren(...said, bars(answer.probabilities, { label: image.label, target: pixelOf(state) ? null : shown, pick, colours }));
+      this.answers[place].replaceChildren(...said, bars(answer.probabilities, { labels, target: pixelOf(state) ? null : shown, pick, colours }));
       if (focused) [...this.answers[place].querySelectorAll("button")].find((one) => one.textContent === focused)?.focus();
     });
   }

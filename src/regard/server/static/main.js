@@ -27,10 +27,10 @@ let shown = null;
 async function show(state) {
   const view = VIEWS[state.view] ? state.view : "overview";
   const key = JSON.stringify([view, ...(view === "overview" ? [] : [state.run, view === "own" ? "" : state.split])]);
-  if (shown?.key === key) return void shown.view?.update?.(state);
+  if (shown?.key === key) return changed(state);
   shown?.stop.abort();
   shown?.view?.close?.();
-  const opened = (shown = { key, stop: new AbortController(), view: null });
+  const opened = (shown = { key, state, stop: new AbortController(), view: null });
   const { signal } = opened.stop;
   const wait = setTimeout(() => main.replaceChildren(loading("Reading the folder …")), 150);
   try {
@@ -38,11 +38,12 @@ async function show(state) {
     const run = view === "overview" ? null : await known.run(state.run ?? ".", signal);
     clearTimeout(wait);
     if (shown !== opened) return;
-    trail(state, overview, run);
+    Object.assign(opened, { overview, run });
+    trail(opened.state, overview, run);
     main.className = view;
     main.replaceChildren();
     scrollTo(0, 0);
-    opened.view = VIEWS[view]({ main, state, overview, run, signal });
+    opened.view = VIEWS[view]({ main, state: opened.state, overview, run, signal });
   } catch (error) {
     clearTimeout(wait);
     if (dropped(error) || shown !== opened) return;
@@ -50,6 +51,14 @@ async function show(state) {
     lost();
     main.replaceChildren(refused(error, () => show(state)));
   }
+}
+
+/** Another state of the same view; one that is still opening begins with it. */
+function changed(state) {
+  shown.state = state;
+  if (!shown.view) return;
+  trail(state, shown.overview, shown.run);
+  shown.view.update?.(state);
 }
 
 follow(show);

@@ -78,12 +78,12 @@ class OwnView {
   async #ask() {
     const { file, state, run } = this;
     this.stop?.abort();
-    const stop = (this.stop = new AbortController());
-    this.signal.addEventListener("abort", () => stop.abort(), { once: true });
+    this.stop = new AbortController();
+    const signal = AbortSignal.any([this.signal, this.stop.signal]);
     const wait = setTimeout(() => this.result.prepend(loading("Asking the net …")), 200);
     try {
       const target = state.target || (segments(run) ? run.classes[0] : "predicted");
-      const answer = await post("upload", { run: run.id, method: state.method || run.method, target }, file, stop.signal);
+      const answer = await post("upload", { run: run.id, method: state.method || run.method, target }, file, signal);
       clearTimeout(wait);
       this.#show(file, answer);
     } catch (error) {
@@ -101,7 +101,7 @@ class OwnView {
     if (answer.map) stack.put("map", answer.map);
     const first = answer.predicted ?? answer.probabilities[0]?.class;
     const pick = (name) => change({ target: name === this.state.target ? "" : name });
-    const rows = bars(answer.probabilities, { target: this.state.target || (segments(this.run) ? this.run.classes[0] : first), pick });
+    const rows = bars(answer.probabilities, { target: this.state.target || answer.target || first, pick });
     this.result.replaceChildren(
       h("h2", { class: "of-file" }, file.name || "Pasted image"),
       this.looks.bar,
