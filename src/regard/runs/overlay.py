@@ -13,9 +13,10 @@ from torch import Tensor
 
 from regard.data.decoding import Size
 from regard.data.heat import OPACITY, heat_colours, smooth, tinted
+from regard.data.mask_classes import VOID
 from regard.data.outlines import outlines
 from regard.data.plotting import BOX, INK, MUTED, REGION
-from regard.data.transforms import Transform
+from regard.data.transforms import Transform, resized
 
 # Longest side of the photo as shown; what is smaller than the least is enlarged to it.
 SIDE, LEAST = 768, 384
@@ -47,10 +48,21 @@ def laid(map_: Tensor, transform: Transform, original: Size, size: Size) -> Tens
         original: (height, width) of the photo.
         size: of the photo as shown.
     """
-    (top, left), (height, width) = window_of(transform, original, size)
-    found = smooth(map_, (height, width))
-    canvas = torch.zeros(size)
-    rows, columns = (slice(max(0, s), None) for s in (top, left))
+    corner, own = window_of(transform, original, size)
+    return _put(smooth(map_, own), corner, torch.zeros(size))
+
+
+def ids_laid(ids: Tensor, transform: Transform, original: Size, size: Size) -> Tensor:
+    """As `laid`, of class indices uint8 (h, w) of the input; `VOID` where there is none."""
+    corner, own = window_of(transform, original, size)
+    found = resized(ids[None], own, "nearest-exact")[0]
+    return _put(found, corner, torch.full(size, VOID, dtype=torch.uint8))
+
+
+def _put(found: Tensor, corner: Size, canvas: Tensor) -> Tensor:
+    """What lies with its upper left corner there, on a canvas that may be smaller."""
+    top, left = corner
+    rows, columns = (slice(max(0, s), None) for s in corner)
     part = found[max(0, -top) :, max(0, -left) :]
     part = part[: canvas[rows].shape[0], : canvas[:, columns].shape[1]]
     canvas[max(0, top) :, max(0, left) :][: part.shape[0], : part.shape[1]] = part

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from regard.data.settings import Task
 from regard.server.finding import Kind
@@ -179,9 +179,7 @@ class Gallery(BaseModel):
 class Probability(BaseModel):
     """A class; of a segmenter its value is the share of the pixels where it is predicted."""
 
-    model_config = ConfigDict(validate_by_name=True)
-
-    name: str = Field(alias="class")
+    name: str = Field(serialization_alias="class")
     value: float | None
 
 

@@ -6,7 +6,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from regard.server import answers, browsing, questions, showing
+from regard.server import (
+    answers,
+    browsing,
+    correcting,
+    explaining,
+    questions,
+    showing,
+    uploading,
+)
 from regard.server.media import Media
 from regard.server.pictures import JPEG, PNG
 from regard.server.questions import Question
@@ -45,6 +53,16 @@ ENDPOINTS = (
     Endpoint("/run", browsing.run, questions.OfRun, answers.RunAnswer),
     Endpoint("/curves", browsing.curves, questions.OfCurves, answers.Curves),
     Endpoint("/gallery", browsing.images, questions.OfGallery, answers.Gallery),
+    Endpoint("/image", showing.image, questions.OfImage, answers.ImageAnswer),
     Endpoint("/picture", showing.picture, questions.OfPicture, JPEG),
     Endpoint("/region", showing.region, questions.OfPicture, PNG),
-)
+    Endpoint("/map", explaining.map_, questions.OfMap, PNG),
+    Endpoint("/pixel", explaining.pixel, questions.OfPixel, PNG),
+    Endpoint("/prediction", explaining.prediction, questions.OfPicture, PNG),
+    Endpoint("/background", explaining.background, questions.OfImage, answers.Background),
+    Endpoint("/upload", uploading.upload, questions.OfUpload, answers.Uploaded, "POST",
+             uploading.KINDS),
+    Endpoint("/corrections", correcting.corrections, questions.Nothing, answers.Corrections),
+    Endpoint("/correction", correcting.correction, questions.OfCorrection, answers.Corrected),
+    Endpoint("/correction", correcting.correct, questions.Correction, answers.Saved, "POST"),
+)  # fmt: skip

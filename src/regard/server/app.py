@@ -1,7 +1,7 @@
 """The application: routes made of the table of the API, and errors made answers."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -46,7 +46,7 @@ def make_app(service: Service, token: str | None = None) -> Guard:
         return reply(request, await anyio.to_thread.run_sync(page_file, name))
 
     @asynccontextmanager
-    async def living(_app: Starlette) -> Any:
+    async def living(_app: Starlette) -> AsyncIterator[None]:
         yield
         await anyio.to_thread.run_sync(service.line.stop)
 

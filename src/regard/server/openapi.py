@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from regard import __version__
 from regard.server.answers import Refused
@@ -28,13 +28,10 @@ _REFUSALS = {
 def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     """The document of all that can be asked for."""
     endpoints = list(endpoints)
-    models = [Refused, *(e.gives for e in endpoints if not isinstance(e.gives, str))]
-    asked = [e.asks for e in endpoints if e.has_json]
-    _, schemas = models_json_schema(
-        [(model, "serialization") for model in dict.fromkeys(models)]
-        + [(model, "validation") for model in dict.fromkeys(asked)],
-        ref_template=_PLACE,
-    )
+    given = [Refused, *(e.gives for e in endpoints if not isinstance(e.gives, str))]
+    modes: dict[type[BaseModel], JsonSchemaMode] = dict.fromkeys(given, "serialization")
+    modes |= dict.fromkeys((e.asks for e in endpoints if e.has_json), "validation")
+    _, schemas = models_json_schema(list(modes.items()), ref_template=_PLACE)
     paths: dict[str, Any] = {}
     for endpoint in endpoints:
         paths.setdefault(f"/api{endpoint.path}", {})[endpoint.method.lower()] = _operation(endpoint)

@@ -41,7 +41,7 @@ def heat(map_: Tensor) -> bytes:
 
 def outline(region: Tensor | None, size: Size) -> bytes:
     """The outline of a region (H, W) on nothing, as PNG; all clear where there is none."""
-    picture = Image.new("RGBA", size[::-1])
+    picture = Image.new("RGBA", (size[1], size[0]))
     if region is not None:
         for colour, strength in outline_layers(region):
             layer = Image.new("RGBA", picture.size, colour)

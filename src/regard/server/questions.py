@@ -9,7 +9,8 @@ from regard.server.limits import Limits
 RUN = Annotated[str, Field(max_length=1000, description="A run's ID, as /api/overview has it.")]
 Name = Annotated[str, Field(max_length=1000)]
 Width = Annotated[int, Field(ge=64, le=2048, description="Pixels, at the most.")]
-Box = Annotated[list[float], Field(min_length=4, max_length=4)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Box = Annotated[list[Finite], Field(min_length=4, max_length=4)]
 # Of a saved manifest: its folder under FOLDER/corrections.
 MANIFEST = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 ManifestName = Annotated[str, Field(pattern=MANIFEST)]

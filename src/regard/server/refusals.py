@@ -83,9 +83,8 @@ class UnavailableError(RefusedError):
 
 def unknown(what: str, name: str, remedy: str) -> NotFoundError:
     """There is no run, split, image or class of that name."""
-    return NotFoundError(
-        what, expected=f"a {what} that is there", found=repr(name)[:120], remedy=remedy
-    )
+    found = repr(name)[:120]
+    return NotFoundError(what, expected="one that is there", found=found, remedy=remedy)
 
 
 def status_of(error: RegardError) -> int:
