@@ -16,7 +16,9 @@ A = "runs/a"
 def drag(page, start, end):
     """Draw over the photo from a place to another, in shares of it."""
     frame = page.locator(".paper canvas").bounding_box()
-    places = [(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"]) for x, y in (start, end)]
+    places = [
+        (frame["x"] + x * frame["width"], frame["y"] + y * frame["height"]) for x, y in (start, end)
+    ]
     page.mouse.move(*places[0])
     page.mouse.down()
     page.mouse.move(*places[1], steps=8)
