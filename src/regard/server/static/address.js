@@ -8,7 +8,9 @@ export function read(hash = location.hash) {
 
 /** The address of a state. What is empty is left out. */
 export function href({ view, ...rest }) {
-  const kept = Object.entries(rest).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  const kept = Object.entries(rest).filter(
+    ([, value]) => value !== "" && value !== null && value !== undefined,
+  );
   const query = new URLSearchParams(kept.map(([key, value]) => [key, String(value)])).toString();
   return `#/${view}${query ? `?${query}` : ""}`;
 }

@@ -16,8 +16,10 @@ export function useToken(given) {
 }
 
 /** The path of a question with what is not empty of its parameters. */
-export function path(name, parameters = {}) {
-  const kept = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+function path(name, parameters = {}) {
+  const kept = Object.entries(parameters).filter(
+    ([, value]) => value !== "" && value !== null && value !== undefined,
+  );
   const query = new URLSearchParams(kept.map(([key, value]) => [key, String(value)])).toString();
   return `api/${name}${query ? `?${query}` : ""}`;
 }
@@ -48,7 +50,9 @@ export async function get(name, parameters, signal) {
 
 export async function post(name, parameters, body, signal) {
   const json = !(body instanceof Blob);
-  const headers = { "Content-Type": json ? "application/json" : body.type || "application/octet-stream" };
+  const headers = {
+    "Content-Type": json ? "application/json" : body.type || "application/octet-stream",
+  };
   const options = { method: "POST", headers, body: json ? JSON.stringify(body) : body, signal };
   return (await ask(path(name, parameters), options)).json();
 }

@@ -8,7 +8,13 @@ import { titled } from "./words.js";
 
 const EVERY = 2500;
 const FIRST = ["loss", "accuracy", "mean_iou", "map", "energy"];
-const TITLES = { loss: "Loss", accuracy: "Accuracy", mean_iou: "Mean IoU", map: "Mean average precision", energy: "Energy of the gaze" };
+const TITLES = {
+  loss: "Loss",
+  accuracy: "Accuracy",
+  mean_iou: "Mean IoU",
+  map: "Mean average precision",
+  energy: "Energy of the gaze",
+};
 
 /**
  * Charts in an element, kept up to date until the signal says stop.
@@ -25,12 +31,14 @@ export function follow(place, run, { signal, most = 2, ontick = () => {}, keep =
         offset = answer.offset;
         if (answer.restarted) epochs = [];
         epochs = epochs.concat(answer.epochs);
-        if (answer.epochs.length || !place.childElementCount) place.replaceChildren(...charts(epochs, most, answer.state));
+        if (answer.epochs.length || !place.childElementCount)
+          place.replaceChildren(...charts(epochs, most, answer.state));
         ontick({ epochs, state: answer.state });
         if (answer.state !== "training" || !keep) return;
       } catch (error) {
         if (dropped(error) || signal.aborted) return;
-        if (!place.childElementCount) place.replaceChildren(h("p", { class: "quiet" }, error.message));
+        if (!place.childElementCount)
+          place.replaceChildren(h("p", { class: "quiet" }, error.message));
       }
     }
     if (!signal.aborted) setTimeout(step, EVERY);
@@ -40,13 +48,21 @@ export function follow(place, run, { signal, most = 2, ontick = () => {}, keep =
 
 function charts(epochs, most, state) {
   if (!epochs.length) {
-    return [h("p", { class: "quiet" }, state === "training" ? "The first epoch is not over yet." : "No epoch was logged.")];
+    return [
+      h(
+        "p",
+        { class: "quiet" },
+        state === "training" ? "The first epoch is not over yet." : "No epoch was logged.",
+      ),
+    ];
   }
   return chosen(epochs, most).map((name) => {
     const line = (part, tone) => ({
       name: part,
       tone,
-      points: epochs.map((row) => [row.epoch, row[part]?.[name]]).filter(([, value]) => Number.isFinite(value)),
+      points: epochs
+        .map((row) => [row.epoch, row[part]?.[name]])
+        .filter(([, value]) => Number.isFinite(value)),
     });
     const lines = [line("train", "c0"), line("val", "c1")].filter(({ points }) => points.length);
     return chart({ title: TITLES[name] ?? titled(name), lines });
@@ -55,8 +71,15 @@ function charts(epochs, most, state) {
 
 /** The measures with the most to say: the loss, then what is judged. */
 function chosen(epochs, most) {
-  const names = new Set(epochs.flatMap((row) => ["train", "val"].flatMap((part) =>
-    Object.entries(row[part] ?? {}).filter(([, value]) => Number.isFinite(value)).map(([name]) => name))));
+  const names = new Set(
+    epochs.flatMap((row) =>
+      ["train", "val"].flatMap((part) =>
+        Object.entries(row[part] ?? {})
+          .filter(([, value]) => Number.isFinite(value))
+          .map(([name]) => name),
+      ),
+    ),
+  );
   const first = FIRST.filter((name) => names.has(name));
   return [...first, ...[...names].filter((name) => !FIRST.includes(name))].slice(0, most);
 }

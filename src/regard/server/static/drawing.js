@@ -71,17 +71,24 @@ export class Drawing {
   paint(context, step) {
     const { scale } = this;
     context.save();
-    if (step.kind === "mask") context.drawImage(step.image, 0, 0, this.canvas.width, this.canvas.height);
+    if (step.kind === "mask")
+      context.drawImage(step.image, 0, 0, this.canvas.width, this.canvas.height);
     else if (step.kind === "box") {
       const [left, top, right, bottom] = step.box.map((edge) => edge * scale);
       context.fillStyle = "#fff";
       context.fillRect(left, top, right - left, bottom - top);
     } else {
       context.globalCompositeOperation = step.erase ? "destination-out" : "source-over";
-      Object.assign(context, { strokeStyle: "#fff", lineWidth: step.size * scale, lineCap: "round", lineJoin: "round" });
+      Object.assign(context, {
+        strokeStyle: "#fff",
+        lineWidth: step.size * scale,
+        lineCap: "round",
+        lineJoin: "round",
+      });
       context.beginPath();
       step.points.forEach(([x, y]) => context.lineTo(x * scale, y * scale));
-      if (step.points.length === 1) context.lineTo(step.points[0][0] * scale + 0.01, step.points[0][1] * scale);
+      if (step.points.length === 1)
+        context.lineTo(step.points[0][0] * scale + 0.01, step.points[0][1] * scale);
       context.stroke();
     }
     context.restore();
@@ -89,7 +96,11 @@ export class Drawing {
 
   /** The region as the server takes it: boxes, or a mask if anything was painted. */
   answer() {
-    if (!this.painted) return { boxes: this.boxes.map(({ box }) => box.map((edge) => Math.round(edge * 100) / 100)), mask: null };
+    if (!this.painted)
+      return {
+        boxes: this.boxes.map(({ box }) => box.map((edge) => Math.round(edge * 100) / 100)),
+        mask: null,
+      };
     const whole = canvas(this.canvas.width, this.canvas.height);
     const context = whole.getContext("2d");
     context.fillRect(0, 0, whole.width, whole.height);

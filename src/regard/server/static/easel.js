@@ -6,19 +6,32 @@ import { fitting, Stack } from "./stack.js";
 
 const ZOOMS = [1, 1.5, 2, 3, 4, 6, 8];
 const TINT = "#ff4f8b";
-const KEYS = "Keys: b box, p brush, e eraser, n new box, arrows move the last box, Shift with arrows its far corner, Delete takes it away, [ and ] change the brush, + and − zoom, Ctrl-Z takes back.";
+const KEYS =
+  "Keys: b box, p brush, e eraser, n new box, arrows move the last box, Shift with arrows its far corner, Delete takes it away, [ and ] change the brush, + and − zoom, Ctrl-Z takes back.";
 
 export class Easel {
   /** `tools` is {tool, size}, read at each stroke; `onkey(name)` hears of keys that are not drawn. */
   constructor({ image, of, drawing, tools, onkey, onfail }) {
     Object.assign(this, { image, drawing, tools, onkey, zoomed: 0, live: null });
     this.stack = new Stack({ alt: image.name, onfail });
-    this.stack.want("picture", { ...of, width: fitting(Math.min(1024, Math.max(480, image.width))) });
+    this.stack.want("picture", {
+      ...of,
+      width: fitting(Math.min(1024, Math.max(480, image.width))),
+    });
     if (image.region.present) this.stack.want("region", { ...of, width: fitting(720) });
     this.sheet = canvas(drawing.canvas.width, drawing.canvas.height);
     this.brush = h("span", { class: "brush", hidden: true, "aria-hidden": "true" });
     this.paper = h("div", { class: "paper" }, this.stack.element, this.sheet, this.brush);
-    this.element = h("div", { class: "easel", tabindex: "0", role: "application", "aria-label": `Drawing on ${image.name}. ${KEYS}` }, this.paper);
+    this.element = h(
+      "div",
+      {
+        class: "easel",
+        tabindex: "0",
+        role: "application",
+        "aria-label": `Drawing on ${image.name}. ${KEYS}`,
+      },
+      this.paper,
+    );
     restyle(this.stack.element, { "aspect-ratio": `${image.width} / ${image.height}` });
     restyle(this.paper, { "--ratio": image.width / image.height });
     this.#listen();
@@ -33,11 +46,15 @@ export class Easel {
     sheet.addEventListener("pointercancel", () => this.#stop());
     sheet.addEventListener("pointerleave", () => (this.brush.hidden = true));
     this.element.addEventListener("keydown", (event) => this.#key(event));
-    this.element.addEventListener("wheel", (event) => {
-      if (!event.ctrlKey) return;
-      event.preventDefault();
-      this.zoom(event.deltaY < 0 ? 1 : -1, event);
-    }, { passive: false });
+    this.element.addEventListener(
+      "wheel",
+      (event) => {
+        if (!event.ctrlKey) return;
+        event.preventDefault();
+        this.zoom(event.deltaY < 0 ? 1 : -1, event);
+      },
+      { passive: false },
+    );
   }
 
   /** A place in pixels of the photo. */
@@ -58,7 +75,10 @@ export class Easel {
     this.sheet.setPointerCapture(event.pointerId);
     const place = this.#place(event);
     const { tool, size } = this.tools;
-    this.live = tool === "box" ? { kind: "box", from: place, box: [...place, ...place] } : { kind: "stroke", erase: tool === "eraser", size, points: [place] };
+    this.live =
+      tool === "box"
+        ? { kind: "box", from: place, box: [...place, ...place] }
+        : { kind: "stroke", erase: tool === "eraser", size, points: [place] };
     this.draw();
   }
 
@@ -77,7 +97,8 @@ export class Easel {
     this.live = null;
     if (!step) return;
     if (step.kind === "stroke") this.drawing.add(step);
-    else if (step.box[2] - step.box[0] >= 1 && step.box[3] - step.box[1] >= 1) this.drawing.add({ kind: "box", box: step.box });
+    else if (step.box[2] - step.box[0] >= 1 && step.box[3] - step.box[1] >= 1)
+      this.drawing.add({ kind: "box", box: step.box });
     else this.draw();
   }
 
@@ -104,7 +125,16 @@ export class Easel {
     const { key } = event;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    const names = { b: "box", p: "brush", e: "eraser", n: "new", Delete: "remove", Backspace: "remove", "[": "smaller", "]": "larger" };
+    const names = {
+      b: "box",
+      p: "brush",
+      e: "eraser",
+      n: "new",
+      Delete: "remove",
+      Backspace: "remove",
+      "[": "smaller",
+      "]": "larger",
+    };
     if (moves[key]) this.#nudge(moves[key], event.shiftKey);
     else if (key === "+" || key === "=") this.zoom(1);
     else if (key === "-") this.zoom(-1);
@@ -121,7 +151,14 @@ export class Easel {
     const step = Math.max(1, Math.round(Math.max(width, height) / 100));
     const [left, top, right, bottom] = last.box;
     const [dx, dy] = [across * step, down * step];
-    const box = corner ? [left, top, Math.min(width, Math.max(left + 1, right + dx)), Math.min(height, Math.max(top + 1, bottom + dy))] : moved(last.box, dx, dy, width, height);
+    const box = corner
+      ? [
+          left,
+          top,
+          Math.min(width, Math.max(left + 1, right + dx)),
+          Math.min(height, Math.max(top + 1, bottom + dy)),
+        ]
+      : moved(last.box, dx, dy, width, height);
     this.drawing.replace(last, { kind: "box", box });
   }
 
@@ -131,8 +168,13 @@ export class Easel {
     this.zoomed = by === 0 ? 0 : Math.min(ZOOMS.length - 1, Math.max(0, this.zoomed + by));
     const grown = ZOOMS[this.zoomed] / before;
     const frame = this.element.getBoundingClientRect();
-    const [x, y] = event ? [event.clientX - frame.left, event.clientY - frame.top] : [frame.width / 2, frame.height / 2];
-    const [left, top] = [(this.element.scrollLeft + x) * grown - x, (this.element.scrollTop + y) * grown - y];
+    const [x, y] = event
+      ? [event.clientX - frame.left, event.clientY - frame.top]
+      : [frame.width / 2, frame.height / 2];
+    const [left, top] = [
+      (this.element.scrollLeft + x) * grown - x,
+      (this.element.scrollTop + y) * grown - y,
+    ];
     restyle(this.paper, { "--zoom": ZOOMS[this.zoomed] });
     this.element.scrollTo(left, top);
   }
@@ -152,7 +194,10 @@ export class Easel {
     const line = Math.max(2, sheet.width / 360);
     for (const { box } of [...drawing.boxes, ...(live?.kind === "box" ? [live] : [])]) {
       const [left, top, right, bottom] = box.map((edge) => edge * drawing.scale);
-      for (const [colour, width] of [["rgb(0 0 0 / 0.6)", 2 * line], [TINT, line]]) {
+      for (const [colour, width] of [
+        ["rgb(0 0 0 / 0.6)", 2 * line],
+        [TINT, line],
+      ]) {
         Object.assign(context, { strokeStyle: colour, lineWidth: width });
         context.strokeRect(left, top, right - left, bottom - top);
       }

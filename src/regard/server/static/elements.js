@@ -20,7 +20,11 @@ function fill(element, properties, children) {
     else if (key === "value") element.value = value;
     else element.setAttribute(key, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children
+      .flat(Infinity)
+      .filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -35,7 +39,12 @@ let numbers = 0;
 /** A label above a control. */
 export function field(label, control, more = {}) {
   control.id ||= `f${++numbers}`;
-  return h("div", { ...more, class: `field ${more.class ?? ""}` }, h("label", { for: control.id }, label), control);
+  return h(
+    "div",
+    { ...more, class: `field ${more.class ?? ""}` },
+    h("label", { for: control.id }, label),
+    control,
+  );
 }
 
 /** A select of [value, text] pairs. */
@@ -58,6 +67,17 @@ export function refill(made, options, value) {
 /** A button with text. */
 export function button(text, onclick, more = {}) {
   return h("button", { type: "button", ...more, onclick }, text);
+}
+
+/** Draw a part of the page anew; what has the focus in it keeps it, by its name. */
+export function redraw(place, draw) {
+  const name = (element) => element.getAttribute("aria-label") || element.textContent || element.id;
+  const had = place.contains(document.activeElement) ? name(document.activeElement) : null;
+  draw();
+  if (had !== null)
+    [...place.querySelectorAll("a, button, input, select")]
+      .find((element) => name(element) === had)
+      ?.focus();
 }
 
 /** Say something to those who listen rather than look. */

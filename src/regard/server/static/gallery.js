@@ -2,7 +2,7 @@
 
 import { amend, change, href } from "./address.js";
 import { get } from "./api.js";
-import { h, restyle, say } from "./elements.js";
+import { h, redraw, restyle, say } from "./elements.js";
 import { chosenOf, filterBar, PER_PAGE, question } from "./filters.js";
 import { roving } from "./grid.js";
 import { known } from "./known.js";
@@ -17,7 +17,11 @@ export function galleryView(opened) {
   if (run.splits.some(({ name }) => name === state.split)) return new Gallery(opened);
   const split = firstSplit(run);
   if (split === undefined || state.split) {
-    opened.main.append(nothing(`This run has no split ${state.split ?? ""} with images. Is its manifest where it was?`));
+    opened.main.append(
+      nothing(
+        `This run has no split ${state.split ?? ""} with images. Is its manifest where it was?`,
+      ),
+    );
     return null;
   }
   queueMicrotask(() => amend({ split }));
@@ -31,10 +35,16 @@ class Gallery {
     this.filters = filterBar(run, state.split, alike(overview, run));
     this.looks = looksBar(run);
     this.summary = h("p", { class: "summary", role: "status" });
-    this.pagers = [0, 1].map((place) => h("nav", { class: "pager", "aria-label": place ? "Pages, below" : "Pages" }));
+    this.pagers = [0, 1].map((place) =>
+      h("nav", { class: "pager", "aria-label": place ? "Pages, below" : "Pages" }),
+    );
     this.notes = h("div");
     this.grid = h("ul", { class: "grid", "aria-label": "Images: arrows move, Enter opens" });
-    this.keys = roving(this.grid, () => this.tiles.map(({ link }) => link), (by) => this.#turn(by));
+    this.keys = roving(
+      this.grid,
+      () => this.tiles.map(({ link }) => link),
+      (by) => this.#turn(by),
+    );
     main.append(
       h("div", { class: "headline" }, h("h1", {}, run.name), this.#splits(state)),
       this.filters.bar,
@@ -43,15 +53,37 @@ class Gallery {
       h("div", { class: "between" }, this.summary, this.pagers[0]),
       this.grid,
       this.pagers[1],
-      h("p", { class: "quiet keys" }, "Keys in the grid: arrows move, Enter opens, Page Up and Page Down turn the page."),
+      h(
+        "p",
+        { class: "quiet keys" },
+        "Keys in the grid: arrows move, Enter opens, Page Up and Page Down turn the page.",
+      ),
     );
     this.update(state);
   }
 
   #splits(state) {
-    return h("nav", { class: "tabs", "aria-label": "Splits" }, this.run.splits.map(({ name, images }) =>
-      h("a", { href: href({ view: "gallery", run: this.run.id, split: name, other: state.other, ...looksOf(state) }), "aria-current": name === state.split ? "page" : null },
-        name, h("small", {}, count(images)))));
+    return h(
+      "nav",
+      { class: "tabs", "aria-label": "Splits" },
+      this.run.splits.map(({ name, images }) =>
+        h(
+          "a",
+          {
+            href: href({
+              view: "gallery",
+              run: this.run.id,
+              split: name,
+              other: state.other,
+              ...looksOf(state),
+            }),
+            "aria-current": name === state.split ? "page" : null,
+          },
+          name,
+          h("small", {}, count(images)),
+        ),
+      ),
+    );
   }
 
   update(state) {
@@ -71,7 +103,10 @@ class Gallery {
     this.stop = new AbortController();
     const signal = AbortSignal.any([this.signal, this.stop.signal]);
     this.grid.setAttribute("aria-busy", "true");
-    const wait = setTimeout(() => this.summary.replaceChildren(loading("Looking through the images …")), 200);
+    const wait = setTimeout(
+      () => this.summary.replaceChildren(loading("Looking through the images …")),
+      200,
+    );
     try {
       const [answer, other] = await Promise.all([
         get("gallery", asked, signal),
@@ -104,15 +139,26 @@ class Gallery {
     this.tiles = answer.items.map((item, place) => this.#tile(item, answer.offset + place, state));
     this.grid.replaceChildren(...this.tiles.map(({ element }) => element));
     this.grid.classList.toggle("two", Boolean(other));
-    const all = answer.matched === answer.images ? plural(answer.images, "image") : `${count(answer.matched)} of ${plural(answer.images, "image")}`;
+    const all =
+      answer.matched === answer.images
+        ? plural(answer.images, "image")
+        : `${count(answer.matched)} of ${plural(answer.images, "image")}`;
     this.summary.replaceChildren(all, other ? `, A is ${this.run.name}, B is ${other.name}` : "");
-    this.pagers.forEach((pager) => this.#pager(pager, last));
+    this.pagers.forEach((pager) => redraw(pager, () => this.#pager(pager, last)));
     if (!answer.matched) this.grid.replaceChildren(h("li", { class: "none" }, this.#none()));
     this.#focus(focused);
   }
 
   #tile(item, at, state) {
-    const to = { view: "image", run: this.run.id, split: this.state.split, index: item.index, at, ...chosenOf(this.state), ...looksOf(this.state) };
+    const to = {
+      view: "image",
+      run: this.run.id,
+      split: this.state.split,
+      index: item.index,
+      at,
+      ...chosenOf(this.state),
+      ...looksOf(this.state),
+    };
     const onfail = (message, layer) => this.#failed(message, layer);
     const onload = (layer, { image }) => layer === "picture" && this.#shape(image);
     return new Tile({ item, run: this.run, other: this.other, state, to, onfail, onload });
@@ -140,10 +186,26 @@ class Gallery {
     const run = this.run.id === "." ? "." : this.run.id;
     if (this.run.problem) notes.push(h("p", { class: "notice" }, this.run.problem));
     if (!this.split.predicted) {
-      notes.push(h("p", { class: "notice" }, ...marked(`${this.split.name} has no predictions yet: \`regard evaluate ${run} --split ${this.split.name}\` makes them.`)));
+      notes.push(
+        h(
+          "p",
+          { class: "notice" },
+          ...marked(
+            `${this.split.name} has no predictions yet: \`regard evaluate ${run} --split ${this.split.name}\` makes them.`,
+          ),
+        ),
+      );
     }
     if (other && !other.splits.find(({ name }) => name === this.split.name)?.predicted) {
-      notes.push(h("p", { class: "notice" }, ...marked(`B has no predictions of ${this.split.name}: \`regard evaluate ${other.id} --split ${this.split.name}\` makes them.`)));
+      notes.push(
+        h(
+          "p",
+          { class: "notice" },
+          ...marked(
+            `B has no predictions of ${this.split.name}: \`regard evaluate ${other.id} --split ${this.split.name}\` makes them.`,
+          ),
+        ),
+      );
     }
     this.notes.replaceChildren(...notes);
     this.toldOf = null;
@@ -153,19 +215,34 @@ class Gallery {
   #failed(message, layer) {
     if (this.toldOf) return;
     this.toldOf = message;
-    this.notes.append(h("p", { class: "notice refused", role: "alert" }, `No ${layer}: `, ...marked(message)));
+    this.notes.append(
+      h("p", { class: "notice refused", role: "alert" }, `No ${layer}: `, ...marked(message)),
+    );
   }
 
   #none() {
     const reset = this.filters.bar.querySelector(".reset");
-    return nothing("No image passes these filters.", h("p", {}, h("a", { href: reset.getAttribute("href") }, "Show all images")));
+    return nothing(
+      "No image passes these filters.",
+      h("p", {}, h("a", { href: reset.getAttribute("href") }, "Show all images")),
+    );
   }
 
   #pager(pager, last) {
     if (last === 1) return void pager.replaceChildren();
     const to = (page) => href({ ...this.state, page: page === 1 ? "" : page, at: "" });
-    const step = (text, page, name) => (page < 1 || page > last ? h("span", { class: "off", "aria-hidden": "true" }, text) : h("a", { href: to(page), "aria-label": name }, text));
-    const input = h("input", { type: "number", min: "1", max: String(last), value: String(this.page), "aria-label": "Page", onchange: () => this.#open(Number(input.value), last) });
+    const step = (text, page, name) =>
+      page < 1 || page > last
+        ? h("span", { class: "off", "aria-hidden": "true" }, text)
+        : h("a", { href: to(page), "aria-label": name }, text);
+    const input = h("input", {
+      type: "number",
+      min: "1",
+      max: String(last),
+      value: String(this.page),
+      "aria-label": "Page",
+      onchange: () => this.#open(Number(input.value), last),
+    });
     pager.replaceChildren(
       step("«", this.page > 1 ? 1 : 0, "First page"),
       step("‹ Back", this.page - 1, "Page back"),
@@ -188,7 +265,9 @@ class Gallery {
   }
 
   #focus(focused) {
-    const own = this.answer.items.findIndex((_, place) => String(this.answer.offset + place) === this.state.at);
+    const own = this.answer.items.findIndex(
+      (_, place) => String(this.answer.offset + place) === this.state.at,
+    );
     const place = own >= 0 ? own : this.turned === -1 ? this.tiles.length - 1 : 0;
     this.keys.start(place);
     if (this.turned) say(`Page ${this.page}`);
@@ -211,7 +290,12 @@ class Gallery {
 /** Other runs of the same task, those of the same study first. */
 function alike(overview, run) {
   const own = overview.runs.find(({ id }) => id === run.id);
-  const rest = overview.runs.filter((row) => row.kind === "run" && row.id !== run.id && row.task === run.task && row.state !== "new");
+  const rest = overview.runs.filter(
+    (row) =>
+      row.kind === "run" && row.id !== run.id && row.task === run.task && row.state !== "new",
+  );
   const near = (row) => (own?.study && row.study === own.study ? 0 : 1);
-  return rest.sort((a, b) => near(a) - near(b)).map((row) => ({ id: row.id, title: row.study && near(row) ? row.id : row.name }));
+  return rest
+    .sort((a, b) => near(a) - near(b))
+    .map((row) => ({ id: row.id, title: row.study && near(row) ? row.id : row.name }));
 }

@@ -29,12 +29,22 @@ export function roving(place, links, beyond) {
     if (to >= 0 && to < all.length) focus(all[to]);
     else if (event.key === "ArrowLeft" || event.key === "ArrowRight") beyond(to < 0 ? -1 : 1);
   });
-  return { focus, start: (at) => links().forEach((link, place_) => (link.tabIndex = place_ === at ? 0 : -1)) };
+  return {
+    focus,
+    start: (at) => links().forEach((link, place_) => (link.tabIndex = place_ === at ? 0 : -1)),
+  };
 }
 
 function target(key, at, all) {
   const wide = columns(all);
-  const moves = { ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - wide, ArrowDown: at + wide, Home: 0, End: all.length - 1 };
+  const moves = {
+    ArrowLeft: at - 1,
+    ArrowRight: at + 1,
+    ArrowUp: at - wide,
+    ArrowDown: at + wide,
+    Home: 0,
+    End: all.length - 1,
+  };
   if (!(key in moves)) return null;
   const last = all.length - 1;
   const below = Math.floor(at / wide) < Math.floor(last / wide);

@@ -3,7 +3,7 @@
 import { change, go, href } from "./address.js";
 import { get } from "./api.js";
 import { bars } from "./bars.js";
-import { h, restyle, say } from "./elements.js";
+import { h, redraw, restyle, say } from "./elements.js";
 import { chosenOf, PER_PAGE, question } from "./filters.js";
 import { known } from "./known.js";
 import { dress, looksBar, looksOf, mapOf, segments } from "./looks.js";
@@ -33,7 +33,11 @@ class ImageView {
       h("div", {}, this.looks.bar, this.pixels?.bar),
       h("div", { class: "bench" }, this.photos, this.aside),
       this.strip.element,
-      h("p", { class: "quiet keys" }, "Keys: ← and → go through the gallery's images, Esc goes back to it."),
+      h(
+        "p",
+        { class: "quiet keys" },
+        "Keys: ← and → go through the gallery's images, Esc goes back to it.",
+      ),
     );
     this.stacks = [];
     document.addEventListener("keydown", (event) => this.#key(event), { signal });
@@ -88,19 +92,52 @@ class ImageView {
     const { image, second } = this;
     this.notes.replaceChildren();
     this.stacks.forEach((stack) => stack.close());
-    const sides = [{ run: this.run, answer: image }, ...(this.twin ? [{ run: this.twin, answer: second }] : [])];
-    const onfail = (message, layer) => this.notes.append(h("p", { class: "notice refused", role: "alert" }, `No ${layer}: `, ...marked(message)));
-    const onload = (layer, { headers }) => layer === "map" && headers.get("X-Regard-Class") && this.pixels?.hear(headers.get("X-Regard-Class"));
-    this.stacks = sides.map(({ run }) => new Stack({ alt: `${image.name}, under its map of ${run.name}`, onfail, onload }));
-    this.stacks.forEach(({ element }) => restyle(element, { "aspect-ratio": `${image.width} / ${image.height}`, "--ratio": image.width / image.height }));
+    const sides = [
+      { run: this.run, answer: image },
+      ...(this.twin ? [{ run: this.twin, answer: second }] : []),
+    ];
+    const onfail = (message, layer) =>
+      this.notes.append(
+        h("p", { class: "notice refused", role: "alert" }, `No ${layer}: `, ...marked(message)),
+      );
+    const onload = (layer, { headers }) =>
+      layer === "map" &&
+      headers.get("X-Regard-Class") &&
+      this.pixels?.hear(headers.get("X-Regard-Class"));
+    this.stacks = sides.map(
+      ({ run }) =>
+        new Stack({ alt: `${image.name}, under its map of ${run.name}`, onfail, onload }),
+    );
+    this.stacks.forEach(({ element }) =>
+      restyle(element, {
+        "aspect-ratio": `${image.width} / ${image.height}`,
+        "--ratio": image.width / image.height,
+      }),
+    );
     this.markers = this.pixels ? this.stacks.map((stack) => pixelPicker(stack)) : [];
     this.photos.classList.toggle("two", sides.length > 1);
-    this.photos.replaceChildren(...this.stacks.map(({ element }, place) =>
-      h("figure", {}, this.twin && h("figcaption", {}, h("b", { class: "letter" }, place ? "B" : "A"), sides[place].run.name), element)));
-    this.#headline();
+    this.photos.replaceChildren(
+      ...this.stacks.map(({ element }, place) =>
+        h(
+          "figure",
+          {},
+          this.twin &&
+            h(
+              "figcaption",
+              {},
+              h("b", { class: "letter" }, place ? "B" : "A"),
+              sides[place].run.name,
+            ),
+          element,
+        ),
+      ),
+    );
+    redraw(this.head, () => this.#headline());
     this.answers = sides.map(() => h("div"));
     this.aside.replaceChildren(...this.#panels(sides));
-    say(`${image.name}${this.neighbours.matched ? `, ${this.neighbours.at + 1} of ${this.neighbours.matched}` : ""}`);
+    say(
+      `${image.name}${this.neighbours.matched ? `, ${this.neighbours.at + 1} of ${this.neighbours.matched}` : ""}`,
+    );
     this.#draw();
     document.title = `${image.name} · ${this.run.name} · Regard`;
   }
@@ -108,14 +145,37 @@ class ImageView {
   #headline() {
     const { at, matched, back, next } = this.neighbours;
     const to = (item, by) => href({ ...this.state, index: item.index, at: at + by, pixel: "" });
-    const step = (text, item, by, name) => (item ? h("a", { href: to(item, by), "aria-label": name, "aria-keyshortcuts": by < 0 ? "ArrowLeft" : "ArrowRight" }, text) : h("span", { class: "off", "aria-hidden": "true" }, text));
+    const step = (text, item, by, name) =>
+      item
+        ? h(
+            "a",
+            {
+              href: to(item, by),
+              "aria-label": name,
+              "aria-keyshortcuts": by < 0 ? "ArrowLeft" : "ArrowRight",
+            },
+            text,
+          )
+        : h("span", { class: "off", "aria-hidden": "true" }, text);
     const { run, split, index } = this.state;
     this.head.replaceChildren(
       h("h1", { class: "of-file" }, this.image.name),
-      h("nav", { class: "pager", "aria-label": "Images" },
-        matched !== undefined && [step("‹ Back", back, -1, "Image before"), h("span", {}, `${count(at + 1)} of\u00a0${count(matched)}`), step("Next ›", next, 1, "Next image")],
+      h(
+        "nav",
+        { class: "pager", "aria-label": "Images" },
+        matched !== undefined && [
+          step("‹ Back", back, -1, "Image before"),
+          h("span", {}, `${count(at + 1)} of\u00a0${count(matched)}`),
+          step("Next ›", next, 1, "Next image"),
+        ],
         h("a", { href: href(this.#gallery()), "aria-keyshortcuts": "Escape" }, "Gallery"),
-        h("a", { href: href({ ...this.state, view: "correct", run, split, index }) }, this.image.region.present ? "Correct the region" : "Draw a region")),
+        !segments(this.run) &&
+          h(
+            "a",
+            { href: href({ ...this.state, view: "correct", run, split, index }) },
+            this.image.region.present ? "Correct the region" : "Draw a region",
+          ),
+      ),
     );
   }
 
@@ -124,7 +184,15 @@ class ImageView {
     const at = Number.parseInt(this.state.at, 10);
     const page = at >= PER_PAGE ? Math.floor(at / PER_PAGE) + 1 : "";
     const { run, split } = this.state;
-    return { view: "gallery", run, split, ...chosenOf(this.state), ...looksOf(this.state), page, at: this.state.at };
+    return {
+      view: "gallery",
+      run,
+      split,
+      ...chosenOf(this.state),
+      ...looksOf(this.state),
+      page,
+      at: this.state.at,
+    };
   }
 
   #panels(sides) {
@@ -134,8 +202,15 @@ class ImageView {
     const table = scoreTable(this.run, image.scores ?? {}, this.second?.scores);
     return [
       ...sides.map(({ run, answer }, place) =>
-        panel(sides.length > 1 ? `Prediction of ${place ? "B" : "A"}` : "Prediction", answer?.refused ? h("p", { class: "notice" }, answer.refused) : this.answers[place])),
-      panel("Region", h("p", {}, regionWords(image.region))),
+        panel(
+          sides.length > 1 ? `Prediction of ${place ? "B" : "A"}` : "Prediction",
+          answer?.refused ? h("p", { class: "notice" }, answer.refused) : this.answers[place],
+        ),
+      ),
+      panel(
+        "Region",
+        h("p", {}, segments(this.run) ? "The mask of classes." : regionWords(image.region)),
+      ),
       table && panel("Gaze", table),
       !segments(this.run) && panel("Background", backgroundCheck(of, image.region, signal)),
     ].filter(Boolean);
@@ -153,7 +228,11 @@ class ImageView {
       stack.want("prediction", segments(run) && state.mask === "1" ? { ...of, run: run.id } : null);
       if (pixel) {
         const { method, layer } = mapOf(run, state);
-        stack.want("map", { ...of, run: run.id, method, layer, x: pixel[0], y: pixel[1] }, { from: "pixel" });
+        stack.want(
+          "map",
+          { ...of, run: run.id, method, layer, x: pixel[0], y: pixel[1] },
+          { from: "pixel" },
+        );
       } else stack.want("map", mapFor(run, state, { index: image.index, width }));
     });
     this.markers.forEach((marker) => marker(state));
@@ -167,26 +246,63 @@ class ImageView {
       if (!answer?.probabilities || !this.answers[place]) return;
       const first = answer.probabilities[0]?.class;
       const run = place ? this.twin : this.run;
-      const shown = state.target === "label" ? image.label : state.target || (segments(run) ? run.classes[0] : first);
+      const shown =
+        state.target === "label"
+          ? image.label
+          : state.target || (segments(run) ? run.classes[0] : first);
       const said = [];
-      const labels = image.label === null ? [] : run.task === "multilabel" ? image.label.split(", ") : [image.label];
-      if (run.task === "multilabel") said.push(h("p", {}, labels.length ? `The labels are ${labels.join(", ")}.` : "It has none of the labels."));
+      const labels =
+        image.label === null
+          ? []
+          : run.task === "multilabel"
+            ? image.label.split(", ")
+            : [image.label];
+      if (run.task === "multilabel")
+        said.push(
+          h(
+            "p",
+            {},
+            labels.length ? `The labels are ${labels.join(", ")}.` : "It has none of the labels.",
+          ),
+        );
       else if (image.label !== null && !segments(run)) {
         const right = first === image.label;
-        said.push(h("p", {}, h("span", { class: right ? "right" : "wrong" }, right ? "✓ right" : "✗ wrong"), `, the label is ${labelled(image.label)}`));
+        said.push(
+          h(
+            "p",
+            {},
+            h("span", { class: right ? "right" : "wrong" }, right ? "✓ right" : "✗ wrong"),
+            `, the label is ${labelled(image.label)}`,
+          ),
+        );
       }
-      if (answer.live) said.push(h("p", { class: "quiet" }, "Computed now: this split was not evaluated."));
+      if (answer.live)
+        said.push(h("p", { class: "quiet" }, "Computed now: this split was not evaluated."));
       if (segments(run)) said.push(h("p", { class: "quiet" }, "Shares of the pixels."));
-      const colours = segments(run) && Array.isArray(run.colours) ? Object.fromEntries(run.classes.map((name, k) => [name, run.colours[k]])) : null;
-      const focused = this.answers[place].contains(document.activeElement) ? document.activeElement.textContent : null;
+      const colours =
+        segments(run) && Array.isArray(run.colours)
+          ? Object.fromEntries(run.classes.map((name, k) => [name, run.colours[k]]))
+          : null;
       const pick = (name) => change({ target: name === state.target ? "" : name, pixel: "" });
-      this.answers[place].replaceChildren(...said, bars(answer.probabilities, { labels, target: pixelOf(state) ? null : shown, pick, colours }));
-      if (focused) [...this.answers[place].querySelectorAll("button")].find((one) => one.textContent === focused)?.focus();
+      const drawn = bars(answer.probabilities, {
+        labels,
+        target: pixelOf(state) ? null : shown,
+        pick,
+        colours,
+      });
+      redraw(this.answers[place], () => this.answers[place].replaceChildren(...said, drawn));
     });
   }
 
   #key(event) {
-    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select, textarea, .scroll")) return;
+    if (
+      event.defaultPrevented ||
+      event.altKey ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.target.closest("input, select, textarea, .scroll")
+    )
+      return;
     const { back, next, at } = this.neighbours;
     const step = { ArrowLeft: [back, -1], ArrowRight: [next, 1] }[event.key];
     if (step?.[0]) change({ index: step[0].index, at: at + step[1], pixel: "" });

@@ -15,7 +15,14 @@ export const segments = (run) => run.task === "segmentation";
 /** The parameters of a map of one image. */
 export function mapOf(run, state, more = {}) {
   const target = state.target || (segments(run) ? run.classes[0] : "predicted");
-  return { run: run.id, split: state.split, method: state.method || run.method, layer: state.layer, target, ...more };
+  return {
+    run: run.id,
+    split: state.split,
+    method: state.method || run.method,
+    layer: state.layer,
+    target,
+    ...more,
+  };
 }
 
 /** Set opacity and outlines on an element for all stacks in it. */
@@ -24,7 +31,8 @@ export function dress(element, state) {
   element.classList.toggle("bare", state.outlines === "0");
 }
 
-export const methodName = (run, name) => run.methods.find((method) => method.name === name)?.title ?? name;
+export const methodName = (run, name) =>
+  run.methods.find((method) => method.name === name)?.title ?? name;
 
 function methodOptions(run) {
   const own = run.methods.filter(({ name }) => name === run.method);
@@ -48,7 +56,10 @@ function targetOptions(run) {
  */
 export function looksBar(run, { own = false } = {}) {
   const method = select(methodOptions(run), "", (value) => change({ method: value }));
-  const layers = [["", `${run.layer ?? "found"} (the run's)`], ...run.layers.filter((name) => name !== run.layer).map((name) => [name, name])];
+  const layers = [
+    ["", `${run.layer ?? "found"} (the run's)`],
+    ...run.layers.filter((name) => name !== run.layer).map((name) => [name, name]),
+  ];
   const layer = select(layers, "", (value) => change({ layer: value }));
   const class_ = select(targetOptions(run), "", (value) => change({ target: value }));
   const slider = h("input", { type: "range", min: "0", max: "100", step: "5", class: "opacity" });
@@ -58,7 +69,10 @@ export function looksBar(run, { own = false } = {}) {
     update(read());
   };
   slider.addEventListener("input", () => slide(false));
-  const outlines = h("input", { type: "checkbox", onchange: () => change({ outlines: outlines.checked ? "" : "0" }) });
+  const outlines = h("input", {
+    type: "checkbox",
+    onchange: () => change({ outlines: outlines.checked ? "" : "0" }),
+  });
   const update = (state) => {
     method.value = state.method ?? "";
     layer.value = state.layer ?? "";
@@ -80,10 +94,15 @@ export function looksBar(run, { own = false } = {}) {
     !own && h("label", { class: "check" }, outlines, "Region's outline"),
     scale(),
   );
-  const folded = h("details", { class: "fold", open: innerWidth > 640 }, h("summary", {}, "Maps"), bar);
+  const folded = h(
+    "details",
+    { class: "fold", open: innerWidth > 640 },
+    h("summary", {}, "Maps"),
+    bar,
+  );
   return { bar: folded, update };
 }
 
 /** What the colours mean. */
-const scale = () => h("span", { class: "scale" }, "little", h("i", { "aria-hidden": "true" }), "much");
-
+const scale = () =>
+  h("span", { class: "scale" }, "little", h("i", { "aria-hidden": "true" }), "much");

@@ -26,8 +26,12 @@ let shown = null;
 /** Keep the view where only its state changes; otherwise close it and open the next. */
 async function show(state) {
   const view = VIEWS[state.view] ? state.view : "overview";
-  const key = JSON.stringify([view, ...(view === "overview" ? [] : [state.run, view === "own" ? "" : state.split])]);
+  const key = JSON.stringify([
+    view,
+    ...(view === "overview" ? [] : [state.run, view === "own" ? "" : state.split]),
+  ]);
   if (shown?.key === key) return changed(state);
+  const first = main.querySelector("h1") === null;
   shown?.stop.abort();
   shown?.view?.close?.();
   const opened = (shown = { key, state, stop: new AbortController(), view: null });
@@ -43,6 +47,7 @@ async function show(state) {
     main.className = view;
     main.replaceChildren();
     scrollTo(0, 0);
+    if (!first) main.focus({ preventScroll: true });
     opened.view = VIEWS[view]({ main, state: opened.state, overview, run, signal });
   } catch (error) {
     clearTimeout(wait);

@@ -4,7 +4,8 @@ import { useToken } from "./api.js";
 import { button, field, h, say } from "./elements.js";
 
 /** A line with a bar that moves, shown only if it takes a while. */
-export const loading = (text) => h("p", { class: "loading" }, h("i", { class: "spin", "aria-hidden": "true" }), text);
+export const loading = (text) =>
+  h("p", { class: "loading" }, h("i", { class: "spin", "aria-hidden": "true" }), text);
 
 /** A refusal's one line; where a token is wanted, a place for it. */
 export function refused(error, again) {
@@ -14,27 +15,44 @@ export function refused(error, again) {
 }
 
 function tokenForm(again) {
-  const input = h("input", { type: "password", autocomplete: "current-password", required: true, size: "32" });
+  const input = h("input", {
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+    size: "32",
+  });
   const submit = (event) => {
     event.preventDefault();
     useToken(input.value);
     again?.();
   };
-  return h("form", { class: "row", onsubmit: submit }, field("Token", input), h("button", { class: "main" }, "Open"));
+  return h(
+    "form",
+    { class: "row", onsubmit: submit },
+    field("Token", input),
+    h("button", { class: "main" }, "Open"),
+  );
 }
 
 /** Nothing to see, and what to do about it. */
-export const nothing = (text, ...more) => h("div", { class: "nothing" }, h("p", {}, ...marked(text)), ...more);
+export const nothing = (text, ...more) =>
+  h("div", { class: "nothing" }, h("p", {}, ...marked(text)), ...more);
 
 /** Text with what stands in backticks as code. */
 export function marked(text) {
-  return text.split("`").map((part, place) => (place % 2 ? h("code", {}, part) : part)).filter((part) => part !== "");
+  return text
+    .split("`")
+    .map((part, place) => (place % 2 ? h("code", {}, part) : part))
+    .filter((part) => part !== "");
 }
 
 /** A command with a button that copies it. */
 export function command(text) {
   const copy = button("Copy", async () => {
-    const done = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+    const done = await navigator.clipboard?.writeText(text).then(
+      () => true,
+      () => false,
+    );
     copy.textContent = done ? "Copied" : "Press Ctrl-C";
     if (!done) getSelection().selectAllChildren(code);
     say(copy.textContent);

@@ -26,7 +26,8 @@ export function overviewView({ main, overview, signal }) {
     if (document.visibilityState === "visible") {
       const before = JSON.stringify(overview);
       overview = await known.overview(signal, { fresh: true }).catch(() => overview);
-      if (!signal.aborted && JSON.stringify(overview) !== before) keepingFocus(lists, () => show(overview));
+      if (!signal.aborted && JSON.stringify(overview) !== before)
+        keepingFocus(lists, () => show(overview));
     }
     setTimeout(again, EVERY);
   };
@@ -36,14 +37,21 @@ export function overviewView({ main, overview, signal }) {
 
 /** Draw anew without taking the focus from a link that is still there. */
 function keepingFocus(place, draw) {
-  const had = place.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  const had = place.contains(document.activeElement)
+    ? document.activeElement.getAttribute("href")
+    : null;
   draw();
-  if (had) [...place.querySelectorAll("a")].find((link) => link.getAttribute("href") === had)?.focus();
+  if (had)
+    [...place.querySelectorAll("a")].find((link) => link.getAttribute("href") === had)?.focus();
 }
 
 function groups(all, runs) {
   if (!all.length) {
-    return [nothing("There are no runs in this folder yet. `regard train CONFIG --out RUN` makes one; it appears here by itself.")];
+    return [
+      nothing(
+        "There are no runs in this folder yet. `regard train CONFIG --out RUN` makes one; it appears here by itself.",
+      ),
+    ];
   }
   const parents = all.filter((row) => row.kind !== "run");
   const own = runs.filter((row) => !parents.some((parent) => parent.id === row.study));
@@ -52,12 +60,21 @@ function groups(all, runs) {
     const kind = parent.kind === "study" ? "Study" : "Tuning";
     return group(`${kind} · ${plural(members.length, "run")}`, parent.name, members, parent);
   });
-  if (own.length) sections.push(group(plural(own.length, "run"), parents.length ? "Runs of their own" : "Runs", own));
+  if (own.length)
+    sections.push(
+      group(plural(own.length, "run"), parents.length ? "Runs of their own" : "Runs", own),
+    );
   return sections;
 }
 
 function group(kind, name, rows, parent) {
-  const report = parent?.report && h("p", { class: "quiet" }, ...marked(`Its report is \`${parent.id === "." ? "" : `${parent.id}/`}report.html\`.`));
+  const report =
+    parent?.report &&
+    h(
+      "p",
+      { class: "quiet" },
+      ...marked(`Its report is \`${parent.id === "." ? "" : `${parent.id}/`}report.html\`.`),
+    );
   return h(
     "section",
     { class: "group" },
@@ -70,32 +87,60 @@ function group(kind, name, rows, parent) {
 }
 
 function table(rows, parent, name) {
-  const splits = [...new Set(rows.flatMap((row) => Object.keys(row.metrics)))].sort((a, b) => order(a) - order(b)).slice(0, 3);
+  const splits = [...new Set(rows.flatMap((row) => Object.keys(row.metrics)))]
+    .sort((a, b) => order(a) - order(b))
+    .slice(0, 3);
   const measures = new Set(rows.map(measureOf));
   const measure = measures.size === 1 ? NAMES[[...measures][0]] : "result";
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Runs of ${name}` }, h(
-    "table",
-    {},
-    h("thead", {}, h("tr", {},
-      h("th", { scope: "col" }, parent ? "Arm and seed" : "Run"),
-      h("th", { scope: "col" }, "State"),
-      splits.map((split) => h("th", { scope: "col", class: "n" }, `${measure}, ${split}`)),
-      h("th", { scope: "col" }, "Net"),
-      h("th", { scope: "col", class: "n" }, "Changed"))),
-    h("tbody", {}, rows.map((row) => line(row, splits, parent))),
-  ));
+  return h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": `Runs of ${name}` },
+    h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th", { scope: "col" }, parent ? "Arm and seed" : "Run"),
+          h("th", { scope: "col" }, "State"),
+          splits.map((split) => h("th", { scope: "col", class: "n" }, `${measure}, ${split}`)),
+          h("th", { scope: "col" }, "Net"),
+          h("th", { scope: "col", class: "n" }, "Changed"),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) => line(row, splits, parent)),
+      ),
+    ),
+  );
 }
 
 const order = (split) => ["test", "val", "train"].indexOf(split) + 1 || 1.5;
 const measureOf = (row) => MEASURES[row.task] ?? "accuracy";
 
 function line(row, splits, parent) {
-  const name = parent && row.arm !== null ? [row.arm, row.seed === null ? "" : ` · seed ${row.seed}`, row.fold === null ? "" : ` · fold ${row.fold}`] : [row.name];
+  const name =
+    parent && row.arm !== null
+      ? [
+          row.arm,
+          row.seed === null ? "" : ` · seed ${row.seed}`,
+          row.fold === null ? "" : ` · fold ${row.fold}`,
+        ]
+      : [row.name];
   return h(
     "tr",
     {},
-    h("th", { scope: "row" }, h("a", { href: href({ view: "run", run: row.id }) }, name.join("")),
-      !parent && row.id !== row.name && row.id !== "." && h("small", {}, row.id)),
+    h(
+      "th",
+      { scope: "row" },
+      h("a", { href: href({ view: "run", run: row.id }) }, name.join("")),
+      !parent && row.id !== row.name && row.id !== "." && h("small", {}, row.id),
+    ),
     h("td", {}, state(row), row.problem && h("small", {}, row.problem)),
     splits.map((split) => h("td", { class: "n" }, percent(row.metrics[split]?.[measureOf(row)]))),
     h("td", { class: "spec" }, row.spec ?? "–"),
@@ -104,13 +149,22 @@ function line(row, splits, parent) {
 }
 
 function state(row) {
-  const words = h("span", { class: `state ${row.state}` }, row.state === "new" ? "not begun" : row.state);
+  const words = h(
+    "span",
+    { class: `state ${row.state}` },
+    row.state === "new" ? "not begun" : row.state,
+  );
   if (row.epochs === null || row.epoch === null || row.state === "done") return words;
   return [words, " ", progress(row)];
 }
 
-export function progress({ epoch, epochs }) {
-  return h("span", { class: "progress" }, h("progress", { max: epochs, value: epoch, "aria-label": "Epochs done" }), ` ${epoch}\u00a0of\u00a0${epochs}`);
+function progress({ epoch, epochs }) {
+  return h(
+    "span",
+    { class: "progress" },
+    h("progress", { max: epochs, value: epoch, "aria-label": "Epochs done" }),
+    ` ${epoch}\u00a0of\u00a0${epochs}`,
+  );
 }
 
 /** A card with curves for each run that is training; cards stay while their run trains. */
@@ -119,11 +173,23 @@ function liveCards(place, cards, runs, signal) {
   for (const row of training.filter(({ id }) => !cards.has(id))) {
     const curves = h("div", { class: "charts" });
     const done = h("span");
-    const link = h("a", { href: href({ view: "run", run: row.id }) }, row.study ? `${short(row.study)}: ${row.name}` : row.name);
-    const card = h("article", { class: "card" }, h("h3", {}, link), h("p", { class: "quiet" }, done), curves);
+    const link = h(
+      "a",
+      { href: href({ view: "run", run: row.id }) },
+      row.study ? `${short(row.study)}: ${row.name}` : row.name,
+    );
+    const card = h(
+      "article",
+      { class: "card" },
+      h("h3", {}, link),
+      h("p", { class: "quiet" }, done),
+      curves,
+    );
     const ontick = ({ epochs, state: now }) => {
       const epoch = epochs.at(-1)?.epoch ?? 0;
-      done.replaceChildren(now === "training" && row.epochs ? progress({ epoch, epochs: row.epochs }) : now);
+      done.replaceChildren(
+        now === "training" && row.epochs ? progress({ epoch, epochs: row.epochs }) : now,
+      );
     };
     cards.set(row.id, card);
     place.append(card);

@@ -11,8 +11,14 @@ export function regionWords(region) {
   const kinds = [];
   if (region.mask) kinds.push("a mask");
   if (region.boxes.length) kinds.push(plural(region.boxes.length, "box", "boxes"));
-  const also = [region.avoid && "an area to avoid", region.ignore && "an area that counts neither way"].filter(Boolean);
-  return `${kinds.join(" and ") || "Empty"}${also.length ? `, with ${also.join(" and ")}` : ""}.`.replace(/^./, (letter) => letter.toUpperCase());
+  const also = [
+    region.avoid && "an area to avoid",
+    region.ignore && "an area that counts neither way",
+  ].filter(Boolean);
+  return `${kinds.join(" and ") || "Empty"}${also.length ? `, with ${also.join(" and ")}` : ""}.`.replace(
+    /^./,
+    (letter) => letter.toUpperCase(),
+  );
 }
 
 /** Scores of the image, a row a score and a column a method; with B's beside A's. */
@@ -22,16 +28,41 @@ export function scoreTable(run, scores, other) {
   if (!names.length) return null;
   const columns = methods.flatMap((method) => [
     { title: methodName(run, method), letter: other ? "A" : "", values: scores[method] },
-    ...(other ? [{ title: methodName(run, method), letter: "B", values: other[method] ?? {} }] : []),
+    ...(other
+      ? [{ title: methodName(run, method), letter: "B", values: other[method] ?? {} }]
+      : []),
   ]);
   return h(
     "div",
     { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores of the map" },
-    h("table", {},
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Score"), columns.map(({ title, letter }) =>
-        h("th", { scope: "col", class: "n" }, letter && h("b", {}, `${letter} `), title)))),
-      h("tbody", {}, names.map((name) =>
-        h("tr", {}, h("th", { scope: "row" }, titled(name)), columns.map(({ values }) => h("td", { class: "n" }, number(values[name]))))))),
+    h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th", { scope: "col" }, "Score"),
+          columns.map(({ title, letter }) =>
+            h("th", { scope: "col", class: "n" }, letter && h("b", {}, `${letter} `), title),
+          ),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        names.map((name) =>
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, titled(name)),
+            columns.map(({ values }) => h("td", { class: "n" }, number(values[name]))),
+          ),
+        ),
+      ),
+    ),
   );
 }
 
@@ -51,7 +82,11 @@ export function backgroundCheck(of, region, signal) {
     }
   };
   place.append(
-    h("p", { class: "quiet" }, "Does the answer stay when everything outside the region is another background?"),
+    h(
+      "p",
+      { class: "quiet" },
+      "Does the answer stay when everything outside the region is another background?",
+    ),
     button("Exchange the background", ask),
   );
   return place;
@@ -59,8 +94,37 @@ export function backgroundCheck(of, region, signal) {
 
 function backgrounds(answer) {
   const { probability, predicted, swapped, label } = answer;
-  const row = (how, value, class_) => h("tr", {}, h("th", { scope: "row" }, how), h("td", { class: "n" }, percent(value)), h("td", {}, class_ === undefined ? "" : labelled(class_)));
-  return h("table", {},
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Background"), h("th", { scope: "col", class: "n" }, label === undefined ? "Probability" : `P(${labelled(label)})`), h("th", { scope: "col" }, "Predicted"))),
-    h("tbody", {}, row("its own", probability, predicted), swapped.map((one) => row(worded(one.how), one.probability, one.predicted))));
+  const row = (how, value, class_) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, how),
+      h("td", { class: "n" }, percent(value)),
+      h("td", {}, class_ === undefined ? "" : labelled(class_)),
+    );
+  return h(
+    "table",
+    {},
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        h("th", { scope: "col" }, "Background"),
+        h(
+          "th",
+          { scope: "col", class: "n" },
+          label === undefined ? "Probability" : `P(${labelled(label)})`,
+        ),
+        h("th", { scope: "col" }, "Predicted"),
+      ),
+    ),
+    h(
+      "tbody",
+      {},
+      row("its own", probability, predicted),
+      swapped.map((one) => row(worded(one.how), one.probability, one.predicted)),
+    ),
+  );
 }

@@ -7,7 +7,8 @@ import { load } from "./pictures.js";
 const LAYERS = ["picture", "prediction", "map", "region"];
 
 const seen = new IntersectionObserver(
-  (entries) => entries.forEach(({ target, isIntersecting }) => target.stack_?.visible(isIntersecting)),
+  (entries) =>
+    entries.forEach(({ target, isIntersecting }) => target.stack_?.visible(isIntersecting)),
   { rootMargin: "400px" },
 );
 
@@ -20,7 +21,12 @@ export class Stack {
     this.element.stack_ = this;
     this.told = { onfail, onload };
     for (const layer of LAYERS) {
-      const image = h("img", { class: layer, alt: layer === "picture" ? alt : "", hidden: true, draggable: "false" });
+      const image = h("img", {
+        class: layer,
+        alt: layer === "picture" ? alt : "",
+        hidden: true,
+        draggable: "false",
+      });
       this.layers[layer] = { image, wanted: null, shown: null, stop: null };
       this.element.insertBefore(image, this.note);
     }
@@ -65,7 +71,11 @@ export class Stack {
       if (stop.signal.aborted) return;
       Object.assign(state, { shown: wanted, url });
       state.image.hidden = false;
-      this.#flag(layer, layer === "map" && headers.get("X-Regard-Peak") === "0" ? "zero map" : "", "The map is zero everywhere");
+      this.#flag(
+        layer,
+        layer === "map" && headers.get("X-Regard-Peak") === "0" ? "zero map" : "",
+        "The map is zero everywhere",
+      );
       this.told.onload(layer, { headers, image: state.image });
     } catch (error) {
       if (dropped(error) || stop.signal.aborted) return;

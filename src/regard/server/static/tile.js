@@ -11,8 +11,15 @@ export class Tile {
   constructor({ item, run, other, state, to, onfail, onload }) {
     Object.assign(this, { item, run, other });
     this.stacks = [run, ...(other ? [other] : [])].map(() => new Stack({ onfail, onload }));
-    const sides = this.stacks.map((stack, place) => h("span", { class: "side" }, stack.element, this.#answer(place, state)));
-    this.link = h("a", { class: "tile", href: href(to), tabindex: "-1" }, h("span", { class: "sides" }, sides), this.#caption(state));
+    const sides = this.stacks.map((stack, place) =>
+      h("span", { class: "side" }, stack.element, this.#answer(place, state)),
+    );
+    this.link = h(
+      "a",
+      { class: "tile", href: href(to), tabindex: "-1" },
+      h("span", { class: "sides" }, sides),
+      this.#caption(state),
+    );
     this.element = h("li", {}, this.link);
     this.look(state);
   }
@@ -21,7 +28,15 @@ export class Tile {
     const said = place ? this.item.other : this.item;
     if (!said || said.predicted === null) return null;
     const right = said.right ? "right" : "wrong";
-    const mark = said.right === null ? null : h("span", { class: right }, h("span", { "aria-hidden": "true" }, said.right ? "✓" : "✗"), h("span", { class: "unseen" }, right));
+    const mark =
+      said.right === null
+        ? null
+        : h(
+            "span",
+            { class: right },
+            h("span", { "aria-hidden": "true" }, said.right ? "✓" : "✗"),
+            h("span", { class: "unseen" }, right),
+          );
     return h(
       "span",
       { class: "answer" },
@@ -35,12 +50,24 @@ export class Tile {
 
   #caption({ measured, title }) {
     const { item } = this;
-    const change = this.other && measured && item.other ? minus(item.other.scores?.[measured], item.scores[measured]) : undefined;
+    const change =
+      this.other && measured && item.other
+        ? minus(item.other.scores?.[measured], item.scores[measured])
+        : undefined;
     return h(
       "span",
       { class: "caption" },
-      item.label !== null && item.right !== true && h("span", { class: "truth" }, item.predicted === null ? labelled(item.label) : `is ${labelled(item.label)}`),
-      measured && !this.other && item.predicted === null && h("span", { class: "n" }, number(item.scores[measured])),
+      item.label !== null &&
+        item.right !== true &&
+        h(
+          "span",
+          { class: "truth" },
+          item.predicted === null ? labelled(item.label) : `is ${labelled(item.label)}`,
+        ),
+      measured &&
+        !this.other &&
+        item.predicted === null &&
+        h("span", { class: "n" }, number(item.scores[measured])),
       measured && change !== undefined && h("span", { class: "n" }, `${title} ${signed(change)}`),
       h("span", { class: "file", title: item.name }, item.name),
       !item.region && h("span", { class: "flagged" }, "no region"),
@@ -55,7 +82,10 @@ export class Tile {
       const run = place ? this.other : this.run;
       const of = { run: this.run.id, split: state.split, index };
       stack.want("picture", { ...of, width });
-      stack.want("region", region && state.outlines !== "0" ? { ...of, width: fitting(FINE) } : null);
+      stack.want(
+        "region",
+        region && state.outlines !== "0" ? { ...of, width: fitting(FINE) } : null,
+      );
       stack.want("map", state.opacity === "0" ? null : mapFor(run, state, { index, width }));
     });
   }
