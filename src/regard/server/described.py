@@ -38,7 +38,7 @@ def run_answer(
         task=facts.task,
         classes=list(facts.classes),
         colours=class_colours(facts.classes) if facts.task == "segmentation" else [],
-        spec=str(facts.config["model"]["spec"]),
+        spec=facts.spec,
         state=state,
         splits=[_split(shelves, facts, name) for name in shelves.splits(facts)],
         methods=[_method(name) for name in sorted(METHODS)],

@@ -24,6 +24,7 @@ class Facts:
         data: its section.
         gaze: its section.
         classes: in the order of the logits.
+        spec: of the net.
     """
 
     found: Found
@@ -31,6 +32,7 @@ class Facts:
     data: Data
     gaze: Gaze
     classes: tuple[str, ...]
+    spec: str
 
     @property
     def files(self) -> RunFolder:
@@ -64,6 +66,7 @@ def facts_of(found: Found) -> Facts:
             Data.model_validate(config["data"]),
             Gaze.model_validate(config["gaze"]),
             tuple(map(str, classes)),
+            str(config["model"]["spec"]),
         )
     except (KeyError, TypeError, AttributeError, ValidationError) as error:
         first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else repr(error)

@@ -77,7 +77,7 @@ class Folder:
         """
         # One that is not known may have begun just now.
         found = self.found().get(name) or self.found(FRESH / 10).get(name)
-        if found is None or found.kind != "run":
+        if found is None or found.kind != "run" or not found.path.is_dir():
             raise unknown("run", name, "choose one that /api/overview lists")
         return found
 

@@ -38,6 +38,11 @@ class Line:
         self._worker: Thread | None = None
         self._stopped = False
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait."""
+        return len(self._jobs)
+
     def join(self, key: Hashable, work: Callable[[], Any]) -> Future:
         """Wait for what `work` gives; of equal keys that wait or are worked at it runs once.
 

@@ -1,20 +1,23 @@
 """A split as a table to be filtered: what the manifest, the predictions and the scores say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 
 from regard.data.manifest import POLARS_ERROR, Manifest
-from regard.errors import DataError, RunError
+from regard.errors import DataError, RegardError, RunError
 from regard.evaluation.gaze import by_image, each_image, score_names
 from regard.evaluation.segmentation import pooled_metrics
 from regard.evaluation.table import PREFIX
 from regard.server.facts import Facts
 
+T = TypeVar("T")
 # Columns of scores, beside those of the image.
 SCORE = "score:"
+_INDEX = pl.col("index").cast(pl.Int64)
 # Of an image's answers, and without any of them.
 _ANSWERS = {"predicted": pl.String, "probability": pl.Float64, "right": pl.Boolean}
 _IMAGE = {"index": pl.Int64, "image": pl.String, "name": pl.String, "label": pl.String}
@@ -36,16 +39,28 @@ def rows_of(facts: Facts, manifest: Manifest | None, split: str) -> pl.DataFrame
     Raises:
         RunError: the predictions or the scores cannot be read.
     """
-    predictions = _read(facts.files.predictions(split))
+    told = facts.files.predictions(split), facts.files.scores(split)
+    predictions, scores = map(_read, told)
     images = _images(facts, manifest, split, predictions)
-    answers = _answers(predictions)
-    rows = images.join(answers, on="index", how="left", maintain_order="left")
-    scores = _read(facts.files.scores(split))
+    rows = _joined(images, _whole(told[0], lambda: _answers(predictions)))
     if scores is not None and len(scores):
-        for name, column in _scores(facts, scores):
-            rows = rows.join(column.rename({"value": name}), on="index", how="left",
-                             maintain_order="left")  # fmt: skip
+        for name, column in _whole(told[1], lambda: _scores(facts, scores)):
+            rows = _joined(rows, column.rename({"value": name}))
     return rows
+
+
+def _joined(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    return rows.join(more, on="index", how="left", maintain_order="left")
+
+
+def _whole(path: Path, read: Callable[[], T]) -> T:
+    """What is read of a table, whose columns may be others than ours."""
+    try:
+        return read()
+    except RegardError:
+        raise
+    except (POLARS_ERROR, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(path, str(error).splitlines()[0] if str(error) else "nothing") from error
 
 
 def score_columns(rows: pl.DataFrame) -> list[str]:
@@ -68,12 +83,9 @@ def _read(path: Path) -> pl.DataFrame | None:
     if not path.is_file():
         return None
     try:
-        table = pl.read_parquet(path, glob=False)
-        return table.with_columns(pl.col("index").cast(pl.Int64))
+        return _whole(path, lambda: pl.read_parquet(path, glob=False).with_columns(_INDEX))
     except FileNotFoundError:  # removed just now
         return None
-    except (POLARS_ERROR, OSError) as error:
-        raise damaged(path, str(error).splitlines()[0] if str(error) else "nothing") from error
 
 
 def damaged(path: Path, found: str) -> RunError:
@@ -130,15 +142,13 @@ def _answers(predictions: pl.DataFrame | None) -> pl.DataFrame:
     guess = pl.col("predicted")
     if isinstance(predictions.schema.get("predicted"), pl.List):
         guess = guess.list.join(", ")
-    try:
-        return predictions.select(
-            "index",
-            guess.cast(pl.String),
-            pl.max_horizontal(names).alias("probability") if names else pl.lit(None),
-            pl.col("correct").alias("right"),
-        )
-    except POLARS_ERROR as error:
-        raise damaged(Path("predictions") / "table.parquet", str(error)) from error
+    surest = pl.max_horizontal(names) if names else pl.lit(None, dtype=pl.Float64)
+    return predictions.select(
+        "index",
+        guess.cast(pl.String),
+        surest.alias("probability"),
+        pl.col("correct").alias("right"),
+    )
 
 
 def _of_pixels(predictions: pl.DataFrame) -> pl.DataFrame:
