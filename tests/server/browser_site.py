@@ -66,10 +66,14 @@ def served(site_folder, tmp_path_factory):
         yield http
 
 
+def address(http):
+    return str(http.base_url).rstrip("/") + "/"
+
+
 @pytest.fixture(scope="session")
 def site(served):
     """The address of the page."""
-    return f"http://127.0.0.1:{served.port}/"
+    return address(served)
 
 
 @pytest.fixture(scope="session")

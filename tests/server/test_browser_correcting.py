@@ -3,7 +3,7 @@ import shlex
 
 import numpy as np
 import pytest
-from browser_site import Site
+from browser_site import Site, address
 from PIL import Image
 from playwright.sync_api import expect
 from server_tools import listening
@@ -122,7 +122,7 @@ def test_a_box_by_keyboard_and_steps_taken_back(web, api):
 def test_a_token_is_asked_for_in_one_line(chromium, site_folder, tmp_path):
     with listening(site_folder, tmp_path, token="a long secret") as http:
         context = chromium.new_context()
-        web = Site(context.new_page(), f"http://127.0.0.1:{http.port}/")
+        web = Site(context.new_page(), address(http))
         web.page.goto(f"{web.base}?token=a%20long%20secret")
         web.page.wait_for_selector("main h1")
         assert "secret" not in web.page.url

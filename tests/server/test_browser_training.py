@@ -2,7 +2,7 @@ import fcntl
 import json
 import shutil
 
-from browser_site import Site
+from browser_site import Site, address
 from playwright.sync_api import expect
 from server_tools import listening
 
@@ -15,7 +15,7 @@ def test_a_run_that_trains_is_seen_live(chromium, site_folder, tmp_path):
     with (run / ".lock").open("w") as lock, listening(run.parent, tmp_path / "cache") as http:
         fcntl.flock(lock, fcntl.LOCK_EX)
         context = chromium.new_context()
-        web = Site(context.new_page(), f"http://127.0.0.1:{http.port}/")
+        web = Site(context.new_page(), address(http))
         page = web.open()
         card = page.locator(".live .card")
         expect(card).to_contain_text("2\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}2")
@@ -34,7 +34,7 @@ def test_an_empty_folder_says_how_to_fill_it(chromium, tmp_path):
     (tmp_path / "empty").mkdir()
     with listening(tmp_path / "empty", tmp_path / "cache") as http:
         context = chromium.new_context()
-        web = Site(context.new_page(), f"http://127.0.0.1:{http.port}/")
+        web = Site(context.new_page(), address(http))
         page = web.open()
         expect(page.locator(".nothing")).to_contain_text("regard train CONFIG --out RUN")
         assert web.faults == []
