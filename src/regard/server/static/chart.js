@@ -7,11 +7,20 @@ const WIDTH = 420;
 const HEIGHT = 220;
 const MARGIN = { left: 52, right: 14, top: 10, bottom: 36 };
 
+/** Up to which share of a power of ten its tick is which multiple. */
+const STEPS = [
+  [1.5, 1],
+  [3.5, 2],
+  [7.5, 5],
+  [Infinity, 10],
+];
+
 /** Round places between two values. */
 function ticks(low, high, wanted = 5) {
   const rough = (high - low) / wanted || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].find((factor) => factor * power >= rough) * power;
+  const [, factor] = STEPS.find(([most]) => rough / power < most);
+  const step = factor * power;
   const first = Math.ceil(low / step - 1e-9);
   const many = Math.floor(high / step + 1e-9) - first + 1;
   return Array.from({ length: many }, (_, place) =>

@@ -114,7 +114,7 @@ function table(rows, parent, name) {
       h(
         "tbody",
         {},
-        rows.map((row) => line(row, splits, parent)),
+        rows.map((row) => line(row, rows, splits, parent)),
       ),
     ),
   );
@@ -123,23 +123,25 @@ function table(rows, parent, name) {
 const order = (split) => ["test", "val", "train"].indexOf(split) + 1 || 1.5;
 const measureOf = (row) => MEASURES[row.task] ?? "accuracy";
 
-function line(row, splits, parent) {
-  const name =
-    parent && row.arm !== null
-      ? [
-          row.arm,
-          row.seed === null ? "" : ` · seed ${row.seed}`,
-          row.fold === null ? "" : ` · fold ${row.fold}`,
-        ]
-      : [row.name];
+/** Arm and seed in a study; elsewhere the folder, in full where another run is named alike. */
+function naming(row, rows, parent) {
+  if (!parent || row.arm === null) {
+    return rows.filter(({ name }) => name === row.name).length > 1 ? row.id : row.name;
+  }
+  const seed = row.seed === null ? "" : ` · seed ${row.seed}`;
+  return `${row.arm}${seed}${row.fold === null ? "" : ` · fold ${row.fold}`}`;
+}
+
+function line(row, rows, splits, parent) {
+  const name = naming(row, rows, parent);
   return h(
     "tr",
     {},
     h(
       "th",
       { scope: "row" },
-      h("a", { href: href({ view: "run", run: row.id }) }, name.join("")),
-      !parent && row.id !== row.name && row.id !== "." && h("small", {}, row.id),
+      h("a", { href: href({ view: "run", run: row.id }) }, name),
+      !parent && row.id !== name && row.id !== "." && h("small", {}, row.id),
     ),
     h("td", {}, state(row), row.problem && h("small", {}, row.problem)),
     splits.map((split) => h("td", { class: "n" }, percent(row.metrics[split]?.[measureOf(row)]))),
