@@ -1,4 +1,4 @@
-"""What `regard serve` answers, how fast, with how much memory: through HTTP, in a process of its own.
+"""What `regard serve` answers, how fast, with how much memory: through HTTP, as its own process.
 
     python benchmarks/serving.py [--seconds 60] [--clients 20] [--rows 20000]
 
