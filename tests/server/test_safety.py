@@ -132,6 +132,11 @@ def test_static_files_are_those_of_the_page_alone(client, name):
 def test_links_that_lead_out_are_not_followed(own, whole_folder, tmp_path):
     os.symlink(whole_folder / "runs/two", own.folder / "runs/linked")
     assert refusal(own.get("/api/run", params={"run": "runs/linked"}))[0] == 404
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"metrics": {"secret": {"value": 1}}}')
+    os.symlink(secret, own.folder / "runs/two/metrics/secret.json")
+    assert "secret" not in own.get("/api/overview").text
+    assert "secret" not in own.get("/api/run", params={"run": "runs/two"}).text
     table = own.folder / "runs/one/predictions/test.parquet"
     table.unlink()
     os.symlink(whole_folder / "runs/two/predictions/test.parquet", table)

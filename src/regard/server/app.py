@@ -18,7 +18,12 @@ from regard.server.api import ENDPOINTS, Endpoint
 from regard.server.client import Client
 from regard.server.openapi import document
 from regard.server.page import START, page_file
-from regard.server.refusals import NotFoundError, RefusedError, UnsupportedError
+from regard.server.refusals import (
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+    UnsupportedError,
+)
 from regard.server.replies import refused, reply
 from regard.server.safety import Guard
 from regard.server.service import Service
@@ -116,21 +121,19 @@ def _careful(answer: Answering) -> Answering:
             return refused(error)
         except ClientDisconnect:
             return Response(status_code=_GONE)
-        except FileNotFoundError as error:
-            return refused(
-                NotFoundError(
-                    "the run",
-                    expected="its files",
-                    found=f"one that has gone: {_file_of(error)}",
-                    remedy="ask again",
-                )
-            )
+        except OSError as error:
+            return refused(_unread(error))
 
     return carefully
 
 
-def _file_of(error: OSError) -> str:
-    return str(error.filename or "").rpartition("/")[2] or "unnamed"
+def _unread(error: OSError) -> RegardError:
+    """A file has gone meanwhile, or the disk is full or closed."""
+    name = str(error.filename or "").rpartition("/")[2] or "a file"
+    gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+    kind = NotFoundError if gone else UnavailableError
+    found = error.strerror or type(error).__name__
+    return kind(name, expected="a file to read or write", found=found, remedy="ask again")
 
 
 async def _no_route(_request: Request, error: HTTPException) -> Response:

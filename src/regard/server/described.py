@@ -11,6 +11,7 @@ from regard.runs.files import read_json
 from regard.saliency.base import METHODS
 from regard.server.answers import MethodLine, RunAnswer, SplitLine, State
 from regard.server.facts import Facts
+from regard.server.finding import own_files
 from regard.server.shelves import Shelves
 
 
@@ -67,7 +68,7 @@ def _split(shelves: Shelves, facts: Facts, name: str) -> SplitLine:
         name=name,
         images=images,
         predicted=predicted,
-        scored=attempt(lambda: _scored(files.scores(name)), []),
+        scored=attempt(lambda: _scored(shelves.folder.inside(files.scores(name))), []),
         regions=regions,
     )
 
@@ -86,7 +87,7 @@ def _method(name: str) -> MethodLine:
 
 def _metrics(folder: Path) -> dict[str, dict[str, Any]]:
     found = {}
-    for path in sorted((folder / "metrics").glob("*.json")):
+    for path in own_files(folder / "metrics", "*.json"):
         values = attempt(lambda path=path: read_json(path), None)
         if isinstance(values, dict):
             found[path.stem] = values

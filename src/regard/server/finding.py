@@ -16,6 +16,8 @@ from regard.server.refusals import NotFoundError, unknown
 Kind = Literal["run", "study", "tuning"]
 # Seconds for which what was found is taken for what is there.
 FRESH = 2.0
+# So many times as long as a look took it is not taken again.
+_PATIENCE = 10
 # Any of them says that a config.yaml, or a folder without one, is of a run.
 _OF_A_RUN = ("log.jsonl", "environment.json", "checkpoints", "arm.json")
 _DESCRIBED: dict[str, Kind] = {"study.yaml": "study", "tuning.yaml": "tuning"}
@@ -59,14 +61,17 @@ class Folder:
             )
         self.root, self._limits = root.resolve(), limits
         self._lock, self._known = Lock(), dict[str, Found]()
-        self._looked = -FRESH
+        self._looked, self._took = -float("inf"), 0.0
 
     def found(self, fresh: float = FRESH) -> dict[str, Found]:
         """All of them by ID, studies before their runs; known for `fresh` seconds at most."""
         with self._lock:
-            if time.monotonic() - self._looked >= fresh:
+            began = time.monotonic()
+            # In a folder of a million photos a look takes long, and is taken the more seldom.
+            if began - self._looked >= max(fresh, _PATIENCE * self._took):
                 self._known = {found.id: found for found in self._look()}
                 self._looked = time.monotonic()
+                self._took = self._looked - began
             return self._known
 
     def run(self, name: str) -> Found:
@@ -87,7 +92,11 @@ class Folder:
         Raises:
             NotFoundError: it leads out.
         """
-        if not path.resolve().is_relative_to(self.root):
+        try:
+            within = path.resolve().is_relative_to(self.root)
+        except (OSError, RuntimeError):  # links that lead to each other
+            within = False
+        if not within:
             raise NotFoundError(
                 path.name,
                 expected="a file in the folder that is served",
@@ -114,6 +123,13 @@ class Folder:
 
     def _id(self, folder: Path) -> str:
         return folder.relative_to(self.root).as_posix()
+
+
+def own_files(folder: Path, pattern: str) -> list[Path]:
+    """The files in a folder that are no links, by name; none where the folder is a link."""
+    if folder.is_symlink():
+        return []
+    return sorted(path for path in folder.glob(pattern) if not path.is_symlink())
 
 
 def _entries(folder: Path) -> tuple[set[str], set[str]]:

@@ -10,7 +10,7 @@ import uvicorn
 from regard.errors import ConfigError
 from regard.server.app import make_app
 from regard.server.limits import Limits
-from regard.server.safety import refuse_open
+from regard.server.safety import Guard, refuse_open
 from regard.server.service import Service
 
 _TAKEN = (errno.EADDRINUSE, errno.EACCES)
@@ -44,22 +44,25 @@ def serve(
     service = Service.of(root, limits)
     app = make_app(service, token)
     with _listening(host, port) as listener:
-        say(f"Serving {service.folder.root} at {_address(listener)}  (stop with Ctrl-C)")
-        if token is not None:
-            say("The first time open it with /?token=TOKEN")
-        how = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE,
-            limit_concurrency=1000,
-            timeout_keep_alive=30,
-        )
         try:
-            uvicorn.Server(how).run(sockets=[listener])
+            say(f"Serving {service.folder.root} at {_address(listener)}  (stop with Ctrl-C)")
+            if token is not None:
+                say("The first time open it with /?token=TOKEN")
+            uvicorn.Server(_how(app)).run(sockets=[listener])
         except KeyboardInterrupt:
             say("Stopped.")
+
+
+def _how(app: Guard) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        limit_concurrency=1000,
+        timeout_keep_alive=30,
+    )
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -47,17 +47,17 @@ def _region(service: Service, asked: OfPicture) -> Media:
 async def image(service: Service, client: Client, asked: OfImage) -> ImageAnswer:
     """All that is known of an image; what it is taken for comes from the net, if need be."""
     photo = await client.thread(photo_of, service.shelves, asked)
-    known = await client.thread(_predicted, photo, asked)
+    known = await client.thread(_predicted, service, photo, asked)
     live = None if known is not None else await _live(service, client, photo)
     return await client.thread(_told, service, photo, asked, known, live)
 
 
-def _predicted(photo: Photo, asked: OfImage) -> list[tuple[str, float]] | None:
-    """What the predictions of this very checkpoint say."""
-    files = photo.facts.files
-    if not files.predictions(asked.split).is_file():
+def _predicted(service: Service, photo: Photo, asked: OfImage) -> list[tuple[str, float]] | None:
+    """What the predictions say, if the split was evaluated."""
+    path = service.folder.inside(photo.facts.files.predictions(asked.split))
+    if not path.is_file():
         return None
-    rows = pl.scan_parquet(files.predictions(asked.split), glob=False)
+    rows = pl.scan_parquet(path, glob=False)
     return attempt(
         lambda: answers_of(rows.filter(pl.col("index") == asked.index).collect(), asked.index), None
     )

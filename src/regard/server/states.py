@@ -18,7 +18,7 @@ from regard.reports.contents import attempt, task_in
 from regard.runs.files import NON_FINITE, read_json
 from regard.runs.folder import RunFolder
 from regard.server.answers import Numbers, RunLine, State
-from regard.server.finding import Found
+from regard.server.finding import Found, own_files
 from regard.training.train import finished
 
 # Bytes at the end of a log, in which its last epoch is looked for.
@@ -153,7 +153,7 @@ def _failed(parent: Found, run: Found) -> bool:
 def _metrics(folder: Path) -> dict[str, Numbers]:
     """The numbers of every split that was evaluated, without intervals."""
     found = {}
-    for path in sorted((folder / "metrics").glob("*.json")):
+    for path in own_files(folder / "metrics", "*.json"):
         values = attempt(lambda path=path: read_json(path), None)
         numbers = attempt(lambda values=values: _numbers(values), None)
         if numbers:
