@@ -12,6 +12,7 @@ from regard.cli import (
     quickstart,
     report,
     screen,
+    serve,
     study,
     train,
     tune,
@@ -37,6 +38,7 @@ export.add(app)
 study.add(app)
 tune.add(app)
 report.add(app)
+serve.add(app)
 app.add_typer(listing.app, name="list")
 
 

@@ -113,16 +113,17 @@ def _no_ids(source: str | Path, found: str) -> DataError:
     )
 
 
-def image_size(source: str | Path) -> Size:
-    """(height, width) of the upright image, from the header alone."""
+def image_size(source: str | Path | bytes) -> Size:
+    """(height, width) of the upright image, a file or its bytes, from the header alone."""
     try:
-        with _header(source) as header:
+        with _header(io.BytesIO(source) if isinstance(source, bytes) else source) as header:
             width, height = header.size
             # Of a TIFF, Pillow gives the upright size before it has turned the image.
             turned = header.format != "TIFF" and _orientation(header) in TURNED
             return (width, height) if turned else (height, width)
     except Exception as error:
-        raise _unreadable(str(source), error) from error
+        name = "image" if isinstance(source, bytes) else str(source)
+        raise _unreadable(name, error) from error
 
 
 class _Unguarded:

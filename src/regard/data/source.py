@@ -124,8 +124,30 @@ def samples_of(manifest: Manifest, name: str, classes: Sequence[str], data: Data
         DataError: an empty split, a view or a mask that is missing, a sample without a label, or a
             label that train never shows.
     """
-    table, views = manifest.select(name), data.views
-    where = str(manifest.path or "manifest")
+    return _samples(manifest, manifest.select(name), name, classes, data)
+
+
+def sample_at(manifest: Manifest, index: int, classes: Sequence[str], data: Data) -> Sample:
+    """The sample of one row of the manifest, as `samples_of` makes it.
+
+    Args:
+        manifest: with splits.
+        index: of the row.
+        classes: in the order of the logits.
+        data: its views, and what is learned.
+
+    Raises:
+        DataError: see `samples_of`.
+    """
+    row = manifest.table.slice(index, 1).drop("index", strict=False)
+    row = row.with_row_index("index", offset=index)
+    return _samples(manifest, row, str(row["split"][0]), classes, data)[0]
+
+
+def _samples(
+    manifest: Manifest, table: pl.DataFrame, name: str, classes: Sequence[str], data: Data
+) -> list[Sample]:
+    views, where = data.views, str(manifest.path or "manifest")
     if REGION_VIEW in views:
         _refuse_region_view(table, views, where)
     for view in _of_files(views):

@@ -59,7 +59,7 @@ class Transform:
         if isinstance(image, Tensor):
             return self.fit_image(image, black=black)
         original = None
-        if self.fit == "crop" and isinstance(image, str | Path):
+        if self.fit == "crop" and isinstance(image, str | Path | bytes):
             original = image_size(image)
         need = self.need(original) if self.fit != "crop" or original else None
         return self.fit_image(decode(image, need=need, max_pixels=self.max_pixels), black=black)

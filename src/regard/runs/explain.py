@@ -16,7 +16,7 @@ from regard.data.decoding import image_size
 from regard.data.sample import Draw, Sample, of_label
 from regard.data.samples import Samples
 from regard.data.source import mask_classes, samples_of, splits_of
-from regard.data.transforms import Transform
+from regard.data.transforms import Source, Transform
 from regard.data.where import Where
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.evaluation.answers import probabilities_of
@@ -47,6 +47,7 @@ class Seen:
         chosen: the class that is explained.
         maps: by method, at the layer's resolution.
         explained: of a segmenter the pixels (H, W) of the input where the class is predicted.
+        classes: of a segmenter the predicted class of each pixel, uint8 (H, W).
     """
 
     path: str
@@ -55,6 +56,7 @@ class Seen:
     chosen: int
     maps: dict[str, Tensor]
     explained: Tensor | None = None
+    classes: Tensor | None = None
 
     @property
     def predicted(self) -> int:
@@ -120,7 +122,7 @@ def explain_images(
     before = listed(out)
     rows, maps = [], {}
     for number, path in enumerate(paths):
-        seen = _look(run, path, known.get(os.path.abspath(path)), options, gaze, target)
+        seen = look(run, path, known.get(os.path.abspath(path)), options, gaze, target)
         for method, own in seen.maps.items():
             row = _row(run, seen, method, number, gaze)
             image = overlay(run, seen, method, contrast=gaze.contrast)
@@ -165,15 +167,32 @@ def samples_by_path(run: Run) -> dict[str, Sample]:
     return {os.path.abspath(s.views[0][1]): s for samples in found for s in samples}
 
 
-def _look(
+def look(
     run: Run,
-    path: str,
+    image: Source,
     sample: Sample | None,
     methods: Mapping[str, Mapping[str, Any]],
     gaze: Gaze,
-    target: str | None,
+    target: str | None = None,
+    *,
+    at: tuple[float, float] | None = None,
 ) -> Seen:
-    images = _input(run, path, sample)
+    """Ask the net about one image, and where it looks.
+
+    Args:
+        run: loaded.
+        image: its path, or anything else that a transform takes.
+        sample: of the manifest that has this image; None for another image.
+        methods: name to options.
+        gaze: whose layer and contrast the maps have.
+        target: a class; None: the predicted one, of a segmenter the one predicted on most pixels.
+        at: of a segmenter, the row and the column of one pixel as shares of the input in [0, 1):
+            its predicted class is explained there alone. None: where the class is predicted.
+
+    Raises:
+        DataError: the image cannot be read.
+    """
+    images = _input(run, image, sample)
     with evaluating(run.net):
         with torch.no_grad():
             logits = logits_of(run.net(images)).float()[0].cpu()
@@ -181,14 +200,24 @@ def _look(
             _pixel_shares(logits) if run.segments else probabilities_of(logits, run.task, dim=0)
         )
         chosen = int(shares.argmax()) if target is None else run.classes.index(target)
-        asked = PixelTarget(chosen) if run.segments else [chosen]
+        pixel = None if at is None else _place(at, logits)
+        if pixel is not None:
+            chosen = int(logits[:, *pixel].argmax())
+        asked = PixelTarget(chosen, pixel or "predicted") if run.segments else [chosen]
         how = {"layer": gaze.layer, "contrast": gaze.contrast, "view": run.explained_view}
         maps = {
             method: explain(run.net, images, asked, method, **how, **own)[0].cpu()
             for method, own in methods.items()
         }
     explained = (logits.argmax(0) == chosen).float() if run.segments else None
-    return Seen(path, sample, shares, chosen, maps, explained)
+    classes = logits.argmax(0).to(torch.uint8) if run.segments else None
+    path = str(image) if isinstance(image, str | Path) else "image"
+    return Seen(path, sample, shares, chosen, maps, explained, classes)
+
+
+def _place(at: tuple[float, float], logits: Tensor) -> tuple[int, int]:
+    height, width = logits.shape[1:]
+    return min(height - 1, int(at[0] * height)), min(width - 1, int(at[1] * width))
 
 
 def _pixel_shares(logits: Tensor) -> Tensor:
@@ -197,14 +226,14 @@ def _pixel_shares(logits: Tensor) -> Tensor:
     return torch.bincount(won, minlength=len(logits)) / len(won)
 
 
-def _input(run: Run, path: str, sample: Sample | None) -> Images:
+def _input(run: Run, image: Source, sample: Sample | None) -> Images:
     """An image as the net takes it, with its further views."""
     device = next(run.net.parameters()).device
     if run.explained_view is None:
-        return run.transform(path).to(device)
+        return run.transform(image).to(device)
     if sample is None:
         raise DataError(
-            path,
+            str(image) if isinstance(image, str | Path) else "image",
             expected="an image of the run's manifest, where its views "
             + ", ".join(run.data.views[1:])
             + " are named",

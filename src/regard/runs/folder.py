@@ -90,7 +90,7 @@ class RunFolder:
         """
         try:
             values = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise self._not_a_run("no config.yaml that can be read") from error
         if not isinstance(values, dict) or "model" not in values:
             raise self._not_a_run("a config.yaml without a model")

@@ -1,6 +1,6 @@
 """A picture of where a net looks: the photo, the same under its map, and a caption."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,9 +13,10 @@ from torch import Tensor
 
 from regard.data.decoding import Size
 from regard.data.heat import OPACITY, heat_colours, smooth, tinted
+from regard.data.mask_classes import VOID
 from regard.data.outlines import outlines
 from regard.data.plotting import BOX, INK, MUTED, REGION
-from regard.data.transforms import Transform
+from regard.data.transforms import Transform, resized
 
 # Longest side of the photo as shown; what is smaller than the least is enlarged to it.
 SIDE, LEAST = 768, 384
@@ -47,18 +48,35 @@ def laid(map_: Tensor, transform: Transform, original: Size, size: Size) -> Tens
         original: (height, width) of the photo.
         size: of the photo as shown.
     """
-    (top, left), (height, width) = _window(transform, original, size)
-    found = smooth(map_, (height, width))
-    canvas = torch.zeros(size)
-    rows, columns = (slice(max(0, s), None) for s in (top, left))
+    corner, own = window_of(transform, original, size)
+    return _put(smooth(map_, own), corner, torch.zeros(size))
+
+
+def ids_laid(ids: Tensor, transform: Transform, original: Size, size: Size) -> Tensor:
+    """As `laid`, of class indices uint8 (h, w) of the input; `VOID` where there is none."""
+    corner, own = window_of(transform, original, size)
+    found = resized(ids[None], own, "nearest-exact")[0]
+    return _put(found, corner, torch.full(size, VOID, dtype=torch.uint8))
+
+
+def _put(found: Tensor, corner: Size, canvas: Tensor) -> Tensor:
+    """What lies with its upper left corner there, on a canvas that may be smaller."""
+    top, left = corner
+    rows, columns = (slice(max(0, s), None) for s in corner)
     part = found[max(0, -top) :, max(0, -left) :]
     part = part[: canvas[rows].shape[0], : canvas[:, columns].shape[1]]
     canvas[max(0, top) :, max(0, left) :][: part.shape[0], : part.shape[1]] = part
     return canvas
 
 
-def _window(transform: Transform, original: Size, size: Size) -> tuple[Size, Size]:
-    """Corner and size of the net's input in pixels of the photo as shown."""
+def window_of(transform: Transform, original: Size, size: Size) -> tuple[Size, Size]:
+    """Corner and size of the net's input in pixels of the photo as shown.
+
+    Args:
+        transform: how the photo was fitted to the input.
+        original: (height, width) of the photo.
+        size: of the photo as shown.
+    """
     if transform.fit == "stretch":
         return (0, 0), size
     scales = [side / own for side, own in zip(transform.size, original, strict=True)]
@@ -102,14 +120,23 @@ def picture(
 
 def outlined(image: Image.Image, region: Tensor, bright: str = REGION) -> Image.Image:
     """The image with the region's outline: bright on a dark casing, to be seen on anything."""
+    for colour, strength in outline_layers(region, bright):
+        image.paste(colour, mask=strength)
+    return image
+
+
+def outline_layers(
+    region: Tensor, bright: str = REGION
+) -> Iterator[tuple[tuple[int, ...], Image.Image]]:
+    """What is laid on a picture to outline a region (H, W): a colour, and how much of it, grey."""
+    size = region.shape[1] * _FINE, region.shape[0] * _FINE
     for colour, width, strength in (("black", 4.8, 0.65), (bright, 2.4, 1.0)):
-        large = Image.new("L", (image.width * _FINE, image.height * _FINE))
+        large = Image.new("L", size)
         pen = ImageDraw.Draw(large)
         for line in outlines(region):
             points = [(float(x) * _FINE, float(y) * _FINE) for x, y in line]
             pen.line(points, fill=round(255 * strength), width=round(width * _FINE), joint="curve")
-        image.paste(ImageColor.getrgb(colour), mask=large.reduce(_FINE))
-    return image
+        yield ImageColor.getrgb(colour), large.reduce(_FINE)
 
 
 def _scale(sheet: Image.Image, top: int) -> None:

@@ -1,0 +1,67 @@
+"""Handlers of what is there: the runs, one run, its curves, its galleries."""
+
+from regard.errors import RegardError
+from regard.server.answers import Curves, Gallery, Overview, RunAnswer
+from regard.server.client import Client
+from regard.server.described import run_answer
+from regard.server.facts import Facts
+from regard.server.filters import beside, gallery
+from regard.server.live import curves_of
+from regard.server.nets import weights_of
+from regard.server.questions import Nothing, OfCurves, OfGallery, OfRun
+from regard.server.refusals import BusyError, UnavailableError
+from regard.server.service import Service
+from regard.server.states import state_of
+
+
+async def overview(service: Service, client: Client, _asked: Nothing) -> Overview:
+    """The folder that is served, and all runs, studies and tunings in it."""
+    return await client.thread(service.lines.overview)
+
+
+async def run(service: Service, client: Client, asked: OfRun) -> RunAnswer:
+    """A run: its splits, methods, layers, metrics and config."""
+    facts = await client.thread(service.shelves.facts, asked.run)
+    layers, layer, problem = await _layers(service, client, facts)
+    state = await client.thread(state_of, facts.found.path)
+    return await client.thread(run_answer, service.shelves, facts, state, layers, layer, problem)
+
+
+async def _layers(
+    service: Service, client: Client, facts: Facts
+) -> tuple[list[str], str | None, str | None]:
+    """The layers of a run's net, or why it has none to offer."""
+    try:
+        weights = await client.thread(weights_of, facts)
+        known = service.nets.known_layers(facts, weights)
+        if known is None:
+            known = await client.net(
+                ("layers", facts.found.path, weights), lambda: service.nets.layers(facts, weights)
+            )
+        return [*known[0]], known[1], None
+    except (BusyError, UnavailableError):
+        raise
+    except RegardError as error:
+        return [], None, f"expected {error.expected}, found {error.found}"
+
+
+async def curves(service: Service, client: Client, asked: OfCurves) -> Curves:
+    """The epochs of a run since a byte of its log, to be asked for again while it is trained."""
+    found = service.folder.run(asked.run)
+    return await client.thread(curves_of, service.folder, found.path, asked.offset)
+
+
+async def images(service: Service, client: Client, asked: OfGallery) -> Gallery:
+    """The images of a split that a filter lets through, a page of them."""
+    return await client.thread(_gallery, service, asked)
+
+
+def _gallery(service: Service, asked: OfGallery) -> Gallery:
+    shelves = service.shelves
+    facts = shelves.facts(asked.run)
+    rows = shelves.rows(facts, asked.split)
+    if asked.other is not None:
+        other = shelves.facts(asked.other)
+        theirs = shelves.rows(other, asked.split)
+        rows = beside(rows, theirs, f"{asked.run} and {asked.other}")
+    return gallery(rows, asked, facts.gaze.method, several=facts.task == "multilabel")

@@ -1,0 +1,45 @@
+"""Handlers of corrections: regions drawn anew on the page."""
+
+from regard.server import pictures
+from regard.server.answers import Corrected, Corrections, ManifestLine, Saved
+from regard.server.client import Client
+from regard.server.questions import Correction, Nothing, OfCorrection
+from regard.server.service import Service
+from regard.server.shelves import no_image
+from regard.server.uploading import data_url
+
+
+async def corrections(service: Service, client: Client, _asked: Nothing) -> Corrections:
+    """All manifests of corrections."""
+    found = await client.thread(service.corrections.listed)
+    lines = [ManifestLine(name=name, images=n, corrected=own) for name, n, own in found]
+    return Corrections(manifests=lines)
+
+
+async def correction(service: Service, client: Client, asked: OfCorrection) -> Corrected:
+    """What is saved of an image; nulls where nothing is."""
+    return await client.thread(_saved, service, asked)
+
+
+def _saved(service: Service, asked: OfCorrection) -> Corrected:
+    service.shelves.sample(service.shelves.facts(asked.run), asked.split, asked.index)
+    found = service.corrections.saved(asked.manifest, asked.index)
+    mask = None if found.mask is None else data_url(found.mask.read_bytes(), pictures.PNG)
+    return Corrected(boxes=found.boxes, mask=mask)
+
+
+async def correct(service: Service, client: Client, asked: Correction) -> Saved:
+    """Save where the evidence of an image is, in a manifest of corrections for the next training.
+
+    Boxes and a mask that are both null give the image its own region back.
+    """
+    return await client.thread(_correct, service, asked)
+
+
+def _correct(service: Service, asked: Correction) -> Saved:
+    facts = service.shelves.facts(asked.run)
+    manifest = service.shelves.manifest(facts)
+    if asked.index >= len(manifest) or manifest.table["split"][asked.index] != asked.split:
+        raise no_image(asked.split, asked.index)
+    path, corrected, command = service.corrections.save(facts, manifest, asked)
+    return Saved(manifest=path, corrected=corrected, command=command)

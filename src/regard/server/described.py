@@ -1,0 +1,94 @@
+"""All that there is to choose from in a run."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from regard.data.mask_colours import class_colours
+from regard.reports.contents import attempt
+from regard.runs.files import read_json
+from regard.saliency.base import METHODS
+from regard.server.answers import MethodLine, RunAnswer, SplitLine, State
+from regard.server.facts import Facts
+from regard.server.finding import own_files
+from regard.server.shelves import Shelves
+
+
+def run_answer(
+    shelves: Shelves,
+    facts: Facts,
+    state: State,
+    layers: list[str],
+    layer: str | None,
+    problem: str | None,
+) -> RunAnswer:
+    """What `/api/run` says.
+
+    Args:
+        shelves: to read from.
+        facts: of the run.
+        state: what has become of it.
+        layers: that a map can be read from.
+        layer: that the run's own maps are read from.
+        problem: why its net cannot be used.
+    """
+    return RunAnswer(
+        id=facts.found.id,
+        name=facts.found.path.name,
+        task=facts.task,
+        classes=list(facts.classes),
+        colours=class_colours(facts.classes) if facts.task == "segmentation" else [],
+        spec=facts.spec,
+        state=state,
+        splits=[_split(shelves, facts, name) for name in shelves.splits(facts)],
+        methods=[_method(name) for name in sorted(METHODS)],
+        method=facts.gaze.method,
+        layers=layers,
+        layer=layer,
+        metrics=_metrics(facts.found.path),
+        config=facts.config,
+        problem=problem,
+    )
+
+
+def _split(shelves: Shelves, facts: Facts, name: str) -> SplitLine:
+    files, manifest = facts.files, shelves.manifest_or_none(facts)
+    images, regions = 0, facts.task == "segmentation"
+    if manifest is not None:
+        rows = manifest.table.filter(split=name)
+        says = [column for column in ("region", "boxes", "avoid") if column in rows.columns]
+        images = len(rows)
+        regions = regions or any(rows[column].null_count() < images for column in says)
+    predicted = files.predictions(name).is_file()
+    if manifest is None and predicted:
+        lazy = pl.scan_parquet(files.predictions(name), glob=False).select(pl.len())
+        images = attempt(lambda: int(lazy.collect().item()), 0)
+    return SplitLine(
+        name=name,
+        images=images,
+        predicted=predicted,
+        scored=attempt(lambda: _scored(shelves.folder.inside(files.scores(name))), []),
+        regions=regions,
+    )
+
+
+def _scored(path: Path) -> list[str]:
+    methods = pl.read_parquet(path, columns=["method"], glob=False)["method"]
+    return methods.unique(maintain_order=True).to_list()
+
+
+def _method(name: str) -> MethodLine:
+    kind = METHODS[name]
+    dear = kind.extra_forwards and not name.startswith("guided_")
+    about = f"{kind.formula}. Cost: {kind.passes}. Blind to: {kind.blind_to}. Nets: {kind.nets}"
+    return MethodLine(name=name, title=kind.__name__, cost="dear" if dear else "cheap", about=about)
+
+
+def _metrics(folder: Path) -> dict[str, dict[str, Any]]:
+    found = {}
+    for path in own_files(folder / "metrics", "*.json"):
+        values = attempt(lambda path=path: read_json(path), None)
+        if isinstance(values, dict):
+            found[path.stem] = values
+    return found

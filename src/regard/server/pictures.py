@@ -1,0 +1,63 @@
+"""Photos, outlines and maps as pictures of a width, all in the photo's own frame."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from regard.data.decoding import Size
+from regard.data.heat import heat_colours, heat_levels
+from regard.data.mask_colours import painted
+from regard.data.transforms import Source, Transform
+from regard.runs.overlay import outline_layers, whole
+
+JPEG, PNG = "image/jpeg", "image/png"
+TALLEST = 4096
+
+
+def shown_at(original: Size, width: int) -> Size:
+    """(H, W) of a photo in its own proportions, at most so wide, and never enlarged."""
+    scale = min(1.0, width / original[1], TALLEST / original[0])
+    return max(1, round(original[0] * scale)), max(1, round(original[1] * scale))
+
+
+def photo(source: Source, transform: Transform, size: Size) -> bytes:
+    """The whole photo, upright, as JPEG of that size."""
+    pixels = whole(transform, size).load(source)
+    return saved(Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()), "JPEG", quality=88)
+
+
+def heat(map_: Tensor) -> bytes:
+    """A map (H, W) over its own maximum as PNG, clear where it is 0."""
+    levels = heat_levels(map_)
+    picture = Image.frombytes("P", levels.shape[::-1], levels.tobytes())
+    colours = heat_colours()
+    picture.putpalette(colours[:, :3].tobytes())
+    return saved(picture, "PNG", transparency=colours[:, 3].tobytes())
+
+
+def outline(region: Tensor | None, size: Size) -> bytes:
+    """The outline of a region (H, W) on nothing, as PNG; all clear where there is none."""
+    picture = Image.new("RGBA", (size[1], size[0]))
+    if region is not None:
+        for colour, strength in outline_layers(region):
+            layer = Image.new("RGBA", picture.size, colour)
+            layer.putalpha(strength)
+            picture = Image.alpha_composite(picture, layer)
+    return saved(picture, "PNG")
+
+
+def classes(ids: NDArray[np.uint8], colours: Sequence[str]) -> bytes:
+    """Class indices (H, W) in the classes' colours as PNG; what is beyond these is clear."""
+    picture = painted(ids, [*colours])
+    return saved(picture, "PNG", transparency=picture.info["transparency"])
+
+
+def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+    """A picture's file."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()

@@ -1,0 +1,190 @@
+"""A split as a table to be filtered: what the manifest, the predictions and the scores say."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+
+from regard.data.manifest import POLARS_ERROR, Manifest
+from regard.errors import DataError, RegardError, RunError
+from regard.evaluation.gaze import by_image, each_image, score_names
+from regard.evaluation.segmentation import pooled_metrics
+from regard.evaluation.table import PREFIX
+from regard.server.facts import Facts
+
+T = TypeVar("T")
+# Columns of scores, beside those of the image.
+SCORE = "score:"
+_INDEX = pl.col("index").cast(pl.Int64)
+# Of an image's answers, and without any of them.
+_ANSWERS = {"predicted": pl.String, "probability": pl.Float64, "right": pl.Boolean}
+_IMAGE = {"index": pl.Int64, "image": pl.String, "name": pl.String, "label": pl.String}
+
+
+def rows_of(facts: Facts, manifest: Manifest | None, split: str) -> pl.DataFrame:
+    """One row an image, in the order of the manifest.
+
+    Columns `index`, `image` (the path as it stands in the manifest), `name` (of the file alone),
+    `label`, `predicted`, `probability` of what is predicted, `right`, `region` (whether there is
+    one), `score:NAME` of the run's own method and `score:NAME@METHOD` of others. Sets of labels are
+    told as `a, b`; of a segmenter the scores are those of the image's pixels and of its maps.
+
+    Args:
+        facts: of the run.
+        manifest: None where it has gone; then there are the images that were predicted.
+        split: of it.
+
+    Raises:
+        RunError: the predictions or the scores cannot be read.
+    """
+    told = facts.files.predictions(split), facts.files.scores(split)
+    predictions, scores = map(_read, told)
+    images = _images(facts, manifest, split, predictions)
+    rows = _joined(images, _whole(told[0], lambda: _answers(predictions)))
+    if scores is not None and len(scores):
+        for name, column in _whole(told[1], lambda: _scores(facts, scores)):
+            rows = _joined(rows, column.rename({"value": name}))
+    return rows
+
+
+def _joined(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    return rows.join(more, on="index", how="left", maintain_order="left")
+
+
+def _whole(path: Path, read: Callable[[], T]) -> T:
+    """What is read of a table, whose columns may be others than ours."""
+    try:
+        return read()
+    except RegardError:
+        raise
+    except (POLARS_ERROR, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(path, str(error).splitlines()[0] if str(error) else "nothing") from error
+
+
+def score_columns(rows: pl.DataFrame) -> list[str]:
+    """The names of the scores that a table of rows has."""
+    return [name.removeprefix(SCORE) for name in rows.columns if name.startswith(SCORE)]
+
+
+def answers_of(predictions: pl.DataFrame, index: int) -> list[tuple[str, float]] | None:
+    """The classes and probabilities of an image, the surest first; None without any."""
+    names = [name for name in predictions.columns if name.startswith(PREFIX)]
+    rows = predictions.filter(pl.col("index") == index)
+    if not names or rows.is_empty():
+        return None
+    values = rows.select(names).row(0)
+    pairs = [(n.removeprefix(PREFIX), float(v)) for n, v in zip(names, values, strict=True)]
+    return sorted(pairs, key=lambda pair: -pair[1])
+
+
+def _read(path: Path) -> pl.DataFrame | None:
+    if not path.is_file():
+        return None
+    try:
+        return _whole(path, lambda: pl.read_parquet(path, glob=False).with_columns(_INDEX))
+    except FileNotFoundError:  # removed just now
+        return None
+
+
+def damaged(path: Path, found: str) -> RunError:
+    """A file of a run cannot be read."""
+    return RunError(
+        f"{path.parent.name}/{path.name}",
+        expected="a table that regard evaluate or score wrote",
+        found=found[:160],
+        remedy="write it again",
+    )
+
+
+def _images(
+    facts: Facts, manifest: Manifest | None, split: str, predictions: pl.DataFrame | None
+) -> pl.DataFrame:
+    if manifest is not None:
+        try:
+            return _told(facts, manifest.select(split))
+        except DataError:
+            pass
+    if predictions is None:
+        return pl.DataFrame(schema=_IMAGE | {"region": pl.Boolean})
+    return _told(facts, predictions)
+
+
+def _told(facts: Facts, table: pl.DataFrame) -> pl.DataFrame:
+    says = [name for name in ("region", "boxes") if name in table.columns]
+    region = pl.any_horizontal(pl.col(says).is_not_null()) if says else pl.lit(False)
+    if facts.task == "segmentation":
+        region = pl.lit(True)
+    return table.select(
+        pl.col("index").cast(pl.Int64),
+        "image",
+        pl.col("image").str.split("/").list.last().alias("name"),
+        _label(facts, table).alias("label"),
+        region.alias("region"),
+    )
+
+
+def _label(facts: Facts, table: pl.DataFrame) -> pl.Expr:
+    if facts.task == "multilabel" and "labels" in table.columns:
+        return pl.col("labels").list.join(", ")
+    if facts.task == "classification" and "label" in table.columns:
+        return pl.col("label").cast(pl.String)
+    return pl.lit(None, dtype=pl.String)
+
+
+def _answers(predictions: pl.DataFrame | None) -> pl.DataFrame:
+    if predictions is None:
+        return pl.DataFrame(schema={"index": pl.Int64, **_ANSWERS})
+    if "confusion" in predictions.columns:
+        return _of_pixels(predictions)
+    names = [name for name in predictions.columns if name.startswith(PREFIX)]
+    guess = pl.col("predicted")
+    if isinstance(predictions.schema.get("predicted"), pl.List):
+        guess = guess.list.join(", ")
+    surest = pl.max_horizontal(names) if names else pl.lit(None, dtype=pl.Float64)
+    return predictions.select(
+        "index",
+        guess.cast(pl.String),
+        surest.alias("probability"),
+        pl.col("correct").alias("right"),
+    )
+
+
+def _of_pixels(predictions: pl.DataFrame) -> pl.DataFrame:
+    counts = [np.array(rows, dtype=np.int64) for rows in predictions["confusion"].to_list()]
+    empty = {name: pl.lit(None, dtype=kind).alias(name) for name, kind in _ANSWERS.items()}
+    return predictions.select(
+        "index",
+        *empty.values(),
+        pl.Series(f"{SCORE}mean_iou", [pooled_metrics(own)["mean_iou"] for own in counts]),
+        pl.Series(f"{SCORE}accuracy", [own.trace() / max(1, own.sum()) for own in counts]),
+    )
+
+
+def _scores(facts: Facts, scores: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    """Each score as a table of `index` and `value`, by the name of its column."""
+    found = []
+    methods = scores["method"].unique(maintain_order=True).to_list()
+    for method in sorted(methods, key=lambda name: name != facts.gaze.method):
+        own = by_image(scores.filter(pl.col("method") == method))
+        own = own.unique("index", maintain_order=True)
+        for name in score_names(own):
+            values = pl.Series("value", each_image(own, name)).fill_nan(None)
+            if values.null_count() < len(values):
+                column = SCORE + (name if method == facts.gaze.method else f"{name}@{method}")
+                found.append((column, own.select("index", values)))
+    return found
+
+
+def scores_at(scores: pl.DataFrame, index: int) -> Mapping[str, dict[str, float | None]]:
+    """The scores of an image by method."""
+    own = by_image(scores.filter(pl.col("index") == index))
+    return {
+        str(row["method"]): {n: _number(each_image(own[k : k + 1], n)) for n in score_names(own)}
+        for k, row in enumerate(own.iter_rows(named=True))
+    }
+
+
+def _number(values: Sequence[float] | np.ndarray) -> float | None:
+    return float(values[0]) if np.isfinite(values[0]) else None

@@ -1,0 +1,124 @@
+"""Handlers of one image: the photo, its region, what is known of it."""
+
+import polars as pl
+
+from regard.data.where import Where
+from regard.errors import DataError, RegardError
+from regard.reports.contents import attempt
+from regard.runs.overlay import whole
+from regard.server import pictures
+from regard.server.answers import ImageAnswer, Numbers, Probability, RegionAnswer
+from regard.server.client import Client
+from regard.server.looking import Asked, Look, looked
+from regard.server.media import Media
+from regard.server.nets import weights_of
+from regard.server.photos import Photo, photo_of
+from regard.server.questions import OfImage, OfPicture
+from regard.server.refusals import BusyError, UnavailableError
+from regard.server.rows import answers_of, scores_at
+from regard.server.service import Service
+
+
+async def picture(service: Service, client: Client, asked: OfPicture) -> Media:
+    """The photo, upright and in its own proportions, at most so wide."""
+    return await client.thread(_picture, service, asked)
+
+
+def _picture(service: Service, asked: OfPicture) -> Media:
+    photo = photo_of(service.shelves, asked)
+    size = pictures.shown_at(photo.size, asked.width)
+    key = f"photo|{photo.stamp}|{size}|{photo.transform.max_pixels}"
+    data = service.cache.made(key, lambda: pictures.photo(str(photo.path), photo.transform, size))
+    return Media(data, pictures.JPEG)
+
+
+async def region(service: Service, client: Client, asked: OfPicture) -> Media:
+    """The outline of the image's region on nothing, as large as its picture."""
+    return await client.thread(_region, service, asked)
+
+
+def _region(service: Service, asked: OfPicture) -> Media:
+    photo = photo_of(service.shelves, asked)
+    size = pictures.shown_at(photo.size, asked.width)
+    shown = Where(whole(photo.transform, size)).region(photo.sample)
+    return Media(pictures.outline(shown, size), pictures.PNG)
+
+
+async def image(service: Service, client: Client, asked: OfImage) -> ImageAnswer:
+    """All that is known of an image; what it is taken for comes from the net, if need be."""
+    photo = await client.thread(photo_of, service.shelves, asked)
+    known = await client.thread(_predicted, service, photo, asked)
+    live = None if known is not None else await _live(service, client, photo)
+    return await client.thread(_told, service, photo, asked, known, live)
+
+
+def _predicted(service: Service, photo: Photo, asked: OfImage) -> list[tuple[str, float]] | None:
+    """What the predictions say, if the split was evaluated."""
+    path = service.folder.inside(photo.facts.files.predictions(asked.split))
+    if not path.is_file():
+        return None
+    rows = pl.scan_parquet(path, glob=False)
+    return attempt(
+        lambda: answers_of(rows.filter(pl.col("index") == asked.index).collect(), asked.index), None
+    )
+
+
+async def _live(service: Service, client: Client, photo: Photo) -> Look | None:
+    """What the net says now; None where it cannot be used."""
+    try:
+        weights = await client.thread(weights_of, photo.facts)
+        return await looked(service, client, Asked(photo, weights))
+    except (BusyError, UnavailableError, DataError):
+        raise
+    except RegardError:
+        return None
+
+
+def _told(
+    service: Service,
+    photo: Photo,
+    asked: OfImage,
+    known: list[tuple[str, float]] | None,
+    live: Look | None,
+) -> ImageAnswer:
+    facts, sample = photo.facts, photo.sample
+    labels = [sample.label] if sample.labels is None else [*sample.labels]
+    named = [facts.classes[k] for k in labels if k >= 0]
+    pairs = known or ([] if live is None else shares_of(facts.classes, live))
+    height, width = photo.size
+    return ImageAnswer(
+        index=asked.index,
+        name=photo.path.name,
+        width=width,
+        height=height,
+        label=None if facts.task == "segmentation" else ", ".join(named),
+        probabilities=[Probability(name=name, value=value) for name, value in pairs],
+        live=live is not None,
+        region=RegionAnswer(
+            present=sample.region is not None or sample.boxes is not None or photo_has_mask(photo),
+            boxes=[] if sample.region is not None else [list(box) for box in sample.boxes or ()],
+            mask=sample.region is not None,
+            ignore=sample.ignore is not None,
+            avoid=sample.avoid is not None,
+        ),
+        scores=_scores(service, photo, asked),
+    )
+
+
+def photo_has_mask(photo: Photo) -> bool:
+    """Whether the image has a mask of classes, which says where each of them is."""
+    return photo.sample.mask is not None
+
+
+def shares_of(classes: tuple[str, ...], look: Look) -> list[tuple[str, float]]:
+    """The classes and what the net gives them, the surest first."""
+    pairs = zip(classes, look.shares.tolist(), strict=True)
+    return sorted(pairs, key=lambda pair: -pair[1])
+
+
+def _scores(service: Service, photo: Photo, asked: OfImage) -> dict[str, Numbers]:
+    path = service.folder.inside(photo.facts.files.scores(asked.split))
+    if not path.is_file():
+        return {}
+    rows = pl.scan_parquet(path, glob=False).filter(pl.col("index") == asked.index)
+    return attempt(lambda: {**scores_at(rows.collect(), asked.index)}, {})

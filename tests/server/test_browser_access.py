@@ -1,0 +1,54 @@
+"""Every view is clean for axe-core, light and dark, and fits a telephone."""
+
+from importlib.resources import files
+
+import pytest
+from browser_site import Site
+
+AXE = files("axe_playwright_python") / "axe.min.js"
+A, B, MASKS = "runs/a", "runs/b", "runs/masks"
+VIEWS = {
+    "overview": ("overview", {}),
+    "run": ("run", {"run": A}),
+    "gallery": ("gallery", {"run": A, "split": "test", "score": "energy"}),
+    "side by side": ("gallery", {"run": A, "split": "test", "other": B}),
+    "nothing": ("gallery", {"run": A, "split": "val", "label": "none"}),
+    "image": ("image", {"run": A, "split": "test", "at": "0", "other": B}),
+    "segmenter": ("image", {"run": MASKS, "split": "test", "pixel": "0.5,0.5", "mask": "1"}),
+    "own": ("own", {"run": A}),
+    "correct": ("correct", {"run": A, "split": "test", "at": "0"}),
+}
+
+
+@pytest.fixture(scope="module")
+def looked_at(chromium, site):
+    """A page as wide as a telephone; axe comes in from outside, which the page itself forbids."""
+    context = chromium.new_context(viewport={"width": 400, "height": 800}, bypass_csp=True)
+    page = Site(context.new_page(), site)
+    yield page
+    context.close()
+    assert page.faults == []
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_view_is_for_everyone(looked_at, api, name):
+    view, state = VIEWS[name]
+    if view in ("image", "correct"):
+        first = api("gallery", run=state["run"], split="test", limit=1)["items"][0]
+        state = {**state, "index": first["index"]}
+    page = looked_at.open(view, **state)
+    page.evaluate("() => document.querySelectorAll('details').forEach(one => one.open = true)")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    for colours in ("light", "dark"):
+        page.emulate_media(color_scheme=colours)
+        assert grave(page.evaluate("() => axe.run()")) == []
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 400
+
+
+def grave(found):
+    """What axe-core finds serious or critical, and where."""
+    return [
+        (one["id"], [node["target"] for node in one["nodes"]])
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]

@@ -1,0 +1,191 @@
+import re
+
+from browser_site import HOSTILE, HOSTILE_FILE, pixels, unlike
+from playwright.sync_api import expect
+
+A, B = "runs/a", "runs/b"
+
+
+def asked(http_get, **query):
+    """The names that the API gives."""
+    return [item["name"] for item in http_get("gallery", run=A, split="test", **query)["items"]]
+
+
+def test_overview_lists_runs_and_leads_to_their_galleries(web, api):
+    page = web.open()
+    rows = page.locator("tbody tr")
+    assert rows.count() == 3
+    accuracy = next(run for run in api("overview")["runs"] if run["id"] == A)["metrics"]["test"]
+    row = rows.filter(has=page.get_by_role("link", name="a", exact=True))
+    expect(row).to_contain_text(f"{100 * accuracy['accuracy']:.1f}\N{NO-BREAK SPACE}%")
+    row.get_by_role("link").click()
+    page.locator(".chart svg").first.wait_for()
+    chart = page.locator(".chart").filter(has_text="Loss").first
+    assert chart.locator("polyline").count() == 2
+    epochs = api("curves", run=A, offset=0)["epochs"]
+    assert len(chart.locator("polyline").first.get_attribute("points").split()) == len(epochs)
+    assert "Epoch" in chart.inner_text()
+    page.get_by_role("link", name="test").first.click()
+    assert len(web.tiles()) == 12
+
+
+def test_filters_show_what_the_api_lets_through(web, api):
+    page = web.open("gallery", run=A, split="test")
+    every = web.tiles()
+    assert len(every) == 12
+    page.get_by_label("Class", exact=True).select_option("moss")
+    expect(page.locator(".summary")).to_have_text(re.compile("^4 of"))
+    assert web.tiles() == asked(api, label="moss")
+    page.get_by_label("Class", exact=True).select_option("")
+    page.get_by_label("Region", exact=True).select_option("missing")
+    expect(page.locator(".summary")).to_have_text(re.compile("^4 of"))
+    assert web.tiles() == asked(api, region="missing")
+    page.get_by_label("Region", exact=True).select_option("")
+    page.get_by_label("Answer").select_option("wrong")
+    web.page.wait_for_url("**right=wrong**")
+    wrong = asked(api, right="wrong")
+    assert web.tiles() == wrong
+    assert all("✗" in text for text in page.locator(".tile .answer").all_inner_texts())
+
+
+def test_scores_are_ranges_and_orders(web, api):
+    page = web.open("gallery", run=A, split="test")
+    energies = sorted(
+        item["scores"]["energy"] or 0 for item in api("gallery", run=A, split="test")["items"]
+    )
+    middle = round(energies[8], 3)
+    page.get_by_label("Score", exact=True).select_option("energy")
+    page.get_by_label("From").fill(str(middle))
+    page.get_by_label("From").press("Enter")
+    page.get_by_label("Sort by").select_option("energy")
+    page.get_by_role("button", name="lowest first").click()
+    page.wait_for_url("**order=desc**")
+    assert web.tiles() == asked(api, score="energy", low=middle, sort="energy", order="desc")
+    page.get_by_role("link", name="Reset").click()
+    expect(page.locator(".tile")).to_have_count(12)
+
+
+def test_two_runs_are_side_by_side_with_their_flips(web, api):
+    page = web.open("gallery", run=A, split="test")
+    page.get_by_label("Compare with B").select_option(B)
+    expect(page.locator(".tile .letter")).to_have_count(24)
+    items = api("gallery", run=A, split="test", other=B)["items"]
+    told = page.locator(".tile").first.locator(".answer .name").all_inner_texts()
+    assert told == [items[0]["predicted"], items[0]["other"]["predicted"]]
+    web.maps_shown()
+    assert page.locator(".tile").first.locator("img.map:not([hidden])").count() == 2
+    for outcome in ("gained", "lost", "both_right", "both_wrong"):
+        page.get_by_label("A against B").select_option(outcome)
+        page.wait_for_url(f"**outcome={outcome}**")
+        assert web.tiles() == asked(api, other=B, outcome=outcome)
+    page.get_by_label("A against B").select_option("")
+    page.get_by_label("Sort by").select_option("energy_change")
+    page.wait_for_url("**sort=energy_change**")
+    assert web.tiles() == asked(api, other=B, sort="energy_change")
+    expect(page.locator(".tile .caption").first).to_contain_text("Energy")
+
+
+def test_opacity_changes_pixels_and_zero_shows_the_photo(web):
+    page = web.open("gallery", run=A, split="test")
+    web.maps_shown()
+    stack = page.locator(".tile .stack").nth(1)
+    some = pixels(stack)
+    page.get_by_label("Map's opacity").fill("100")
+    full = pixels(stack)
+    page.get_by_label("Map's opacity").fill("0")
+    page.wait_for_url("**opacity=0**")
+    none = pixels(stack)
+    assert unlike(full, some) > 1
+    assert unlike(full, none) > unlike(some, none) > 1
+    page.get_by_label("Region's outline").uncheck()
+    assert unlike(pixels(stack), none) > 0.5
+
+
+def test_a_class_and_a_method_change_the_maps(web):
+    page = web.open("gallery", run=A, split="test")
+    web.maps_shown()
+    stack = page.locator(".tile .stack").nth(1)
+    first = pixels(stack)
+    page.get_by_label("Map by").select_option("saliency")
+    page.wait_for_url("**method=saliency**")
+    web.settled()
+    assert unlike(pixels(stack), first) > 1
+
+
+def test_keys_move_over_the_grid_and_over_pages(web):
+    page = web.open("gallery", run=A, split="train")
+    assert len(web.tiles()) == 60
+    focus = "() => [...document.querySelectorAll('.tile')].indexOf(document.activeElement)"
+    page.locator(".tile").first.focus()
+    across = page.evaluate(
+        "() => { const all = [...document.querySelectorAll('.tile')].map("
+        "one => one.getBoundingClientRect().top); return all.filter(y => y === all[0]).length }"
+    )
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(focus) == 1
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(focus) == 1 + across
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Home")
+    assert page.evaluate(focus) == 0
+    assert page.locator(".tile[tabindex='0']").count() == 1
+    page.keyboard.press("End")
+    assert page.evaluate(focus) == 59
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**page=2**")
+    expect(page.locator(".tile").first).to_be_focused()
+    page.keyboard.press("PageDown")
+    page.wait_for_url("**page=3**")
+    expect(page.locator(".tile")).to_have_count(10)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/image?**")
+    assert web.state()["at"] == "121"
+    page.locator("h1.of-file").wait_for()
+    web.settled()
+    page.keyboard.press("Escape")
+    page.wait_for_url("**/gallery?**")
+    expect(page.locator(".tile").nth(1)).to_be_focused()
+    assert web.state()["page"] == "3"
+
+
+def test_deep_links_and_back(web, api):
+    page = web.open("gallery", run=A, split="test", label="moss", sort="energy", opacity=40)
+    assert web.tiles() == asked(api, label="moss", sort="energy")
+    expect(page.get_by_label("Class", exact=True)).to_have_value("moss")
+    expect(page.get_by_label("Map's opacity")).to_have_value("40")
+    page.get_by_label("Class", exact=True).select_option("")
+    expect(page.locator(".tile")).to_have_count(12)
+    page.locator(".tile").nth(2).click()
+    page.locator(".bars").first.wait_for()
+    page.go_back()
+    expect(page.locator(".tile")).to_have_count(12)
+    page.go_back()
+    expect(page.locator(".tile")).to_have_count(4)
+    expect(page.get_by_label("Class", exact=True)).to_have_value("moss")
+    page.go_forward()
+    expect(page.locator(".tile")).to_have_count(12)
+    web.settled()
+
+
+def test_hostile_names_are_text(web):
+    page = web.open("gallery", run=A, split="test")
+    assert HOSTILE_FILE in web.tiles()
+    assert HOSTILE in page.locator(".tile").first.inner_text()
+    assert HOSTILE in page.get_by_label("Class", exact=True).inner_text()
+    page.locator(".tile").filter(has_text=HOSTILE_FILE).click()
+    expect(page.locator("h1")).to_have_text(HOSTILE_FILE)
+    expect(page.locator(".bars").first).to_contain_text(HOSTILE)
+    assert page.locator("main b[onclick], main img[src='x']").count() == 0
+    assert page.evaluate("() => window.attacked") is None
+    web.settled()
+
+
+def test_a_split_without_predictions_says_what_to_do(web):
+    page = web.open("gallery", run=A, split="val")
+    expect(page.locator(".notice")).to_contain_text("regard evaluate runs/a --split val")
+    assert len(web.tiles()) == 6
+    page.get_by_label("Region", exact=True).select_option("missing")
+    page.get_by_label("Class", exact=True).select_option("moss")
+    page.wait_for_url("**label=moss**")
+    web.settled()

@@ -1,0 +1,41 @@
+import fcntl
+import json
+import shutil
+
+from browser_site import Site, address
+from playwright.sync_api import expect
+from server_tools import listening
+
+
+def test_a_run_that_trains_is_seen_live(chromium, site_folder, tmp_path):
+    run = tmp_path / "folder" / "live"
+    shutil.copytree(site_folder / "runs" / "b", run)
+    log = run / "log.jsonl"
+    last = [line for line in log.read_text().splitlines() if '"kind": "epoch"' in line][-1]
+    with (run / ".lock").open("w") as lock, listening(run.parent, tmp_path / "cache") as http:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        context = chromium.new_context()
+        web = Site(context.new_page(), address(http))
+        page = web.open()
+        card = page.locator(".live .card")
+        expect(card).to_contain_text("2\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}2")
+        line = card.locator(".chart").first.locator("polyline").first
+        assert len(line.get_attribute("points").split()) == 2
+        row = json.loads(last) | {"epoch": 3}
+        with log.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        points = "() => document.querySelector('.live polyline').points.length === 3"
+        page.wait_for_function(points)
+        assert web.faults == []
+        context.close()
+
+
+def test_an_empty_folder_says_how_to_fill_it(chromium, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with listening(tmp_path / "empty", tmp_path / "cache") as http:
+        context = chromium.new_context()
+        web = Site(context.new_page(), address(http))
+        page = web.open()
+        expect(page.locator(".nothing")).to_contain_text("regard train CONFIG --out RUN")
+        assert web.faults == []
+        context.close()

@@ -1,0 +1,207 @@
+"""Regions drawn on the page become a manifest that the next training sees."""
+
+import base64
+import io
+import shlex
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+from server_tools import one, refusal, serving
+
+from regard.data.checks import check
+from regard.data.manifest import read_manifest
+from regard.data.source import samples_of
+from regard.data.where import Where
+from regard.runs.run import load_run
+from tinyset import run_regard
+
+RUN = "runs/one"
+INDEX = 36  # without a region of its own
+ASKED = {"manifest": "fixed", "run": RUN, "split": "test", "index": INDEX}
+BOX = [4.0, 6.0, 20.0, 30.0]
+
+
+def save(client, **asked):
+    answer = client.post("/api/correction", json=ASKED | asked)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def drawn(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def seen(text):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text.partition(",")[2]))))
+
+
+def region_of(manifest, index, run, split="test"):
+    """The region (H, W) that a training with that manifest sees."""
+    samples = samples_of(manifest, split, run.classes, run.data)
+    sample = next(sample for sample in samples if sample.index == index)
+    return Where(run.transform).region(sample)
+
+
+def box_mask(box, side=32):
+    left, top, right, bottom = map(int, box)
+    mask = torch.zeros(side, side)
+    mask[top:bottom, left:right] = 1
+    return mask
+
+
+def test_a_box_is_saved_and_read_back_and_the_next_training_looks_there(own):
+    saved = save(own, boxes=[BOX])
+    assert saved["corrected"] == 1
+    asked = {"path": "correction", **ASKED}
+    assert one(own, **asked) == {"boxes": [BOX], "mask": None}
+    assert one(own, path="corrections")["manifests"] == [
+        {"name": "fixed", "images": 48, "corrected": 1}
+    ]
+    manifest = read_manifest(saved["manifest"])
+    assert check(manifest) == []
+    run = load_run(own.folder / RUN)
+    assert manifest.table["split"].to_list() == run.manifest().table["split"].to_list()
+    words = shlex.split(saved["command"])
+    assert words[:2] == ["regard", "train"]
+    out = own.folder / "again"
+    words[words.index("--out") + 1] = str(out)
+    done = run_regard(*words[1:], "--set", "training.epochs=1")
+    assert done.returncode == 0, done.stderr
+    again = load_run(out, "last")
+    assert torch.equal(region_of(again.manifest(), INDEX, again), box_mask(BOX))
+    assert again.manifest().path.resolve() == manifest.path.resolve()
+
+
+def test_other_images_keep_their_regions(own):
+    run = load_run(own.folder / RUN)
+    before = run.manifest()
+    manifest = read_manifest(save(own, boxes=[BOX])["manifest"])
+    for index in (37, 38, 40):
+        assert torch.equal(region_of(manifest, index, run), region_of(before, index, run))
+
+
+def test_a_mask_is_saved_at_the_photos_size_and_read_back(own):
+    small = np.zeros((16, 16), np.uint8)
+    small[2:8, 4:12] = 255
+    saved = save(own, mask=drawn(small))
+    manifest = read_manifest(saved["manifest"])
+    assert check(manifest) == []
+    found = one(own, path="correction", **ASKED)
+    assert found["boxes"] is None
+    full = np.kron(small, np.ones((2, 2), np.uint8))
+    differs = seen(found["mask"]) != full
+    assert differs.mean() < 0.02  # corners of what was enlarged
+    run = load_run(own.folder / RUN)
+    region = region_of(manifest, INDEX, run)
+    assert set(region.unique().tolist()) == {0.0, 1.0}
+
+
+def test_a_correction_is_changed_and_taken_back(own):
+    run = load_run(own.folder / RUN)
+    index = 37
+    before = region_of(run.manifest(), index, run)
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:8] = 255
+    save(own, index=index, mask=drawn(mask))
+    regions = own.folder / "corrections/fixed/regions"
+    assert len(list(regions.iterdir())) == 1
+    saved = save(own, index=index, boxes=[BOX])
+    assert list(regions.iterdir()) == []
+    manifest = read_manifest(saved["manifest"])
+    assert torch.equal(region_of(manifest, index, run), box_mask(BOX))
+    saved = save(own, index=index, boxes=[])
+    assert saved["corrected"] == 1
+    assert region_of(read_manifest(saved["manifest"]), index, run) is None
+    saved = save(own, index=index)
+    assert saved["corrected"] == 0
+    manifest = read_manifest(saved["manifest"])
+    assert torch.equal(region_of(manifest, index, run), before)
+    assert one(own, path="correction", **ASKED | {"index": index}) == {"boxes": None, "mask": None}
+
+
+def test_corrections_at_once_lose_nothing(own):
+    boxes = {index: [float(index - 36), 2.0, 30.0, 31.0] for index in range(36, 48)}
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda item: save(own, index=item[0], boxes=[item[1]]), boxes.items()))
+    table = read_manifest(own.folder / "corrections/fixed/fixed.parquet").table
+    assert {i: table["boxes"][i].to_list()[0] for i in boxes} == boxes
+    assert table["corrected"].sum() == 12
+
+
+def test_two_servers_of_one_folder_lose_nothing_either(own_folder, tmp_path):
+    with (
+        serving(own_folder, tmp_path / "a") as first,
+        serving(own_folder, tmp_path / "b") as second,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        both = [first, second] * 4
+        jobs = [pool.submit(save, c, index=36 + n, boxes=[BOX]) for n, c in enumerate(both)]
+        for job in jobs:
+            job.result()
+    table = read_manifest(own_folder / "corrections/fixed/fixed.parquet").table
+    assert table["corrected"].sum() == 8
+
+
+def test_a_split_that_was_carved_stays_as_it_was(own_folder, tmp_path):
+    """A run that took its val from train trains again with that very val."""
+    config = (own_folder / RUN / "config.yaml").read_text()
+    carved = config.replace("val_from_train: null", "val_from_train: 0.25")
+    table = pl.read_parquet(own_folder / "tiny/manifest.parquet")
+    table = table.with_columns(pl.col("split").replace({"val": "train"}))
+    table.write_parquet(own_folder / "tiny/manifest.parquet")
+    (own_folder / RUN / "config.yaml").write_text(carved)
+    splits = load_run(own_folder / RUN).manifest().table["split"].to_list()
+    assert "val" in splits
+    with serving(own_folder, tmp_path / "cache") as client:
+        saved = save(client, boxes=[BOX])
+    assert read_manifest(saved["manifest"]).table["split"].to_list() == splits
+    assert "data.val_from_train=null" in saved["command"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "part"),
+    [
+        ({"manifest": "../evil"}, 400, "manifest"),
+        ({"manifest": ".hidden"}, 400, "manifest"),
+        ({"manifest": "a" * 65}, 400, "manifest"),
+        ({"boxes": [[1, 2, 3]]}, 400, "boxes"),
+        ({"boxes": [[40, 40, 50, 50]]}, 400, "within 32 x 32"),
+        ({"boxes": [[9, 9, 3, 3]]}, 400, "within 32 x 32"),
+        ({"boxes": [["NaN", 1, 9, 9]]}, 400, "boxes"),
+        ({"mask": "data:text/html;base64,AAAA"}, 400, "data URL"),
+        ({"mask": "data:image/png;base64,*"}, 400, "mask"),
+        ({"mask": "data:image/png;base64,AAAA"}, 400, "image"),
+        ({"mask": drawn(np.zeros((32, 64), np.uint8))}, 400, "proportions"),
+        ({"index": 0}, 404, "image"),
+        ({"run": "runs/none"}, 404, "run"),
+        ({"colour": "red"}, 400, "colour"),
+    ],
+)
+def test_a_correction_that_cannot_be_is_refused_and_nothing_is_written(own, asked, status, part):
+    answer = refusal(own.post("/api/correction", json=ASKED | asked))
+    assert answer[0] == status
+    assert part in answer[1]
+    assert list((own.folder).glob("corrections/*/*.parquet")) == []
+
+
+def test_corrections_of_another_manifest_are_not_mixed_in(own):
+    save(own, boxes=[BOX])
+    answer = own.post("/api/correction", json=ASKED | {"run": "runs/sets", "boxes": [BOX]})
+    status, message = refusal(answer)
+    assert (status, "another one" in message) == (400, True)
+
+
+def test_a_body_that_is_no_json_is_refused(own):
+    for data, kind, status in (
+        (b"{", "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b"{}", "text/plain", 415),
+    ):
+        answer = own.post("/api/correction", content=data, headers={"Content-Type": kind})
+        assert refusal(answer)[0] == status

@@ -1,0 +1,246 @@
+"""Maps and answers of the page are those of `regard explain` and `regard evaluate`."""
+
+import io
+import threading
+import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from server_tools import one, refusal, serving
+
+from regard.data.heat import heat_colours, heat_levels
+from regard.data.source import samples_of
+from regard.evaluation.settings import Gaze
+from regard.runs.explain import explain_images, look
+from regard.runs.overlay import laid
+from regard.runs.run import load_run
+from regard.saliency.explain import resize
+from regard.server.looking import asked_of, held
+from regard.server.photos import photo_of
+from regard.server.questions import OfImage
+
+RUN = "runs/one"
+IMAGE = {"run": RUN, "split": "test", "index": 37}
+
+
+def picture(answer):
+    assert answer.status_code == 200, answer.text
+    return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
+
+
+def kept_map(client, method, target="predicted", layer=None, **image):
+    """The map that the server keeps after it was asked for."""
+    photo = photo_of(client.service.shelves, OfImage(**IMAGE | image))
+    found = held(client.service, asked_of(photo, method, layer, target).key)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("method", ["gradcam", "layercam", "scorecam"])
+def test_a_map_is_that_of_regard_explain(client, whole_folder, tmp_path, method):
+    run = load_run(whole_folder / RUN)
+    path = run.manifest().resolve(run.manifest().table["image"][37])
+    (row,) = explain_images(run, [path], [method], tmp_path)
+    expected = load_file(tmp_path / "maps.safetensors")[row["map"]]
+    answer = client.get("/api/map", params=IMAGE | {"method": method, "width": 512})
+    found = kept_map(client, method)
+    assert float(found.map.max()) > 0
+    assert torch.equal(resize(found.map[None], run.transform.size)[0], expected)
+    assert float(answer.headers["X-Regard-Peak"]) == pytest.approx(float(found.map.max()))
+    # The picture is that map in the palette, as large as the photo.
+    shown = laid(found.map, run.transform, (32, 32), (32, 32))
+    assert (picture(answer) == heat_colours()[heat_levels(shown)]).all()
+
+
+def test_a_map_of_another_layer_and_of_a_class(client, whole_folder):
+    run = load_run(whole_folder / RUN)
+    sample = samples_of(run.manifest(), "test", run.classes, run.data)[1]
+    told = one(client, path="run", run=RUN)
+    layer = next(name for name in told["layers"] if name != told["layer"])
+    asked = {"method": "gradcam", "layer": layer, "target": "moss"}
+    assert client.get("/api/map", params=IMAGE | asked).status_code == 200
+    gaze = Gaze.model_validate(run.config["gaze"]).model_copy(update={"layer": layer})
+    seen = look(run, sample.views[0][1], sample, {"gradcam": {}}, gaze, "moss")
+    found = kept_map(client, "gradcam", "moss", layer)
+    assert float(found.map.max()) > 0
+    assert torch.equal(found.map, seen.maps["gradcam"])
+    assert run.classes[found.chosen] == "moss"
+
+
+def test_probabilities_are_those_of_the_predictions(client, own_folder, tmp_path):
+    """Read from the table where there is one, and else the net's own, which are the same."""
+    table = pl.read_parquet(own_folder / RUN / "predictions" / "test.parquet")
+    (own_folder / RUN / "predictions" / "test.parquet").unlink()
+    with serving(own_folder, tmp_path / "cache") as live:
+        for row in table.head(4).iter_rows(named=True):
+            asked = {"path": "image", "run": RUN, "split": "test", "index": row["index"]}
+            read, fresh = one(client, **asked), one(live, **asked)
+            assert (read["live"], fresh["live"]) == (False, True)
+            expected = {name: row[f"probability:{name}"] for name in ("fern", "moss")}
+            for told in (read, fresh):
+                given = {p["class"]: p["value"] for p in told["probabilities"]}
+                assert given == pytest.approx(expected, abs=1e-6)
+                assert told["probabilities"][0]["class"] == row["predicted"]
+                assert told["label"] == row["label"]
+
+
+def test_an_image_tells_its_region_and_its_scores(client, whole_folder):
+    scores = pl.read_parquet(whole_folder / RUN / "scores" / "test.parquet")
+    told = one(client, path="image", **IMAGE)
+    assert told["region"] == {
+        "present": True, "boxes": [], "mask": True, "ignore": False, "avoid": False
+    }  # fmt: skip
+    assert (told["width"], told["height"]) == (32, 32)
+    for method in ("gradcam", "layercam"):
+        row = scores.filter(index=37, method=method).row(0, named=True)
+        assert told["scores"][method]["energy"] == row["energy"]
+    assert not one(client, path="image", **IMAGE | {"index": 36})["region"]["present"]
+
+
+def test_a_photo_is_upright_and_in_its_own_proportions(own):
+    path = next((own.folder / "tiny/images").glob("test-01.png"))
+    upright = np.zeros((60, 90, 3), np.uint8)
+    upright[:, 45:] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = Image.fromarray(np.rot90(upright).copy())
+    turned.save(path, "JPEG", exif=exif, quality=95)  # what a camera held sideways writes
+    found = picture(own.get("/api/picture", params=IMAGE | {"width": 64}))
+    assert found.shape[:2] == (43, 64)
+    assert found[:, 2:28, :3].mean() < 20
+    assert found[:, 36:62, :3].mean() > 235
+    assert one(own, path="image", **IMAGE)["width"] == 90
+
+
+def test_the_outline_lies_around_the_region_on_nothing(client, whole_folder):
+    mask = np.asarray(Image.open(whole_folder / "tiny/images/test-01-region.png")) > 127
+    found = picture(client.get("/api/region", params=IMAGE | {"width": 512}))
+    assert found.shape == (32, 32, 4)
+    rows, columns = np.nonzero(mask)
+    inside = found[rows.min() + 4 : rows.max() - 3, columns.min() + 4 : columns.max() - 3]
+    assert inside[..., 3].max() == 0
+    far = np.ones_like(mask)
+    far[max(0, rows.min() - 4) : rows.max() + 5, max(0, columns.min() - 4) : columns.max() + 5] = 0
+    assert found[far][:, 3].max() == 0
+    assert found[..., 3].max() > 200
+    nothing = picture(client.get("/api/region", params=IMAGE | {"index": 36}))
+    assert nothing[..., 3].max() == 0
+
+
+def test_a_picture_that_is_still_the_same_is_not_sent_again(client):
+    first = client.get("/api/picture", params=IMAGE)
+    etag = {"If-None-Match": first.headers["ETag"]}
+    again = client.get("/api/picture", params=IMAGE, headers=etag)
+    assert (again.status_code, again.content) == (304, b"")
+    other = client.get("/api/picture", params=IMAGE | {"index": 38}, headers=etag)
+    assert other.status_code == 200
+
+
+def test_of_many_who_ask_for_one_map_at_once_one_computes_it(own_folder, tmp_path, monkeypatch):
+    looks, hold = [], threading.Event()
+
+    def counted(*args, **kwargs):
+        looks.append(args)
+        hold.wait(5)
+        return look(*args, **kwargs)
+
+    monkeypatch.setattr("regard.server.looking.look", counted)
+    with serving(own_folder, tmp_path / "cache") as client:
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(client.get, "/api/map", params=IMAGE) for _ in range(8)]
+            while not looks:
+                threading.Event().wait(0.01)
+            hold.set()
+            answers = [future.result() for future in asked]
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert len({answer.content for answer in answers}) == 1
+    assert len(looks) == 1
+
+
+def test_a_map_outlives_the_server_until_the_checkpoint_changes(own_folder, tmp_path, monkeypatch):
+    looks = []
+
+    def counted(*args, **kwargs):
+        looks.append(args)
+        return look(*args, **kwargs)
+
+    monkeypatch.setattr("regard.server.looking.look", counted)
+    for _ in range(2):
+        with serving(own_folder, tmp_path / "cache") as client:
+            client.get("/api/map", params=IMAGE)
+    assert len(looks) == 1
+    for part in ("checkpoints", "config.yaml"):  # another training of the same
+        source, place = own_folder / "runs/two" / part, own_folder / RUN / part
+        place.rename(place.with_name(f"old {part}"))
+        source.rename(place)
+    with serving(own_folder, tmp_path / "cache") as client:
+        client.get("/api/map", params=IMAGE)
+    assert len(looks) == 2
+
+
+def test_few_nets_stay_in_memory(own_folder, tmp_path):
+    with serving(own_folder, tmp_path / "cache", nets=2) as client:
+        for run in ("runs/one", "runs/two", "runs/sets", "runs/one"):
+            index = one(client, path="gallery", run=run, split="test")["items"][0]["index"]
+            asked = {"run": run, "split": "test", "index": index}
+            assert client.get("/api/map", params=asked).status_code == 200
+            assert len(client.service.nets) <= 2
+
+
+def test_a_segmenter_explains_the_pixel_that_is_pointed_at(client, whole_folder):
+    run = load_run(whole_folder / "runs/masks")
+    image = {"run": "runs/masks", "split": "test", "index": 3}
+    sample = samples_of(run.manifest(), "test", run.classes, run.data)[0]
+    with torch.no_grad():
+        logits = run.net(run.transform(sample.views[0][1]))[0]
+    # A photo of 40 x 60 seen at 32 x 48.
+    asked = {"x": 30.5 / 48, "y": 20.5 / 32, "width": 64}
+    answer = client.get("/api/pixel", params=image | asked)
+    predicted = run.classes[int(logits[:, 20, 30].argmax())]
+    assert urllib.parse.unquote(answer.headers["X-Regard-Class"]) == predicted
+    assert picture(answer).shape == (40, 60, 4)
+    mask = picture(client.get("/api/prediction", params=image | {"width": 64}))
+    colours = one(client, path="run", run="runs/masks")["colours"]
+    painted = tuple(bytes.fromhex(colours[run.classes.index(predicted)][1:]))
+    assert tuple(mask[25, 38, :3]) == painted
+    status, message = refusal(client.get("/api/pixel", params=IMAGE | asked))
+    assert (status, "segmenter" in message) == (400, True)
+
+
+def test_the_background_of_an_image_is_exchanged(client, whole_folder):
+    run = load_run(whole_folder / RUN)
+    sample = samples_of(run.manifest(), "test", run.classes, run.data)[1]
+    told = one(client, path="background", **IMAGE)
+    own = run.predict([sample.views[0][1]])[0]
+    assert told["probability"] == pytest.approx(float(own[sample.label]), abs=1e-6)
+    assert [answer["how"] for answer in told["swapped"]] == [
+        "mean", "blur", "same_class", "other_class"
+    ]  # fmt: skip
+    assert one(client, path="background", **IMAGE) == told
+    status, message = refusal(client.get("/api/background", params=IMAGE | {"index": 36}))
+    assert (status, "region" in message) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "part"),
+    [
+        ({"method": "gradcan"}, 400, "did you mean"),
+        ({"layer": "nowhere"}, 400, "layer"),
+        ({"target": "mos"}, 400, "moss"),
+        ({"index": 0}, 404, "image"),
+        ({"index": 10**6}, 404, "image"),
+        ({"split": "tset"}, 404, "image"),
+        ({"width": 1}, 400, "width"),
+        ({"width": "wide"}, 400, "width"),
+        ({"method": "rollout"}, 400, "attention"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused_in_a_line(client, asked, status, part):
+    answer = refusal(client.get("/api/map", params=IMAGE | asked))
+    assert answer[0] == status
+    assert part in answer[1]
