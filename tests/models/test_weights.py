@@ -85,6 +85,19 @@ def test_a_convolution_as_classifier_is_left_fresh_too(tmp_path):
     assert net.head.fc.weight.shape[0] == 5
 
 
+def test_an_mlp_of_the_same_shape_is_loaded_and_another_is_not(tmp_path):
+    first = regard.build_model("timm:resnet10t", 3, head="mlp", head_width=9)
+    file = written(first.state_dict(), tmp_path / "w.safetensors")
+    again = regard.build_model("timm:resnet10t", 3, file, head="mlp", head_width=9)
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
+    wider = regard.build_model("timm:resnet10t", 3, file, head="mlp", head_width=10)
+    torch.testing.assert_close(
+        wider.get_parameter("conv1.0.weight"), first.get_parameter("conv1.0.weight")
+    )
+    assert not torch.equal(wider.get_parameter("fc.3.bias"), first.get_parameter("fc.3.bias"))
+
+
 def test_an_mlp_comes_on_top_of_loaded_weights(state, tmp_path):
     net = build(written(state, tmp_path / "w.safetensors"), head="mlp", head_width=9)
     assert net.features[0].weight.equal(state["features.0.weight"])

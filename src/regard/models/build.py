@@ -73,13 +73,13 @@ def build_model(
     if patch_weights is not None:
         options["patch_weights"] = PatchWeights.model_validate(patch_weights)
     net = _construct(spec, family, name, classes, weights, options)
+    if head == "mlp":  # before weights are loaded: a run's file has those of its mlp
+        put_mlp(net, classes, width=head_width, dropout=head_dropout)
     if weights == "bundled":
         encoder = getattr(net, "encoder_name", None)
         _load(net, bundled_weights(spec if encoder is None else f"timm:{encoder}"), "bundled")
     elif weights not in (None, "pretrained"):
         _load(net, read_weights(Path(weights)), str(weights))
-    if head == "mlp":
-        put_mlp(net, classes, width=head_width, dropout=head_dropout)
     return net
 
 
