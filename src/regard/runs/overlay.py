@@ -126,16 +126,22 @@ def outlined(image: Image.Image, region: Tensor, bright: str = REGION) -> Image.
 
 
 def outline_layers(
-    region: Tensor, bright: str = REGION
+    region: Tensor, bright: str = REGION, weight: float = 1.0
 ) -> Iterator[tuple[tuple[int, ...], Image.Image]]:
-    """What is laid on a picture to outline a region (H, W): a colour, and how much of it, grey."""
+    """What is laid on a picture to outline a region (H, W): a colour, and how much of it, grey.
+
+    Args:
+        region: in [0, 1].
+        bright: the line's colour.
+        weight: of the line, 1 for pictures of some 400 pixels.
+    """
     size = region.shape[1] * _FINE, region.shape[0] * _FINE
     for colour, width, strength in (("black", 4.8, 0.65), (bright, 2.4, 1.0)):
         large = Image.new("L", size)
         pen = ImageDraw.Draw(large)
         for line in outlines(region):
             points = [(float(x) * _FINE, float(y) * _FINE) for x, y in line]
-            pen.line(points, fill=round(255 * strength), width=round(width * _FINE), joint="curve")
+            pen.line(points, fill=round(255 * strength), width=max(1, round(weight * width * _FINE)), joint="curve")
         yield ImageColor.getrgb(colour), large.reduce(_FINE)
 
 

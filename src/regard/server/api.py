@@ -51,11 +51,12 @@ class Endpoint:
 ENDPOINTS = (
     Endpoint("/overview", browsing.overview, questions.Nothing, answers.Overview),
     Endpoint("/run", browsing.run, questions.OfRun, answers.RunAnswer),
+    Endpoint("/report", browsing.report, questions.OfRun, browsing.HTML),
     Endpoint("/curves", browsing.curves, questions.OfCurves, answers.Curves),
     Endpoint("/gallery", browsing.images, questions.OfGallery, answers.Gallery),
     Endpoint("/image", showing.image, questions.OfImage, answers.ImageAnswer),
     Endpoint("/picture", showing.picture, questions.OfPicture, JPEG),
-    Endpoint("/region", showing.region, questions.OfPicture, PNG),
+    Endpoint("/region", showing.region, questions.OfRegion, PNG),
     Endpoint("/map", explaining.map_, questions.OfMap, PNG),
     Endpoint("/pixel", explaining.pixel, questions.OfPixel, PNG),
     Endpoint("/prediction", explaining.prediction, questions.OfPicture, PNG),

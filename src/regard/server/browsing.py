@@ -8,10 +8,20 @@ from regard.server.facts import Facts
 from regard.server.filters import beside, gallery
 from regard.server.live import curves_of
 from regard.server.nets import weights_of
+from regard.server.media import Media
 from regard.server.questions import Nothing, OfCurves, OfGallery, OfRun
-from regard.server.refusals import BusyError, UnavailableError
+from regard.server.refusals import BusyError, UnavailableError, unknown
 from regard.server.service import Service
 from regard.server.states import state_of
+
+HTML, REPORT = "text/html; charset=utf-8", "report.html"
+# A report has script and style of its own. It may have come from anyone, so it runs apart from the
+# page, as if from another site, and asks nothing of anyone.
+_SANDBOX = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
 
 
 async def overview(service: Service, client: Client, _asked: Nothing) -> Overview:
@@ -43,6 +53,19 @@ async def _layers(
         raise
     except RegardError as error:
         return [], None, f"expected {error.expected}, found {error.found}"
+
+
+async def report(service: Service, client: Client, asked: OfRun) -> Media:
+    """The report of a run, a study or a tuning, that `regard report` wrote into its folder."""
+    return await client.thread(_report, service, asked)
+
+
+def _report(service: Service, asked: OfRun) -> Media:
+    path = service.folder.named(asked.run).path / REPORT
+    if not path.is_file():
+        raise unknown("report", f"{asked.run}/{REPORT}", "make one: regard report FOLDER")
+    data = service.folder.inside(path).read_bytes()
+    return Media(data, HTML, {"Content-Security-Policy": _SANDBOX})
 
 
 async def curves(service: Service, client: Client, asked: OfCurves) -> Curves:

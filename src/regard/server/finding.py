@@ -74,15 +74,26 @@ class Folder:
                 self._took = self._looked - began
             return self._known
 
-    def run(self, name: str) -> Found:
-        """The run of an ID; the text is looked up and never made part of a path.
+    def named(self, name: str) -> Found:
+        """The run, study or tuning of an ID; the text is looked up, never made part of a path.
 
         Raises:
             NotFoundError: there is none.
         """
         # One that is not known may have begun just now.
         found = self.found().get(name) or self.found(FRESH / 10).get(name)
-        if found is None or found.kind != "run" or not found.path.is_dir():
+        if found is None or not found.path.is_dir():
+            raise unknown("run", name, "choose one that /api/overview lists")
+        return found
+
+    def run(self, name: str) -> Found:
+        """The run of an ID, see `named`.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        found = self.named(name)
+        if found.kind != "run":
             raise unknown("run", name, "choose one that /api/overview lists")
         return found
 

@@ -18,9 +18,16 @@ JPEG, PNG = "image/jpeg", "image/png"
 TALLEST = 4096
 
 
-def shown_at(original: Size, width: int) -> Size:
-    """(H, W) of a photo in its own proportions, at most so wide, and never enlarged."""
-    scale = min(1.0, width / original[1], TALLEST / original[0])
+def shown_at(original: Size, width: int, *, enlarged: bool = False) -> Size:
+    """(H, W) of a photo in its own proportions, at most so wide.
+
+    Args:
+        original: (H, W).
+        width: in pixels.
+        enlarged: whether smaller ones are: lines and maps are finer than a small photo.
+    """
+    scale = min(width / original[1], TALLEST / original[0])
+    scale = scale if enlarged else min(1.0, scale)
     return max(1, round(original[0] * scale)), max(1, round(original[1] * scale))
 
 
@@ -43,10 +50,19 @@ def outline(region: Tensor | None, size: Size) -> bytes:
     """The outline of a region (H, W) on nothing, as PNG; all clear where there is none."""
     picture = Image.new("RGBA", (size[1], size[0]))
     if region is not None:
-        for colour, strength in outline_layers(region):
+        weight = min(1.0, max(0.4, size[1] / 480))
+        for colour, strength in outline_layers(region, weight=weight):
             layer = Image.new("RGBA", picture.size, colour)
             layer.putalpha(strength)
             picture = Image.alpha_composite(picture, layer)
+    return saved(picture, "PNG")
+
+
+def filled(region: Tensor | None, size: Size) -> bytes:
+    """A region (H, W) as grey PNG, white inside; all black where there is none."""
+    picture = Image.new("L", (size[1], size[0]))
+    if region is not None:
+        picture = Image.fromarray((255 * region).round().byte().numpy())
     return saved(picture, "PNG")
 
 

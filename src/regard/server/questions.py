@@ -70,6 +70,12 @@ class OfPicture(OfImage):
     width: Width = 512
 
 
+class OfRegion(OfPicture):
+    """Where the evidence of an image is."""
+
+    filled: bool = Field(default=False, description="White on black, in place of the outline.")
+
+
 class OfMap(OfPicture):
     """Where the net looks for a target."""
 

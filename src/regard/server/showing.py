@@ -13,7 +13,7 @@ from regard.server.looking import Asked, Look, looked
 from regard.server.media import Media
 from regard.server.nets import weights_of
 from regard.server.photos import Photo, photo_of
-from regard.server.questions import OfImage, OfPicture
+from regard.server.questions import OfImage, OfPicture, OfRegion
 from regard.server.refusals import BusyError, UnavailableError
 from regard.server.rows import answers_of, scores_at
 from regard.server.service import Service
@@ -32,16 +32,17 @@ def _picture(service: Service, asked: OfPicture) -> Media:
     return Media(data, pictures.JPEG)
 
 
-async def region(service: Service, client: Client, asked: OfPicture) -> Media:
-    """The outline of the image's region on nothing, as large as its picture."""
+async def region(service: Service, client: Client, asked: OfRegion) -> Media:
+    """The outline of the image's region on nothing, or the region itself, white on black."""
     return await client.thread(_region, service, asked)
 
 
-def _region(service: Service, asked: OfPicture) -> Media:
+def _region(service: Service, asked: OfRegion) -> Media:
     photo = photo_of(service.shelves, asked)
-    size = pictures.shown_at(photo.size, asked.width)
+    size = pictures.shown_at(photo.size, asked.width, enlarged=not asked.filled)
     shown = Where(whole(photo.transform, size)).region(photo.sample)
-    return Media(pictures.outline(shown, size), pictures.PNG)
+    drawn = pictures.filled if asked.filled else pictures.outline
+    return Media(drawn(shown, size), pictures.PNG)
 
 
 async def image(service: Service, client: Client, asked: OfImage) -> ImageAnswer:

@@ -1,7 +1,7 @@
 // Saying where the evidence is: draw it, save it to a manifest, train with that.
 
 import { amend, go, href } from "./address.js";
-import { get, post } from "./api.js";
+import { get, picture, post } from "./api.js";
 import { Drawing, maskStep } from "./drawing.js";
 import { Easel } from "./easel.js";
 import { button, field, h, say } from "./elements.js";
@@ -109,7 +109,13 @@ class CorrectView {
         h(
           "div",
           { class: "aside" },
-          h("section", {}, h("h2", {}, "Region of the run"), h("p", {}, regionWords(image.region))),
+          h(
+            "section",
+            {},
+            h("h2", {}, "Region of the run"),
+            h("p", {}, regionWords(image.region)),
+            image.region.mask && button("Draw on from it", () => this.#take()),
+          ),
           h(
             "section",
             {},
@@ -123,6 +129,25 @@ class CorrectView {
         ),
       ),
     );
+  }
+
+  /** The run's own region as what is drawn, to be painted and erased further. */
+  async #take() {
+    const { run, split, index } = this.state;
+    try {
+      const { blob } = await picture(
+        "region",
+        { run, split, index, width: 2048, filled: true },
+        this.signal,
+      );
+      const url = URL.createObjectURL(blob);
+      const step = await maskStep(url);
+      URL.revokeObjectURL(url);
+      this.drawing.set([step]);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.notes.append(h("p", { class: "notice refused", role: "alert" }, error.message));
+    }
   }
 
   async #begin(saved) {

@@ -73,7 +73,7 @@ function group(kind, name, rows, parent) {
     h(
       "p",
       { class: "quiet" },
-      ...marked(`Its report is \`${parent.id === "." ? "" : `${parent.id}/`}report.html\`.`),
+      h("a", { href: `api/report?${new URLSearchParams({ run: parent.id })}` }, "Its report"),
     );
   return h(
     "section",

@@ -28,6 +28,12 @@ export function runView({ main, run, overview, signal }) {
       ),
       h("h1", {}, run.name),
       h("p", { class: "quiet" }, [run.spec, arm].filter(Boolean).join(" · ")),
+      row?.report &&
+        h(
+          "p",
+          { class: "quiet" },
+          h("a", { href: `api/report?${new URLSearchParams({ run: run.id })}` }, "Its report"),
+        ),
       run.problem && h("p", { class: "notice" }, run.problem),
       h("section", { class: "group" }, h("h2", {}, "Pictures"), splits(run)),
       h("section", { class: "group" }, h("h2", {}, "Training"), curves),
