@@ -134,9 +134,9 @@ def test_links_that_lead_out_are_not_followed(own, whole_folder, tmp_path):
     assert refusal(own.get("/api/run", params={"run": "runs/linked"}))[0] == 404
     secret = tmp_path / "secret.json"
     secret.write_text('{"metrics": {"secret": {"value": 1}}}')
-    os.symlink(secret, own.folder / "runs/two/metrics/secret.json")
+    os.symlink(secret, own.folder / "runs/sets/metrics/secret.json")
     assert "secret" not in own.get("/api/overview").text
-    assert "secret" not in own.get("/api/run", params={"run": "runs/two"}).text
+    assert "secret" not in own.get("/api/run", params={"run": "runs/sets"}).text
     table = own.folder / "runs/one/predictions/test.parquet"
     table.unlink()
     os.symlink(whole_folder / "runs/two/predictions/test.parquet", table)
