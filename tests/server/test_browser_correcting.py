@@ -86,6 +86,29 @@ def test_brush_and_eraser_make_a_mask(web, api, site_folder):
     web.settled()
 
 
+def test_the_present_region_is_drawn_on_from(web, api, site_folder):
+    shown = api("gallery", run=A, split="test", region="present")["items"]
+    index = shown[0]["index"]
+    page = web.open("correct", run=A, split="test", index=index, manifest="further")
+    page.locator(".paper canvas").wait_for()
+    web.settled()
+    page.get_by_role("button", name="Draw on from it").click()
+    expect(page.get_by_text("A mask.", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.locator(".command").wait_for()
+    manifest = read_manifest(site_folder / "corrections" / "further" / "further.parquet")
+    own = manifest.table.row(index, named=True)
+    before = read_manifest(site_folder / "tiny" / "manifest.parquet")
+    kept = before.resolve(before.table.row(index, named=True)["region"])
+    new, old = (
+        np.asarray(Image.open(path).convert("L")) > 127
+        for path in (manifest.resolve(own["region"]), kept)
+    )
+    assert new.shape == old.shape
+    assert (new == old).mean() > 0.99
+    web.settled()
+
+
 def test_a_box_by_keyboard_and_steps_taken_back(web, api):
     index = missing(api)[2]["index"]
     page = web.open("correct", run=A, split="test", index=index, manifest="keys")

@@ -163,3 +163,20 @@ def test_other_methods_and_addresses_are_refused_in_a_line(client):
     status, _ = refusal(client.post("/api/overview"))
     assert status == 405
     assert refusal(client.get("/api/nowhere"))[0] == 404
+
+
+def test_a_report_runs_apart_from_the_page(own):
+    path = own.folder / "runs/one/report.html"
+    assert own.get("/api/report", params={"run": "runs/one"}).status_code == 404
+    path.write_text("<script>document.cookie</script>")
+    answer = own.get("/api/report", params={"run": "runs/one"})
+    assert answer.text == path.read_text()
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    assert "sandbox allow-scripts;" in policy
+    assert "allow-same-origin" not in policy
+    assert "connect-src" not in policy  # default-src 'none' holds for it
+    assert "default-src 'none'" in policy
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    assert own.get("/api/report", params={"run": "runs/one"}).status_code == 404

@@ -120,12 +120,16 @@ def test_a_photo_is_upright_and_in_its_own_proportions(own):
 def test_the_outline_lies_around_the_region_on_nothing(client, whole_folder):
     mask = np.asarray(Image.open(whole_folder / "tiny/images/test-01-region.png")) > 127
     found = picture(client.get("/api/region", params=IMAGE | {"width": 512}))
-    assert found.shape == (32, 32, 4)
-    rows, columns = np.nonzero(mask)
-    inside = found[rows.min() + 4 : rows.max() - 3, columns.min() + 4 : columns.max() - 3]
+    assert found.shape == (512, 512, 4)  # finer than the photo of 32 pixels
+    large = np.kron(mask, np.ones((16, 16), bool))
+    rows, columns = np.nonzero(large)
+    inside = found[rows.min() + 24 : rows.max() - 23, columns.min() + 24 : columns.max() - 23]
+    assert inside.size
     assert inside[..., 3].max() == 0
-    far = np.ones_like(mask)
-    far[max(0, rows.min() - 4) : rows.max() + 5, max(0, columns.min() - 4) : columns.max() + 5] = 0
+    far = np.ones_like(large)
+    far[
+        max(0, rows.min() - 12) : rows.max() + 13, max(0, columns.min() - 12) : columns.max() + 13
+    ] = 0
     assert found[far][:, 3].max() == 0
     assert found[..., 3].max() > 200
     nothing = picture(client.get("/api/region", params=IMAGE | {"index": 36}))
@@ -244,3 +248,13 @@ def test_what_cannot_be_explained_is_refused_in_a_line(client, asked, status, pa
     answer = refusal(client.get("/api/map", params=IMAGE | asked))
     assert answer[0] == status
     assert part in answer[1]
+
+
+def test_a_region_can_be_had_filled(client, whole_folder):
+    run = load_run(whole_folder / RUN)
+    has = next(s for s in samples_of(run.manifest(), "test", run.classes, run.data) if s.region)
+    asked = {"run": RUN, "split": "test", "index": has.index, "width": 256}
+    filled = client.get("/api/region", params=asked | {"filled": True})
+    mask = np.asarray(Image.open(io.BytesIO(filled.content)))
+    with Image.open(has.region) as drawn:
+        assert ((mask > 127) == (np.asarray(drawn.convert("L")) > 127)).all()

@@ -141,7 +141,12 @@ def outline_layers(
         pen = ImageDraw.Draw(large)
         for line in outlines(region):
             points = [(float(x) * _FINE, float(y) * _FINE) for x, y in line]
-            pen.line(points, fill=round(255 * strength), width=max(1, round(weight * width * _FINE)), joint="curve")
+            pen.line(
+                points,
+                fill=round(255 * strength),
+                width=max(1, round(weight * width * _FINE)),
+                joint="curve",
+            )
         yield ImageColor.getrgb(colour), large.reduce(_FINE)
 
 

@@ -7,8 +7,8 @@ from regard.server.described import run_answer
 from regard.server.facts import Facts
 from regard.server.filters import beside, gallery
 from regard.server.live import curves_of
-from regard.server.nets import weights_of
 from regard.server.media import Media
+from regard.server.nets import weights_of
 from regard.server.questions import Nothing, OfCurves, OfGallery, OfRun
 from regard.server.refusals import BusyError, UnavailableError, unknown
 from regard.server.service import Service
