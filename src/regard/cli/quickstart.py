@@ -28,6 +28,8 @@ def quickstart(
     run_and_show(read_study("quickstart", scale), out, as_json=as_json, lang=lang)
     if not as_json:
         say("")
+        say("Look at the images, the plain net's maps beside the guided one's:")
+        say(f"  regard serve {out}")
         say("Now with your own images, in a folder a class:")
         say("  regard data import folder PHOTOS --out my.parquet")
         say("  regard data check my.parquet; regard data describe my.parquet")
