@@ -1,4 +1,4 @@
-"""Every view is clean for axe-core, light and dark, and fits a telephone."""
+"""Every view is clean for axe-core, light and dark, wide and narrow, and fits a telephone."""
 
 from importlib.resources import files
 
@@ -39,10 +39,12 @@ def test_view_is_for_everyone(looked_at, api, name):
     page = looked_at.open(view, **state)
     page.evaluate("() => document.querySelectorAll('details').forEach(one => one.open = true)")
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    for colours in ("light", "dark"):
-        page.emulate_media(color_scheme=colours)
-        assert grave(page.evaluate("() => axe.run()")) == []
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= 400
+    for width in (1280, 400):
+        page.set_viewport_size({"width": width, "height": 800})
+        for colours in ("light", "dark"):
+            page.emulate_media(color_scheme=colours)
+            assert grave(page.evaluate("() => axe.run()")) == []
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
 
 
 def grave(found):

@@ -122,7 +122,7 @@ def test_an_image_of_ones_own_has_a_map_and_leaves_nothing(web, site_folder):
     assert sorted(site_folder.rglob("*")) == before
 
 
-def test_an_image_can_be_dropped_and_a_refusal_is_one_line(web):
+def test_an_image_can_be_dropped_or_pasted_and_a_refusal_is_one_line(web):
     page = web.open("own", run=A)
     drop = """([bytes, type, name]) => {
       const data = new DataTransfer();
@@ -133,6 +133,10 @@ def test_an_image_can_be_dropped_and_a_refusal_is_one_line(web):
     page.evaluate(drop, [list(photo_bytes()), "image/png", "dropped.png"])
     expect(page.locator(".result h2").first).to_have_text("dropped.png")
     page.locator(".result .bars").wait_for()
+    paste = drop.replace("DragEvent", "ClipboardEvent").replace('"drop"', '"paste"')
+    paste = paste.replace("dataTransfer", "clipboardData")
+    page.evaluate(paste, [list(photo_bytes()), "image/png", "pasted.png"])
+    expect(page.locator(".result h2").first).to_have_text("pasted.png")
     page.evaluate(drop, [list(b"no picture"), "image/png", "broken.png"])
     expect(page.locator(".result .refused")).to_contain_text("expected")
     assert all("400" in fault or "415" in fault for fault in web.faults)
