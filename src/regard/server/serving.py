@@ -1,5 +1,6 @@
 """Serve a folder until it is stopped."""
 
+import contextlib
 import errno
 import socket
 from collections.abc import Callable
@@ -44,13 +45,13 @@ def serve(
     service = Service.of(root, limits)
     app = make_app(service, token)
     with _listening(host, port) as listener:
-        try:
+        # An interrupt that comes once it has ended, or before it began, is the same end.
+        with contextlib.suppress(KeyboardInterrupt):
             say(f"Serving {service.folder.root} at {_address(listener)}  (stop with Ctrl-C)")
             if token is not None:
                 say("The first time open it with /?token=TOKEN")
             uvicorn.Server(_how(app)).run(sockets=[listener])
-        except KeyboardInterrupt:
-            say("Stopped.")
+        say("Stopped.")
 
 
 def _how(app: Guard) -> uvicorn.Config:
