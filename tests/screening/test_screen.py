@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from regard.data.manifest import manifest_from_rows
 from regard.errors import ConfigError, DataError, RunError
+from regard.evaluation.intervals import upper_bound
 from regard.runs.run import load_run
 from regard.saliency.explain import explain
 from regard.screening import pieces as pieces_module
@@ -23,7 +24,6 @@ from regard.screening.operator import Operator, operator_of
 from regard.screening.parts import uncertainty
 from regard.screening.screen import screen
 from regard.screening.sources import open_source
-from regard.screening.summary import upper_bound
 from regard.training.train import train
 from tinyset import (
     REGARD,

@@ -221,10 +221,10 @@ def test_a_pointer_that_a_kill_left_behind_is_set_right(copy, whole, which):
 
 
 def test_a_locked_folder_lets_no_second_training_in(copy, tiny, tmp_path):
-    with locked(copy), pytest.raises(RunError, match="no other process trains into"):
+    with locked(copy), pytest.raises(RunError, match="no other process writes into"):
         resume(copy)
     new = tmp_path / "new"
-    with locked(new), pytest.raises(RunError, match="no other process trains into"):
+    with locked(new), pytest.raises(RunError, match="no other process writes into"):
         train(config_of(), new, folder=tiny)
     assert [p.name for p in new.iterdir()] == [".lock"]
 

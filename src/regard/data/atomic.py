@@ -1,5 +1,6 @@
 """Writing whole files or none."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -36,3 +37,9 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """Export a run's net to a file that other runtimes take, checked against the net itself."""
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -8,14 +7,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from regard import __version__
-from regard.data.atomic import sync
+from regard.data.atomic import digest, sync
 from regard.deployment.deployed import Deployed
 from regard.deployment.formats import SUFFIX, Format, traced, write
 from regard.deployment.parity import BATCHES, check_parity
 from regard.deployment.photos import some_samples
 from regard.deployment.quantise import CALIBRATION, MOST_LOST, quantise, weigh
 from regard.errors import ConfigError
-from regard.evaluation.settings import Evaluate, Gaze
+from regard.evaluation.settings import Gaze
+from regard.runs.deciding import asked_of
 from regard.runs.files import write_json
 from regard.runs.run import Run
 
@@ -86,7 +86,7 @@ def export_run(
             "file": target.name,
             "format": format,
             "bytes": made.stat().st_size,
-            "sha256": _digest(made),
+            "sha256": digest(made),
             "about": about,
             "parity": parity,
             "quantized": weighed,
@@ -99,7 +99,6 @@ def export_run(
 
 def _about(run: Run, net: Deployed, quantize: str | None) -> dict[str, Any]:
     """What the file says of itself."""
-    reading = Evaluate.model_validate(run.config.get("evaluate") or {})
     gaze = Gaze.model_validate(run.config["gaze"])
     return {
         "regard": __version__,
@@ -115,7 +114,7 @@ def _about(run: Run, net: Deployed, quantize: str | None) -> dict[str, Any]:
         "interpolation": run.transform.interpolation,
         "input": "uint8 RGB, (B, 3, H, W), resized with antialiasing, not normalised",
         "precision": quantize or "float32",
-        "positive": reading.positive,
+        "positive": asked_of(run, None).positive,
     }
 
 
@@ -137,8 +136,3 @@ def _target(run: Run, out: Path | None, format: Format, quantize: str | None) ->
             remedy="rename it, or choose the other --format",
         )
     return target
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -126,13 +126,13 @@ def open_exported(path: Path) -> Opened:
         ) from error
 
 
-def session(path: Path, threads: int | None = None) -> Any:
-    """An ONNX Runtime session on the CPU; threads None: as many as torch has."""
+def session(path: Path) -> Any:
+    """An ONNX Runtime session on the CPU, with as many threads as torch has."""
     with extra():
         import onnxruntime as ort
 
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or torch.get_num_threads()
+        options.intra_op_num_threads = torch.get_num_threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

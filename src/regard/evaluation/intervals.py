@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, t
+from scipy.stats import beta, norm, t
 
 from regard.errors import ConfigError
 from regard.evaluation import resampling
@@ -122,6 +122,25 @@ def wilson_interval(hits: float, n: float, level: float = 0.95) -> Interval:
     half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
     low, high = max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
     return Interval(p, low, high, level, round(n), "wilson")
+
+
+def upper_bound(hits: int, n: int, level: float = 0.95) -> float:
+    """The one-sided upper confidence bound of a rate (Clopper & Pearson 1934).
+
+    Of none found among n it is 1 - (1 - level)^(1/n), about 3 / n at 95%: the rule of three
+    (Hanley & Lippman-Hand 1983, JAMA 249:1743).
+
+    Args:
+        hits: in [0, n].
+        n: trials; none gives 1.
+        level: in (0, 1).
+
+    Example:
+        >>> round(upper_bound(0, 200_000) * 200_000, 3)
+        2.996
+    """
+    check_options(level)
+    return 1.0 if hits >= n else float(beta.ppf(level, hits + 1, n - hits))
 
 
 def bootstrap_interval(

@@ -20,14 +20,13 @@ from regard.reports.compare_tables import (
     reading,
     span_of,
 )
-from regard.reports.compare_words import class_words, verdict_words
+from regard.reports.compare_words import change_places, class_words, verdict_words
 from regard.reports.mask_galleries import shown_masks
 from regard.reports.pair_galleries import Comparing, Picked, pair_galleries
 from regard.reports.segmentation import COLUMNS, pixel_title
 from regard.reports.words import (
     between,
     columns,
-    count,
     decimal,
     lower_is_better,
     p_value,
@@ -62,19 +61,12 @@ def mask_facts(summary: Told, other: Told) -> Facts:
 
 def mask_words(summary: Told, other: Told) -> list[str]:
     """What changed from the first run to this one."""
-    found, first = other["metrics"]["mean_iou"], summary["first"]["name"]
+    found = other["metrics"]["mean_iou"]
     word = reading("mean_iou", found["difference"])
     text = phrase(
         "With {other}, the mean IoU on {split} ({images}) is {after}, with {first} {before}: "
         "{difference} (95 % interval over images {interval}).",
-        other=other["name"],
-        split=summary["split"],
-        images=count(other["images"], "image"),
-        after=decimal(found["after"]),
-        first=first,
-        before=decimal(found["before"]),
-        difference=signed(found["difference"]["value"]),
-        interval=between(found["difference"], signed),
+        **change_places(summary, other, found),
     )
     return [f"{text} {verdict_words(other, word)}", class_words(other, "iou", "IoU")]
 

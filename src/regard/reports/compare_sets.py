@@ -15,7 +15,7 @@ from regard.reports.compare_tables import (
     outcomes_table,
     reading,
 )
-from regard.reports.compare_words import class_words, points, verdict_words
+from regard.reports.compare_words import change_places, class_words, points, verdict_words
 from regard.reports.galleries import without_map
 from regard.reports.multilabel import COLUMNS
 from regard.reports.pair_galleries import ENDS, Comparing, Picked, pair_galleries
@@ -71,26 +71,18 @@ def set_facts(summary: Told, other: Told) -> Facts:
 
 def set_words(summary: Told, other: Told) -> list[str]:
     """What changed from the first run to this one."""
-    found, first = other["metrics"]["map"], summary["first"]["name"]
-    difference, accuracy = found["difference"], differences(other)["accuracy"]
-    word = reading("map", difference)
+    found, accuracy = other["metrics"]["map"], differences(other)["accuracy"]
+    word = reading("map", found["difference"])
     text = phrase(
         "With {other}, the mean average precision on {split} ({images}) is {after}, with {first} "
         "{before}: {difference} (95 % interval over images {interval}).",
-        other=other["name"],
-        split=summary["split"],
-        images=count(other["images"], "image"),
-        after=decimal(found["after"]),
-        first=first,
-        before=decimal(found["before"]),
-        difference=signed(difference["value"]),
-        interval=between(difference, signed),
+        **change_places(summary, other, found),
     )
     whole_sets = phrase(
         "The whole set is right on {after} of the images, with {first} on {before} (McNemar's p "
         "{p}).",
         after=percent(accuracy["after"]),
-        first=first,
+        first=summary["first"]["name"],
         before=percent(accuracy["before"]),
         p=p_value(accuracy["p_value"]),
     )

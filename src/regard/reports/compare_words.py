@@ -65,6 +65,26 @@ def comparison_facts(summary: Told, other: Told) -> Facts:
     return Facts(facts)
 
 
+def change_places(summary: Told, other: Told, change: Told) -> dict[str, str]:
+    """What a sentence on a metric's change names, by the places of its template.
+
+    Args:
+        summary: of the comparison.
+        other: the run held against the first one.
+        change: of the metric: `before`, `after` and `difference`.
+    """
+    return {
+        "other": other["name"],
+        "split": summary["split"],
+        "images": count(other["images"], "image"),
+        "after": decimal(change["after"]),
+        "first": summary["first"]["name"],
+        "before": decimal(change["before"]),
+        "difference": signed(change["difference"]["value"]),
+        "interval": between(change["difference"], signed),
+    }
+
+
 def verdict_words(other: Told, word: str) -> str:
     """Whether the other one is the better or the worse, by the reading of its first difference."""
     return phrase(_VERDICTS[word], arm=other["name"])

@@ -1,6 +1,5 @@
 """Checkpoints: whole or not there, checked on reading, without pickle."""
 
-import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from regard.data.atomic import sync
+from regard.data.atomic import digest, sync
 from regard.errors import RunError
 from regard.runs.files import read_json, write_json
 
@@ -54,7 +53,7 @@ def save(
     save_file(own, partial / FILES[0])
     save_file({k: v.contiguous() for k, v in optimiser.items()}, partial / FILES[1])
     write_json(partial / FILES[2], {**state, "step": step, "aliases": aliases})
-    write_json(partial / "checksums.json", {name: _digest(partial / name) for name in FILES})
+    write_json(partial / "checksums.json", {name: digest(partial / name) for name in FILES})
     for name in FILES[:2]:
         sync(partial / name)
     sync(partial)
@@ -186,7 +185,7 @@ def _read(path: Path) -> Checkpoint:
     try:
         sums = read_json(path / "checksums.json")
         for name in FILES:
-            if _digest(path / name) != sums[name]:
+            if digest(path / name) != sums[name]:
                 raise _DamageError(f"{name} is not what was written")
         state = read_json(path / FILES[2])
         model = load_file(path / FILES[0])
@@ -217,11 +216,6 @@ def _once(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
         stored.add(whole.untyped_storage().data_ptr())
         own[name] = whole
     return own, aliases
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def flatten_optimiser(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What is where in a run's folder, and the lock that keeps a second training out."""
+"""What is where in a run's folder, and the lock that keeps a second process out."""
 
 import fcntl
 import time
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import yaml
+from pydantic import ValidationError
 
 from regard.errors import RunError
 
@@ -96,6 +97,16 @@ class RunFolder:
             raise self._not_a_run("a config.yaml without a model")
         return values
 
+    def foreign(self, error: Exception) -> RunError:
+        """What to say of a config that is no run's, by what reading it raised."""
+        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else repr(error)
+        return RunError(
+            str(self.config),
+            expected="the config that this version of regard train writes",
+            found=first[:120],
+            remedy="restore it, or train anew",
+        )
+
     def _not_a_run(self, found: str) -> RunError:
         return RunError(
             str(self.path),
@@ -110,7 +121,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; a killed one lets go by itself.
 
     Raises:
-        RunError: another process trains into the folder.
+        RunError: another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as handle:
@@ -119,7 +130,7 @@ def locked(folder: Path) -> Iterator[None]:
             if time.monotonic() > end:
                 raise RunError(
                     str(folder),
-                    expected="a folder that no other process trains into",
+                    expected="a folder that no other process writes into",
                     found="one that is locked",
                     remedy="wait for it, or choose another --out",
                 )

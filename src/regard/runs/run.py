@@ -206,10 +206,4 @@ def _parts(files: RunFolder, config: dict[str, Any]) -> tuple[tuple[str, ...], M
         data, model = Data.model_validate(config["data"]), Model.model_validate(config["model"])
         return tuple(config["classes"]), model, transform_of(data.model_dump())
     except (KeyError, TypeError, ValidationError) as error:
-        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else repr(error)
-        raise RunError(
-            str(files.config),
-            expected="the config that regard train wrote",
-            found=first[:120],
-            remedy="restore it",
-        ) from error
+        raise files.foreign(error) from error

@@ -1,14 +1,14 @@
 """Screen a source with a run's net: rows, maps of what is worth a look, a summary."""
 
-import fcntl
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from regard.errors import ConfigError, RunError, near
+from regard.errors import ConfigError, near
 from regard.machine import cores
 from regard.models.device import device_of
+from regard.runs.folder import locked
 from regard.runs.run import Run
 from regard.screening.cutting import Cutting
 from regard.screening.maps import chosen, make_maps
@@ -77,9 +77,9 @@ def screen(
     wanted = None if positive is None else (positive, threshold)
     operator = operator_of(run, device_of(device, "--device"), bf16=bf16, compile=compile)
     cut, say = cutting or Cutting(), progress or (lambda *_: None)
-    out.mkdir(parents=True, exist_ok=True)
-    with _alone(out):
+    with locked(out):
         plan = settle(out, run, source, cut, part, bf16)
+        _tidy(out)
         parts = -(-len(source.names) // part)
         _ask(operator, source, cut, out, part, batch, workers or min(16, cores()), say)
         picked = chosen(out, parts, wanted, uncertain, most_maps)
@@ -125,19 +125,10 @@ def _ask(
     say("images", images, images)
 
 
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    with (out / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(
-                str(out),
-                expected="a folder that no other process is at",
-                found="one that is being written",
-                remedy="wait for it, or choose another --out",
-            ) from error
-        yield
+def _tidy(out: Path) -> None:
+    """Remove what a process that was killed had half written."""
+    for old in [*out.glob("*/.*.partial"), *out.glob(".*.partial")]:
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
 
 
 def _refuse_options(

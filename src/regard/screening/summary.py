@@ -5,32 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from scipy.stats import beta
 
+from regard.evaluation.intervals import upper_bound
 from regard.evaluation.table import PREFIX
 from regard.runs.files import write_csv, write_json, write_table
 from regard.screening.parts import part_path
 
 SUMMARY, GROUPS, BAD = "summary.json", "groups", "bad_files.csv"
 LEVEL = 0.95
-
-
-def upper_bound(found: int, seen: int, level: float = LEVEL) -> float:
-    """The one-sided upper confidence bound of a rate (Clopper & Pearson 1934).
-
-    Of none found among n it is 1 - (1 - level)^(1/n), about 3 / n at 95%: the rule of three
-    (Hanley & Lippman-Hand 1983, JAMA 249:1743).
-
-    Args:
-        found: in [0, seen].
-        seen: pieces; none gives 1.
-        level: in (0, 1).
-
-    Example:
-        >>> round(upper_bound(0, 200_000) * 200_000, 3)
-        2.996
-    """
-    return 1.0 if found >= seen else float(beta.ppf(level, found + 1, seen - found))
 
 
 def summarise(
@@ -69,7 +51,7 @@ def summarise(
             "threshold": positive[1],
             "pieces": found,
             "rate": found / pieces if pieces else None,
-            "upper": upper_bound(found, pieces),
+            "upper": upper_bound(found, pieces, LEVEL),
             "level": LEVEL,
         }
     groups = _groups(told, positive)
@@ -105,10 +87,10 @@ def _groups(told: pl.DataFrame, positive: tuple[str, float] | None) -> pl.DataFr
     table = table.sort("group")
     if positive is None:
         return table.drop("positive")
-    rows = table.select("positive", "pieces").rows()
+    bounds = [upper_bound(k, n, LEVEL) for k, n in table.select("positive", "pieces").rows()]
     return table.with_columns(
         rate=pl.col("positive") / pl.col("pieces"),
-        upper=pl.Series([upper_bound(found, seen) for found, seen in rows], dtype=pl.Float64),
+        upper=pl.Series(bounds, dtype=pl.Float64),
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from regard.data.settings import Data, Task
-from regard.errors import RunError
 from regard.evaluation.settings import Gaze
 from regard.runs.folder import RunFolder
 from regard.server.finding import Found
@@ -69,10 +68,4 @@ def facts_of(found: Found) -> Facts:
             str(config["model"]["spec"]),
         )
     except (KeyError, TypeError, AttributeError, ValidationError) as error:
-        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else repr(error)
-        raise RunError(
-            str(files.config),
-            expected="the config that this version of regard train writes",
-            found=first[:120],
-            remedy="restore it, or train anew",
-        ) from error
+        raise files.foreign(error) from error
