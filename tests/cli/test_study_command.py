@@ -65,13 +65,16 @@ def test_dead_maps_are_told_where_there_are_any(study, capsys):
 
 
 def test_what_others_reported_stands_beside_it(study, capsys):
-    values = {"test.accuracy": {"guided": 0.9607}}
-    told = study.model_dump() | {"published": {"source": "Ross et al.", "values": values}}
+    values = {"test.accuracy": {"guided": 0.9607, "vgg16": 0.76}}
+    published = {"source": "Ross et al.", "values": values, "others": ["vgg16"]}
+    told = study.model_dump() | {"published": published}
     show_summary(Study.model_validate(told), summary(plain={}, guided={"test.accuracy": number(1)}))
     out = capsys.readouterr().out
     assert "Beside Ross et al." in out
     line = next(line for line in out.splitlines() if "0.9607" in line)
     assert line.split() == ["test.accuracy", "guided", "0.9607", "1.000"]
+    line = next(line for line in out.splitlines() if "vgg16" in line)
+    assert line.split() == ["test.accuracy", "vgg16", "0.7600", "–"]
 
 
 def test_lines_of_runs_name_their_folder_and_no_class_of_errors(study, tmp_path, capsys):

@@ -67,8 +67,9 @@ def test_arms_and_comparisons_are_those_of_the_summary(study_folder, page):
 
 def test_what_others_reported_stands_beside_it(copy):
     settings = yaml.safe_load((copy / "study.yaml").read_text())
-    values = {"test.accuracy": {"guided": 0.75, "plain": 0.5155}, "test.iou": {"plain": 0.1}}
-    settings["published"] = {"source": "Ross & others", "values": values}
+    told = {"guided": 0.75, "plain": 0.5155, "vgg16": 0.76}
+    values = {"test.accuracy": told, "test.iou": {"plain": 0.1}}
+    settings["published"] = {"source": "Ross & others", "values": values, "others": ["vgg16"]}
     (copy / "study.yaml").write_text(yaml.safe_dump(settings))
     seen = see(report(copy, pictures=0))
     assert "Here, and as published: Ross & others" in seen.text
@@ -79,6 +80,7 @@ def test_what_others_reported_stands_beside_it(copy):
     assert row[1:] == [f"{ours:.4f}|published 0.7500, {less}", "–"]
     row = next(r for r in seen.rows if r[:1] == ["plain"] and "published" in " ".join(r))
     assert row[2] == "–|published 0.1000"
+    assert next(r for r in seen.rows if r[:1] == ["vgg16"]) == ["vgg16", "–|published 0.7600", "–"]
 
 
 def test_gaze_and_confusion_are_those_of_the_summary(study_folder, page):

@@ -87,7 +87,9 @@ def test_a_scale_keeps_the_arms_that_it_names_and_what_is_said_of_them(tmp_path)
     small = read_study(path, "smoke")
     assert set(small.arms) == {"plain", "guided"}
     assert small.comparisons == (("guided", "plain"),)
-    assert small.published.values == {"test.accuracy": {"plain": 0.5}}
+    # What others reported of an arm that is left out is still told.
+    assert small.published.values == {"test.accuracy": {"plain": 0.5, "other": 0.6}}
+    assert small.published.others == ("other",)
 
 
 @pytest.mark.parametrize(

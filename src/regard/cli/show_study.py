@@ -157,7 +157,7 @@ def _show_published(study: Study, arms: dict[str, Any]) -> None:
     if study.published is None:
         return
     rows = [
-        [name, arm, f"{value:.4f}", plus_minus(arms[arm].get(name))]
+        [name, arm, f"{value:.4f}", plus_minus(arms.get(arm, {}).get(name))]
         for name, values in study.published.values.items()
         for arm, value in values.items()
     ]

@@ -176,7 +176,7 @@ def published_table(study: StudyContents) -> Table:
     """What came out here, and below it what others reported and by how much ours is more."""
     arms, told = study.summary.get("arms", {}), study.published["values"]
     rows = []
-    for arm in study.arms:
+    for arm in (*study.arms, *(study.published.get("others") or ())):
         if any(arm in values for values in told.values()):
             cells = [
                 _published_cell(arms.get(arm, {}).get(name), values.get(arm))

@@ -100,11 +100,8 @@ def _kept(values: dict[str, Any], where: str) -> dict[str, Any]:
         values["comparisons"] = [pair for pair in pairs if all(arm in kept for arm in pair)]
     told = values.get("published")
     if told is not None:
-        known = {
-            metric: {arm: value for arm, value in row.items() if arm in kept}
-            for metric, row in told["values"].items()
-        }
-        values["published"] = told | {"values": known}
+        left_out = [arm for arm in arms if arm not in kept]
+        values["published"] = told | {"others": [*(told.get("others") or ()), *left_out]}
     return values
 
 

@@ -82,10 +82,12 @@ class Published(Settings):
     Attributes:
         source: who, and where: `Ross et al., arXiv:1703.03717`.
         values: `SPLIT.METRIC` to arm to value.
+        others: arms among them that are not trained here; a scale that leaves arms out names them.
     """
 
     source: str
     values: dict[str, dict[str, float]]
+    others: tuple[str, ...] = ()
 
 
 class Study(Settings):
@@ -143,11 +145,12 @@ class Study(Settings):
     def _names(self) -> "Study":
         named = [self.baseline, *(arm for pair in self.comparisons or () for arm in pair)]
         told = {} if self.published is None else self.published.values
+        others = () if self.published is None else self.published.others
         measured = [f"{split}.{metric}" for split in self.splits for metric in self.metrics]
         for name, values in told.items():
             if name not in measured:
                 raise ValueError(f"published {name!r}; {near(name, measured)}")
-            named += values
+            named += [arm for arm in values if arm not in others]
         for arm in named:
             if arm not in self.arms:
                 raise ValueError(f"unknown arm {arm!r}; {near(arm, self.arms)}")
