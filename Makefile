@@ -1,7 +1,7 @@
 # Two commands for everyone: `make quickstart` and `make test`. The rest is for those who change Regard.
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := offline seg tune web hf export
+EXTRAS := offline seg tune web hf export postgres ray prune
 
 .PHONY: quickstart test check format bench lock clean
 
