@@ -9,11 +9,26 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import regard
-from regard.guidance import RRR, Energy, Term, guided_forward
+from regard.data.regions import Regions
+from regard.errors import TargetError
+from regard.guidance import RRR, TERMS, Energy, Term, guided_forward
 from regard.saliency.explain import resize
-from smallnets import tiny
+from smallnets import Tiny, tiny
 
 TARGETS = torch.tensor([0, 1, 2, 0])
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    """Nets of all tests are of one class, of which torch compiles so many and no more."""
+    torch.compiler.reset()
+
+
+class Uncounted(Tiny):
+    """One that does not count its calls: a compiler would have a graph for each number."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.features(images))
 
 
 def images() -> torch.Tensor:
@@ -37,9 +52,11 @@ class Counting:
     """A backend that runs graphs as they are and counts how often."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls = self.graphs = 0
 
     def __call__(self, graph: torch.fx.GraphModule, _inputs: list[torch.Tensor]):
+        self.graphs += 1
+
         def run(*args: torch.Tensor):
             self.calls += 1
             return graph.forward(*args)
@@ -61,6 +78,69 @@ def test_gradients_are_those_of_the_net(terms: list[Term], before: bool):
     for ours, plain in zip(found, gradients(net, net, terms), strict=True):
         torch.testing.assert_close(ours, plain)
     assert (backend.calls > calls) == analytic
+
+
+INSIDE = regions()
+ASKED = {
+    "all": Regions(INSIDE),
+    "some": Regions(INSIDE, present=torch.tensor([True, False, True, True])),
+    "ignored": Regions(INSIDE, ignore=0.5 * INSIDE.roll(7, 1)),
+    "avoided": Regions(INSIDE, avoid=INSIDE.roll(9, 2)),
+    "by class": Regions(torch.stack([INSIDE, INSIDE.roll(3, 1), 1 - INSIDE], 1)),
+}
+TERMS_OF_MAPS = {
+    "energy": [Energy(weight=2.0)],
+    "stopped": [Energy(weights="stop", contrast=True, sign="absolute", method="hirescam")],
+    "two": [Energy(), TERMS["iou"](weight=0.3), TERMS["kl"](weight=0.1)],
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("terms", TERMS_OF_MAPS)
+def test_pass_and_terms_are_one_graph(terms: str, asked: str):
+    net, backend = tiny(norm=True).train(), Counting()
+    run = torch.compile(net, backend=backend)
+    given = images(), TARGETS, ASKED[asked], TERMS_OF_MAPS[terms]
+    outs, found = [], []
+    for each in (run, net):
+        net.zero_grad()
+        out = guided_forward(each, *given)
+        (F.cross_entropy(out.logits, TARGETS) + out.loss()).backward()
+        outs.append(out)
+        found.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
+    assert backend.graphs == backend.calls == 1
+    for part in ("maps", "losses", "valid"):
+        torch.testing.assert_close(getattr(outs[0], part), getattr(outs[1], part))
+    torch.testing.assert_close(outs[0].loss(), outs[1].loss())
+    torch.testing.assert_close(*found)
+
+
+def test_another_mode_size_head_and_target_of_one_graph():
+    net, backend = tiny(norm=True).train(), Counting()
+    run = torch.compile(net, backend=backend)
+    terms: list[Term] = [Energy()]
+    for change in ("none", "mode", "size", "head"):
+        given = images()
+        if change == "mode":
+            net.eval()
+        if change == "size":
+            given = given[:3]
+        if change == "head":
+            net.classifier.weight = nn.Parameter(net.classifier.weight.detach().flip(0))
+        rest = TARGETS[: len(given)], regions()[: len(given)], terms
+        torch.testing.assert_close(
+            guided_forward(run, given, *rest).losses, guided_forward(net, given, *rest).losses
+        )
+    with pytest.raises(TargetError, match="classes 0 to 2"):
+        guided_forward(run, images(), TARGETS + 2, regions(), terms)
+
+
+def test_weights_that_warm_up_are_no_other_graph():
+    net, backend = Uncounted(norm=True).train(), Counting()
+    run = torch.compile(net, backend=backend)
+    for weight in (0.1, 0.2, 0.3):
+        guided_forward(run, images(), TARGETS, regions(), [Energy(weight=weight)])
+    assert (backend.graphs, backend.calls) == (1, 3)
 
 
 @pytest.mark.parametrize("method", ["gradcam", "scorecam", "integrated_gradients"])

@@ -52,6 +52,9 @@ def decode(
         if isinstance(source, Image.Image):
             return _decoded(source, None, str(name), need, max_pixels)
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        plain = _plain_jpeg(data, need, max_pixels)
+        if plain is not None:
+            return plain
         with _header(io.BytesIO(data)) as header:
             return _decoded(header, data, str(name), need, max_pixels)
     except DataError:
@@ -191,6 +194,28 @@ def _decoded(
         orientation = _orientation(header)
         array = _rgb(header)
     return _upright(torch.from_numpy(array).permute(2, 0, 1), orientation).contiguous()
+
+
+def _plain_jpeg(data: bytes, need: Size | None, max_pixels: int) -> Tensor | None:
+    """A JPEG in grey or RGB that says nothing of being turned; None: it is another matter.
+
+    Most are such, and of a small one reading the header with Pillow takes as long as decoding it.
+    """
+    if not data.startswith(b"\xff\xd8\xff") or any(mark in data for mark in _MAY_TURN):
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        size = int(height), int(width)
+        if colours not in ("YCbCr", "RGB", "Gray") or size[0] * size[1] > max_pixels:
+            return None
+        array = _jpeg(data, size, need)
+    except ValueError:  # broken; what is wrong is told by who reads all kinds
+        return None
+    return torch.from_numpy(array).permute(2, 0, 1).contiguous()
+
+
+# Where an orientation stands: in EXIF or in XMP.
+_MAY_TURN = (b"Exif\0\0", b"ns.adobe.com/xap")
 
 
 def _load(header: Image.Image) -> None:

@@ -80,7 +80,7 @@ class Regions:
         counted = torch.ones_like(inside) if self.ignore is None else 1 - self.ignore.float()
         if present is None:
             present = torch.ones(len(attend), dtype=torch.bool, device=attend.device)
-        return Evidence(inside, counted, present)
+        return Evidence(inside, counted, present, everywhere=self.ignore is None)
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,13 @@ class Evidence:
         inside: (B, H, W) in [0, 1], avoided areas taken out.
         counted: (B, H, W) in [0, 1], 0 where pixels are ignored.
         present: bool (B,).
+        everywhere: whether it is known that every pixel counts.
     """
 
     inside: Float[Tensor, "B H W"]
     counted: Float[Tensor, "B H W"]
     present: Bool[Tensor, " B"]
+    everywhere: bool = False
 
     @property
     def area(self) -> Float[Tensor, " B"]:

@@ -15,6 +15,7 @@ from regard.evaluation import resampling
 Method = Literal["auto", "studentised", "bca", "percentile", "wilson"]
 
 _TRUSTED = 10.0  # standard errors from the mean to a studentised bound; 2 to 3 is usual
+_TINY = 1e-100  # of which the square is too small for a float64 to be exact
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,11 @@ def student_interval(values: ArrayLike, level: float = 0.95) -> Interval:
         reason = "needs two values or more"
         return missing(level, x.size, "student", reason, value=mean, undefined=undefined)
     mean = float(x.mean())
-    half = float(t.ppf((1 + level) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size))
-    reason = "all values are equal" if np.ptp(x) == 0 else None
+    width = float(np.ptp(x))
+    # In units of their range: squares of differences of 1e-200 would be zero.
+    spread = float((x / width).std(ddof=1)) * width if 0 < width < _TINY else float(x.std(ddof=1))
+    half = float(t.ppf((1 + level) / 2, x.size - 1)) * spread / math.sqrt(x.size)
+    reason = "all values are equal" if width == 0 else None
     return Interval(mean, mean - half, mean + half, level, x.size, "student", undefined, 0, reason)
 
 

@@ -78,6 +78,10 @@ class Term(ABC):
         """Which images the term can be computed for; known before any forward pass."""
         return evidence.partial
 
+    def judged(self, seen: ForwardPass) -> Evidence:
+        """The regions that losses, and `valid`, are computed with."""
+        return seen.evidence
+
     @abstractmethod
     def losses(self, seen: ForwardPass) -> Float[Tensor, " B"]:
         """The loss of each image; whatever it is where the term is not valid."""

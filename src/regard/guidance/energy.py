@@ -8,7 +8,9 @@ from torch import Tensor
 
 from regard.data.regions import Evidence
 from regard.guidance.base import TERMS
-from regard.guidance.maps import MapTerm, counted_maps
+from regard.guidance.forward_pass import ForwardPass
+from regard.guidance.maps import MapTerm
+from regard.scores.base import one_sign
 
 
 @TERMS.register("energy")
@@ -37,8 +39,23 @@ class Energy(MapTerm):
 
     def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:
         """Losses (B,) in [0, 1]."""
-        counted = counted_maps(maps, evidence)
-        total = counted.sum((1, 2))
-        # All pixels of an image may be ignored; the term is not valid for it then.
-        total = torch.where(total > 0, total, 1)
-        return 1 - (counted * evidence.inside).sum((1, 2)) / total
+        counted = evidence.counted.to(maps.dtype)
+        return _outside(maps, evidence.inside * counted, counted)
+
+    def judged(self, seen: ForwardPass) -> Evidence:
+        """The regions summed up for the places of the map, which need not be enlarged then."""
+        return seen.gathered(self.raw(seen).shape[1:])
+
+    def losses(self, seen: ForwardPass) -> Tensor:
+        """Losses (B,) of the maps as they are."""
+        maps = one_sign(self.raw(seen), self.sign)
+        return self.loss(maps, self.judged(seen))
+
+
+def _outside(maps: Tensor, inside: Tensor, counted: Tensor) -> Tensor:
+    """The share (B,) of maps' sums over `counted` that is not over `inside`, its part."""
+    total, found = (maps * counted).sum((1, 2)), (maps * inside).sum((1, 2))
+    area, part = counted.sum((1, 2)), inside.sum((1, 2))
+    # All pixels of an image may be ignored; the term is not valid for it then.
+    uniform = part / torch.where(area > 0, area, 1)
+    return 1 - torch.where(total > 0, found / torch.where(total > 0, total, 1), uniform)

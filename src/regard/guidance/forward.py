@@ -14,6 +14,7 @@ from regard.errors import ConfigError, DataError
 from regard.guidance.base import TERMS, Term
 from regard.guidance.forward_pass import Donors, ForwardPass, donors_of
 from regard.guidance.maps import MapTerm
+from regard.guidance.one_graph import Answer, answer_of
 from regard.guidance.output import GuidedOutput, joined
 from regard.guidance.pairs import Pairs
 from regard.models.anatomy import Layer
@@ -38,8 +39,8 @@ def guided_forward(
     """Run the net once on the batch and compute the terms for the targets.
 
     What `torch.compile` gave stays compiled where all terms are on maps of a layer under average
-    pooling and one linear layer; for others it runs in eager mode, for a compiled graph has no
-    second derivative.
+    pooling and one linear layer, and the terms are part of its graph then; for others it runs in
+    eager mode, for a compiled graph has no second derivative.
 
     The net runs in its own mode and under the caller's autocast; the terms are computed outside
     of it, in float32 (float64 for a net in float64). Batch norm statistics move as in any
@@ -74,6 +75,10 @@ def guided_forward(
         >>> loss = torch.nn.functional.cross_entropy(out.logits, labels) + out.loss()
     """
     _refuse_doubles(terms)
+    if rows is None and isinstance(targets, Tensor):
+        answer = answer_of(net, images, targets, as_regions(regions), terms)
+        if answer is not None:
+            return _output(answer, terms)
     with eager(net):
         return _guided_forward(net, images, targets, regions, terms, rows, donors)
 
@@ -96,6 +101,15 @@ def _guided_forward(
     output = GuidedOutput(_logits(seen))
     for term in terms:
         _add(output, term, seen)
+    return output
+
+
+def _output(answer: Answer, terms: Sequence[Term]) -> GuidedOutput:
+    output = GuidedOutput(answer.logits)
+    for term, (made, losses, valid, mean) in zip(terms, answer.terms, strict=True):
+        output.maps[term.title], output.losses[term.title] = made, losses
+        output.valid[term.title], output.weights[term.title] = valid, term.weight
+        output.means[term.title] = mean
     return output
 
 
@@ -207,8 +221,8 @@ def _evidence(regions: Regions | Tensor, labels: Tensor, logits: Tensor) -> Evid
 
 
 def _add(output: GuidedOutput, term: Term, seen: ForwardPass) -> None:
-    valid = term.valid(seen.evidence)
     with torch.autocast(seen.logits.device.type, enabled=False):
+        valid = term.valid(term.judged(seen))
         losses = term.losses(seen)
         if isinstance(term, MapTerm):
             output.maps[term.title] = term.raw(seen)

@@ -13,7 +13,7 @@ from regard.data.regions import Evidence
 from regard.models.anatomy import Layer
 from regard.saliency.base import Method
 from regard.saliency.capture import Images, copied, undisturbed
-from regard.saliency.explain import maps_of
+from regard.saliency.explain import gathered, maps_of, pixels_by_place
 from regard.saliency.observe import Request, observe, pixels_of, with_pixels
 from regard.saliency.outputs import logits_of
 from regard.saliency.seen import Seen
@@ -52,6 +52,7 @@ class ForwardPass:
     donors: Donors | None = None
     autocast: torch.dtype | None = None
     _made: dict[Any, Tensor] = field(default_factory=dict)
+    _gathered: dict[tuple[int, ...], Evidence] = field(default_factory=dict)
 
     @property
     def logits(self) -> Tensor:
@@ -71,18 +72,7 @@ class ForwardPass:
 
     def seen(self, layer: Any = None, *, contrast: bool = False, stop: bool = False) -> Seen:
         """The pass for a method; arguments as those of `MapTerm`."""
-        pass_ = self.whole
-        return Seen(
-            pass_.net,
-            pass_.images,
-            pass_.observed,
-            pass_.target,
-            self.layers.get(layer),
-            pass_.view,
-            pass_.create_graph,
-            contrast,
-            stop,
-        )
+        return replace(self.whole, layer=self.layers.get(layer), contrast=contrast, stop=stop)
 
     def maps(self, method: Method, key: Any, layer: Any, **how: Any) -> Tensor:
         """A method's maps (B, h, w) in float32 or float64, made once for a key.
@@ -106,6 +96,25 @@ class ForwardPass:
     def activations(self, layer: Any) -> Tensor:
         """The layer's activations (B, C, h, w), with their graph."""
         return precise(self.seen(layer).activations)
+
+    def gathered(self, size: tuple[int, ...]) -> Evidence:
+        """The regions summed up for the places of maps (B, h, w) of this size.
+
+        Of maps that are enlarged to the regions and of these the sums are the same.
+        """
+        if size not in self._gathered:
+            own, (height, width) = self.evidence, size
+            if own.everywhere:
+                counted = pixels_by_place((height, width), own.inside).expand(
+                    len(own.inside), -1, -1
+                )
+            else:
+                counted = gathered(own.counted, (height, width))
+            inside = gathered(own.inside * own.counted, (height, width))
+            # Of a place at which no pixel counts nothing is inside.
+            inside = inside / torch.where(counted > 0, counted, 1)
+            self._gathered[size] = Evidence(inside, counted, own.present, own.everywhere)
+        return self._gathered[size]
 
     def outside(self, size: torch.Size) -> Tensor:
         """What lies outside of the region and counts, (B, H, W) in [0, 1], at this size."""

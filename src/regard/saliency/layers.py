@@ -104,13 +104,16 @@ def telling_number(net: nn.Module, images: Images) -> Tensor:
 
 
 def _filled(net: nn.Module) -> dict[str, Tensor]:
-    """Noise for parameters that are zero all over: a head before training hides what matters."""
+    """Noise for parameters that are zero all over: a head before training hides what matters.
+
+    Biases hide nothing, and noise in them would: a head in bfloat16 is told by its small sums.
+    """
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         return {
             name: torch.randn(p.shape, generator=generator).to(p)
             for name, p in net.named_parameters()
-            if p.is_floating_point() and not bool(p.any())
+            if p.is_floating_point() and not name.endswith("bias") and not bool(p.any())
         }
 
 

@@ -1,6 +1,7 @@
 """One forward pass: what was watched of it, and its gradients."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -30,6 +31,8 @@ class Watched:
             does not change when all logits move alike, so the plain logit leaves it open
             where evidence shows: against another class it is invisible. The contrast does not.
         stop: the gradients at a layer or at attention count as constants in a loss on the map.
+        heads: by layers' names the weights (K, C) of heads that are known to be average pooling and
+            one linear layer; others are looked for.
     """
 
     net: nn.Module
@@ -41,6 +44,7 @@ class Watched:
     create_graph: bool = False
     contrast: bool = False
     stop: bool = False
+    heads: Mapping[str, Tensor] = field(default_factory=dict)
 
     # The pass itself
 
@@ -165,15 +169,19 @@ class Watched:
         assert self.layer is not None
         if isinstance(self.target, PixelTarget):
             return None
-        if self.create_graph:
-            weight = remembered_head(self.net, self.images, self.layer)
-        else:
-            weight = linear_head(self.net, self.activations, self.logits)
+        weight = self._head(self.layer)
         if weight is None:
             return None
         if self.contrast:
             weight = weight - weight.mean(0)
         return constant(weight[self.target]) if self.stop else weight[self.target]
+
+    def _head(self, layer: Layer) -> Tensor | None:
+        if layer.name in self.heads:
+            return self.heads[layer.name]
+        if self.create_graph:
+            return remembered_head(self.net, self.images, layer)
+        return linear_head(self.net, self.activations, self.logits)
 
     def _value(self, logits: Tensor, target: Tensor | PixelTarget) -> Tensor:
         if self.contrast:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from regard.data.decoding import decode
@@ -56,7 +57,8 @@ def pieces(
         row, future = waiting.popleft()
         return row, future.result()
 
-    with ThreadPoolExecutor(workers) as pool:
+    # A thread decodes alone: each with a team of its own they would stand in the net's way.
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             for row in rows:
                 waiting.append((row, pool.submit(of_image, source, row, cutting, transform)))
@@ -66,6 +68,7 @@ def pieces(
                 yield first()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+            torch.set_num_threads(torch.get_num_threads())  # of threads made from here on
 
 
 def of_image(source: Source, row: int, cutting: Cutting, transform: Transform) -> list[Piece]:
