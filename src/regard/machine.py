@@ -15,6 +15,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def place() -> tuple[int, int]:
+    """This process's number, and how many torchrun (or the like) started to work together.
+
+    Returns:
+        (0, 1) for a process that was started by itself.
+    """
+    own = os.environ
+    return (int(own["RANK"]), int(own["WORLD_SIZE"])) if {"RANK", "WORLD_SIZE"} <= {*own} else (0, 1)
+
+
 def processor() -> str:
     """The processor's name, as far as the system tells it."""
     try:
