@@ -21,8 +21,9 @@ def place() -> tuple[int, int]:
     Returns:
         (0, 1) for a process that was started by itself.
     """
-    own = os.environ
-    return (int(own["RANK"]), int(own["WORLD_SIZE"])) if {"RANK", "WORLD_SIZE"} <= {*own} else (0, 1)
+    if not {"RANK", "WORLD_SIZE"} <= os.environ.keys():
+        return 0, 1
+    return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 
 
 def processor() -> str:

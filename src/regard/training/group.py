@@ -154,7 +154,9 @@ class Processes(Group):
         try:
             return distributed.distributed_c10d._get_default_store().add("regard told", 1) == 1
         except (RuntimeError, ValueError):
-            return True  # nobody is left to ask
+            # Who keeps count has ended: without torchrun the first process, which has told why,
+            # unless it was killed.
+            return self.lost
 
     def speaks(self) -> bool:
         """The first one that asks."""

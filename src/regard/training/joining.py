@@ -54,9 +54,7 @@ def _join(number: int) -> Group:
         torch.cuda.set_device(local % torch.cuda.device_count())
     both = gpu and distributed.is_nccl_available()
     try:
-        distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if both else "gloo", timeout=PATIENCE
-        )
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo", timeout=PATIENCE)
         return Processes()
     except (RuntimeError, ValueError) as error:
         if number:

@@ -22,7 +22,7 @@ def remarks(prepared: Prepared) -> Iterator[str]:
 def _who_trains(prepared: Prepared) -> Iterator[str]:
     """That processes share the images of a step."""
     if prepared.group.size > 1:
-        yield f"{prepared.group.size} processes, each a share of the {_images(prepared)} images of a step"
+        yield f"{prepared.group.size} processes share the {_images(prepared)} images of a step"
 
 
 def _images(prepared: Prepared) -> int:

@@ -31,7 +31,7 @@ from regard.training.watching import Silent, Watcher
 
 def train(
     config: Config,
-    out: Path,
+    out: Path | str,
     *,
     folder: Path = Path(),
     watcher: Watcher | None = None,
@@ -54,6 +54,7 @@ def train(
         RegardError: the config, the data or the model is wrong; nothing is written then.
         LostProcessError: of several processes another one has ended.
     """
+    out = Path(out)
     files = RunFolder(out)
     with taking_part(group) as group:
         group.by_first(lambda: _refuse_existing(files))
