@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
-
 import several
+import torch
+from several import CASES, in_processes
+
 from regard.data.loader import Loader, Share
 from regard.errors import ConfigError, LostProcessError, RunError
 from regard.runs.checkpoints import checkpoints, load
@@ -23,7 +24,6 @@ from regard.training.measuring import in_turn
 from regard.training.preflight_group import device_for, refuse_processes, refuse_unlike
 from regard.training.stopping import Stopping
 from regard.training.train import resume, train
-from several import CASES, in_processes
 from tinyset import (
     config_of,
     environment,
@@ -108,7 +108,7 @@ def whole(home):
 @pytest.mark.parametrize("size", ["two", "three"])
 def test_the_gradient_is_that_of_one_process(alone, request, size, case):
     (steps, told), (wanted, expected) = request.getfixturevalue(size)[case], alone[case]
-    assert len(steps) == len(wanted) >= 3
+    assert len(steps) == len(wanted) >= 2
     for step, (own, one) in enumerate(zip(steps, wanted, strict=True)):
         assert (own - one).norm() < 1e-6 * one.norm(), step
     for (rows, right, parts), (all_rows, all_right, all_parts) in zip(told, expected, strict=True):
@@ -275,9 +275,7 @@ class Pretended(Alone):
 def test_more_processes_than_images_of_a_step_are_refused():
     config = config_of("training.batch_size=2", "training.accumulate=2")
     refuse_processes(config, Pretended(4))
-    with pytest.raises(
-        ConfigError, match="at most 4, the images of a step .* found 5; start fewer"
-    ):
+    with pytest.raises(ConfigError, match=r"at most 4, the images of a step .* found 5; start"):
         refuse_processes(config, Pretended(5))
 
 
