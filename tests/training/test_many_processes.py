@@ -349,11 +349,11 @@ def test_a_lost_process_is_an_error_of_one_line():
 
     group = Broken()
     with pytest.raises(LostProcessError) as caught, group._waiting():
-        raise RuntimeError("[/gloo/pair.cc:5] Connection closed by peer\nand more")
+        raise RuntimeError("[/gloo/pair.cc:5] Connection closed by peer. This is\nand more")
     assert group.lost
     assert str(caught.value) == (
         "another process of this training has ended, or cannot be reached any more "
-        "(Connection closed by peer); the last checkpoint is kept"
+        "(Connection closed by peer); go on from the last checkpoint with --resume"
     )
 
 

@@ -173,10 +173,11 @@ class Processes(Group):
             yield
         except RuntimeError as error:
             self.lost = True
-            said = re.sub(r"^\[\S*\] ", "", str(error)).partition("\n")[0]
+            # Without the line of torch's source before, and advice behind.
+            said = re.sub(r"^\[\S*\] |\. .*|\n.*", "", str(error), flags=re.DOTALL)
             raise LostProcessError(
                 "another process of this training has ended, or cannot be reached any more "
-                f"({said[:120]}); the last checkpoint is kept"
+                f"({said[:120]}); go on from the last checkpoint with --resume"
             ) from error
 
 

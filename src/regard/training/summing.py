@@ -48,8 +48,11 @@ class Summing:
 
     def found(self) -> tuple[bytes, bytes]:
         """Which parameters have a gradient here, and which buffers have changed; for `add`."""
-        changed = bytes(a != b for a, b in zip(self._versions, self._now(), strict=True))
-        return bytes(p.grad is not None for p in self._parameters()), changed
+        changed = (a != b for a, b in zip(self._versions, self._now(), strict=True))
+        # A batch norm changes its statistics without a new version.
+        moves = (isinstance(m, _NormBase) and m.training for m, _ in self._places)
+        gradients = bytes(p.grad is not None for p in self._parameters())
+        return gradients, bytes(a or b for a, b in zip(changed, moves, strict=True))
 
     def add(self, found: Sequence[tuple[bytes, bytes]], share: float) -> None:
         """Let every process have the whole gradient, and the same buffers.
