@@ -5,18 +5,20 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest import mock
 
 import torch
 
 import regard
+from regard.errors import LostProcessError
 from regard.evaluation.predict import model_input
 from regard.models.heads import train_mode
 from regard.runs.folder import RunFolder
 from regard.runs.log import Unwritten
 from regard.training import step as stepping
-from regard.training.group import ALONE
+from regard.training.group import ALONE, taking_part
 from regard.training.joining import joined
 from regard.training.loop import Trainer
 from regard.training.prepare import prepare
@@ -105,6 +107,21 @@ def statistics(home, group=ALONE):
     return {name: value.clone() for name, value in prepared.net.named_buffers()}
 
 
+def failing(told):
+    """The second process fails in a training, but goes on to live; the first one notices."""
+    try:
+        with taking_part() as group:
+            if not group.first:
+                raise ZeroDivisionError
+            group.gather(0)
+    except LostProcessError as error:
+        told.write_text(str(error))
+    except ZeroDivisionError:
+        end = time.monotonic() + 60
+        while not told.is_file() and time.monotonic() < end:
+            time.sleep(0.05)
+
+
 def main(home, job):
     with joined() as group:
         if job["do"] == "gradients":
@@ -115,6 +132,7 @@ def main(home, job):
         elif job["do"] == "train":
             for out, changes in job["runs"].items():
                 regard.train(config_of(*changes), Path(out), folder=home / "tiny")
+            failing(home / "lost")
         elif job["do"] == "resume":
             resume(Path(job["run"]))
 

@@ -46,6 +46,7 @@ SHORT = (
     "training.keep_epochs=all",
     "training.checkpoint_steps=3",
     "data.augment={rotate: 10, flip: 0.5}",
+    "gaze.scores=[energy]",  # which has no threshold that rounding could cross
 )
 # Everything that has a state of its own in each process, too.
 LONG = (
@@ -225,7 +226,7 @@ def test_a_mistake_that_one_process_finds_is_one_line(home, tmp_path):
         err = job.communicate(timeout=120)[1]
     assert job.returncode != 0
     (line,) = _lines(err)
-    assert "expected an image" in line
+    assert "expected a readable image" in line
     assert "regard/" not in err  # no traceback of Regard's
 
 
@@ -340,6 +341,10 @@ def test_who_fails_lets_the_others_know():
     with pytest.raises(ZeroDivisionError), taking_part(Leaving()):
         _ = 1 / 0
     assert left == [True]
+
+
+def test_a_process_that_fails_and_lives_on_is_lost_to_the_others(whole):
+    assert (whole / "lost").read_text().startswith("another process of this training has ended")
 
 
 def test_a_lost_process_is_an_error_of_one_line():
