@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from regard.runs.run import load_run
     from regard.saliency.explain import explain
     from regard.scores.scoring import score
+    from regard.training.config import read_config
+    from regard.training.train import train
 
 __version__ = "0.1.0.dev0"
 __all__ = [
@@ -22,10 +24,12 @@ __all__ = [
     "explain",
     "guidance",
     "load_run",
+    "read_config",
     "read_manifest",
     "saliency",
     "score",
     "scores",
+    "train",
 ]
 
 _HOMES = {
@@ -33,8 +37,10 @@ _HOMES = {
     "build_model": "regard.models.build",
     "explain": "regard.saliency",
     "load_run": "regard.runs.run",
+    "read_config": "regard.training.config",
     "read_manifest": "regard.data.manifest",
     "score": "regard.scores",
+    "train": "regard.training.train",
 }
 _ROOMS = ("guidance", "saliency", "scores")
 

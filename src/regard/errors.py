@@ -8,6 +8,7 @@ RegardError (ValueError)     a user's mistake: one line with expected, found and
 ├── RunError                 a run's or a study's folder
 └── MissingExtraError        an optional dependency is not installed
 NumericalError               training blew up; the last good checkpoint is kept
+LostProcessError             of a training in several processes another one has ended
 """
 
 from collections.abc import Iterable
@@ -76,6 +77,10 @@ class MissingExtraError(RegardError):
 
 class NumericalError(ArithmeticError):
     """A loss or gradient is not finite; names the batch's files and the last good checkpoint."""
+
+
+class LostProcessError(RuntimeError):
+    """Of processes that train together another one has ended, or cannot be reached any more."""
 
 
 def near(name: str, known: Iterable[str]) -> str:

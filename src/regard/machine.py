@@ -15,6 +15,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def place() -> tuple[int, int]:
+    """This process's number, and how many torchrun (or the like) started to work together.
+
+    Returns:
+        (0, 1) for a process that was started by itself.
+    """
+    if not {"RANK", "WORLD_SIZE"} <= os.environ.keys():
+        return 0, 1
+    return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+
+
 def processor() -> str:
     """The processor's name, as far as the system tells it."""
     try:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from regard.data.loader import Loader, Order, in_order, oversampled, shuffled
+from regard.data.loader import Loader, Order, Share, in_order, oversampled, shuffled
 from regard.data.sample import Draw, Sample
 from regard.data.samples import Samples
 from regard.data.settings import Augment
@@ -127,6 +127,27 @@ def test_an_order_is_as_long_as_it_says(rows, size):
     for start in range(6):
         order.set(in_order(rows), start)
         assert len(order) == len(list(order))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize(("rows", "batch"), [(10, 4), (1, 4), (12, 3)])
+def test_shares_are_of_like_size_and_make_up_the_whole(size, rows, batch):
+    whole = Order(batch)
+    whole.set(in_order(rows), 0)
+    cut, dealt = (
+        [Order(batch, Share(number, size, cuts=cuts)) for number in range(size)]
+        for cuts in (True, False)
+    )
+    for order in (*cut, *dealt):
+        order.set(in_order(rows), 0)
+        assert len(order) == len(list(order))
+    for parts, together in zip(zip(*cut, strict=True), whole, strict=True):
+        assert [draw for part in parts for draw in part] == together
+        sizes = [len(part) for part in parts]
+        assert sizes[0] == max(sizes) > 0
+        assert max(sizes) - min(sizes) <= 1
+    for number, order in enumerate(dealt):
+        assert list(order) == list(whole)[number::size]
 
 
 def test_shuffling_is_keyed_by_seed_and_epoch():

@@ -29,6 +29,7 @@ from regard.training.prepare import prepare
 from regard.training.progress import Progress, lower_is_better
 from regard.training.settings import Schedule
 from regard.training.train import train
+from regard.training.whole import Taken
 from tinyset import config_of, log_lines, write_set
 
 PLAIN = ("model.spec=regard:cnn1",)  # no batch norm, so that parts of a batch add up
@@ -51,7 +52,7 @@ def batches(trainer):
 
 def gradient(trainer, batch, micro):
     """The gradient that a step of the batch in such parts would take."""
-    trainer.stepper._gradients(batch, 0, micro)
+    trainer.stepper._gradients(trainer.stepper.work(batch, 0), micro)
     return torch.cat([p.grad.flatten() for p in trainer.prepared.net.parameters()]).double()
 
 
@@ -122,7 +123,11 @@ def test_an_image_without_region_counts_for_the_cross_entropy_alone():
 
 def test_a_batch_without_any_region_divides_by_one():
     regions = Regions(torch.zeros(2, 4, 4), present=torch.tensor([False, False]))
-    assert divisors(torch.tensor([0, 1]), regions, [Energy()], None).terms == {"energy": 1}
+    by = divisors(torch.tensor([0, 1]), regions, [Energy()], None)
+    assert by.terms == {"energy": 0}
+    output = GuidedOutput(torch.zeros(2, 2), {}, {"energy": torch.zeros(2)}, {}, {"energy": 1.0})
+    total, parts = Combination()(torch.ones(2), output, by)
+    assert (float(total), float(parts["loss.energy"])) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -313,7 +318,7 @@ def test_a_gradient_is_clipped_to_its_norm(trainer):
     batch = batches(made)[0]
     before = gradient(made, batch, 8)
     assert before.norm() > 0.01
-    made.stepper._refuse_non_finite(batch, {})
+    made.stepper._refuse_non_finite(Taken([], 0, {}, 8))
     after = torch.cat([p.grad.flatten() for p in made.prepared.net.parameters()]).double()
     assert float(after.norm()) == pytest.approx(0.001, rel=1e-3)
     torch.testing.assert_close(after / after.norm(), before / before.norm(), rtol=1e-4, atol=1e-7)
@@ -411,7 +416,7 @@ def test_dropout_is_drawn_by_the_step_alone(trainer):
     first = gradient(made, batch, 8)
     torch.rand(100)
     assert torch.equal(gradient(made, batch, 8), first)
-    made.stepper._gradients(batch, 1, 8)
+    made.stepper._gradients(made.stepper.work(batch, 1), 8)
     other = torch.cat([p.grad.flatten() for p in made.prepared.net.parameters()]).double()
     assert not torch.equal(other, first)
     assert key(0, "step", 0) != key(0, "step", 1)

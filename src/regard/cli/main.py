@@ -17,8 +17,8 @@ from regard.cli import (
     train,
     tune,
 )
-from regard.cli.stopping import stop
-from regard.errors import NumericalError, RegardError
+from regard.cli.stopping import refuse_many, stop
+from regard.errors import LostProcessError, NumericalError, RegardError
 
 app = typer.Typer(
     help="Train image models to look at the right thing, and prove that they do.",
@@ -53,6 +53,7 @@ def root(
 
         typer.echo(__version__)
         raise typer.Exit
+    refuse_many(context.invoked_subcommand)
 
 
 def main() -> None:
@@ -61,7 +62,7 @@ def main() -> None:
         app(prog_name="regard")
     except RegardError as error:
         stop(str(error), 2)
-    except NumericalError as error:
+    except (NumericalError, LostProcessError) as error:
         stop(str(error), 1)
     except OSError as error:
         if error.filename is None:

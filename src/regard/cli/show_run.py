@@ -1,6 +1,7 @@
 """What training and evaluation show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from regard.runs.folder import RunFolder
 from regard.runs.inference import in_words
 from regard.scores.base import SCORES
 from regard.training.progress import Progress
+from regard.training.watching import Silent, Watcher
 
 SHOWN = 12
 # Metrics of a class, of which each task has some: name and title.
@@ -56,6 +58,16 @@ class TrainingView(BarView):
     def note(self, text: str) -> None:
         """Print a note."""
         errors.print(text, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def watching(shown: bool) -> Iterator[Watcher]:
+    """Who watches a training; nobody where another process shows it."""
+    if not shown:
+        yield Silent()
+        return
+    with TrainingView() as view:
+        yield view
 
 
 def next_steps(folder: Path, before: int | None = None) -> None:

@@ -22,35 +22,40 @@ def train(
 ) -> None:
     """Train a model.
 
-    Into a new folder; with --resume go on with one that was stopped.
+    Into a new folder; with --resume go on with one that was stopped. In several processes, on as
+    many GPUs or machines: torchrun --nproc-per-node N -m regard train CONFIG.
     """
-    from regard.cli.show_run import TrainingView, next_steps
+    from regard.cli.show_run import next_steps, watching
     from regard.cli.stopping import stop
     from regard.errors import ConfigError
     from regard.training.config import read_config
+    from regard.training.joining import joined
     from regard.training.stopping import Interrupted
     from regard.training.train import finished
     from regard.training.train import resume as go_on
     from regard.training.train import train as start
 
     folder = out or (config if config.is_dir() else Path("runs") / config.stem)
-    if resume and changes:
-        raise ConfigError(
-            "regard train --resume",
-            expected="the config that the run began with",
-            found="--set " + changes[0],
-            remedy="train anew into another --out",
-        )
-    before = finished(folder) if resume else None
     try:
-        with TrainingView() as view:
-            if resume:
-                go_on(folder, watcher=view)
-            else:
-                start(read_config(config, changes), folder, folder=config.parent, watcher=view)
+        with joined() as group:
+            if resume and changes:
+                raise ConfigError(
+                    "regard train --resume",
+                    expected="the config that the run began with",
+                    found="--set " + changes[0],
+                    remedy="train anew into another --out",
+                )
+            before = finished(folder) if resume else None
+            with watching(group.first) as view:
+                if resume:
+                    go_on(folder, watcher=view, group=group)
+                else:
+                    chosen = read_config(config, changes)
+                    start(chosen, folder, folder=config.parent, watcher=view, group=group)
+            if group.first:
+                next_steps(folder, before)
     except Interrupted as stopped:
         stop(f"{stopped}; go on with: regard train {folder} --resume", 130)
-    next_steps(folder, before)
 
 
 def evaluate(

@@ -3,6 +3,7 @@
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -63,11 +64,36 @@ def epoch_order(labels: Sequence[int], imbalance: str, *, seed: int, epoch: int)
     return shuffled(len(labels), seed=seed, epoch=epoch)
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which part of the batches is this process's, of several that share them.
+
+    Attributes:
+        number: of this process, from 0.
+        size: how many processes there are.
+        cuts: each batch is cut into parts that are as large as one another but for one image, the
+            first ones the larger; a part may be empty. Else whole batches are dealt out in turn.
+    """
+
+    number: int = 0
+    size: int = 1
+    cuts: bool = False
+
+    def __call__(self, batches: Sequence[list[Draw]]) -> list[list[Draw]]:
+        """This process's part of the batches."""
+        if not self.cuts:
+            return list(batches[self.number :: self.size])
+        return [batch[self._edge(len(batch), 0) : self._edge(len(batch), 1)] for batch in batches]
+
+    def _edge(self, rows: int, later: int) -> int:
+        return -(-rows * (self.number + later) // self.size)
+
+
 class Order(Sampler[list[Draw]]):
     """Batches of draws; `set` gives the next epoch's draws and where in them to start."""
 
-    def __init__(self, batch_size: int) -> None:
-        self.batch_size = batch_size
+    def __init__(self, batch_size: int, share: Share | None = None) -> None:
+        self.batch_size, self.share = batch_size, share or Share()
         self.draws: list[Draw] = []
         self.start = 0
 
@@ -77,11 +103,14 @@ class Order(Sampler[list[Draw]]):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         # Cut now, not when asked for: the next `set` is for the next iterator.
-        starts = range(self.start * self.batch_size, len(self.draws), self.batch_size)
-        return iter([self.draws[start : start + self.batch_size] for start in starts])
+        return iter(self._batches())
 
     def __len__(self) -> int:
-        return max(0, -(-len(self.draws) // self.batch_size) - self.start)
+        return len(self._batches())
+
+    def _batches(self) -> list[list[Draw]]:
+        starts = range(self.start * self.batch_size, len(self.draws), self.batch_size)
+        return self.share([self.draws[start : start + self.batch_size] for start in starts])
 
 
 class _Whole(Dataset[Batch | dict[str, str]]):
@@ -92,7 +121,8 @@ class _Whole(Dataset[Batch | dict[str, str]]):
 
     def __getitem__(self, draws: list[Draw]) -> Batch | dict[str, str]:
         try:
-            return self.data.batch(draws)
+            # An empty part is like the others but for its length.
+            return self.data.batch(draws) if draws else self.data.batch([Draw(0)])[:0]
         except DataError as error:
             return vars(error)
 
@@ -111,11 +141,19 @@ class Loader:
     """Batches of a data set by given draws, loaded here or in spawned processes.
 
     The processes live as long as the loader. The caller's random state is left alone.
+
+    Args:
+        data: what is loaded.
+        batch_size: of all processes that share the batches together.
+        workers: processes that load; 0 loads here.
+        share: the part of the batches that is loaded; None: all of them.
     """
 
-    def __init__(self, data: Samples, batch_size: int, *, workers: int = 0) -> None:
+    def __init__(
+        self, data: Samples, batch_size: int, *, workers: int = 0, share: Share | None = None
+    ) -> None:
         self.data = data
-        self.order = Order(batch_size)
+        self.order = Order(batch_size, share)
         self._loader: DataLoader = DataLoader(
             _Whole(data),
             batch_size=None,

@@ -1,6 +1,6 @@
 """One pass over a loader: logits, and where asked the maps' scores."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,9 @@ from regard.saliency.explain import build_method, look, maps_of
 from regard.saliency.outputs import logits_of
 from regard.scores.base import SCORES
 from regard.scores.scoring import tally
+
+# What was found of the images of a batch, by name, each (B, ...), on the CPU.
+Answers = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -90,16 +93,42 @@ def predict(
         bf16: run the net under autocast in bfloat16.
         progress: called with the number of images after each batch.
     """
+    rows = []
+    for row in answered(
+        net,
+        batches,
+        transform,
+        gaze=gaze,
+        terms=terms,
+        background=background,
+        device=device,
+        bf16=bf16,
+    ):
+        rows.append(row)
+        if progress is not None:
+            progress(len(row["labels"]))
+    return predictions(rows, gaze, terms)
+
+
+def answered(
+    net: nn.Module,
+    batches: Iterable[Batch],
+    transform: Transform,
+    *,
+    gaze: Gaze | None = None,
+    terms: Sequence[Term] = (),
+    background: Tensor | None = None,
+    device: torch.device | str = "cpu",
+    bf16: bool = False,
+) -> Iterator[Answers]:
+    """What `predict` finds, batch by batch, for `predictions`; arguments as there."""
     device = torch.device(device)
-    rows: list[dict[str, Tensor]] = []
     with evaluating(net):
         for batch in batches:
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 images = model_input(batch, transform, device)
-                rows.append(_row(net, batch, images, gaze, terms, background, device))
-            if progress is not None:
-                progress(len(batch))
-    return _gather(rows, gaze, terms)
+                row = _row(net, batch, images, gaze, terms, background, device)
+            yield row
 
 
 def _row(
@@ -110,7 +139,7 @@ def _row(
     terms: Sequence[Term],
     background: Tensor | None,
     device: torch.device,
-) -> dict[str, Tensor]:
+) -> Answers:
     row = {"index": batch.index, "labels": batch.labels}
     row |= {} if batch.sets is None else {"sets": batch.sets}
     names = () if gaze is None else scores_of(gaze, batch)
@@ -197,9 +226,15 @@ def made_as(how: Gaze, background: Tensor | None) -> dict[str, Any]:
     return own | options_of(how, background)
 
 
-def _gather(
-    rows: Sequence[dict[str, Tensor]], gaze: Gaze | None, terms: Sequence[Term]
-) -> Predictions:
+def predictions(rows: Sequence[Answers], gaze: Gaze | None, terms: Sequence[Term]) -> Predictions:
+    """One table of the answers to batches.
+
+    Args:
+        rows: of `answered`, in the order of the batches.
+        gaze: as there.
+        terms: as there.
+    """
+
     def joined(name: str) -> np.ndarray:
         return torch.cat([row[name] for row in rows]).numpy()
 

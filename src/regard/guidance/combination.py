@@ -22,15 +22,27 @@ LEAST = 1e-3
 class Divisors:
     """What sums over the whole effective batch are divided by, known before any pass.
 
+    Where nothing was counted, 1 takes its place: there is nothing to divide then.
+
     Attributes:
         cross_entropy: sum of the class weights of the labels.
-        terms: valid images by term, at least 1.
+        terms: valid images by term.
         images: of the effective batch.
     """
 
     cross_entropy: float
     terms: dict[str, int]
     images: int
+
+    @classmethod
+    def together(cls, parts: Sequence["Divisors"]) -> "Divisors":
+        """Of the union of parts, each counted by itself; the first knows all terms."""
+        names = parts[0].terms
+        return cls(
+            sum(part.cross_entropy for part in parts),
+            {name: sum(part.terms.get(name, 0) for part in parts) for name in names},
+            sum(part.images for part in parts),
+        )
 
 
 def divisors(
@@ -44,7 +56,7 @@ def divisors(
     if regions is None or not terms:
         return Divisors(total, {}, len(labels))
     evidence = regions.of(labels)
-    valid = {term.title: max(1, int(term.valid(evidence).sum())) for term in terms}
+    valid = {term.title: int(term.valid(evidence).sum()) for term in terms}
     return Divisors(total, valid, len(labels))
 
 
@@ -90,14 +102,15 @@ class Combination(nn.Module):
             output: of the part.
             by: of the effective batch.
         """
-        parts = {"cross_entropy": entropies.sum() / by.cross_entropy}
+        told = by.cross_entropy or 1.0
+        parts = {"cross_entropy": entropies.sum() / told}
         for name, losses in output.losses.items():
-            parts[f"loss.{name}"] = losses.sum() / by.terms[name]
+            parts[f"loss.{name}"] = losses.sum() / max(1, by.terms[name])
         if self.kind == "uncertainty":
             share = len(entropies) / by.images
             return self._uncertain(parts, output.weights, share), parts
         if self.kind != "sum":
-            return self.k * (entropies * self._factor(output)).sum() / by.cross_entropy, parts
+            return self.k * (entropies * self._factor(output)).sum() / told, parts
         total = self.k * parts["cross_entropy"]
         for name in output.losses:
             total = total + output.weights[name] * parts[f"loss.{name}"]

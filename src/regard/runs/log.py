@@ -52,6 +52,20 @@ class Log:
         self._file.close()
 
 
+class Unwritten:
+    """The log of a process that leaves writing to another."""
+
+    def write(self, kind: str, **values: Any) -> None:
+        """Write nothing."""
+
+    def sync(self) -> int:
+        """Of no length."""
+        return 0
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def read_log(path: Path, kind: str | None = None) -> Iterator[dict[str, Any]]:
     """The lines of a log, of one kind or all; a torn last line is left out."""
     if not path.is_file():

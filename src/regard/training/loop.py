@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from regard.data.loader import epoch_order
 from regard.data.sample import Draw
@@ -22,7 +23,7 @@ from regard.runs.checkpoints import (
     unflatten_optimiser,
 )
 from regard.runs.folder import RunFolder
-from regard.runs.log import Log
+from regard.runs.log import Log, Unwritten
 from regard.training.measuring import Measuring
 from regard.training.objective import objective_of
 from regard.training.optimisers import LearningRate, build_optimiser, restore_formats
@@ -46,7 +47,10 @@ class Trainer:
         steps: optimiser steps in an epoch.
     """
 
-    def __init__(self, prepared: Prepared, files: RunFolder, log: Log, watcher: Watcher) -> None:
+    def __init__(
+        self, prepared: Prepared, files: RunFolder, log: Log | Unwritten, watcher: Watcher
+    ) -> None:
+        self.group = prepared.group
         self.prepared, self.files, self.log, self.watcher = prepared, files, log, watcher
         self.folder = files.checkpoints
         self.how = prepared.config.training
@@ -72,8 +76,10 @@ class Trainer:
         self.stepper = Stepper(
             prepared, self.combination, self.optimiser, self.rate, self.steps, objective, self.note
         )
+        if self.group.size > 1:
+            self.stepper.summing.agree()
         self.measuring = Measuring(prepared, files, self.combination, objective)
-        self.stopping = Stopping()
+        self.stopping = Stopping(many=self.group.size > 1)
         self._rows: list[int] = []
         self._saved_at = time.monotonic()
 
@@ -91,7 +97,11 @@ class Trainer:
         restore_formats(self.optimiser)
         self.rate.restore(saved.state["rate"])
         self.progress = Progress.restored(saved.state["progress"])
-        point_again(self.folder, saved.path.name, self.progress.best_step)
+        last, best = saved.path.name, self.progress.best_step
+        self.group.by_first(lambda: point_again(self.folder, last, best))
+        before = saved.state.get("processes", 1)
+        if before != self.group.size:
+            self.note(f"going on in {_processes(self.group.size)}, after {_processes(before)}")
 
     def begin(self) -> None:
         """Save the first weights; where epoch 0 is kept, measure them too."""
@@ -99,7 +109,7 @@ class Trainer:
         if self.measuring.keeps(0):
             record = {"train": self.measuring.gaze(0), **self.measuring.val(0)}
             self.log.write("untrained", epoch=0, step=0, **record)
-            keep(self.folder, path.name, 0)
+            self.group.by_first(lambda: keep(self.folder, path.name, 0))
 
     def fit(self) -> Progress:
         """Train to the end.
@@ -130,18 +140,19 @@ class Trainer:
             self._step(batch)
             self.progress.seconds += time.monotonic() - started
             started = time.monotonic()
-            if self._due():
+            due, asked = self._wishes()
+            if due:
                 self.save()
-            if self.stopping.asked:
+            if asked:
                 self.save()
                 raise Interrupted(f"stopped after step {self.progress.step}")
         self._end_epoch(started)
 
     def _step(self, batch: Batch) -> None:
         progress = self.progress
-        correct, parts, progress.micro = self.stepper.step(batch, progress.step, progress.micro)
-        progress.add(len(batch), correct, parts)
-        self._rows = batch.index.tolist()
+        taken = self.stepper.step(batch, progress.step, progress.micro)
+        parts, progress.micro, self._rows = taken.parts, taken.micro, taken.rows
+        progress.add(len(taken.rows), taken.correct, parts)
         self.log.write("step", step=progress.step, epoch=progress.epoch, lr=self.rate.now, **parts)
         self.watcher.step(progress, self.steps, parts["loss"])
 
@@ -157,8 +168,13 @@ class Trainer:
         self.log.write("epoch", **told, best=better, seconds=round(progress.seconds, 3))
         path = self.save(best=better)
         if self.measuring.keeps(progress.epoch):
-            keep(self.folder, path.name, progress.epoch)
+            self.group.by_first(lambda: keep(self.folder, path.name, progress.epoch))
         self.watcher.epoch({**told, "best": better, "checkpoint": path.name})
+
+    def _wishes(self) -> tuple[bool, bool]:
+        """Whether to save, by the first process's clock, and whether any was asked to stop."""
+        told = self.group.gather((self._due(), self.stopping.asked))
+        return told[0][0], any(asked for _, asked in told)
 
     def _due(self) -> bool:
         steps = self.how.checkpoint_steps
@@ -178,6 +194,11 @@ class Trainer:
                     f"weights after step {self.progress.step}", self.prepared.train.data, self._rows
                 )
             )
+        path = self.group.by_first(lambda: self._write(model, best))
+        self._saved_at = time.monotonic()
+        return path
+
+    def _write(self, model: dict[str, Tensor], best: bool) -> Path:
         tensors, rest = flatten_optimiser(self.optimiser.state_dict())
         state = {
             "progress": self.progress.state(),
@@ -185,15 +206,19 @@ class Trainer:
             "rate": self.rate.state(),
             "combination": self.combination.state(),
             "log_bytes": self.log.sync(),
+            "processes": self.group.size,
         }
         path = save(self.folder, self.progress.step, model, tensors, state)
         if best:
             point(self.folder, "best", path.name)
         prune(self.folder)
-        self._saved_at = time.monotonic()
         return path
 
     def note(self, text: str) -> None:
         """Log something that a reader should know."""
         self.log.write("note", step=self.progress.step, text=text)
         self.watcher.note(text)
+
+
+def _processes(count: int) -> str:
+    return "one process" if count == 1 else f"{count} processes"

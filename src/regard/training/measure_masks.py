@@ -1,6 +1,7 @@
 """The metrics of one epoch of a segmenter, from a pass over val at the input size."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,8 +20,49 @@ from regard.training.objective import Objective
 SHOWN = ("accuracy", "mean_iou", "mean_dice", "balanced_accuracy")
 
 
+@dataclass
+class MaskTally:
+    """What is counted of some images, to be added up.
+
+    Attributes:
+        counts: int64 (K, K), pixels by true and predicted class.
+        sums: of the losses over the images, by name.
+        weights: of the losses.
+        told: images of which something is said.
+        blown: rows in the manifest whose logits are not finite.
+    """
+
+    counts: np.ndarray
+    sums: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    told: int = 0
+    blown: list[int] = field(default_factory=list)
+
+    def lose(self, name: str, weight: float, total: float) -> None:
+        """Count a loss of some images."""
+        self.weights[name] = weight
+        self.sums[name] = self.sums.get(name, 0.0) + total
+
+    def add(self, other: "MaskTally") -> None:
+        """Count what another one has counted."""
+        self.counts = self.counts + other.counts
+        for name, total in other.sums.items():
+            self.lose(name, other.weights[name], total)
+        self.told += other.told
+        self.blown += other.blown
+
+    def metrics(self) -> dict[str, float]:
+        """Losses, and the metrics of the pooled pixels; NaN where undefined."""
+        means = {name: total / max(self.told, 1) for name, total in self.sums.items()}
+        values = {"cross_entropy": means["cross_entropy"]}
+        values |= {f"loss.{name}": m for name, m in means.items() if name != "cross_entropy"}
+        values["loss"] = sum(self.weights[name] * mean for name, mean in means.items())
+        found = pooled_metrics(self.counts)
+        return values | {name: found[name] for name in SHOWN}
+
+
 @torch.no_grad()
-def measure_masks(
+def tally_masks(
     net: nn.Module,
     batches: Iterable[Batch],
     transform: Transform,
@@ -29,8 +71,8 @@ def measure_masks(
     classes: int,
     cross_entropy: float = 1.0,
     bf16: bool = False,
-) -> tuple[dict[str, float], list[int]]:
-    """Losses, and the metrics of the pooled pixels; NaN where undefined.
+) -> MaskTally:
+    """Count the pixels of batches, and add up their losses.
 
     Args:
         net: left in its own mode afterwards.
@@ -40,31 +82,21 @@ def measure_masks(
         classes: K.
         cross_entropy: its weight in the loss.
         bf16: run the net under autocast in bfloat16.
-
-    Returns:
-        The metrics by name, and the rows in the manifest whose logits are not finite.
     """
     device = next(net.parameters()).device
-    counts, sums, told = np.zeros((classes, classes), np.int64), {}, 0
-    blown: list[int] = []
+    found = MaskTally(np.zeros((classes, classes), np.int64))
     with evaluating(net):
         for batch in batches:
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 logits = logits_of(net(model_input(batch, transform, device))).float()
-            blown += batch.index[~logits.isfinite().flatten(1).all(1).cpu()].tolist()
+            found.blown += batch.index[~logits.isfinite().flatten(1).all(1).cpu()].tolist()
             parts = {"cross_entropy": (cross_entropy, objective.entropies(logits, batch))}
             for name, (weight, losses) in (parts | objective.others(logits, batch)).items():
-                before = sums.get(name, (weight, 0.0))[1]
-                sums[name] = weight, before + float(losses.sum())
+                found.lose(name, weight, float(losses.sum()))
             assert batch.target is not None
-            told += int((batch.target != VOID).flatten(1).any(1).sum())
+            found.told += int((batch.target != VOID).flatten(1).any(1).sum())
             for guess, true in zip(
                 logits.argmax(1).cpu().numpy(), batch.target.numpy(), strict=True
             ):
-                counts += pixel_confusion(guess, true, classes)
-    means = {name: (weight, total / max(told, 1)) for name, (weight, total) in sums.items()}
-    values = {"cross_entropy": means["cross_entropy"][1]}
-    values |= {f"loss.{name}": mean for name, (_, mean) in means.items() if name != "cross_entropy"}
-    values["loss"] = sum(weight * mean for weight, mean in means.values())
-    found = pooled_metrics(counts)
-    return values | {name: found[name] for name in SHOWN}, blown
+                found.counts += pixel_confusion(guess, true, classes)
+    return found

@@ -1,21 +1,26 @@
 """What is measured of train and val after an epoch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import zip_longest
+from typing import Any, TypeVar
 
 import numpy as np
 
 from regard.data.loader import Loader
 from regard.errors import NumericalError
-from regard.evaluation.predict import predict
+from regard.evaluation.predict import Answers, answered, predictions
 from regard.guidance.combination import Combination
 from regard.runs.files import write_table
 from regard.runs.folder import RunFolder
 from regard.training.measure import gaze_by_image, measure
-from regard.training.measure_masks import measure_masks
+from regard.training.measure_masks import MaskTally, tally_masks
 from regard.training.objective import Objective
 from regard.training.prepare import Prepared
 from regard.training.step import blown_up
+
+T = TypeVar("T")
+_NONE: Any = object()
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,15 @@ class Measuring:
         return record[split][name]
 
     def _measured(self, loader: Loader, split: str, epoch: int) -> dict[str, float]:
+        """The numbers of a split, of which each process answers its share of the batches."""
         if self.prepared.config.data.task == "segmentation":
-            return self._segmented(loader)
-        found = predict(
+            tallies = self.prepared.group.collect(self._tally(loader))
+            return self.prepared.group.by_first(lambda: _pooled(tallies, loader))
+        answers = in_turn(self.prepared.group.collect(self._answers(loader)))
+        return self.prepared.group.by_first(lambda: self._told(answers, loader, split, epoch))
+
+    def _answers(self, loader: Loader) -> list[Answers]:
+        answers = answered(
             self.prepared.net,
             loader.batches(),
             self.prepared.transform,
@@ -72,6 +83,12 @@ class Measuring:
             device=next(self.prepared.net.parameters()).device,
             bf16=self.prepared.config.training.bf16,
         )
+        return list(answers)
+
+    def _told(
+        self, answers: Sequence[Answers], loader: Loader, split: str, epoch: int
+    ) -> dict[str, float]:
+        found = predictions(answers, self.prepared.config.gaze, self.prepared.terms)
         blown = found.index[~np.isfinite(found.logits).all(1)]
         if len(blown):
             raise NumericalError(blown_up("outputs", loader.data, blown.tolist()))
@@ -79,8 +96,8 @@ class Measuring:
             write_table(self.files.gaze_of_epoch(split, epoch), gaze_by_image(found))
         return measure(found, self.combination, self.prepared.terms)
 
-    def _segmented(self, loader: Loader) -> dict[str, float]:
-        found, blown = measure_masks(
+    def _tally(self, loader: Loader) -> MaskTally:
+        return tally_masks(
             self.prepared.net,
             loader.batches(),
             self.prepared.transform,
@@ -89,6 +106,18 @@ class Measuring:
             cross_entropy=self.combination.k,
             bf16=self.prepared.config.training.bf16,
         )
-        if blown:
-            raise NumericalError(blown_up("outputs", loader.data, blown))
-        return found
+
+
+def _pooled(tallies: Sequence[MaskTally], loader: Loader) -> dict[str, float]:
+    whole, *others = tallies
+    for other in others:
+        whole.add(other)
+    if whole.blown:
+        raise NumericalError(blown_up("outputs", loader.data, whole.blown))
+    return whole.metrics()
+
+
+def in_turn(dealt: Sequence[Sequence[T]]) -> list[T]:
+    """What was dealt out in turn, in its old order."""
+    rounds = zip_longest(*dealt, fillvalue=_NONE)
+    return [each for turn in rounds for each in turn if each is not _NONE]

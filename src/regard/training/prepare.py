@@ -14,7 +14,7 @@ from regard import __version__
 from regard.data.annotation import Annotation, annotated
 from regard.data.hierarchy import hierarchy_of
 from regard.data.keys import key, keyed_generator
-from regard.data.loader import Loader
+from regard.data.loader import Loader, Share
 from regard.data.manifest import COLUMNS, Manifest
 from regard.data.mask_classes import MaskClasses
 from regard.data.mixing import Partners
@@ -33,10 +33,10 @@ from regard.data.source import (
 from regard.data.transforms import Transform
 from regard.data.where import Where
 from regard.guidance.base import Term
-from regard.models.device import device_of
 from regard.models.inputs import input_spec
 from regard.runs.net import net_of, transform_of
 from regard.training.config import Config
+from regard.training.group import ALONE, Group
 from regard.training.preflight import (
     has_regions,
     pixels_of,
@@ -46,6 +46,7 @@ from regard.training.preflight import (
 )
 from regard.training.preflight_augment import refuse_augment
 from regard.training.preflight_evaluate import refuse_evaluate
+from regard.training.preflight_group import device_for, refuse_processes
 
 
 @dataclass
@@ -63,6 +64,7 @@ class Prepared:
         pixels: (K,) of each class in masks of train, of a thousand at the most; or None.
         manifest: with the splits as the config wants them.
         digest: of the samples and their splits, as hex.
+        group: the processes that train the net; the loaders give this process's share.
     """
 
     config: Config
@@ -75,6 +77,7 @@ class Prepared:
     pixels: Tensor | None
     manifest: Manifest
     digest: str
+    group: Group = ALONE
 
     @property
     def splits(self) -> tuple[Samples, ...]:
@@ -88,12 +91,18 @@ class Prepared:
                 loader.close()
 
 
-def prepare(config: Config, folder: Path) -> Prepared:
+def prepare(config: Config, folder: Path, group: Group = ALONE) -> Prepared:
     """Build everything; paths in the config start from the folder.
+
+    Args:
+        config: of the run.
+        folder: that its paths start from.
+        group: the processes that train together.
 
     Raises:
         RegardError: whatever is wrong with data, model or config, before anything is trained.
     """
+    refuse_processes(config, group)
     manifest = open_manifest(config.data, folder)
     data = config.data.model_copy(update={"task": task_of(manifest, config.data)})
     config = config.model_copy(update={"data": data})
@@ -121,15 +130,16 @@ def prepare(config: Config, folder: Path) -> Prepared:
     refuse_net(config, net, transform, terms, gaze=scored)
     return Prepared(
         config=config,
-        net=net.to(device_of(config.training.device)),
-        train=_train_loader(config, train, transform, masks, counts),
-        train_gaze=_gaze_loader(config, train, transform) if gaze else None,
-        val=_loader(config, val, transform, masks) if has_val else None,
+        net=net.to(device_for(config, group)),
+        train=_train_loader(config, train, transform, masks, counts, group),
+        train_gaze=_gaze_loader(config, train, transform, group) if gaze else None,
+        val=_loader(config, val, transform, group, masks) if has_val else None,
         terms=terms,
         transform=transform,
         pixels=pixels,
         manifest=manifest,
         digest=digest(manifest),
+        group=group,
     )
 
 
@@ -187,10 +197,12 @@ def _train_loader(
     transform: Transform,
     masks: MaskClasses | None,
     counts: PixelCounts | None,
+    group: Group,
 ) -> Loader:
     data = _train_data(config, samples, transform, masks, counts)
     size = config.training.batch_size * config.training.accumulate
-    return Loader(data, size, workers=config.data.workers)
+    share = Share(group.number, group.size, cuts=True)
+    return Loader(data, size, workers=config.data.workers, share=share)
 
 
 def _train_data(
@@ -232,20 +244,25 @@ def annotation(config: Config, samples: list[Sample], transform: Transform) -> A
     return replace(used, means=Where(transform, replace(used, kind="own"), told).means(told))
 
 
-def _gaze_loader(config: Config, samples: list[Sample], transform: Transform) -> Loader | None:
+def _gaze_loader(
+    config: Config, samples: list[Sample], transform: Transform, group: Group
+) -> Loader | None:
     seen = list(filter(says_where, samples))
     if not seen or not config.gaze.train_sample:
         return None
     # The same images for every arm and seed of a study.
     order = torch.randperm(len(seen), generator=keyed_generator("train gaze")).tolist()
-    return _loader(config, [seen[i] for i in order[: config.gaze.train_sample]], transform)
+    chosen = [seen[i] for i in order[: config.gaze.train_sample]]
+    return _loader(config, chosen, transform, group)
 
 
 def _loader(
     config: Config,
     samples: list[Sample],
     transform: Transform,
+    group: Group,
     masks: MaskClasses | None = None,
 ) -> Loader:
     data = Samples(samples, transform, classes=masks, cache_mb=config.data.cache_mb)
-    return Loader(data, config.training.batch_size, workers=config.data.workers)
+    share = Share(group.number, group.size)
+    return Loader(data, config.training.batch_size, workers=config.data.workers, share=share)

@@ -12,10 +12,22 @@ from regard.training.prepare import Prepared
 
 def remarks(prepared: Prepared) -> Iterator[str]:
     """Where things are not quite as one may think."""
+    yield from _who_trains(prepared)
     yield from _what_is_learned(prepared)
     yield from _what_is_synthetic(prepared)
     yield from _what_norms_see(prepared)
     yield from _what_gaze_is_of(prepared)
+
+
+def _who_trains(prepared: Prepared) -> Iterator[str]:
+    """That processes share the images of a step."""
+    if prepared.group.size > 1:
+        yield f"{prepared.group.size} processes share the {_images(prepared)} images of a step"
+
+
+def _images(prepared: Prepared) -> int:
+    """Of a step."""
+    return prepared.config.training.batch_size * prepared.config.training.accumulate
 
 
 def _what_is_learned(prepared: Prepared) -> Iterator[str]:
@@ -39,10 +51,11 @@ def _what_is_synthetic(prepared: Prepared) -> Iterator[str]:
 
 def _what_norms_see(prepared: Prepared) -> Iterator[str]:
     """Where the gradient is not quite that of one large batch."""
-    how = prepared.config.training
     norms = any(isinstance(module, _BatchNorm) for module in prepared.net.modules())
-    if norms and how.accumulate > 1 and not prepared.config.model.freeze_bn:
-        yield f"batch norm sees parts of {how.batch_size} images, not the whole step"
+    share = -(-_images(prepared) // prepared.group.size)
+    seen = min(prepared.config.training.batch_size, share)
+    if norms and seen < _images(prepared) and not prepared.config.model.freeze_bn:
+        yield f"batch norm sees parts of {seen} images, not the whole step"
 
 
 def _what_gaze_is_of(prepared: Prepared) -> Iterator[str]:

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from regard.data.keys import key
 from regard.data.samples import Batch, Samples
 from regard.errors import NumericalError
 from regard.evaluation.predict import model_input
 from regard.guidance.base import Term
-from regard.guidance.combination import Combination, Divisors
+from regard.guidance.combination import Combination
 from regard.guidance.forward import guided_forward
-from regard.guidance.forward_pass import Donors, lenders
+from regard.guidance.forward_pass import Donors
 from regard.guidance.output import GuidedOutput
 from regard.models.device import out_of_memory
 from regard.models.patch_weighting import image_weights
@@ -22,6 +22,8 @@ from regard.saliency.outputs import logits_of
 from regard.training.objective import Objective
 from regard.training.optimisers import LearningRate
 from regard.training.prepare import Prepared
+from regard.training.summing import Summing
+from regard.training.whole import Taken, Work, whole
 
 
 @dataclass
@@ -57,17 +59,37 @@ class Stepper:
         """Where the net is."""
         return next(self.prepared.net.parameters()).device
 
-    def step(self, batch: Batch, step: int, micro: int) -> tuple[float, dict[str, float], int]:
-        """Take one step; returns right answers, the loss's parts, and the micro-batch's size.
+    @cached_property
+    def summing(self) -> Summing:
+        """Adds up over processes."""
+        others = list(self.combination.parameters())
+        return Summing(self.prepared.net, others, self.prepared.group)
+
+    def work(self, batch: Batch, step: int) -> Work:
+        """What is to be done of a step, whose batch or share of it this is."""
+        terms = warmed(self.prepared.terms, step / self.steps)
+        known = whole(self.prepared.group, self.objective, batch, terms, step)
+        return Work(batch, step, terms, known)
+
+    def step(self, batch: Batch, step: int, micro: int) -> Taken:
+        """Take one step.
 
         A part that does not fit into memory is halved and the step begun again.
+
+        Args:
+            batch: of the step; of several processes each has its share.
+            step: its number.
+            micro: images a forward pass.
 
         Raises:
             NumericalError: the loss or the gradient is not finite; nothing has moved then.
         """
+        work = self.work(batch, step)
+        if self.prepared.group.size > 1:
+            self.summing.begin()
         while True:
             try:
-                correct, parts = self._gradients(batch, step, micro)
+                correct, parts = self._gradients(work, micro)
                 break
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not out_of_memory(error) or micro == 1:
@@ -75,39 +97,54 @@ class Stepper:
                 micro = max(1, micro // 2)
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-            self.note(
-                f"memory ran out: parts of {micro} images from here on, same gradient "
-                "(batch norm sees smaller batches)"
-            )
-        self._refuse_non_finite(batch, parts)
+            self.note(_smaller(micro))
+        taken = Taken(work.whole.rows, correct, parts, micro)
+        if self.prepared.group.size > 1:
+            taken = self._together(taken, work.whole.share)
+        self._refuse_non_finite(taken)
         self.rate.before_step(step)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        return correct, parts, micro
+        return taken
 
-    def _gradients(self, batch: Batch, step: int, micro: int) -> tuple[float, dict[str, float]]:
+    def _together(self, own: Taken, share: float) -> Taken:
+        """The whole step from its shares; every process then has the whole gradient."""
+        found = self.prepared.group.gather((own, self.summing.found()))
+        self.summing.add([flags for _, flags in found], share)
+        each = [taken for taken, _ in found]
+        micro = min(taken.micro for taken in each)
+        if micro < own.micro:
+            self.note(_smaller(micro))
+        # The first process always has an image, and so all parts.
+        parts = {name: sum(t.parts.get(name, 0.0) for t in each) for name in each[0].parts}
+        return Taken(own.rows, sum(taken.correct for taken in each), parts, micro)
+
+    def _gradients(self, work: Work, micro: int) -> tuple[float, dict[str, float]]:
         self.optimiser.zero_grad(set_to_none=True)
-        terms = warmed(self.prepared.terms, step / self.steps)
-        by = self.objective.divisors(batch, terms, step)
-        lend = _lenders(batch) if any(term.lends for term in terms) else None
         # Dropout is keyed by the step, so a resumed run draws what the first one drew.
-        _seed(self.device, key(self.prepared.config.training.seed, "step", step))
+        number, seed = self.prepared.group.number, self.prepared.config.training.seed
+        _seed(self.device, key(seed, "step", work.step, *([number] if number else [])))
         correct, sums = 0.0, {}
-        for start in range(0, len(batch), micro):
+        for start in range(0, len(work.batch), micro):
             rows = slice(start, start + micro)
-            donors = None if lend is None else self._donors(batch, lend[rows])
-            right, parts = self._part(batch[rows], step, terms, by, donors)
+            right, parts = self._part(work.batch[rows], work, self._donors(work, rows))
             correct += right
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + value
         return correct, sums
 
+    def _donors(self, work: Work, rows: slice) -> Donors | None:
+        lending = work.whole.lending
+        if lending is None:
+            return None
+        return lending.donors(rows, self.prepared.transform, self.device)
+
     def _part(
-        self, part: Batch, step: int, terms: Sequence[Term], by: Divisors, donors: Donors | None
+        self, part: Batch, work: Work, donors: Donors | None
     ) -> tuple[float, dict[str, float]]:
-        how, device = self.prepared.config.training, self.device
+        how, device, terms = self.prepared.config.training, self.device, work.terms
         images = model_input(part, self.prepared.transform, device)
-        targets, regions = self.objective.asked(part, step) if terms else (part.labels, None)
+        targets, regions = self.objective.asked(part, work.step) if terms else (part.labels, None)
         with torch.autocast(device.type, torch.bfloat16, enabled=how.bf16):
             if regions is None:
                 output = GuidedOutput(logits_of(self.net(images)))
@@ -125,29 +162,21 @@ class Stepper:
             output.losses[name], output.weights[name] = own, weight
         by_image = image_weights(self.prepared.net, images)
         losses = losses if by_image is None else losses * by_image
-        loss, parts = self.combination(losses, output, by)
+        loss, parts = self.combination(losses, output, work.whole.by)
         loss.backward()
         found = {"loss": float(loss.detach())} | {k: float(v.detach()) for k, v in parts.items()}
         return self.objective.right(output.logits.detach(), part), found
 
-    def _donors(self, batch: Batch, rows: Tensor) -> Donors:
-        """The images in these rows of the whole batch, and their regions."""
-        assert batch.regions is not None
-        view = next(iter(batch.images.values()))[rows].to(self.device)
-        regions = batch.regions.to(self.device).of(batch.labels.to(self.device))
-        inside = regions.inside[rows.to(self.device)]
-        return Donors(self.prepared.transform.normalise(view), inside)
-
-    def _refuse_non_finite(self, batch: Batch, parts: dict[str, float]) -> None:
+    def _refuse_non_finite(self, taken: Taken) -> None:
         parameters = [p for p in self.prepared.net.parameters() if p.grad is not None]
         clip = self.prepared.config.training.clip
         norm = nn.utils.clip_grad_norm_(parameters, float("inf") if clip is None else clip)
-        if bool(torch.isfinite(norm)) and all(map(_finite, parts.values())):
+        if bool(torch.isfinite(norm)) and all(map(_finite, taken.parts.values())):
             return
         self.optimiser.zero_grad(set_to_none=True)
-        values = ", ".join(f"{name} {value:.4g}" for name, value in parts.items())
+        values = ", ".join(f"{name} {value:.4g}" for name, value in taken.parts.items())
         what = f"{values}, gradient norm {float(norm):.4g}"
-        raise NumericalError(blown_up(what, self.prepared.train.data, batch.index.tolist()))
+        raise NumericalError(blown_up(what, self.prepared.train.data, taken.rows))
 
 
 def warmed(terms: Sequence[Term], epochs: float) -> tuple[Term, ...]:
@@ -168,9 +197,11 @@ def _seed(device: torch.device, number: int) -> None:
         torch.manual_seed(number)
 
 
-def _lenders(batch: Batch) -> Tensor:
-    assert batch.regions is not None
-    return lenders(batch.regions.of(batch.labels).partial)
+def _smaller(micro: int) -> str:
+    return (
+        f"memory ran out: parts of {micro} images from here on, same gradient "
+        "(batch norm sees smaller batches)"
+    )
 
 
 def blown_up(what: str, data: Samples, rows: Sequence[int]) -> str:

@@ -13,12 +13,18 @@ class Interrupted(Exception):
 class Stopping:
     """Takes SIGINT and SIGTERM down; a second one ends at once, as ever.
 
+    Of several processes it does not: what started them hands on what reaches them already, and ends
+    those at last that do not stop.
+
+    Args:
+        many: whether this is one of several processes.
+
     Attributes:
         asked: whether one has come.
     """
 
-    def __init__(self) -> None:
-        self.asked = False
+    def __init__(self, many: bool = False) -> None:
+        self.asked, self._many = False, many
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -36,6 +42,6 @@ class Stopping:
                 signal.signal(number, handler)
 
     def _ask(self, *_: Any) -> None:
-        if self.asked:
+        if self.asked and not self._many:
             raise KeyboardInterrupt
         self.asked = True

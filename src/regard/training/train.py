@@ -1,7 +1,8 @@
-"""Train a run into a folder, or go on with one that was stopped."""
+"""Train a run into a folder, or go on with one that was stopped; in one process or in several."""
 
 import os
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from regard.models.specs import moved
 from regard.runs.checkpoints import Checkpoint, checkpoints, load, pointed
 from regard.runs.files import read_json, write_json, write_yaml
 from regard.runs.folder import RunFolder, locked
-from regard.runs.log import Log, read_log
+from regard.runs.log import Log, Unwritten, read_log
 from regard.runs.net import from_checkpoint
 from regard.training.config import Config, parse_config
+from regard.training.group import Group, taking_part
 from regard.training.loop import Trainer
+from regard.training.preflight_group import refuse_unlike
 from regard.training.prepare import Prepared, environment, prepare
 from regard.training.progress import Progress
 from regard.training.remarks import remarks
@@ -27,61 +30,106 @@ from regard.training.watching import Silent, Watcher
 
 
 def train(
-    config: Config, out: Path, *, folder: Path = Path(), watcher: Watcher | None = None
+    config: Config,
+    out: Path | str,
+    *,
+    folder: Path = Path(),
+    watcher: Watcher | None = None,
+    group: Group | None = None,
 ) -> Progress:
     """Train into a new folder.
+
+    Where torch's default process group has several processes, all of them call this with the same
+    arguments, and train one net together; the first one writes.
 
     Args:
         config: of the run.
         out: the run's folder; it must not hold a run already.
         folder: that paths in the config start from.
         watcher: told of steps and epochs.
+        group: of the processes that train together; None: that of torch's default process group.
 
     Raises:
         RunError: the folder holds a run.
         RegardError: the config, the data or the model is wrong; nothing is written then.
+        LostProcessError: of several processes another one has ended.
     """
+    out = Path(out)
     files = RunFolder(out)
-    _refuse_existing(files)
-    _set_up(config)
-    prepared = prepare(config, folder)
-    try:
-        samples = [s for data in prepared.splits for s in data.samples]
-        refuse_files(samples, prepared.transform.max_pixels)
-        with locked(out):
-            _refuse_existing(files)  # another training may have come and gone meanwhile
-            _write_config(files, prepared, folder)
-            with closing(Log(files.log, 0)) as log:
-                return _fit(files, prepared, log, watcher, None)
-    finally:
-        prepared.close()
+    with taking_part(group) as group:
+        group.by_first(lambda: _refuse_existing(files))
+        _set_up(config)
+        prepared = prepare(config, folder, group)
+        try:
+            refuse_unlike(group, prepared.config, prepared.digest)
+            _refuse_files(prepared)
+            with _held(group, out):
+                group.by_first(lambda: _begin(files, prepared, folder))
+                with closing(_log(files, group, 0)) as log:
+                    return _fit(files, prepared, log, watcher, None)
+        finally:
+            prepared.close()
 
 
-def resume(out: Path, *, watcher: Watcher | None = None) -> Progress:
+def resume(out: Path, *, watcher: Watcher | None = None, group: Group | None = None) -> Progress:
     """Go on with a run from its last whole checkpoint; a finished one stays as it is.
+
+    Args:
+        out: the run's folder, which all processes have to see.
+        watcher: told of steps and epochs.
+        group: as of `train`; it may have another number of processes than before.
 
     Raises:
         RunError: no run, no whole checkpoint, or the manifest has changed since.
+        LostProcessError: of several processes another one has ended.
     """
     files = RunFolder(out)
-    config = parse_config(files.read_config(), str(files.config))
-    _set_up(config, _environment(files)["threads"])
-    with locked(out):
-        saved = _saved(files)
-        model = from_checkpoint(config.model, files) if saved else config.model
-        prepared = prepare(config.model_copy(update={"model": model}), out)
-        try:
-            _same_samples(files, prepared)
-            with closing(Log(files.log, saved.state["log_bytes"] if saved else 0)) as log:
-                return _fit(files, prepared, log, watcher, saved)
-        finally:
-            prepared.close()
+    with taking_part(group) as group:
+        config = parse_config(files.read_config(), str(files.config))
+        _set_up(config, _environment(files)["threads"])
+        with _held(group, out):
+            saved = _saved(files)
+            model = from_checkpoint(config.model, files) if saved else config.model
+            prepared = prepare(config.model_copy(update={"model": model}), out, group)
+            try:
+                refuse_unlike(group, prepared.config, prepared.digest, saved)
+                _same_samples(files, prepared)
+                with closing(_log(files, group, saved.state["log_bytes"] if saved else 0)) as log:
+                    return _fit(files, prepared, log, watcher, saved)
+            finally:
+                prepared.close()
+
+
+@contextmanager
+def _held(group: Group, out: Path) -> Iterator[None]:
+    """Hold the run's folder for the whole group, by its first process."""
+    with ExitStack() as stack:
+        group.by_first(lambda: stack.enter_context(locked(out)))
+        yield
+
+
+def _refuse_files(prepared: Prepared) -> None:
+    """Each process looks at its share of the files."""
+    samples = [s for data in prepared.splits for s in data.samples]
+    own = samples[prepared.group.number :: prepared.group.size]
+    refuse_files(own, prepared.transform.max_pixels)
+    prepared.group.gather(None)  # nothing is written before all have looked
+
+
+def _begin(files: RunFolder, prepared: Prepared, folder: Path) -> None:
+    _refuse_existing(files)  # another training may have come and gone meanwhile
+    _write_config(files, prepared, folder)
+
+
+def _log(files: RunFolder, group: Group, offset: int) -> Log | Unwritten:
+    """The log, which the first process writes."""
+    return Log(files.log, offset) if group.first else Unwritten()
 
 
 def _fit(
     files: RunFolder,
     prepared: Prepared,
-    log: Log,
+    log: Log | Unwritten,
     watcher: Watcher | None,
     saved: Checkpoint | None,
 ) -> Progress:
