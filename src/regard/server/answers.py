@@ -79,12 +79,16 @@ class SplitLine(BaseModel):
 
 
 class MethodLine(BaseModel):
-    """A saliency method; a dear one runs the net many times an image."""
+    """A saliency method; a dear one runs the net many times an image.
+
+    `unfit` says in words what it needs that this run's net has not; null where it can be asked.
+    """
 
     name: str
     title: str
     cost: Literal["cheap", "dear"]
     about: str
+    unfit: str | None
 
 
 class RunAnswer(BaseModel):

@@ -11,7 +11,7 @@ from regard.server.answers import Background, Swapped
 from regard.server.client import Client
 from regard.server.looking import Asked, Look, asked_of, looked
 from regard.server.media import Media
-from regard.server.nets import weights_of
+from regard.server.nets import breaking, weights_of
 from regard.server.photos import Photo, photo_of
 from regard.server.questions import OfImage, OfMap, OfPicture, OfPixel
 from regard.server.service import Service
@@ -105,7 +105,8 @@ async def background(service: Service, client: Client, asked: OfImage) -> Backgr
 
 def _exchanged(service: Service, photo: Photo, asked: OfImage) -> Background:
     run = service.nets.run(photo.facts, weights_of(photo.facts))
-    own, *others = swapped(run, asked.split, photo.sample)
+    with breaking(photo.facts):
+        own, *others = swapped(run, asked.split, photo.sample)
     told = [
         Swapped(how=answer.how, probability=answer.probability, predicted=answer.predicted)
         for answer in others
