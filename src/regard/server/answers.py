@@ -261,6 +261,7 @@ class Corrected(BaseModel):
 
     boxes: list[list[float]] | None
     mask: str | None
+    classes: str | None
 
 
 class Saved(BaseModel):
