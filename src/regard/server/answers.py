@@ -160,10 +160,11 @@ class LabelLine(BaseModel):
 
 
 class ScoreLine(BaseModel):
-    """A score by image, and its range."""
+    """A score by image, what it is in a line, and its range."""
 
     name: str
     title: str
+    about: str
     low: float | None
     high: float | None
     method: str

@@ -23,6 +23,13 @@ function chosen(run, state) {
   );
 }
 
+/** Whether the map that is shown is the one that was scored: of labels that of the labelled class. */
+function scored(run, state, image) {
+  if (run.task !== "classification") return !state.target;
+  const shown = state.target || image.probabilities?.[0]?.class;
+  return shown === "label" || shown === image.label;
+}
+
 /** Which methods are not to be had, and what they need. */
 function unfit(run) {
   const lines = unfitOf(run).map(({ need, titles }) =>
@@ -54,7 +61,9 @@ export function methodsStrip(run) {
 
   const update = (state, image) => {
     const names = chosen(run, state);
-    redraw(chips, () => chips.replaceChildren(...methodsOf(run).map((method) => chip(method, names))));
+    redraw(chips, () =>
+      chips.replaceChildren(...methodsOf(run).map((method) => chip(method, names))),
+    );
     for (const [name, tile] of tiles) {
       if (names.includes(name)) continue;
       tile.stack.close();
@@ -107,7 +116,9 @@ export function methodsStrip(run) {
       });
       const energy = image.scores?.[name]?.energy;
       score.textContent =
-        typeof energy === "number" && !state.target && !pixel ? `energy ${number(energy)}` : "";
+        typeof energy === "number" && scored(run, state, image) && !pixel
+          ? `energy ${number(energy)}`
+          : "";
     };
     return { stack, element, draw };
   };

@@ -1,0 +1,71 @@
+"""The report of a study in folds, whose runs were trained."""
+
+import json
+
+import polars as pl
+import pytest
+from pages import see
+
+from regard.reports import study_report
+
+
+@pytest.fixture(scope="module")
+def page(folds_folder):
+    return see(study_report(folds_folder, pictures=1))
+
+
+@pytest.fixture(scope="module")
+def summary(folds_folder):
+    return json.loads((folds_folder / "summary.json").read_text())
+
+
+def test_what_was_run_is_said(page, summary):
+    assert "2 arms (plain and guided), trained with 1 seed each in 3 folds" in page.text
+    sizes = summary["folds"]["test"]
+    assert sum(sizes) == 18
+    size = str(sizes[0]) if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+    assert f"Each of 18 images is test in one fold (of {size} images)" in page.text
+    assert "Nadeau and Bengio" in page.text
+
+
+def test_metrics_are_those_of_all_predictions_together(folds_folder, page, summary):
+    for arm in ("plain", "guided"):
+        tables = [pl.read_parquet(folds_folder / f"runs/{arm}-seed0-fold{k}/predictions/test.parquet")
+                  for k in range(3)]  # fmt: skip
+        right = pl.concat(tables)["correct"]
+        assert len(right) == 18
+        value = summary["arms"][arm]["test.accuracy"]
+        assert value["value"] == pytest.approx(right.mean())
+        row = next(r for r in page.rows if r and r[0] == "Accuracy|on test" and len(r) == 3)
+        interval = value["images"]
+        told = f"{right.mean():.3f}|{interval['low']:.3f} to {interval['high']:.3f}"
+        assert row[1 + (arm == "guided")] == told
+    assert "Pooled over 3 folds, with 95 % intervals over images" in page.text
+
+
+def test_differences_are_over_folds(page, summary):
+    assert "Over folds" in page.text
+    assert "Over seeds" not in page.text
+    for name, title in (("accuracy", "Accuracy"), ("energy", "Energy")):
+        found = next(r for r in summary["comparisons"] if r["metric"] == f"test.{name}")
+        test = found["folds"]["difference"]
+        row = next(r for r in page.rows if r and r[0] == f"guided − plain|{title} on test")
+        shown = f"{test['value']:+.3f}|{test['low']:+.3f} to {test['high']:+.3f}"
+        assert row[1] == shown.replace("-", "−")
+        images = found["images"]["difference"]
+        assert row[3].startswith(f"{images['value']:+.3f}".replace("-", "−"))
+
+
+def test_every_fold_is_listed_and_counted(folds_folder, page, summary):
+    for arm in ("plain", "guided"):
+        for fold in range(3):
+            assert page.row(f"{arm}, seed 0, fold {fold}")[1] == "done"
+        assert sum(map(sum, summary["confusion"]["test"]["arms"][arm])) == 18
+    assert "Counts are summed over the folds and seeds" in page.text
+    assert "Every run, with its metrics on test" in page.text
+    pictures = [tag for tag in page.named("img") if tag.get("class") != "map"]
+    assert pictures
+
+
+def test_its_own_splits_are_said_not_to_count(page):
+    assert "The manifest's own splits (" in page.text
