@@ -21,7 +21,7 @@ from regard.studies.runner import conclude, run_study
 from regard.studies.settings import Study
 from regard.training.config import parse_config
 from regard.training.train import train
-from tinyset import SilentStudy, write_set
+from tinyset import SilentStudy, in_this_process, write_set
 
 
 def draw_samples(folder: Path, names: tuple[str, str] = ("fern", "moss")) -> Path:
@@ -107,15 +107,17 @@ FOLDS = {
     "base": {
         "data": {"manifest": "data/manifest.parquet", "size": 32},
         "model": config(Path())["model"],
-        "training": {"epochs": 1, "batch_size": 8, "threads": 1, "device": "cpu"},
+        "training": {
+            "epochs": 5, "batch_size": 4, "threads": 1, "device": "cpu", "optimiser": {"lr": 0.01},
+        },
         "gaze": {"scores": ["energy", "energy_gain"]},
     },
-    "arms": {"plain": {}, "guided": {"guidance": {"terms": [{"term": "energy"}]}}},
+    "arms": {"plain": {}, "guided": {"guidance": {"terms": [{"term": "energy", "weight": 3.0}]}}},
     "baseline": "plain",
     "seeds": [0],
     "folds": 3,
     "metrics": ["accuracy", "energy"],
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +126,9 @@ def folds_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("folds")
     write_set(folder / "data", counts={"train": 10, "val": 4, "test": 4})
     write_yaml(folder / "folded.yaml", FOLDS)
-    run_study(read_study(folder / "folded.yaml"), folder / "out", SilentStudy(), workers=1)
+    with pytest.MonkeyPatch.context() as patched:
+        in_this_process(patched)
+        run_study(read_study(folder / "folded.yaml"), folder / "out", SilentStudy(), workers=1)
     return folder / "out"
 
 

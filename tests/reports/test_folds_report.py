@@ -1,6 +1,7 @@
 """The report of a study in folds, whose runs were trained."""
 
 import json
+import re
 
 import polars as pl
 import pytest
@@ -30,8 +31,8 @@ def test_what_was_run_is_said(page, summary):
 
 def test_metrics_are_those_of_all_predictions_together(folds_folder, page, summary):
     for arm in ("plain", "guided"):
-        tables = [pl.read_parquet(folds_folder / f"runs/{arm}-seed0-fold{k}/predictions/test.parquet")
-                  for k in range(3)]  # fmt: skip
+        paths = [f"runs/{arm}-seed0-fold{k}/predictions/test.parquet" for k in range(3)]
+        tables = [pl.read_parquet(folds_folder / path) for path in paths]
         right = pl.concat(tables)["correct"]
         assert len(right) == 18
         value = summary["arms"][arm]["test.accuracy"]
@@ -48,12 +49,19 @@ def test_differences_are_over_folds(page, summary):
     assert "Over seeds" not in page.text
     for name, title in (("accuracy", "Accuracy"), ("energy", "Energy")):
         found = next(r for r in summary["comparisons"] if r["metric"] == f"test.{name}")
-        test = found["folds"]["difference"]
         row = next(r for r in page.rows if r and r[0] == f"guided − plain|{title} on test")
-        shown = f"{test['value']:+.3f}|{test['low']:+.3f} to {test['high']:+.3f}"
-        assert row[1] == shown.replace("-", "−")
-        images = found["images"]["difference"]
-        assert row[3].startswith(f"{images['value']:+.3f}".replace("-", "−"))
+        assert row[1] == shown(found["folds"]["difference"])
+        assert row[3] == shown(found["images"]["difference"])
+
+
+def shown(found):
+    """A difference as a cell has it."""
+    value, *ends = (
+        f"{found[key]:+.3f}".replace("-", "−").replace("+0.000", "0.000").replace("−0.000", "0.000")
+        for key in ("value", "low", "high")
+        if found[key] is not None
+    )
+    return f"{value}|{' to '.join(ends)}" if ends else value
 
 
 def test_every_fold_is_listed_and_counted(folds_folder, page, summary):
@@ -63,8 +71,9 @@ def test_every_fold_is_listed_and_counted(folds_folder, page, summary):
         assert sum(map(sum, summary["confusion"]["test"]["arms"][arm])) == 18
     assert "Counts are summed over the folds and seeds" in page.text
     assert "Every run, with its metrics on test" in page.text
-    pictures = [tag for tag in page.named("img") if tag.get("class") != "map"]
-    assert pictures
+    # Pictures are of one fold, whose images are a third of all.
+    assert re.search(r"From plain to guided, energy rose in \d of \d images\.", page.text)
+    assert "Left out of the 6 images" in page.text
 
 
 def test_its_own_splits_are_said_not_to_count(page):

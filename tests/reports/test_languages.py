@@ -92,7 +92,7 @@ def test_the_collector_sees_every_way_to_say_something():
         (lambda: magnitude(3.64e9, "B"), f"3.64{BROAD}GB", f"3,64{BROAD}Go"),
         (lambda: general(0.5), "0.5", "0,5"),
         (lambda: listed(list("abc")), "a, b and c", "a, b et c"),
-        (lambda: title("recall"), "Recall", "Sensibilité"),
+        (lambda: title("recall"), "Recall", "Rappel"),
         (lambda: plural(1, "{n} thread", "{n} threads"), "1 thread", "1 fil d’exécution"),
     ],
 )  # fmt: skip

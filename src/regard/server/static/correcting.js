@@ -134,8 +134,12 @@ export class Correcting {
     return field("Brush", this.size);
   }
 
+  /** A step of the brush; of a small one by a pixel. */
   resize(name) {
-    this.size.value = String(Number(this.size.value) * (name === "larger" ? 1.25 : 0.8));
+    const { size } = this.tools;
+    const next =
+      name === "larger" ? Math.max(size + 1, size * 1.25) : Math.min(size - 1, size * 0.8);
+    this.size.value = String(Math.round(next));
     this.tools.size = Number(this.size.value);
   }
 

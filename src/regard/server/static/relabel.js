@@ -108,18 +108,14 @@ export class MaskView extends Correcting {
       const colour = this.run.colours[class_];
       const swatch = h("i", { class: `swatch ${colour ? "" : "void"}`, "aria-hidden": "true" });
       if (colour) restyle(swatch, { background: colour });
-      return h(
-        "li",
-        {},
-        button(
-          [swatch, name, key !== null && h("kbd", { "aria-hidden": "true" }, key)],
-          () => this.#choose(class_),
-          { "data-class": class_, "aria-keyshortcuts": key },
-        ),
+      return button(
+        [swatch, name, key !== null && h("kbd", { "aria-hidden": "true" }, key)],
+        () => this.#choose(class_),
+        { "data-class": class_, "aria-keyshortcuts": key },
       );
     };
     return h(
-      "ul",
+      "div",
       { class: "palette", role: "group", "aria-label": "Class to paint" },
       this.run.classes.map((name, k) => row(k, labelled(name), k < 9 ? String(k + 1) : null)),
       row(VOID, "void: counts for nothing", "0"),
