@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from unittest import mock
 
@@ -18,6 +19,7 @@ from PIL import Image
 
 from regard.data.manifest import manifest_from_rows
 from regard.runs.run import load_run
+from regard.studies import pool
 from regard.training.config import changed, parse_config
 from regard.training.loop import Trainer
 from regard.training.train import resume, train
@@ -34,6 +36,30 @@ class SilentStudy:
     def finished(self, row): ...
     def averaged(self, done, total): ...
     def benched(self, done, total): ...
+
+
+def in_this_process(monkeypatch):
+    """Run the arms here, one after the other, so that no process has to start."""
+
+    class Pool:
+        def __init__(self, *_, **__):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def shutdown(self, **_):
+            pass
+
+        def submit(self, work, *args):
+            future = Future()
+            future.set_result(work(*args))
+            return future
+
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", Pool)
 
 
 def write_set(folder, *, counts=COUNTS, side=32, every=3, regions=True, classes=("fern", "moss")):

@@ -16,10 +16,12 @@ from regard.runs.evaluate import evaluate_run
 from regard.runs.files import dump_json, write_json, write_yaml
 from regard.runs.run import load_run
 from regard.runs.scored import gaze_summary
-from regard.studies.runner import conclude
+from regard.studies.read import read_study
+from regard.studies.runner import conclude, run_study
 from regard.studies.settings import Study
 from regard.training.config import parse_config
 from regard.training.train import train
+from tinyset import SilentStudy, in_this_process, write_set
 
 
 def draw_samples(folder: Path, names: tuple[str, str] = ("fern", "moss")) -> Path:
@@ -98,6 +100,36 @@ def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                  "error": f"ValueError: {HOSTILE}"})  # fmt: skip
     conclude(study, folder, rows)
     return folder
+
+
+FOLDS = {
+    "name": "folded",
+    "base": {
+        "data": {"manifest": "data/manifest.parquet", "size": 32},
+        "model": config(Path())["model"],
+        "training": {
+            "epochs": 5, "batch_size": 4, "threads": 1, "device": "cpu", "optimiser": {"lr": 0.01},
+        },
+        "gaze": {"scores": ["energy", "energy_gain"]},
+    },
+    "arms": {"plain": {}, "guided": {"guidance": {"terms": [{"term": "energy", "weight": 3.0}]}}},
+    "baseline": "plain",
+    "seeds": [0],
+    "folds": 3,
+    "metrics": ["accuracy", "energy"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def folds_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two arms in three folds, every run of them trained and evaluated."""
+    folder = tmp_path_factory.mktemp("folds")
+    write_set(folder / "data", counts={"train": 10, "val": 4, "test": 4})
+    write_yaml(folder / "folded.yaml", FOLDS)
+    with pytest.MonkeyPatch.context() as patched:
+        in_this_process(patched)
+        run_study(read_study(folder / "folded.yaml"), folder / "out", SilentStudy(), workers=1)
+    return folder / "out"
 
 
 def write_results(run: Path, names: pl.DataFrame, seed: int, *, better: bool) -> dict[str, float]:

@@ -5,7 +5,6 @@ import shutil
 from functools import cache
 
 import pytest
-import yaml
 from pages import see
 from templates_said import templates
 from test_segmenter_reports import LAYER
@@ -93,7 +92,7 @@ def test_the_collector_sees_every_way_to_say_something():
         (lambda: magnitude(3.64e9, "B"), f"3.64{BROAD}GB", f"3,64{BROAD}Go"),
         (lambda: general(0.5), "0.5", "0,5"),
         (lambda: listed(list("abc")), "a, b and c", "a, b et c"),
-        (lambda: title("recall"), "Recall", "Sensibilité"),
+        (lambda: title("recall"), "Recall", "Rappel"),
         (lambda: plural(1, "{n} thread", "{n} threads"), "1 thread", "1 fil d’exécution"),
     ],
 )  # fmt: skip
@@ -181,13 +180,10 @@ def test_a_study_in_french(study_folder, tmp_path):
     assert "Comment lire ces résultats" in html
 
 
-def test_a_study_in_folds_in_french(study_folder, tmp_path):
-    """Of folds the sentences are others."""
-    copy = shutil.copytree(study_folder, tmp_path / "folds")
-    settings = yaml.safe_load((copy / "study.yaml").read_text())
-    (copy / "study.yaml").write_text(yaml.safe_dump(settings | {"folds": 3}))
-    html = checked(report(copy, tmp_path / "fr.html", pictures=0, language="fr"))
+def test_a_study_in_folds_in_french(folds_folder, tmp_path):
+    html = checked(report(folds_folder, tmp_path / "fr.html", pictures=1, language="fr"))
     assert "Nadeau et Bengio" in html
+    assert "Réunis sur 3 plis" in html
 
 
 def test_a_comparison_in_french(trained, tmp_path):

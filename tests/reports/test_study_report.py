@@ -72,7 +72,7 @@ def test_what_others_reported_stands_beside_it(copy):
     settings["published"] = {"source": "Ross & others", "values": values, "others": ["vgg16"]}
     (copy / "study.yaml").write_text(yaml.safe_dump(settings))
     seen = see(report(copy, pictures=0))
-    assert "Here, and as published: Ross & others" in seen.text
+    assert "On test here, and as published: Ross & others" in seen.text
     arms = json.loads((copy / "summary.json").read_text())["arms"]
     ours = arms["guided"]["test.accuracy"]["value"]
     less = f"{ours - 0.75:+.3f}".replace("-", "−")
@@ -125,6 +125,57 @@ def test_many_arms_and_comparisons_stay_readable(copy):
             ("test.accuracy", "test.energy")]  # fmt: skip
     assert all(cell.startswith(text) for cell, text in zip(row[1:], told, strict=True))
     assert "Every comparison in words" in seen.text
+    head = next(r for r in seen.rows if r[:1] == ["Comparison"] and len(r) == 3)
+    assert head == ["Comparison", "Accuracy", "Energy"]
+    assert "Differences on test with their intervals: ▲ better" in seen.text
+    arms = sorted(f"arm{number}" for number in range(13))  # as YAML has them
+    names = ", ".join(f"{arm} − plain" for arm in arms[:8])
+    lead = f"14 comparisons are better in some metric and worse in none: {names} and 6 more."
+    assert lead in seen.text
+    gain = known["test.energy"]
+    assert (
+        "Energy on test: the largest improvement shown is that of arm0 − plain, "
+        f"+{gain['value']:.3f} (+{gain['low']:.3f} to +{gain['high']:.3f})."
+    ) in seen.text
+    assert "Accuracy on test: the largest improvement" not in seen.text
+
+
+def told_of(copy, verdicts):
+    """The lead of four comparisons whose verdicts in two metrics are given."""
+    settings = yaml.safe_load((copy / "study.yaml").read_text())
+    summary = json.loads((copy / "summary.json").read_text())
+    rows = {row["metric"]: row for row in summary["comparisons"]}
+    summary["comparisons"] = []
+    settings["arms"] = {"plain": {}}
+    for number, pair in enumerate(verdicts):
+        settings["arms"][f"arm{number}"] = {}
+        for name, word in zip(("test.accuracy", "test.energy"), pair, strict=True):
+            row = json.loads(json.dumps(rows[name])) | {"arm": f"arm{number}", "verdict": word}
+            row["both"]["difference"]["value"] = number / 10
+            summary["comparisons"].append(row)
+    (copy / "study.yaml").write_text(yaml.safe_dump(settings))
+    (copy / "summary.json").write_text(json.dumps(summary))
+    return see(report(copy, pictures=0)).text
+
+
+def test_the_lead_tells_gains_losses_both_and_neither_apart(copy):
+    none = "no difference shown"
+    pairs = [("higher", "higher"), ("lower", "higher"), ("lower", none), (none, none)]
+    text = told_of(copy, [*pairs, ("higher", none)])
+    assert (
+        "2 comparisons are better in some metric and worse in none: arm0 − plain and arm4" in text
+    )
+    assert "1 comparison is better in one metric and worse in another: arm1 − plain." in text
+    assert "1 comparison is worse in some metric and better in none: arm2 − plain." in text
+    assert "1 comparison shows no difference in any metric: arm3 − plain." in text
+    assert "Accuracy on test: the largest improvement shown is that of arm4 − plain, +0.400" in text
+    assert "Energy on test: the largest improvement shown is that of arm1 − plain, +0.100" in text
+
+
+def test_a_lead_of_nothing_shown_is_one_sentence(copy):
+    text = told_of(copy, [("no difference shown",) * 2] * 4)
+    assert "No difference is shown in any of 4 comparisons." in text
+    assert "largest improvement" not in text
 
 
 def changed(folder: Path, arm: str, **columns) -> None:

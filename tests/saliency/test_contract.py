@@ -170,6 +170,10 @@ def test_a_net_without_the_ending_that_a_method_needs_is_refused(method, name):
         explain(net, images, [0], method)
 
 
+def test_methods_say_that_they_follow_gradients_to_the_pixels():
+    assert sorted(m for m in METHODS if METHODS[m].to_pixels) == TO_PIXELS
+
+
 @each_method
 def test_each_image_is_explained_for_its_own_target(method):
     net, images = small(method), pictures(3)

@@ -3,7 +3,8 @@
 from importlib.resources import files
 
 import pytest
-from browser_site import Site
+from browser_site import Site, address
+from server_tools import listening
 
 AXE = files("axe_playwright_python") / "axe.min.js"
 A, B, MASKS = "runs/a", "runs/b", "runs/masks"
@@ -17,6 +18,7 @@ VIEWS = {
     "segmenter": ("image", {"run": MASKS, "split": "test", "pixel": "0.5,0.5", "mask": "1"}),
     "own": ("own", {"run": A}),
     "correct": ("correct", {"run": A, "split": "test", "at": "0"}),
+    "repaint": ("correct", {"run": MASKS, "split": "test", "at": "0"}),
 }
 
 
@@ -45,6 +47,21 @@ def test_view_is_for_everyone(looked_at, api, name):
             page.emulate_media(color_scheme=colours)
             assert grave(page.evaluate("() => axe.run()")) == []
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+def test_the_token_is_for_everyone(chromium, site_folder, tmp_path):
+    with listening(site_folder, tmp_path, token="a long secret") as http:
+        context = chromium.new_context(bypass_csp=True)
+        page = context.new_page()
+        page.goto(f"{address(http)}?token=wrong")
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        for width in (1280, 400):
+            page.set_viewport_size({"width": width, "height": 800})
+            for colours in ("light", "dark"):
+                page.emulate_media(color_scheme=colours)
+                assert page.evaluate("() => axe.run()")["violations"] == []
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+        context.close()
 
 
 def grave(found):

@@ -1,3 +1,4 @@
+import io
 import re
 import shlex
 
@@ -9,6 +10,7 @@ from playwright.sync_api import expect
 from server_tools import listening
 
 from regard.data.manifest import read_manifest
+from regard.data.source import mask_classes
 
 A = "runs/a"
 
@@ -140,6 +142,123 @@ def test_a_box_by_keyboard_and_steps_taken_back(web, api):
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(".boxes li")).to_have_count(1)
     web.settled()
+
+
+MASKS = "runs/masks"
+COLOUR = """([x, y]) => {
+  const own = document.querySelector(".paper canvas");
+  return [...own.getContext("2d").getImageData(x, y, 1, 1).data];
+}"""
+
+
+def at(page, x, y):
+    """The pixel of the mask at a place, as page and screen have it."""
+    frame = page.locator(".paper canvas").bounding_box()
+    return frame["x"] + x / 60 * frame["width"], frame["y"] + y / 40 * frame["height"]
+
+
+def stroke(page, *places):
+    page.mouse.move(*at(page, *places[0]))
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*at(page, *place), steps=12)
+    page.mouse.up()
+
+
+def test_a_mask_that_is_painted_is_the_mask_of_the_next_training(web, api, served, site_folder):
+    index = api("gallery", run=MASKS, split="test", limit=1)["items"][0]["index"]
+    page = web.open("image", run=MASKS, split="test", index=index, at=0, manifest="repainted")
+    page.get_by_role("link", name="Correct the mask").click()
+    page.locator(".palette").wait_for()
+    web.settled()
+    asked = {"run": MASKS, "split": "test", "index": index}
+    png = served.get("/api/mask", params=asked).content
+    own = np.asarray(Image.open(io.BytesIO(png)))
+    assert own.shape == (40, 60)
+    save = page.get_by_role("button", name="Save", exact=True)
+    expect(save).to_be_disabled()
+    wanted = own.copy()
+    # A box of the second class: pixels whose centres lie inside.
+    page.get_by_role("button", name="box").last.click()
+    page.get_by_role("button", name="Box", exact=True).first.click()
+    stroke(page, (10.1, 5.1), (20.9, 12.9))
+    wanted[5:13, 10:21] = 1
+    # One of void over its corner, and the eraser gives the run's own back.
+    page.get_by_role("button", name="void").click()
+    stroke(page, (18.1, 10.1), (29.9, 15.9))
+    wanted[10:16, 18:30] = 255
+    page.get_by_role("slider", name="Brush").fill("3")
+    page.get_by_role("button", name="Eraser").click()
+    stroke(page, (24.5, 8.5), (24.5, 18.5))
+    wanted[10:16, 23:26] = own[10:16, 23:26]
+    changed = int((wanted != own).sum())
+    expect(page.get_by_text(f"{changed} of 2")).to_be_visible()
+    # Taken back and done again it is the same.
+    page.keyboard.press("Control+z")
+    expect(page.get_by_text(f"{changed} of 2")).not_to_be_visible()
+    page.keyboard.press("Control+Shift+z")
+    expect(page.get_by_text(f"{changed} of 2")).to_be_visible()
+    save.click()
+    page.locator(".command").wait_for()
+    manifest = read_manifest(site_folder / "corrections/repainted/repainted.parquet")
+    path = manifest.resolve(manifest.table["mask"][index])
+    assert mask_classes(manifest).read(path, (40, 60)).tolist() == wanted.tolist()
+    page.reload()
+    expect(page.get_by_text(f"{changed} of 2")).to_be_visible()
+    page.get_by_role("button", name="Take the correction back").click()
+    expect(page.get_by_text("repainted corrects 0")).to_be_visible()
+    expect(page.get_by_text("Nothing yet")).to_be_visible()
+    web.settled()
+
+
+def test_a_mask_is_painted_by_keys(web, api, site_folder):
+    index = api("gallery", run=MASKS, split="test", limit=1)["items"][0]["index"]
+    page = web.open("correct", run=MASKS, split="test", index=index, manifest="by-keys")
+    page.locator(".palette").wait_for()
+    page.locator(".easel").focus()
+    for _ in range(6):
+        page.keyboard.press("[")
+    assert page.get_by_role("slider", name="Brush").input_value() == "1"
+    page.keyboard.press("0")
+    page.keyboard.press("Space")
+    page.keyboard.press("Shift+ArrowRight")
+    assert page.evaluate(COLOUR, [30, 20])[3] == 0  # void: the photo shows
+    assert page.evaluate(COLOUR, [31, 20])[3] == 0
+    expect(page.get_by_text("2 of 2")).to_be_visible()
+    colours = api("run", run=MASKS)["colours"]
+    for key in (1, 2):
+        page.keyboard.press(str(key))
+        page.keyboard.press("Space")
+        red, green, blue, alpha = page.evaluate(COLOUR, [31, 20])
+        assert (f"#{red:02x}{green:02x}{blue:02x}", alpha) == (colours[key - 1], 255)
+    expect(page.get_by_role("button", name="box").last).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("i")
+    expect(page.get_by_role("button", name="Pick")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="As the run has it").click()
+    expect(page.get_by_text("Nothing yet")).to_be_visible()
+    page.keyboard.press("Control+z")
+    expect(page.get_by_text("differ from")).to_be_visible()
+
+
+def test_a_browser_without_the_token_is_asked_for_it(chromium, site_folder, tmp_path):
+    with listening(site_folder, tmp_path, token="a long secret") as http:
+        context = chromium.new_context()
+        web = Site(context.new_page(), address(http))
+        page = web.page
+        page.goto(f"{web.base}#/run?run={A}")
+        expect(page.get_by_label("Token")).to_be_focused()
+        page.keyboard.type("another")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_have_text("This is not the token.")
+        expect(page.get_by_label("Token")).to_be_focused()
+        page.keyboard.type("a long secret")
+        page.keyboard.press("Enter")
+        # Where the address led to, and without the token in it.
+        expect(page.locator("h1")).to_have_text("a")
+        assert page.url == f"{web.base}#/run?run={A}"
+        page.locator(".chart").first.wait_for()
+        assert all("401" in fault for fault in web.faults)
+        context.close()
 
 
 def test_a_token_is_asked_for_in_one_line(chromium, site_folder, tmp_path):

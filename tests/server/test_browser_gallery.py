@@ -67,7 +67,7 @@ def test_scores_are_ranges_and_orders(web, api):
 
 def test_two_runs_are_side_by_side_with_their_flips(web, api):
     page = web.open("gallery", run=A, split="test")
-    page.get_by_label("Compare with B").select_option(B)
+    page.get_by_label("Side by side with").select_option(B)
     expect(page.locator(".tile .letter")).to_have_count(24)
     items = api("gallery", run=A, split="test", other=B)["items"]
     told = page.locator(".tile").first.locator(".answer .name").all_inner_texts()
@@ -75,10 +75,10 @@ def test_two_runs_are_side_by_side_with_their_flips(web, api):
     web.maps_shown()
     assert page.locator(".tile").first.locator("img.map:not([hidden])").count() == 2
     for outcome in ("gained", "lost", "both_right", "both_wrong"):
-        page.get_by_label("A against B").select_option(outcome)
+        page.get_by_label("A and B").select_option(outcome)
         page.wait_for_url(f"**outcome={outcome}**")
         assert web.tiles() == asked(api, other=B, outcome=outcome)
-    page.get_by_label("A against B").select_option("")
+    page.get_by_label("A and B").select_option("")
     page.get_by_label("Sort by").select_option("energy_change")
     page.wait_for_url("**sort=energy_change**")
     assert web.tiles() == asked(api, other=B, sort="energy_change")
@@ -188,4 +188,28 @@ def test_a_split_without_predictions_says_what_to_do(web):
     page.get_by_label("Region", exact=True).select_option("missing")
     page.get_by_label("Class", exact=True).select_option("moss")
     page.wait_for_url("**label=moss**")
+    web.settled()
+
+
+def test_what_to_look_at_first_is_a_click_away(web, api):
+    page = web.open("gallery", run=A, split="test")
+    page.get_by_role("link", name="gaze least in the region").click()
+    page.wait_for_url("**sort=energy**")
+    assert web.tiles() == asked(api, sort="energy")
+    expect(page.locator(".scores")).to_contain_text("share of the map's sum")
+    page.get_by_role("link", name="Show that map").click()
+    page.wait_for_url("**target=label**")
+    expect(page.locator(".scores")).not_to_contain_text("Show that map")
+    page.get_by_label("Side by side with").select_option(B)
+    page.get_by_role("link", name="gaze further into the region with B").click()
+    assert web.tiles() == asked(api, other=B, sort="energy_change", order="desc")
+    page.get_by_role("link", name="A wrong, B right").click()
+    assert web.tiles() == asked(api, other=B, outcome="gained")
+    web.settled()
+
+
+def test_a_split_without_predictions_has_nothing_to_look_at_first(web):
+    page = web.open("gallery", run=A, split="val")
+    expect(page.locator(".tile")).to_have_count(6)
+    expect(page.locator(".presets")).to_be_hidden()
     web.settled()

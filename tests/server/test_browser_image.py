@@ -141,3 +141,35 @@ def test_an_image_can_be_dropped_or_pasted_and_a_refusal_is_one_line(web):
     expect(page.locator(".result .refused")).to_contain_text("expected")
     assert all("400" in fault or "415" in fault for fault in web.faults)
     web.faults.clear()
+
+
+def test_methods_that_the_net_cannot_take_are_told_and_not_to_be_chosen(web, api):
+    page = web.open("image", run=MASKS, split="test", index=first(api, MASKS))
+    told = api("run", run=MASKS)["methods"]
+    unfit = {method["title"]: method["unfit"] for method in told if method["unfit"]}
+    assert "CAM" in unfit
+    menu = page.get_by_label("Map by")
+    shown = menu.locator("optgroup option").all_inner_texts()
+    assert sorted(shown) == sorted(f"{title}: {needs}" for title, needs in unfit.items())
+    assert menu.locator("optgroup option:not(:disabled)").count() == 0
+    assert menu.locator(":scope > option").count() == len(told) - len(unfit)
+    chips = page.locator(".chips button").all_inner_texts()
+    assert not set(unfit) & {chip.strip() for chip in chips}
+    page.get_by_text("Methods that are not for this net").click()
+    expect(page.locator(".unfit li").filter(has_text="CAM")).to_contain_text(unfit["CAM"])
+    web.settled()
+
+
+def test_scores_stand_by_the_map_that_was_scored(web, api):
+    items = api("gallery", run=A, split="test", region="present")["items"]
+    item = next(item for item in items if item["right"])
+    page = web.open("image", run=A, split="test", index=item["index"], compare="gradcam")
+    page.locator(".strip").scroll_into_view_if_needed()
+    energy = f"energy {item['scores']['energy']:.3f}"
+    expect(page.locator(".strip li")).to_contain_text(energy)
+    other = next(name for name in (HOSTILE, "moss") if name != item["label"])
+    page.get_by_label("Map of").select_option(other)
+    expect(page.locator(".strip li")).not_to_contain_text("energy")
+    page.get_by_label("Map of").select_option("label")
+    expect(page.locator(".strip li")).to_contain_text(energy)
+    web.settled()

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import shlex
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,8 +15,10 @@ from server_tools import one, refusal, serving
 
 from regard.data.checks import check
 from regard.data.manifest import read_manifest
-from regard.data.source import samples_of
+from regard.data.mask_classes import VOID, MaskClasses
+from regard.data.source import mask_classes, samples_of
 from regard.data.where import Where
+from regard.errors import DataError
 from regard.runs.run import load_run
 from tinyset import run_regard
 
@@ -59,7 +62,7 @@ def test_a_box_is_saved_and_read_back_and_the_next_training_looks_there(own):
     saved = save(own, boxes=[BOX])
     assert saved["corrected"] == 1
     asked = {"path": "correction", **ASKED}
-    assert one(own, **asked) == {"boxes": [BOX], "mask": None}
+    assert one(own, **asked) == {"boxes": [BOX], "mask": None, "classes": None}
     assert one(own, path="corrections")["manifests"] == [
         {"name": "fixed", "images": 48, "corrected": 1}
     ]
@@ -122,7 +125,8 @@ def test_a_correction_is_changed_and_taken_back(own):
     assert saved["corrected"] == 0
     manifest = read_manifest(saved["manifest"])
     assert torch.equal(region_of(manifest, index, run), before)
-    assert one(own, path="correction", **ASKED | {"index": index}) == {"boxes": None, "mask": None}
+    nothing = {"boxes": None, "mask": None, "classes": None}
+    assert one(own, path="correction", **ASKED | {"index": index}) == nothing
 
 
 def test_corrections_at_once_lose_nothing(own):
@@ -177,7 +181,7 @@ def test_a_split_that_was_carved_stays_as_it_was(own_folder, tmp_path):
         ({"mask": "data:text/html;base64,AAAA"}, 400, "data URL"),
         ({"mask": "data:image/png;base64,*"}, 400, "mask"),
         ({"mask": "data:image/png;base64,AAAA"}, 400, "image"),
-        ({"mask": drawn(np.zeros((32, 64), np.uint8))}, 400, "proportions"),
+        ({"mask": drawn(np.zeros((32, 64), np.uint8))}, 400, "64 x 32 for a photo"),
         ({"index": 0}, 404, "image"),
         ({"run": "runs/none"}, 404, "run"),
         ({"colour": "red"}, 400, "colour"),
@@ -205,3 +209,96 @@ def test_a_body_that_is_no_json_is_refused(own):
     ):
         answer = own.post("/api/correction", content=data, headers={"Content-Type": kind})
         assert refusal(answer)[0] == status
+
+
+MASK = {"manifest": "masks", "run": "runs/masks", "split": "test", "index": 3}
+
+
+def own_mask(client, **asked):
+    answer = client.get("/api/mask", params=MASK | asked)
+    assert answer.status_code == 200, answer.text
+    return np.asarray(Image.open(io.BytesIO(answer.content)))
+
+
+def test_a_segmenters_mask_is_repainted_and_read_by_the_next_training(own):
+    run = load_run(own.folder / "runs/masks")
+    first = run.manifest()
+    file = first.resolve(first.table["mask"][3])
+    before = np.asarray(Image.open(file))
+    classes = mask_classes(first)
+    shown = own_mask(own)
+    assert (shown == classes.read(file).numpy()).all()
+    painted = shown.copy()
+    painted[3:9, 20:31] = 1
+    painted[30:, 50:] = VOID
+    saved = save(own, **MASK, classes=drawn(painted))
+    assert saved["corrected"] == 1
+    manifest = read_manifest(saved["manifest"])
+    assert check(manifest) == []
+    new = manifest.resolve(manifest.table["mask"][3])
+    assert (mask_classes(manifest).read(new).numpy() == painted).all()
+    # Ids are those of before wherever the class is: 2 and 4 are both boxes.
+    after, same = np.asarray(Image.open(new)), painted == shown
+    assert (after[same] == before[same]).all()
+    assert own_mask(own).tolist() == shown.tolist()
+    found = one(own, path="correction", **MASK)
+    assert (seen(found["classes"]) == painted).all()
+    others = [i for i in range(len(first)) if i != 3]
+    assert [manifest.resolve(p) for p in manifest.table["mask"][others]]
+    for index in others:
+        pair = [one_.resolve(one_.table["mask"][index]) for one_ in (manifest, first)]
+        assert os.path.samefile(*pair)
+    words = shlex.split(saved["command"])
+    words[words.index("--out") + 1] = str(own.folder / "again")
+    done = run_regard(*words[1:], "--set", "training.epochs=1")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_repainted_mask_is_painted_again_and_taken_back(own):
+    run = load_run(own.folder / "runs/masks").manifest()
+    masks = own.folder / "corrections/masks/masks"
+    for value in (0, 1):
+        painted = np.full((40, 60), value, np.uint8)
+        manifest = read_manifest(save(own, **MASK, classes=drawn(painted))["manifest"])
+        assert len(list(masks.iterdir())) == 1
+    saved = save(own, **MASK)
+    assert saved["corrected"] == 0
+    assert list(masks.iterdir()) == []
+    manifest = read_manifest(saved["manifest"])
+    back, own_file = (one_.resolve(one_.table["mask"][3]) for one_ in (manifest, run))
+    assert os.path.samefile(back, own_file)
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"),
+    [
+        ({"classes": drawn(np.full((40, 60), 2, np.uint8))}, "number 2 of 2 classes"),
+        ({"classes": drawn(np.zeros((60, 40), np.uint8))}, "40 x 60 for a photo of 60 x 40"),
+        ({"classes": drawn(np.eye(3, dtype=np.uint8))}, "3 x 3"),
+        ({"classes": drawn(np.ones((40, 60, 1), np.uint8) * np.array([1, 0, 0], np.uint8))},
+         "colours"),
+        ({"classes": "data:text/plain;base64,AAAA"}, "data URL"),
+        ({"boxes": []}, "expected classes for a segmenter"),
+        ({**ASKED, "classes": drawn(np.zeros((32, 32), np.uint8))}, "expected boxes or a mask"),
+    ],
+)  # fmt: skip
+def test_a_mask_that_cannot_be_is_refused_and_nothing_is_written(own, asked, part):
+    status, message = refusal(own.post("/api/correction", json=MASK | asked))
+    assert status == 400
+    assert part in message
+    assert list((own.folder).glob("corrections/*/*.parquet")) == []
+
+
+def test_a_mask_is_of_a_segmenter_alone(own):
+    asked = {"run": RUN, "split": "test", "index": INDEX}
+    status, message = refusal(own.get("/api/mask", params=asked))
+    assert (status, "segmenter" in message) == (400, True)
+
+
+def test_void_is_refused_where_no_id_says_it():
+    every = MaskClasses.of([f"class {k % 3}" for k in range(256)])
+    ids = torch.arange(6, dtype=torch.uint8).view(2, 3)
+    classes = torch.tensor([[0, 2, 2], [1, 1, 2]], dtype=torch.uint8)
+    assert every.ids_of(classes, ids).tolist() == [[0, 2, 2], [1, 4, 5]]
+    with pytest.raises(DataError, match="no id"):
+        every.ids_of(torch.full((2, 3), VOID, dtype=torch.uint8), ids)

@@ -1,6 +1,7 @@
 """Who may ask, and what nobody gets."""
 
 import os
+import re
 
 import pytest
 from server_tools import refusal, serving
@@ -102,6 +103,57 @@ def test_the_token_is_shown_once_and_then_by_a_cookie(guarded):
     assert guarded.get("/api/overview").status_code == 200
     guarded.cookies.clear()
     assert guarded.get("/api/overview").status_code == 401
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"} | BROWSER
+
+
+def test_a_browser_is_asked_for_the_token_by_a_page(guarded):
+    answer = guarded.get("/", headers=BROWSER)
+    assert answer.status_code == 401
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    policy = answer.headers["Content-Security-Policy"]
+    assert "form-action 'self'" in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"<script|style=|\bon\w+=", answer.text)
+    assert "not the token" not in answer.text
+    assert "not the token" in guarded.get("/?token=wrong", headers=BROWSER).text
+    for path in ("/api/overview", "/static/main.js", "/nowhere"):
+        assert refusal(guarded.get(path, headers=BROWSER))[0] == 401
+    for path in ("/static/page.css", "/static/icon.svg"):
+        assert guarded.get(path).status_code == 200
+
+
+def test_the_form_lets_in_who_knows_the_token(guarded):
+    wrong = guarded.post("/", content="token=wrong", headers=FORM)
+    assert (wrong.status_code, "not the token" in wrong.text) == (401, True)
+    assert "Set-Cookie" not in wrong.headers
+    answer = guarded.post("/", data={"token": TOKEN}, headers=BROWSER, follow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "./")
+    assert TOKEN not in answer.headers["Set-Cookie"]
+    assert "HttpOnly" in answer.headers["Set-Cookie"]
+    assert guarded.get("/api/overview").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        ("token=" + "a" * 9000, FORM, 413),
+        ("{}", {"Content-Type": "application/json"}, 415),
+        ("", {"Content-Type": "application/x-www-form-urlencoded"}, 401),
+        ("token=%ff", {"Content-Type": "application/x-www-form-urlencoded"}, 401),
+        ("token=x", FORM | {"Origin": "https://evil.example"}, 403),
+        ("token=x", FORM | {"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_a_form_that_is_none_is_refused_in_a_line(guarded, content, headers, status):
+    assert refusal(guarded.post("/", content=content, headers=headers))[0] == status
+
+
+def test_without_a_token_there_is_no_form(client):
+    assert refusal(client.post("/", data={"token": "x"}))[0] == 405
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Maps and answers of the page are those of `regard explain` and `regard evaluate`."""
 
+import dataclasses
 import io
 import threading
 import urllib.parse
@@ -258,3 +259,57 @@ def test_a_region_can_be_had_filled(client, whole_folder):
     mask = np.asarray(Image.open(io.BytesIO(filled.content)))
     with Image.open(has.region) as drawn:
         assert ((mask > 127) == (np.asarray(drawn.convert("L")) > 127)).all()
+
+
+def test_methods_that_refuse_the_net_are_told_with_what_they_need(client):
+    told = {run: one(client, path="run", run=f"runs/{run}") for run in ("one", "masks")}
+    unfit = {
+        run: {method["name"] for method in answer["methods"] if method["unfit"]}
+        for run, answer in told.items()
+    }
+    attending = {"attention", "rollout", "gradient_rollout", "chefer"}
+    assert unfit == {"one": attending, "masks": attending | {"cam"}}
+    for run, answer in told.items():
+        asked = {"run": f"runs/{run}", "split": "test", "index": 37 if run == "one" else 3}
+        asked |= {"target": answer["classes"][0]}
+        for method in answer["methods"]:
+            if method["cost"] == "cheap":
+                found = client.get("/api/map", params=asked | {"method": method["name"]})
+                assert (found.status_code == 200) == (method["unfit"] is None), method["name"]
+
+
+class Broken(torch.nn.Module):
+    """As a net of anyone's make may be: it raises what it likes."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, images):
+        raise KeyError(f"no such scale\nfor {tuple(images.shape)}")
+
+
+def test_a_net_that_raises_is_a_line_and_no_fault_of_ours(own_folder, tmp_path, monkeypatch):
+    load = load_run
+
+    def broken(*args):
+        run = load(*args)
+        return dataclasses.replace(run, net=Broken())
+
+    monkeypatch.setattr("regard.server.nets.load_run", broken)
+    (own_folder / RUN / "predictions" / "test.parquet").unlink()
+    with serving(own_folder, tmp_path / "cache") as client:
+        told = one(client, path="run", run=RUN)
+        assert "KeyError: 'no such scale" in told["problem"]
+        assert (told["layers"], told["layer"]) == ([], None)
+        assert all(method["unfit"] is None for method in told["methods"])
+        for path in ("map", "background"):
+            status, message = refusal(client.get(f"/api/{path}", params=IMAGE))
+            assert status == 400
+            assert message.startswith(f"the net of {RUN}: expected a net that runs, found KeyError")
+        assert one(client, path="image", **IMAGE)["probabilities"] == []
+        photo = io.BytesIO()
+        Image.new("RGB", (9, 9)).save(photo, "PNG")
+        sent = client.post(f"/api/upload?run={RUN}", content=photo.getvalue(),
+                           headers={"Content-Type": "image/png"})  # fmt: skip
+        assert refusal(sent)[0] == 400

@@ -1,8 +1,5 @@
 """A study that is run in seconds, and one who watches it."""
 
-from concurrent.futures import Future
-
-from regard.studies import pool
 from regard.training.config import changed
 from tinyset import BASE
 
@@ -34,27 +31,3 @@ class Watcher:
 
     def finished(self, row):
         self.rows.append(row)
-
-
-def in_this_process(monkeypatch):
-    """Run the arms here, one after the other, so that no process has to start."""
-
-    class Pool:
-        def __init__(self, *_, **__):
-            pass
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def shutdown(self, **_):
-            pass
-
-        def submit(self, work, *args):
-            future = Future()
-            future.set_result(work(*args))
-            return future
-
-    monkeypatch.setattr(pool, "ProcessPoolExecutor", Pool)

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
-from small_study import STUDY, Watcher, in_this_process
+from small_study import STUDY, Watcher
 
 from regard.errors import ConfigError, RunError
 from regard.evaluation.comparison import Answers, compare_models
@@ -17,7 +17,7 @@ from regard.studies.compare_arms import compare_arms, is_arm, open_arms
 from regard.studies.read import read_study
 from regard.studies.runner import run_study
 from regard.training.config import changed
-from tinyset import write_set
+from tinyset import in_this_process, write_set
 
 ARMS = "arms={plain: {}, moved: {guidance: {terms: [{term: energy}], regions: misplaced}}}"
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import yaml
 from sklearn.metrics import accuracy_score, f1_score
-from small_study import STUDY, Watcher, in_this_process
+from small_study import STUDY, Watcher
 
 from regard.cli.show_study import show_summary
 from regard.data.settings import Data
@@ -22,7 +22,7 @@ from regard.studies.read import read_study
 from regard.studies.runner import run_study
 from regard.studies.settings import Job, arm_config
 from regard.training.config import changed
-from tinyset import write_set
+from tinyset import in_this_process, write_set
 
 COUNTS = {"train": 14, "val": 7, "test": 12}
 CHANGES = (

@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 import yaml
 from polars.testing import assert_frame_equal
-from small_study import STUDY, Watcher, in_this_process
+from small_study import STUDY, Watcher
 
 from regard.runs.files import read_json
 from regard.studies.read import read_study
 from regard.studies.runner import run_study
 from regard.training.config import changed
-from tinyset import REGARD, environment, write_set
+from tinyset import REGARD, environment, in_this_process, write_set
 
 CHANGES = (
     "arms={plain: {}, moved: {guidance: {terms: [{term: energy}], regions: misplaced}}}",

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 import yaml
 from polars.testing import assert_frame_equal
-from small_study import STUDY, Watcher, in_this_process
+from small_study import STUDY, Watcher
 
 from regard.data.annotation import Annotation
 from regard.data.regions import overlap
@@ -37,7 +37,7 @@ from regard.studies.runner import conclude, run_study
 from regard.studies.settings import arm_config
 from regard.studies.summary import compare
 from regard.training.config import changed
-from tinyset import REGARD, environment, same_tensors, write_set
+from tinyset import REGARD, environment, in_this_process, same_tensors, write_set
 
 COUNTS = {"train": 12, "val": 6, "test": 12}
 

@@ -93,6 +93,31 @@ class MaskClasses:
             )
         return found
 
+    def ids_of(self, classes: Tensor, before: Tensor) -> Tensor:
+        """The ids that say these classes, uint8 (H, W): the inverse of what `read` does to ids.
+
+        Args:
+            classes: (H, W), the index of each pixel's class, or `VOID`.
+            before: (H, W), the ids that were there: kept where they say the same class, as several
+                ids may be one class.
+
+        Raises:
+            DataError: void, where 255 and all other ids have a class.
+        """
+        table = torch.tensor(self.indices)
+        if bool((classes == VOID).any()) and VOID not in self.indices:
+            raise DataError(
+                "mask",
+                expected=f"a class of {len(self.names)} at every pixel",
+                found="void, of which mask_classes has no id",
+                remedy="give every pixel a class",
+            )
+        lowest = torch.tensor(
+            [self.indices.index(k) if k in self.indices else 0 for k in range(256)]
+        )
+        same = table[before.long()] == classes.long()
+        return torch.where(same, before.long(), lowest[classes.long()]).to(torch.uint8)
+
 
 def by_id(classes: Mapping[int, str], where: str) -> list[str | None]:
     """The class of each id in a list from id 0 on, as `mask_classes` has them.

@@ -23,7 +23,7 @@ from regard.reports.study_tables import (
     published_table,
     runs_table,
 )
-from regard.reports.study_verdicts import MOST_CARDS, verdicts_table
+from regard.reports.study_verdicts import MOST_CARDS, lead_words, verdicts_table
 from regard.reports.study_words import (
     compared,
     contrary_words,
@@ -94,7 +94,8 @@ def _summary(study: StudyContents) -> Section:
     verdicts = [verdict_of(study, *pair) for pair in study.pairs if compared(study, *pair)]
     if len(verdicts) > MOST_CARDS:
         title = phrase("Every comparison in words")
-        blocks += [verdicts_table(study), Verdicts(verdicts, folded=title)]
+        blocks += [Text(lead_words(study), lead=True), verdicts_table(study)]
+        blocks.append(Verdicts(verdicts, folded=title))
     elif verdicts:
         blocks.append(Verdicts(verdicts))
     contrary = contrary_words(study)

@@ -19,6 +19,7 @@ from regard.reports.words import (
     between,
     columns,
     decimal,
+    heads_of,
     on_split,
     p_value,
     real,
@@ -45,7 +46,9 @@ def arms_table(study: StudyContents, names: Sequence[str], caption: str, **kind:
     arm_heads = (f"{arm}#" for arm in study.arms)
     if len(study.arms) > MOST_COLUMNS:
         rows = [[Cell(arm), *(cells[arm, name] for name in names)] for arm in study.arms]
-        heads = [f"{_said(name)}#" for name in names]
+        heads, split = heads_of(names)
+        if split is not None:
+            caption = phrase("{caption}, on {split}", caption=caption, split=split)
         return Table((*columns("Arm"), *heads), rows, caption, **kind)
     rows = [[_titled(name), *(cells[arm, name] for arm in study.arms)] for name in names]
     return Table((*columns("Metric"), *arm_heads), rows, caption, **kind)
@@ -183,8 +186,14 @@ def published_table(study: StudyContents) -> Table:
                 for name, values in told.items()
             ]
             rows.append([Cell(arm), *cells])
-    heads = [f"{_said(name)}#" for name in told]
-    caption = phrase("Here, and as published: {source}", source=study.published["source"])
+    heads, split = heads_of(list(told))
+    caption = phrase(
+        "Here, and as published: {source}"
+        if split is None
+        else "On {split} here, and as published: {source}",
+        source=study.published["source"],
+        split=split,
+    )
     return Table((*columns("Arm"), *heads), rows, caption)
 
 
@@ -219,9 +228,10 @@ def runs_table(study: StudyContents, linked: Callable[[str], str | None]) -> Tab
         best = phrase("{n} of {total}", n=row["best_epoch"] or NONE, total=row["epochs"])
         trained = [Cell(best), Cell(f"{decimal(row['seconds'], 0)} s")]
         rows.append([name, Cell(_status(row["status"])), *trained, *numbers])
-    heads = (f"{_said(metric)}#" for metric in shown)
+    heads, split = heads_of(shown)
     named = columns("Run", "Status", "Best epoch#", "Time#")
-    return Table((*named, *heads), rows, phrase("Every run"))
+    caption = "Every run" if split is None else "Every run, with its metrics on {split}"
+    return Table((*named, *heads), rows, phrase(caption, split=split))
 
 
 _STATUS: Phrases = {"done": "done", "failed": "failed"}

@@ -1,6 +1,6 @@
 """Many comparisons of a study at a glance: a row a comparison, a column a metric."""
 
-from regard.language import phrase
+from regard.language import Phrases, phrase, plural
 from regard.reports.blocks import Cell, Table
 from regard.reports.study_contents import StudyContents
 from regard.reports.study_words import (
@@ -14,7 +14,7 @@ from regard.reports.study_words import (
     quality,
     tested,
 )
-from regard.reports.words import NONE, between, columns, on_split, signed
+from regard.reports.words import NONE, between, columns, count, heads_of, listed, signed, title
 
 # Comparisons that are told on a card each.
 MOST_CARDS = 3
@@ -32,15 +32,89 @@ def verdicts_table(study: StudyContents) -> Table:
         if found:
             cells = [_cell(study, found.get(name)) for name in names]
             rows.append([Cell(f"{arm} − {against}"), *cells])
+    heads, split = heads_of(names)
     caption = phrase(
         "Differences with their intervals: {better} better, {worse} worse, {none} no difference "
-        "shown",
+        "shown"
+        if split is None
+        else "Differences on {split} with their intervals: {better} better, {worse} worse, {none} "
+        "no difference shown",
+        split=split,
         better=SIGNS["better"],
         worse=SIGNS["worse"],
         none=SIGNS[NOT_SHOWN],
     )
-    heads = (f"{on_split(*metric_of(name))}#" for name in names)
     return Table((*columns("Comparison"), *heads), rows, caption)
+
+
+def lead_words(study: StudyContents) -> list[str]:
+    """What to read from the table: which comparisons gain, lose, do both or neither, and most."""
+    groups: dict[tuple[bool, bool], list[str]] = {}
+    for arm, against in study.pairs:
+        told = {quality(row) for row in compared(study, arm, against)}
+        if told - {NOT_TESTED}:
+            kind = ("better" in told, "worse" in told)
+            groups.setdefault(kind, []).append(f"{arm} − {against}")
+    if set(groups) == {(False, False)}:
+        (names,) = groups.values()
+        return [phrase("No difference is shown in any of {n}.", n=count(len(names), "comparison"))]
+    told = [
+        plural(len(groups[kind]), *lines, names=listed(groups[kind]))
+        for kind, lines in _LEADS.items()
+        if kind in groups
+    ]
+    return [" ".join(own) for own in (told, _largest(study)) if own]
+
+
+# By whether a comparison is better in some metric, and worse in some.
+_LEADS: Phrases = {
+    (True, False): (
+        "{n} comparison is better in some metric and worse in none: {names}.",
+        "{n} comparisons are better in some metric and worse in none: {names}.",
+    ),
+    (True, True): (
+        "{n} comparison is better in one metric and worse in another: {names}.",
+        "{n} comparisons are better in one metric and worse in another: {names}.",
+    ),
+    (False, True): (
+        "{n} comparison is worse in some metric and better in none: {names}.",
+        "{n} comparisons are worse in some metric and better in none: {names}.",
+    ),
+    (False, False): (
+        "{n} comparison shows no difference in any metric: {names}.",
+        "{n} comparisons show no difference in any metric: {names}.",
+    ),
+}
+
+
+def _largest(study: StudyContents) -> list[str]:
+    """Of each metric that anything is better in, the comparison that is so by most."""
+    better: dict[str, list[Comparison]] = {}
+    for pair in study.pairs:
+        for row in compared(study, *pair):
+            if quality(row) == "better":
+                better.setdefault(row["metric"], []).append(row)
+    words = []
+    for name, rows in better.items():
+        best = max(rows, key=lambda row: abs(_difference(row)["value"]))
+        metric, split = metric_of(name)
+        words.append(
+            phrase(
+                "{metric} on {split}: the largest improvement shown is that of {pair}, {value} "
+                "({interval}).",
+                metric=title(metric),
+                split=split,
+                pair=f"{best['arm']} − {best['against']}",
+                value=signed(_difference(best)["value"]),
+                interval=between(_difference(best), signed),
+            )
+        )
+    return words
+
+
+def _difference(row: Comparison) -> Comparison:
+    """The difference that a verdict rests on."""
+    return (tested(row) or row.get("images") or {}).get("difference") or {}
 
 
 def _cell(study: StudyContents, row: Comparison | None) -> Cell:
@@ -48,10 +122,9 @@ def _cell(study: StudyContents, row: Comparison | None) -> Cell:
         return Cell(NONE)
     verdict = quality(row)
     fact = found_of(study, row)
-    known = tested(row) or row.get("images") or {}
     return Cell(
         fact.value,
-        between(known.get("difference") or {}, signed),
+        between(_difference(row), signed),
         mark=_MARKS.get(verdict, "quiet"),
         sign=SIGNS[verdict],
         spoken=phrase(VERDICTS[verdict]),

@@ -244,6 +244,18 @@ def on_split(metric: str, split: str) -> str:
     return phrase("{metric} on {split}", metric=title(metric), split=split)
 
 
+def heads_of(names: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
+    """Heads of columns of `SPLIT.METRIC`, and the split of all of them, which no head repeats.
+
+    Where the splits differ each head says its own, and there is none to be said of all.
+    """
+    pairs = [(metric, split) for split, _, metric in (name.partition(".") for name in names)]
+    splits = {split for _, split in pairs}
+    if len(splits) != 1:
+        return tuple(f"{on_split(*pair)}#" for pair in pairs), None
+    return tuple(f"{title(metric)}#" for metric, _ in pairs), splits.pop()
+
+
 def about(metric: str) -> str:
     """One line on what a metric or a score is."""
     if metric in SCORES:

@@ -40,6 +40,11 @@ class Attention(Method):
     def __init__(self, *, block: int = -1) -> None:
         self.block = block
 
+    @classmethod
+    def refuse(cls, seen: Seen) -> None:
+        """Refuse a net without such attention, or whose tokens lie on no grid."""
+        find_tokens(seen.net, seen.images, self_attention(seen)[0].shape[-1])
+
     def maps(self, seen: Seen) -> Tensor:
         """Maps (B, h, w) on the grid of the patches."""
         matrices = self_attention(seen)

@@ -28,6 +28,7 @@ class Method(ABC):
         of_pixels: whether it explains the pixels of one view, so that a net of several views
             needs to be told which.
         from_background: whether it begins from other images, which its option `background` takes.
+        to_pixels: whether it follows gradients down to the pixels, in this pass or in others.
         targeted: whether maps depend on the target.
         reaches_head: whether a loss on differentiable maps has a gradient to the parameters above
             the layer; where not, channel weights count as constants.
@@ -46,6 +47,7 @@ class Method(ABC):
     extra_forwards: ClassVar[bool] = False
     of_pixels: ClassVar[bool] = False
     from_background: ClassVar[bool] = False
+    to_pixels: ClassVar[bool] = False
     targeted: ClassVar[bool] = True
     reaches_head: ClassVar[bool] = True
     formula: ClassVar[str]
@@ -58,6 +60,18 @@ class Method(ABC):
     def reads(self) -> frozenset[Need]:
         """What this one reads: what its kind needs, unless it wraps another method."""
         return self.needs
+
+    @classmethod
+    def refuse(cls, seen: Seen) -> None:
+        """Refuse a net that the method cannot read, by a pass of which everything was seen.
+
+        Raises:
+            ModelError: it cannot.
+        """
+        if cls.to_pixels:
+            _ = seen.pixel_gradient
+        if cls.gradients and "layer" in cls.needs:
+            _ = seen.gradient
 
     @abstractmethod
     def maps(self, seen: Seen) -> Tensor:

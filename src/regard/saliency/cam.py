@@ -32,14 +32,22 @@ class CAM(Method):
     nets: ClassVar[str] = "average pooling and one linear layer"
     reference: ClassVar[str] = "arXiv:1512.04150 eq. 2"
 
+    @classmethod
+    def refuse(cls, seen: Seen) -> None:
+        """Refuse a net with another head."""
+        cls._weights(seen)
+
     def maps(self, seen: Seen) -> Tensor:
         """Maps (B, h, w)."""
-        weights = seen.class_weights
-        if weights is None:
+        return weighted_sum(self._weights(seen).to(seen.activations.dtype), seen.activations)
+
+    @classmethod
+    def _weights(cls, seen: Seen) -> Tensor:
+        if seen.class_weights is None:
             raise ModelError(
                 "method cam",
                 expected="a classifier of average pooling and one linear layer above the layer",
                 found=f"another head in {type(seen.net).__name__}",
                 remedy="use method gradcam, which needs no such head",
             )
-        return weighted_sum(weights.to(seen.activations.dtype), seen.activations)
+        return seen.class_weights

@@ -38,6 +38,7 @@ class ExpectedGradients(Method):
     signed: ClassVar[bool] = True
     extra_forwards: ClassVar[bool] = True
     of_pixels: ClassVar[bool] = True
+    to_pixels: ClassVar[bool] = True
     from_background: ClassVar[bool] = True
     formula: ClassVar[str] = (
         "sum over colours of mean over (b, a) of (x - b) dy/dx at b + a (x - b)"

@@ -33,6 +33,11 @@ class Followed(Method):
     def __init__(self, *, reader: str | None = None, branch: str | None = None) -> None:
         self.reader, self.branch = reader, branch
 
+    @classmethod
+    def refuse(cls, seen: Seen) -> None:
+        """Refuse a net whose attention cannot be followed."""
+        paths_of(seen)
+
     @abstractmethod
     def fused(self, seen: Seen) -> Sequence[Tensor]:
         """Of each attention (B, N, M), heads fused."""

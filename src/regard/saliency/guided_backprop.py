@@ -29,6 +29,7 @@ class GuidedBackprop(Method):
     signed: ClassVar[bool] = True
     extra_forwards: ClassVar[bool] = True
     of_pixels: ClassVar[bool] = True
+    to_pixels: ClassVar[bool] = True
     formula: ClassVar[str] = "sum over colours of dy/dx with g 1[g>0] 1[z>0] at every ReLU"
     passes: ClassVar[str] = "2 forwards, 1 backward to the pixels"
     blind_to: ClassVar[str] = "the class, to a large part: it draws edges in any net"

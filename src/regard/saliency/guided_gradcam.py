@@ -27,6 +27,7 @@ class GuidedGradCAM(Method):
     signed: ClassVar[bool] = True
     extra_forwards: ClassVar[bool] = True
     of_pixels: ClassVar[bool] = True
+    to_pixels: ClassVar[bool] = True
     formula: ClassVar[str] = "sum over colours of guided_backprop * upsampled gradcam"
     passes: ClassVar[str] = "2 forwards, 1 backward to the layer and 1 to the pixels"
     blind_to: ClassVar[str] = "evidence against the class; all that Grad-CAM does not see"

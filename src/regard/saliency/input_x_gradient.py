@@ -24,6 +24,7 @@ class InputXGradient(Method):
     needs: ClassVar[frozenset[Need]] = frozenset({"pixels"})
     signed: ClassVar[bool] = True
     of_pixels: ClassVar[bool] = True
+    to_pixels: ClassVar[bool] = True
     formula: ClassVar[str] = "sum over colours of x dy/dx"
     passes: ClassVar[str] = "1 forward, 1 backward to the pixels"
     blind_to: ClassVar[str] = "pixels of value 0 (the mean colour); evidence that saturates"

@@ -51,6 +51,7 @@ class IntegratedGradients(Method):
     signed: ClassVar[bool] = True
     extra_forwards: ClassVar[bool] = True
     of_pixels: ClassVar[bool] = True
+    to_pixels: ClassVar[bool] = True
     formula: ClassVar[str] = "sum over colours of (x - b) mean over a of dy/dx at b + a (x - b)"
     passes: ClassVar[str] = (
         "1 forward, and `steps` forwards and backwards to the pixels; more where the sum "

@@ -1,5 +1,6 @@
 """Which layer an explanation reads, and whether the head above it is pooling and linear."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import cast
 from weakref import WeakKeyDictionary
@@ -19,6 +20,8 @@ from regard.saliency.outputs import logits_of
 Found = dict[tuple[int, str | None], tuple[str, Layout]]
 _FOUND: WeakKeyDictionary[nn.Module, Found] = WeakKeyDictionary()
 _HEADS: WeakKeyDictionary[nn.Module, dict[tuple, str | None]] = WeakKeyDictionary()
+# Numbers in the outputs of all modules whose gradients are asked for at once.
+_ROOM = 2**28
 # What the matrix products of a net in float32 may be rounded to.
 _ROUNDING = {"highest": 0.0, "high": 2.0**-10, "medium": 2.0**-7}
 
@@ -93,6 +96,25 @@ def _matter(net: nn.Module, images: Images, placed: Sequence[Placed]) -> list[bo
         gradient is not None and layout.fits(gradient.shape) and bool(layout.maps(gradient).any())
         for gradient, (_, layout) in zip(gradients, placed, strict=True)
     ]
+
+
+def readable_layers(net: nn.Module, images: Images) -> list[str]:
+    """Names of the layers that a map of the logits can be read from, last first.
+
+    Left out is what the logits do not depend on, unless a pass makes so many numbers that the
+    gradients of all layers at once would take too much memory.
+    """
+    visits, size = trace(net, images), image_size(images)
+    last = {visit.name: visit for visit in visits if visit.name}
+    found = [(visit, layout_of(visit, visits, size)) for visit in reversed(last.values())]
+    placed = [(visit, layout) for visit, layout in found if layout is not None]
+    if sum(math.prod(visit.shape) for visit in visits) > _ROOM:
+        return [visit.name for visit, _ in placed]
+    with eager(net):
+        told = _matter(net, images, placed) if placed else []
+    kept = [visit.name for (visit, _), matters in zip(placed, told, strict=True) if matters]
+    # Of a net that is dead everywhere any layer is as good as another.
+    return kept or [visit.name for visit, _ in placed]
 
 
 def telling_number(net: nn.Module, images: Images) -> Tensor:

@@ -22,6 +22,7 @@ class Saliency(Method):
     name: ClassVar[str] = "saliency"
     needs: ClassVar[frozenset[Need]] = frozenset({"pixels"})
     of_pixels: ClassVar[bool] = True
+    to_pixels: ClassVar[bool] = True
     formula: ClassVar[str] = "max over colours of |dy/dx|"
     passes: ClassVar[str] = "1 forward, 1 backward to the pixels"
     blind_to: ClassVar[str] = "evidence that saturates: changing it a little changes nothing"

@@ -38,6 +38,7 @@ class SmoothGrad(Method):
     gradients: ClassVar[bool] = False
     extra_forwards: ClassVar[bool] = True
     of_pixels: ClassVar[bool] = True
+    to_pixels: ClassVar[bool] = True
     formula: ClassVar[str] = "mean over noise n of M(x + sigma range(x) n)"
     passes: ClassVar[str] = "1 forward, and `samples` times the base's"
     blind_to: ClassVar[str] = "what its base cannot see; detail that the noise drowns"

@@ -79,12 +79,16 @@ class SplitLine(BaseModel):
 
 
 class MethodLine(BaseModel):
-    """A saliency method; a dear one runs the net many times an image."""
+    """A saliency method; a dear one runs the net many times an image.
+
+    `unfit` says in words what it needs that this run's net has not; null where it can be asked.
+    """
 
     name: str
     title: str
     cost: Literal["cheap", "dear"]
     about: str
+    unfit: str | None
 
 
 class RunAnswer(BaseModel):
@@ -156,10 +160,11 @@ class LabelLine(BaseModel):
 
 
 class ScoreLine(BaseModel):
-    """A score by image, and its range."""
+    """A score by image, what it is in a line, and its range."""
 
     name: str
     title: str
+    about: str
     low: float | None
     high: float | None
     method: str
@@ -257,6 +262,7 @@ class Corrected(BaseModel):
 
     boxes: list[list[float]] | None
     mask: str | None
+    classes: str | None
 
 
 class Saved(BaseModel):

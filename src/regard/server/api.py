@@ -57,6 +57,7 @@ ENDPOINTS = (
     Endpoint("/image", showing.image, questions.OfImage, answers.ImageAnswer),
     Endpoint("/picture", showing.picture, questions.OfPicture, JPEG),
     Endpoint("/region", showing.region, questions.OfRegion, PNG),
+    Endpoint("/mask", showing.mask, questions.OfImage, PNG),
     Endpoint("/map", explaining.map_, questions.OfMap, PNG),
     Endpoint("/pixel", explaining.pixel, questions.OfPixel, PNG),
     Endpoint("/prediction", explaining.prediction, questions.OfPicture, PNG),

@@ -8,7 +8,7 @@ from regard.server.facts import Facts
 from regard.server.filters import beside, gallery
 from regard.server.live import curves_of
 from regard.server.media import Media
-from regard.server.nets import weights_of
+from regard.server.nets import Reach, weights_of
 from regard.server.questions import Nothing, OfCurves, OfGallery, OfRun
 from regard.server.refusals import BusyError, UnavailableError, unknown
 from regard.server.service import Service
@@ -32,27 +32,24 @@ async def overview(service: Service, client: Client, _asked: Nothing) -> Overvie
 async def run(service: Service, client: Client, asked: OfRun) -> RunAnswer:
     """A run: its splits, methods, layers, metrics and config."""
     facts = await client.thread(service.shelves.facts, asked.run)
-    layers, layer, problem = await _layers(service, client, facts)
+    reach, problem = await _reach(service, client, facts)
     state = await client.thread(state_of, facts.found.path)
-    return await client.thread(run_answer, service.shelves, facts, state, layers, layer, problem)
+    return await client.thread(run_answer, service.shelves, facts, state, reach, problem)
 
 
-async def _layers(
-    service: Service, client: Client, facts: Facts
-) -> tuple[list[str], str | None, str | None]:
-    """The layers of a run's net, or why it has none to offer."""
+async def _reach(service: Service, client: Client, facts: Facts) -> tuple[Reach, str | None]:
+    """What can be asked of a run's net, or why nothing can."""
     try:
         weights = await client.thread(weights_of, facts)
-        known = service.nets.known_layers(facts, weights)
+        known = service.nets.known_reach(facts, weights)
         if known is None:
-            known = await client.net(
-                ("layers", facts.found.path, weights), lambda: service.nets.layers(facts, weights)
-            )
-        return [*known[0]], known[1], None
+            key = ("reach", facts.found.path, weights)
+            known = await client.net(key, lambda: service.nets.reach(facts, weights))
+        return known, None
     except (BusyError, UnavailableError):
         raise
     except RegardError as error:
-        return [], None, f"expected {error.expected}, found {error.found}"
+        return Reach(), f"expected {error.expected}, found {error.found}"
 
 
 async def report(service: Service, client: Client, asked: OfRun) -> Media:

@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 
+from regard.server.bodies import whole_body
 from regard.server.limits import Limits
 from regard.server.line import Line
-from regard.server.refusals import TooLargeError, TooSlowError, UnavailableError
+from regard.server.refusals import UnavailableError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,47 +71,11 @@ class Client:
         )
 
     async def body(self, most: int) -> bytes:
-        """The request's body; no more of it is read than may be.
-
-        Raises:
-            TooLargeError: it is larger, by its header or by what has come.
-            TooSlowError: it does not arrive in time.
-        """
-        told = self.request.headers.get("content-length", "")
-        if told.isdecimal() and int(told[:20]) > most:
-            raise _too_large(most, f"{int(told[:20]):,}")
-        data = bytearray()
-        try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                async for part in self.request.stream():
-                    data += part
-                    if len(data) > most:
-                        raise _too_large(most, "more")
-        except TimeoutError as error:
-            raise TooSlowError(
-                "the body",
-                expected=f"all of it within {self._limits.body_seconds:g} s",
-                found=f"{len(data):,} bytes",
-                remedy="send a smaller file",
-            ) from error
-        return bytes(data)
+        """The request's body, see `whole_body`."""
+        return await whole_body(self.request, most, self._limits.body_seconds)
 
     async def _gone(self) -> None:
         while True:
             message = await self.request.receive()
             if message["type"] == "http.disconnect":
                 return
-
-
-def _too_large(most: int, found: str) -> TooLargeError:
-    return TooLargeError(
-        "the body",
-        expected=f"at most {most:,} bytes",
-        found=f"{found} bytes" if found != "more" else "more",
-        remedy="send a smaller file",
-    )
-
-
-async def answered(call: Any) -> Any:
-    """The answer of a handler, whether it is a coroutine or not."""
-    return await call if asyncio.iscoroutine(call) else call

@@ -1,8 +1,10 @@
 """Handlers of corrections: regions drawn anew on the page."""
 
+from regard.data.decoding import image_size
 from regard.server import pictures
 from regard.server.answers import Corrected, Corrections, ManifestLine, Saved
 from regard.server.client import Client
+from regard.server.drawn import classes_of
 from regard.server.questions import Correction, Nothing, OfCorrection
 from regard.server.service import Service
 from regard.server.shelves import no_image
@@ -22,16 +24,23 @@ async def correction(service: Service, client: Client, asked: OfCorrection) -> C
 
 
 def _saved(service: Service, asked: OfCorrection) -> Corrected:
-    service.shelves.sample(service.shelves.facts(asked.run), asked.split, asked.index)
-    found = service.corrections.saved(asked.manifest, asked.index)
+    shelves, facts = service.shelves, service.shelves.facts(asked.run)
+    sample = shelves.sample(facts, asked.split, asked.index)
+    found = service.corrections.saved(facts, asked.manifest, asked.index)
     mask = None if found.mask is None else data_url(found.mask.read_bytes(), pictures.PNG)
-    return Corrected(boxes=found.boxes, mask=mask)
+    classes = None
+    if found.classes is not None:
+        known = classes_of(facts, shelves.manifest(facts))
+        numbers = known.read(str(found.classes), image_size(sample.views[0][1]))
+        classes = data_url(pictures.numbers(numbers), pictures.PNG)
+    return Corrected(boxes=found.boxes, mask=mask, classes=classes)
 
 
 async def correct(service: Service, client: Client, asked: Correction) -> Saved:
     """Save where the evidence of an image is, in a manifest of corrections for the next training.
 
-    Boxes and a mask that are both null give the image its own region back.
+    Boxes and a mask that are both null give the image its own region back, and of a segmenter
+    classes that are null its own mask.
     """
     return await client.thread(_correct, service, asked)
 

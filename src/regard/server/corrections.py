@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import io
 import os
 import re
 import shlex
@@ -14,22 +13,22 @@ from threading import Lock
 from typing import Any
 
 import polars as pl
-from PIL import Image
 
 from regard.data.atomic import write_atomically
-from regard.data.decoding import Size, image_size
 from regard.data.manifest import BOXES, Manifest, read_manifest
 from regard.errors import DataError
+from regard.server.drawn import CELLS, column_of, drawn_of
 from regard.server.facts import Facts
 from regard.server.finding import Folder
 from regard.server.kept import Kept
-from regard.server.masks import mask_of
 from regard.server.questions import MANIFEST, Correction
 from regard.server.refusals import NotFoundError, unknown
 
 # Of a manifest of corrections: whether the row's region was drawn anew.
 CORRECTED = "corrected"
-FOLDER, REGIONS = "corrections", "regions"
+FOLDER = "corrections"
+# By the column of a correction's file: where these files lie beside the manifest.
+FOLDERS = {"region": "regions", "mask": "masks"}
 # What would split the samples anew, and leave the corrected manifest's splits unread.
 _SPLITTING = ("split", "folds", "val_from_train")
 
@@ -41,10 +40,12 @@ class Regions:
     Attributes:
         boxes: in pixels of the upright photo.
         mask: the file of a mask.
+        classes: of a segmenter the file of the ids of classes.
     """
 
-    boxes: list[list[float]] | None
-    mask: Path | None
+    boxes: list[list[float]] | None = None
+    mask: Path | None = None
+    classes: Path | None = None
 
 
 class Corrections:
@@ -71,7 +72,7 @@ class Corrections:
             found.append((name, len(table), corrected(table)))
         return found
 
-    def saved(self, name: str, index: int) -> Regions:
+    def saved(self, facts: Facts, name: str, index: int) -> Regions:
         """What is saved of an image: the boxes or the mask that were drawn anew, if any were.
 
         Raises:
@@ -82,10 +83,14 @@ class Corrections:
             raise unknown("image", str(index), "choose one of the manifest's")
         row = manifest.table.row(index, named=True)
         if not row.get(CORRECTED):
-            return Regions(None, None)
-        mask = row.get("region")
-        path = None if mask is None else self._folder.inside(Path(manifest.resolve(mask)))
-        return Regions(row.get("boxes") if path is None else None, path)
+            return Regions()
+        if column_of(facts) == "mask":
+            return Regions(classes=self._file(manifest, row["mask"]))
+        mask = self._file(manifest, row.get("region"))
+        return Regions(row.get("boxes") if mask is None else None, mask)
+
+    def _file(self, manifest: Manifest, name: str | None) -> Path | None:
+        return None if name is None else self._folder.inside(Path(manifest.resolve(name)))
 
     def save(self, facts: Facts, run: Manifest, asked: Correction) -> tuple[str, int, str]:
         """Write a correction; none of another that is written at the same time is lost.
@@ -101,26 +106,24 @@ class Corrections:
         Raises:
             DataError: boxes or a mask that do not fit the image, or a manifest of other images.
         """
-        place = self._root / asked.manifest
-        size = image_size(run.resolve(run.table["image"][asked.index]))
-        boxes = _within(asked.boxes, size)
-        mask = None if asked.mask is None else _png(mask_of(asked.mask, size))
+        place, column = self._root / asked.manifest, column_of(facts)
+        drawn = drawn_of(facts, run, asked)
         with self._held(place):
-            manifest = self._own(place, run, asked)
+            manifest = self._own(place, run, asked, column)
             row = dict(manifest.table.row(asked.index, named=True))
-            before = row["region"] if row[CORRECTED] else None
-            if asked.boxes is None and asked.mask is None:
-                row |= _as_of_the_run(run, asked.index, place)
+            before = row[column] if row[CORRECTED] else None
+            if drawn is None:
+                row |= _as_of_the_run(run, asked.index, place, CELLS[column])
             else:
-                row |= {"boxes": boxes or None, "region": None, CORRECTED: True}
-                row |= dict.fromkeys(("box_labels", "region_threshold") & row.keys())
-            if mask is not None:
-                row |= {"boxes": None, "region": _written(place, asked.index, mask)}
+                row |= dict.fromkeys({*CELLS[column]} - {column} & row.keys())
+                row |= {**drawn.cells, CORRECTED: True}
+                if drawn.file is not None:
+                    row[column] = _written(place, FOLDERS[column], asked.index, drawn.file)
             table = _with_row(manifest.table, asked.index, row)
             file = Manifest(table, place, place / f"{asked.manifest}.parquet")
             path = file.with_table(table).write(place / f"{asked.manifest}.parquet")
-            if before is not None and before != row["region"]:
-                (place / REGIONS / Path(before).name).unlink(missing_ok=True)
+            if before is not None and before != row[column]:
+                (place / FOLDERS[column] / Path(before).name).unlink(missing_ok=True)
         return str(path), corrected(table), command_of(facts, path)
 
     def _read(self, name: str) -> Manifest:
@@ -130,7 +133,7 @@ class Corrections:
             raise unknown("manifest", name, "save a correction first")
         return self._kept.get(name, [path], lambda: read_manifest(path))
 
-    def _own(self, place: Path, run: Manifest, asked: Correction) -> Manifest:
+    def _own(self, place: Path, run: Manifest, asked: Correction, column: str) -> Manifest:
         """The manifest of corrections as it stands, or a copy of the run's to begin with."""
         path = place / f"{asked.manifest}.parquet"
         if path.is_file():
@@ -139,7 +142,7 @@ class Corrections:
             return own
         table = run.table
         for name, kind in {"region": pl.String, "boxes": BOXES}.items():
-            if name not in table.columns:
+            if name not in table.columns and column == "region":
                 table = table.with_columns(pl.lit(None, dtype=kind).alias(name))
         table = table.with_columns(pl.lit(False).alias(CORRECTED))
         copy = Manifest(table, run.root, run.path)
@@ -190,36 +193,18 @@ def _refuse_other(own: Manifest, run: Manifest, asked: Correction) -> None:
         )
 
 
-def _within(boxes: list[list[float]] | None, size: Size) -> list[list[float]]:
-    """Boxes cut to the photo.
-
-    Raises:
-        DataError: one that has nothing in it.
-    """
-    height, width = size
-    found = []
-    for left, top, right, bottom in boxes or []:
-        own = [max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)]
-        if not (own[2] - own[0] >= 1 and own[3] - own[1] >= 1):
-            raise DataError(
-                "boxes",
-                expected=f"boxes [left, top, right, bottom] within {width} x {height} pixels",
-                found=str([left, top, right, bottom])[:80],
-                remedy="draw it anew",
-            )
-        found.append(own)
-    return found
-
-
-def _as_of_the_run(run: Manifest, index: int, place: Path) -> dict[str, Any]:
+def _as_of_the_run(
+    run: Manifest, index: int, place: Path, names: tuple[str, ...]
+) -> dict[str, Any]:
     """The cells that a correction changes, as they were before."""
-    names = [n for n in ("boxes", "region", "box_labels", "region_threshold")
-             if n in run.table.columns]  # fmt: skip
-    cells = run.table.select(names).row(index, named=True)
-    if cells.get("region") is not None and not os.path.isabs(cells["region"]):
-        there = os.path.join(os.path.abspath(run.root), cells["region"])
-        cells["region"] = os.path.relpath(there, os.path.abspath(place))
-    return {"boxes": None, "region": None, CORRECTED: False, **cells}
+    known = [name for name in names if name in run.table.columns]
+    cells = run.table.select(known).row(index, named=True)
+    for name in FOLDERS.keys() & cells.keys():
+        if cells[name] is not None and not os.path.isabs(cells[name]):
+            there = os.path.join(os.path.abspath(run.root), cells[name])
+            cells[name] = os.path.relpath(there, os.path.abspath(place))
+    empty = dict.fromkeys({"boxes", "region"} & {*names})
+    return {**empty, CORRECTED: False, **cells}
 
 
 def _with_row(table: pl.DataFrame, index: int, row: dict[str, Any]) -> pl.DataFrame:
@@ -227,14 +212,8 @@ def _with_row(table: pl.DataFrame, index: int, row: dict[str, Any]) -> pl.DataFr
     return pl.concat([table[:index], own, table[index + 1 :]])
 
 
-def _written(place: Path, index: int, data: bytes) -> str:
+def _written(place: Path, folder: str, index: int, data: bytes) -> str:
     """A mask's file, under a name of its own: until the table names it, the one before counts."""
-    name = f"{REGIONS}/{index:06d}-{hashlib.sha256(data).hexdigest()[:10]}.png"
+    name = f"{folder}/{index:06d}-{hashlib.sha256(data).hexdigest()[:10]}.png"
     write_atomically(place / name, lambda path: path.write_bytes(data))
     return name
-
-
-def _png(mask: Image.Image) -> bytes:
-    file = io.BytesIO()
-    mask.save(file, "PNG", optimize=True)
-    return file.getvalue()

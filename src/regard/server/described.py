@@ -12,6 +12,7 @@ from regard.saliency.base import METHODS
 from regard.server.answers import MethodLine, RunAnswer, SplitLine, State
 from regard.server.facts import Facts
 from regard.server.finding import own_files
+from regard.server.nets import Reach
 from regard.server.shelves import Shelves
 
 
@@ -19,8 +20,7 @@ def run_answer(
     shelves: Shelves,
     facts: Facts,
     state: State,
-    layers: list[str],
-    layer: str | None,
+    reach: Reach,
     problem: str | None,
 ) -> RunAnswer:
     """What `/api/run` says.
@@ -29,8 +29,7 @@ def run_answer(
         shelves: to read from.
         facts: of the run.
         state: what has become of it.
-        layers: that a map can be read from.
-        layer: that the run's own maps are read from.
+        reach: what can be asked of its net.
         problem: why its net cannot be used.
     """
     return RunAnswer(
@@ -42,10 +41,10 @@ def run_answer(
         spec=facts.spec,
         state=state,
         splits=[_split(shelves, facts, name) for name in shelves.splits(facts)],
-        methods=[_method(name) for name in sorted(METHODS)],
+        methods=[_method(name, reach.unfit.get(name)) for name in METHODS],
         method=facts.gaze.method,
-        layers=layers,
-        layer=layer,
+        layers=list(reach.layers),
+        layer=reach.layer,
         metrics=_metrics(facts.found.path),
         config=facts.config,
         problem=problem,
@@ -78,11 +77,12 @@ def _scored(path: Path) -> list[str]:
     return methods.unique(maintain_order=True).to_list()
 
 
-def _method(name: str) -> MethodLine:
+def _method(name: str, unfit: str | None) -> MethodLine:
     kind = METHODS[name]
     dear = kind.extra_forwards and not name.startswith("guided_")
     about = f"{kind.formula}. Cost: {kind.passes}. Blind to: {kind.blind_to}. Nets: {kind.nets}"
-    return MethodLine(name=name, title=kind.__name__, cost="dear" if dear else "cheap", about=about)
+    cost = "dear" if dear else "cheap"
+    return MethodLine(name=name, title=kind.__name__, cost=cost, about=about, unfit=unfit)
 
 
 def _metrics(folder: Path) -> dict[str, dict[str, Any]]:

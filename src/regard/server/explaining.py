@@ -11,8 +11,8 @@ from regard.server.answers import Background, Swapped
 from regard.server.client import Client
 from regard.server.looking import Asked, Look, asked_of, looked
 from regard.server.media import Media
-from regard.server.nets import weights_of
-from regard.server.photos import Photo, photo_of
+from regard.server.nets import breaking, weights_of
+from regard.server.photos import Photo, photo_of, refuse_labels
 from regard.server.questions import OfImage, OfMap, OfPicture, OfPixel
 from regard.server.service import Service
 
@@ -54,7 +54,7 @@ def _in_input(photo: Photo, x: float, y: float) -> tuple[float, float]:
     Raises:
         ConfigError: no segmenter, or a place that was cropped away.
     """
-    _refuse_labels(photo)
+    refuse_labels(photo)
     (top, left), (height, width) = window_of(photo.transform, photo.size, photo.size)
     row = (y * photo.size[0] - top) / height
     column = (x * photo.size[1] - left) / width
@@ -68,20 +68,10 @@ def _in_input(photo: Photo, x: float, y: float) -> tuple[float, float]:
     return row, column
 
 
-def _refuse_labels(photo: Photo) -> None:
-    if photo.facts.task != "segmentation":
-        raise ConfigError(
-            "run",
-            expected="a run of a segmenter, which answers for each pixel",
-            found=f"one of {photo.facts.task}",
-            remedy="ask for /api/map",
-        )
-
-
 async def prediction(service: Service, client: Client, asked: OfPicture) -> Media:
     """The mask that a segmenter predicts, in the colours that /api/run tells."""
     photo = await client.thread(photo_of, service.shelves, asked)
-    _refuse_labels(photo)
+    refuse_labels(photo)
     weights = await client.thread(weights_of, photo.facts)
     found = await looked(service, client, Asked(photo, weights))
     return await client.thread(_painted, photo, found, asked.width)
@@ -105,7 +95,8 @@ async def background(service: Service, client: Client, asked: OfImage) -> Backgr
 
 def _exchanged(service: Service, photo: Photo, asked: OfImage) -> Background:
     run = service.nets.run(photo.facts, weights_of(photo.facts))
-    own, *others = swapped(run, asked.split, photo.sample)
+    with breaking(photo.facts):
+        own, *others = swapped(run, asked.split, photo.sample)
     told = [
         Swapped(how=answer.how, probability=answer.probability, predicted=answer.predicted)
         for answer in others

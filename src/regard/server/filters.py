@@ -6,7 +6,7 @@ import polars as pl
 
 from regard.data.manifest import natural
 from regard.errors import DataError, near
-from regard.reports.words import title
+from regard.reports.words import about, title
 from regard.server.answers import Gallery, Item, LabelLine, Other, ScoreLine
 from regard.server.questions import OfGallery
 from regard.server.refusals import unknown
@@ -140,4 +140,5 @@ def _score_line(rows: pl.DataFrame, name: str, method: str) -> ScoreLine:
     values, (score, _, other) = rows[SCORE + name], name.partition("@")
     words = title(score) + (f", {other}" if other else "")
     low, high = values.min(), values.max()
-    return ScoreLine(name=name, title=words, low=low, high=high, method=other or method)  # type: ignore[arg-type]
+    told = {"name": name, "title": words, "about": about(score), "method": other or method}
+    return ScoreLine(low=low, high=high, **told)  # type: ignore[arg-type]

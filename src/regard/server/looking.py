@@ -17,7 +17,7 @@ from regard.saliency.base import METHODS
 from regard.scores.base import one_sign
 from regard.server.client import Client
 from regard.server.kept import stamp_of
-from regard.server.nets import Weights, weights_of
+from regard.server.nets import Weights, breaking, weights_of
 from regard.server.photos import Photo
 from regard.server.service import Service
 
@@ -105,7 +105,8 @@ class Asked:
             gaze = gaze.model_copy(update={"layer": self.layer})
         methods = {} if method is None else {method: options_of(run, method)}
         image, sample = str(self.photo.path), self.photo.sample
-        seen = look(run, image, sample, methods, gaze, self.target, at=self.at)
+        with breaking(self.photo.facts):
+            seen = look(run, image, sample, methods, gaze, self.target, at=self.at)
         return Look.of(seen, method)
 
 

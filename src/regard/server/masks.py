@@ -5,8 +5,10 @@ import binascii
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from regard.data.decoding import Size, decode, image_size
+from regard.data.mask_classes import VOID
 from regard.data.transforms import resized
 from regard.errors import DataError
 
@@ -27,12 +29,7 @@ def mask_of(text: str, size: Size) -> Image.Image:
     Raises:
         DataError: it is none, or of other proportions.
     """
-    if not text.startswith(_BEGIN):
-        raise _no_mask(f"text that begins with {text[:20]!r}")
-    try:
-        data = base64.b64decode(text[len(_BEGIN) :], validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _no_mask(str(error)) from error
+    data = _data(text)
     height, width = image_size(data)
     shape = (size[1] / width) / (size[0] / height)
     if abs(shape - 1) > _ROUNDING + 1 / min(width, height):
@@ -42,10 +39,44 @@ def mask_of(text: str, size: Size) -> Image.Image:
     return Image.fromarray(((full >= 0.5) * 255).to(torch.uint8).numpy())
 
 
+def numbers_of(text: str, size: Size, classes: int) -> Tensor:
+    """The classes that were painted on a photo, uint8 (H, W), `VOID` where nothing is said.
+
+    Args:
+        text: a data URL of a grey PNG as large as the photo: in each pixel its class's number.
+        size: (height, width) of the photo.
+        classes: how many there are.
+
+    Raises:
+        DataError: it is none, of another size, in colours, or of a number that no class has.
+    """
+    data = _data(text)
+    found = image_size(data)
+    if found != tuple(size):
+        raise _no_mask(f"{found[1]} x {found[0]} for a photo of {size[1]} x {size[0]}")
+    pixels = decode(data, max_pixels=MOST)
+    if bool((pixels != pixels[:1]).any()):
+        raise _no_mask("colours, where a grey level is a class's number")
+    numbers = pixels[0]
+    other = numbers[(numbers >= classes) & (numbers != VOID)]
+    if len(other):
+        raise _no_mask(f"number {int(other[0])} of {classes} classes")
+    return numbers
+
+
+def _data(text: str) -> bytes:
+    if not text.startswith(_BEGIN):
+        raise _no_mask(f"text that begins with {text[:20]!r}")
+    try:
+        return base64.b64decode(text[len(_BEGIN) :], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _no_mask(str(error)) from error
+
+
 def _no_mask(found: str) -> DataError:
     return DataError(
         "mask",
-        expected="a data URL of a PNG of the photo's proportions",
+        expected="a data URL of a PNG that fits the photo",
         found=found[:120],
         remedy="draw it anew",
     )

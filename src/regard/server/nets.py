@@ -1,26 +1,42 @@
 """Nets in memory, a few of them: the one that was not used for longest leaves."""
 
+import logging
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from regard.errors import RunError
-from regard.models.anatomy import possible_layers
+from regard.errors import ModelError, RegardError, RunError
 from regard.runs.checkpoints import FILES, pointed
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
 from regard.runs.run import Run, load_run
-from regard.saliency.capture import trace
-from regard.saliency.layers import find_layer
+from regard.saliency.layers import find_layer, readable_layers
+from regard.saliency.unfit import unfit_methods
 from regard.server.facts import Facts
 from regard.server.finding import Folder
 
-# The names of a net's layers, and that of the run's own maps.
-Layers = tuple[list[str], str | None]
-# Of so many checkpoints the layers are remembered.
+_LOG = logging.getLogger(__name__)
+# Of so many checkpoints it is remembered what can be asked of them.
 _TOLD = 200
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What can be asked of a net.
+
+    Attributes:
+        layers: that a map can be read from, last first.
+        layer: that the run's own maps are read from.
+        unfit: the methods that refuse the net, and what they need.
+    """
+
+    layers: tuple[str, ...] = ()
+    layer: str | None = None
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,7 +63,7 @@ class Nets:
     def __init__(self, folder: Folder, most: int) -> None:
         self._folder, self._most = folder, most
         self._held: OrderedDict[tuple[Path, Weights], Run] = OrderedDict()
-        self._layers: OrderedDict[tuple[Path, Weights], Layers] = OrderedDict()
+        self._reach: OrderedDict[tuple[Path, Weights], Reach] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -69,21 +85,23 @@ class Nets:
         self._held.move_to_end(key)
         return self._held[key]
 
-    def known_layers(self, facts: Facts, weights: Weights) -> Layers | None:
-        """What `layers` gave before, for any thread."""
-        return self._layers.get((facts.found.path, weights))
+    def known_reach(self, facts: Facts, weights: Weights) -> Reach | None:
+        """What `reach` gave before, for any thread."""
+        return self._reach.get((facts.found.path, weights))
 
-    def layers(self, facts: Facts, weights: Weights) -> Layers:
-        """The layers that a map can be read from, and the one of the run's own maps.
+    def reach(self, facts: Facts, weights: Weights) -> Reach:
+        """What can be asked of a checkpoint's net.
 
         Raises:
             RunError: see `run`.
-            ModelError: see `run`; or there is no such layer.
+            ModelError: see `run`; or the net breaks down, or there is no such layer.
         """
-        found = layers_of(self.run(facts, weights), facts.gaze.layer)
-        self._layers[facts.found.path, weights] = found
-        while len(self._layers) > _TOLD:
-            self._layers.popitem(last=False)
+        run = self.run(facts, weights)
+        with breaking(facts):
+            found = reach_of(run, facts.gaze.layer)
+        self._reach[facts.found.path, weights] = found
+        while len(self._reach) > _TOLD:
+            self._reach.popitem(last=False)
         return found
 
 
@@ -108,11 +126,40 @@ def weights_of(facts: Facts) -> Weights:
         ) from error
 
 
-def layers_of(run: Run, asked: str | None) -> Layers:
-    """The layers that a map can be read from, and the one that the run's own are read from."""
-    device = next(run.net.parameters()).device
-    blank = torch.zeros(1, 3, *run.transform.size, device=device)
-    views = run.data.views
-    images = blank if len(views) == 1 else dict.fromkeys(views, blank)
-    names = possible_layers(trace(run.net, images), run.transform.size)
-    return list(dict.fromkeys(names)), find_layer(run.net, images, asked).name
+def reach_of(run: Run, asked: str | None) -> Reach:
+    """What can be asked of a run's net, tried with noise.
+
+    Args:
+        run: loaded.
+        asked: the layer of the run's own maps; None: found.
+    """
+    device, views = next(run.net.parameters()).device, run.data.views
+    noise = torch.randn(1, 3, *run.transform.size, generator=torch.Generator().manual_seed(0))
+    images = noise.to(device) if len(views) == 1 else dict.fromkeys(views, noise.to(device))
+    own = find_layer(run.net, images, asked).name
+    unfit = unfit_methods(run.net, images, layer=own, view=run.explained_view)
+    told = {name: f"needs {error.expected}" for name, error in unfit.items()}
+    return Reach(tuple(readable_layers(run.net, images)), own, told)
+
+
+@contextmanager
+def breaking(facts: Facts) -> Iterator[None]:
+    """Whatever a net of anyone's make raises when it is run is a refusal in one line.
+
+    Raises:
+        ModelError: it raised something.
+    """
+    try:
+        yield
+    except RegardError:
+        raise
+    except Exception as error:
+        # It may be a fault of ours as well: its traceback belongs where the server prints.
+        _LOG.warning("the net of %s", facts.found.id, exc_info=True)
+        told = f"{type(error).__name__}: {error}".strip().splitlines()[0][:160]
+        raise ModelError(
+            f"the net of {facts.found.id}",
+            expected="a net that runs",
+            found=told,
+            remedy="see what the server printed, and mend the net",
+        ) from error

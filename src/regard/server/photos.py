@@ -6,6 +6,7 @@ from pathlib import Path
 from regard.data.decoding import Size, image_size
 from regard.data.sample import Sample
 from regard.data.transforms import Transform
+from regard.errors import ConfigError
 from regard.runs.net import transform_of
 from regard.server.facts import Facts
 from regard.server.kept import stamp_of
@@ -51,3 +52,18 @@ def photo_of(shelves: Shelves, asked: OfImage) -> Photo:
     sample = shelves.sample(facts, asked.split, asked.index)
     transform = transform_of(facts.data.model_dump())
     return Photo(facts, sample, image_size(sample.views[0][1]), transform)
+
+
+def refuse_labels(photo: Photo) -> None:
+    """Refuse an image of a run that is no segmenter's.
+
+    Raises:
+        ConfigError: it is one of labels.
+    """
+    if photo.facts.task != "segmentation":
+        raise ConfigError(
+            "run",
+            expected="a run of a segmenter, which answers for each pixel",
+            found=f"one of {photo.facts.task}",
+            remedy="ask for /api/map",
+        )

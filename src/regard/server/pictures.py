@@ -72,6 +72,11 @@ def classes(ids: NDArray[np.uint8], colours: Sequence[str]) -> bytes:
     return saved(picture, "PNG", transparency=picture.info["transparency"])
 
 
+def numbers(found: Tensor) -> bytes:
+    """Class indices (H, W) as grey PNG: the levels are the indices."""
+    return saved(Image.fromarray(found.numpy()), "PNG")
+
+
 def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
     """A picture's file."""
     file = io.BytesIO()

@@ -107,7 +107,10 @@ class OfCorrection(OfImage):
 
 
 class Correction(BaseModel):
-    """Where the evidence of an image is: boxes, a mask, nowhere ([]), or as the run has it."""
+    """Where the evidence of an image is: boxes, a mask, nowhere ([]), or as the run has it.
+
+    Of a segmenter: the classes of its pixels, or as the run has them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -122,4 +125,10 @@ class Correction(BaseModel):
         default=None,
         max_length=Limits.correction_bytes,
         description="A data URL of a PNG, white inside, of the photo's proportions.",
+    )
+    classes: str | None = Field(
+        default=None,
+        max_length=Limits.correction_bytes,
+        description="Of a segmenter: a data URL of a grey PNG as large as the photo. A pixel's "
+        "value is its class's place in what /api/run lists, from 0 on, or 255 where nobody says.",
     )

@@ -8,10 +8,12 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import HTMLResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from regard.errors import ConfigError, RegardError
+from regard.server.entrance import FIELD, OPEN, entrance, for_a_person, is_form, token_in
 from regard.server.refusals import ForbiddenError, UnauthorisedError
 from regard.server.replies import refused
 
@@ -98,13 +100,19 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
+        headers = Headers(scope=scope)
         try:
-            answer = self._checked(scope, Headers(scope=scope))
+            answer = await self._checked(scope, receive, headers)
+        except UnauthorisedError as error:
+            person = for_a_person(scope, headers)
+            answer = entrance(CSP, wrong=_shows(scope)) if person else refused(error)
         except RegardError as error:
             answer = refused(error)
+        except ClientDisconnect:
+            return
         await (answer or self.app)(scope, receive, guarded)
 
-    def _checked(self, scope: Scope, headers: Headers) -> Response | None:
+    async def _checked(self, scope: Scope, receive: Receive, headers: Headers) -> Response | None:
         """An answer in place of the app's, if there is one."""
         host = headers.get("host", "")
         name = _name(host)
@@ -116,7 +124,11 @@ class Guard:
                 remedy="open the address that regard serve printed, or give it a --token",
             )
         self._refuse_foreign(scope, headers, host)
-        return None if self.token is None else self._refuse_unknown(scope, headers, self.token)
+        if self.token is None:
+            return None
+        if is_form(scope):
+            return _let_in(self.token, await token_in(Request(scope, receive)))
+        return self._refuse_unknown(scope, headers, self.token)
 
     def _refuse_foreign(self, scope: Scope, headers: Headers, host: str) -> None:
         """Another site's page neither posts nor has a net run."""
@@ -136,19 +148,39 @@ class Guard:
             )
 
     def _refuse_unknown(self, scope: Scope, headers: Headers, token: str) -> Response | None:
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        if scope["path"] == "/" and "token" in query:
-            if not _same(query["token"][0], token):
+        if _shows(scope):
+            if not _same(_shown(scope), token):
                 raise _unauthorised()
-            welcome = HTMLResponse(_WELCOME, headers={"Refresh": "0; url=/"})
-            welcome.set_cookie(COOKIE, _derived(token), httponly=True, samesite="strict")
-            return welcome
+            return _known(HTMLResponse(_WELCOME, headers={"Refresh": "0; url=/"}), token)
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and _same(given.strip(), token):
             return None
-        if _same(_cookie(headers), _derived(token)):
+        if _same(_cookie(headers), _derived(token)) or scope["path"] in OPEN:
             return None
         raise _unauthorised()
+
+
+def _shows(scope: Scope) -> bool:
+    """Whether a token has been shown, in the address or by the form."""
+    return is_form(scope) or (scope["path"] == "/" and bool(_shown(scope)))
+
+
+def _shown(scope: Scope) -> str:
+    """The token in the address."""
+    return parse_qs(scope["query_string"].decode("latin-1")).get(FIELD, [""])[0]
+
+
+def _let_in(token: str, given: str) -> Response:
+    """On to the page, whose address the form's own part behind the # is kept in."""
+    if not _same(given, token):
+        raise _unauthorised()
+    return _known(RedirectResponse("./", 303), token)
+
+
+def _known(answer: Response, token: str) -> Response:
+    """The answer with a cookie, by which the browser is known from now on."""
+    answer.set_cookie(COOKIE, _derived(token), httponly=True, samesite="strict")
+    return answer
 
 
 def _name(host: str) -> str:

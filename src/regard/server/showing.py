@@ -9,10 +9,11 @@ from regard.runs.overlay import whole
 from regard.server import pictures
 from regard.server.answers import ImageAnswer, Numbers, Probability, RegionAnswer
 from regard.server.client import Client
+from regard.server.drawn import classes_of
 from regard.server.looking import Asked, Look, looked
 from regard.server.media import Media
 from regard.server.nets import weights_of
-from regard.server.photos import Photo, photo_of
+from regard.server.photos import Photo, photo_of, refuse_labels
 from regard.server.questions import OfImage, OfPicture, OfRegion
 from regard.server.refusals import BusyError, UnavailableError
 from regard.server.rows import answers_of, scores_at
@@ -43,6 +44,22 @@ def _region(service: Service, asked: OfRegion) -> Media:
     shown = Where(whole(photo.transform, size)).region(photo.sample)
     drawn = pictures.filled if asked.filled else pictures.outline
     return Media(drawn(shown, size), pictures.PNG)
+
+
+async def mask(service: Service, client: Client, asked: OfImage) -> Media:
+    """The mask of a segmenter's image, grey, as large as the photo.
+
+    A pixel's value is its class's place in what /api/run lists, 255 where nothing is said.
+    """
+    return await client.thread(_mask, service, asked)
+
+
+def _mask(service: Service, asked: OfImage) -> Media:
+    photo = photo_of(service.shelves, asked)
+    refuse_labels(photo)
+    known = classes_of(photo.facts, service.shelves.manifest(photo.facts))
+    found = known.read(str(photo.sample.mask), photo.size, max_pixels=photo.transform.max_pixels)
+    return Media(pictures.numbers(found), pictures.PNG)
 
 
 async def image(service: Service, client: Client, asked: OfImage) -> ImageAnswer:

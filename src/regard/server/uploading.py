@@ -21,7 +21,7 @@ from regard.server.client import Client
 from regard.server.facts import Facts
 from regard.server.limits import Limits
 from regard.server.looking import Look, named_target
-from regard.server.nets import Weights, weights_of
+from regard.server.nets import Weights, breaking, weights_of
 from regard.server.questions import OfUpload
 from regard.server.refusals import TooLargeError, UnsupportedError
 from regard.server.service import Service
@@ -97,7 +97,8 @@ def _looked(
 ) -> Look:
     run = service.nets.run(facts, weights)
     gaze = Gaze.model_validate(run.config["gaze"])
-    seen = look(run, sent.fitted, None, {method: options_of(run, method)}, gaze, target)
+    with breaking(facts):
+        seen = look(run, sent.fitted, None, {method: options_of(run, method)}, gaze, target)
     return Look.of(seen, method)
 
 

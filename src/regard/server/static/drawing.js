@@ -2,6 +2,7 @@
 
 const FINE = 1024;
 const MOST = 2048;
+const TINT = "#ff4f8b";
 
 /** Steps of {kind: "box", box} | {kind: "stroke", erase, size, points} | {kind: "mask", image}. */
 export class Drawing {
@@ -19,6 +20,31 @@ export class Drawing {
   /** Whether it takes a mask to say what boxes cannot. */
   get painted() {
     return this.steps.some(({ kind }) => kind !== "box");
+  }
+
+  /** What the pointer begins at a place. */
+  begin({ tool, size }, place) {
+    return tool === "box"
+      ? { kind: "box", from: place, box: [...place, ...place] }
+      : { kind: "stroke", erase: tool === "eraser", size, points: [place] };
+  }
+
+  /** What was begun and not added is nowhere yet. */
+  cancel() {}
+
+  /** All of it in one tint, and what is being drawn. */
+  show(context, live) {
+    const { canvas: sheet } = context;
+    context.drawImage(this.canvas, 0, 0);
+    if (live) this.paint(context, live);
+    context.save();
+    context.globalCompositeOperation = "source-in";
+    context.globalAlpha = 0.42;
+    context.fillStyle = TINT;
+    context.fillRect(0, 0, sheet.width, sheet.height);
+    context.restore();
+    for (const { box } of [...this.boxes, ...(live?.kind === "box" ? [live] : [])])
+      frame(context, box, this.scale, TINT);
   }
 
   /** Begin with what is there; that cannot be taken back. */
@@ -106,6 +132,19 @@ export class Drawing {
     context.fillRect(0, 0, whole.width, whole.height);
     context.drawImage(this.canvas, 0, 0);
     return { boxes: null, mask: whole.toDataURL("image/png") };
+  }
+}
+
+/** The edges of a box, to be seen on any photo. */
+export function frame(context, box, scale, colour) {
+  const line = Math.max(2, context.canvas.width / 360);
+  const [left, top, right, bottom] = box.map((edge) => edge * scale);
+  for (const [strokeStyle, lineWidth] of [
+    ["rgb(0 0 0 / 0.6)", 2 * line],
+    [colour, line],
+  ]) {
+    Object.assign(context, { strokeStyle, lineWidth });
+    context.strokeRect(left, top, right - left, bottom - top);
   }
 }
 

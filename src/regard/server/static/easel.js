@@ -5,20 +5,22 @@ import { canvas } from "./drawing.js";
 import { fitting, Stack } from "./stack.js";
 
 const ZOOMS = [1, 1.5, 2, 3, 4, 6, 8];
-const TINT = "#ff4f8b";
-const KEYS =
-  "Keys: b box, p brush, e eraser, n new box, arrows move the last box, Shift with arrows its far corner, Delete takes it away, [ and ] change the brush, + and − zoom, Ctrl-Z takes back.";
-
 export class Easel {
-  /** `tools` is {tool, size}, read at each stroke; `onkey(name)` hears of keys that are not drawn. */
-  constructor({ image, of, drawing, tools, onkey, onfail }) {
-    Object.assign(this, { image, drawing, tools, onkey, zoomed: 0, live: null });
+  /**
+   * `drawing` is drawn on by `tools`, read at each stroke; `keys` are [key, name, what it does] of
+   * keys, which `onkey(name)` hears of; `outlined`: whether the run's region is; `onmove(place)` hears
+   * where the pointer is.
+   */
+  constructor({ image, of, drawing, tools, keys, onkey, onfail, outlined = false, onmove }) {
+    Object.assign(this, { image, drawing, tools, onkey, onmove, zoomed: 0, live: null });
+    this.keys = Object.fromEntries(keys.map(([key, name]) => [key, name]));
+    this.at = null;
     this.stack = new Stack({ alt: image.name, onfail });
     this.stack.want("picture", {
       ...of,
       width: fitting(Math.min(1024, Math.max(480, image.width))),
     });
-    if (image.region.present) this.stack.want("region", { ...of, width: fitting(720) });
+    if (outlined) this.stack.want("region", { ...of, width: fitting(720) });
     this.sheet = canvas(drawing.canvas.width, drawing.canvas.height);
     this.brush = h("span", { class: "brush", hidden: true, "aria-hidden": "true" });
     this.paper = h("div", { class: "paper" }, this.stack.element, this.sheet, this.brush);
@@ -28,7 +30,7 @@ export class Easel {
         class: "easel",
         tabindex: "0",
         role: "application",
-        "aria-label": `Drawing on ${image.name}. ${KEYS}`,
+        "aria-label": `Drawing on ${image.name}. ${told(keys)}`,
       },
       this.paper,
     );
@@ -73,12 +75,7 @@ export class Easel {
     event.preventDefault();
     this.element.focus({ preventScroll: true });
     this.sheet.setPointerCapture(event.pointerId);
-    const place = this.#place(event);
-    const { tool, size } = this.tools;
-    this.live =
-      tool === "box"
-        ? { kind: "box", from: place, box: [...place, ...place] }
-        : { kind: "stroke", erase: tool === "eraser", size, points: [place] };
+    this.live = this.drawing.begin(this.tools, this.#place(event));
     this.draw();
   }
 
@@ -99,25 +96,36 @@ export class Easel {
     if (step.kind === "stroke") this.drawing.add(step);
     else if (step.box[2] - step.box[0] >= 1 && step.box[3] - step.box[1] >= 1)
       this.drawing.add({ kind: "box", box: step.box });
-    else this.draw();
+    else this.#drop();
+  }
+
+  #drop() {
+    this.drawing.cancel();
+    this.draw();
   }
 
   #stop() {
     this.live = null;
-    this.draw();
+    this.#drop();
   }
 
-  /** The brush's size under the pointer. */
   #cursor(event) {
-    const { tool, size } = this.tools;
+    const { tool } = this.tools;
+    this.at = this.#place(event);
+    this.onmove?.(this.at);
+    this.#ring(tool === "box" || tool === "pick" || event.pointerType === "touch");
+  }
+
+  /** The brush's size where it is. */
+  #ring(hidden) {
     const frame = this.sheet.getBoundingClientRect();
-    this.brush.hidden = tool === "box" || event.pointerType === "touch";
-    const across = (size / this.image.width) * frame.width;
+    const scale = frame.width / this.image.width;
+    this.brush.hidden = hidden;
     restyle(this.brush, {
-      left: `${event.clientX - frame.left}px`,
-      top: `${event.clientY - frame.top}px`,
-      width: `${across}px`,
-      height: `${across}px`,
+      left: `${this.at[0] * scale}px`,
+      top: `${this.at[1] * scale}px`,
+      width: `${this.tools.size * scale}px`,
+      height: `${this.tools.size * scale}px`,
     });
   }
 
@@ -125,22 +133,41 @@ export class Easel {
     const { key } = event;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    const names = {
-      b: "box",
-      p: "brush",
-      e: "eraser",
-      n: "new",
-      Delete: "remove",
-      Backspace: "remove",
-      "[": "smaller",
-      "]": "larger",
-    };
-    if (moves[key]) this.#nudge(moves[key], event.shiftKey);
+    if (moves[key]) this.#arrow(moves[key], event.shiftKey);
+    else if (key === " " && this.drawing.brushed) this.#dab([this.#here()]);
     else if (key === "+" || key === "=") this.zoom(1);
     else if (key === "-") this.zoom(-1);
-    else if (names[key]) this.onkey(names[key]);
+    else if (this.keys[key]) this.onkey(this.keys[key]);
     else return;
     event.preventDefault();
+  }
+
+  #arrow(by, shift) {
+    if (this.drawing.brushed) this.#walk(by, shift);
+    else this.#nudge(by, shift);
+  }
+
+  #here() {
+    const { width, height } = this.image;
+    return (this.at ??= [width / 2, height / 2]);
+  }
+
+  /** The brush by keys: arrows move it by half its size, with Shift it paints on its way. */
+  #walk([across, down], paints) {
+    const from = this.#here();
+    const step = Math.max(1, this.tools.size / 2);
+    const { width, height } = this.image;
+    const within = (value, most) => Math.min(most - 0.5, Math.max(0.5, value));
+    this.at = [within(from[0] + across * step, width), within(from[1] + down * step, height)];
+    this.onmove?.(this.at);
+    this.#ring(false);
+    if (paints) this.#dab([from, this.at]);
+  }
+
+  #dab(points) {
+    const step = this.drawing.begin(this.tools, points[0]);
+    if (step?.kind === "stroke") this.drawing.add({ ...step, points });
+    this.#ring(false);
   }
 
   /** The last box goes along, or its far corner alone, by a hundredth of the photo. */
@@ -180,28 +207,9 @@ export class Easel {
   }
 
   draw() {
-    const { sheet, drawing, live } = this;
-    const context = sheet.getContext("2d");
-    context.clearRect(0, 0, sheet.width, sheet.height);
-    context.drawImage(drawing.canvas, 0, 0);
-    if (live) drawing.paint(context, live);
-    context.save();
-    context.globalCompositeOperation = "source-in";
-    context.globalAlpha = 0.42;
-    context.fillStyle = TINT;
-    context.fillRect(0, 0, sheet.width, sheet.height);
-    context.restore();
-    const line = Math.max(2, sheet.width / 360);
-    for (const { box } of [...drawing.boxes, ...(live?.kind === "box" ? [live] : [])]) {
-      const [left, top, right, bottom] = box.map((edge) => edge * drawing.scale);
-      for (const [colour, width] of [
-        ["rgb(0 0 0 / 0.6)", 2 * line],
-        [TINT, line],
-      ]) {
-        Object.assign(context, { strokeStyle: colour, lineWidth: width });
-        context.strokeRect(left, top, right - left, bottom - top);
-      }
-    }
+    const context = this.sheet.getContext("2d");
+    context.clearRect(0, 0, this.sheet.width, this.sheet.height);
+    this.drawing.show(context, this.live);
   }
 
   close() {
@@ -215,4 +223,10 @@ function moved([left, top, right, bottom], dx, dy, width, height) {
   const x = Math.min(width - right, Math.max(-left, dx));
   const y = Math.min(height - bottom, Math.max(-top, dy));
   return [left + x, top + y, right + x, bottom + y];
+}
+
+/** The keys in a line. */
+function told(keys) {
+  const own = keys.filter(([, , what]) => what).map(([key, , what]) => `${key} ${what}`);
+  return `Keys: ${own.join(", ")}, + and − zoom, Ctrl-Z takes back.`;
 }

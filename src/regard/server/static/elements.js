@@ -47,7 +47,7 @@ export function field(label, control, more = {}) {
   );
 }
 
-/** A select of [value, text] pairs. */
+/** A select of [value, text] pairs, or of {group, options} of which none can be chosen. */
 export function select(options, value, onchange) {
   const made = h("select", { onchange: () => onchange(made.value) });
   refill(made, options, value);
@@ -59,9 +59,15 @@ export function refill(made, options, value) {
   const now = JSON.stringify(options);
   if (made.options_ !== now) {
     made.options_ = now;
-    made.replaceChildren(...options.map(([key, text]) => h("option", { value: key }, text)));
+    made.replaceChildren(...options.map(option));
   }
   made.value = value;
+}
+
+function option(one) {
+  if (Array.isArray(one)) return h("option", { value: one[0] }, one[1]);
+  const shown = one.options.map((text) => h("option", { disabled: true }, text));
+  return h("optgroup", { label: one.group }, shown);
 }
 
 /** A button with text. */

@@ -36,8 +36,8 @@ const REGION = [
 ];
 const OUTCOME = [
   ["", "any"],
-  ["gained", "flips: B gains"],
-  ["lost", "flips: B loses"],
+  ["gained", "A wrong, B right"],
+  ["lost", "A right, B wrong"],
   ["both_right", "both right"],
   ["both_wrong", "both wrong"],
 ];
@@ -69,7 +69,7 @@ export function filterBar(run, split, others) {
   });
   const order = button("", () => pick({ order: read().order === "desc" ? "" : "desc" }));
   const reset = h("a", { class: "reset" }, "Reset");
-  const outcome = field("A against B", controls.outcome);
+  const outcome = field("A and B", controls.outcome);
   const range = h(
     "div",
     { class: "range", role: "group", "aria-label": "Range of the score" },
@@ -87,7 +87,7 @@ export function filterBar(run, split, others) {
       { class: "row" },
       field("Class", controls.label),
       answers,
-      others.length > 0 && field("Compare with B", controls.other),
+      others.length > 0 && field("Side by side with", controls.other),
       outcome,
       field("Region", controls.region),
       field("Score", controls.score),

@@ -8,6 +8,7 @@ import { roving } from "./grid.js";
 import { known } from "./known.js";
 import { dress, looksBar, looksOf } from "./looks.js";
 import { dropped, loading, marked, nothing, refused } from "./notices.js";
+import { presets } from "./presets.js";
 import { Tile } from "./tile.js";
 import { firstSplit } from "./trail.js";
 import { count, plural } from "./words.js";
@@ -34,6 +35,8 @@ class Gallery {
     this.split = run.splits.find(({ name }) => name === state.split);
     this.filters = filterBar(run, state.split, alike(overview, run));
     this.looks = looksBar(run);
+    this.presets = presets(run, state.split, overview);
+    this.scale = h("p", { class: "quiet scores", role: "note", hidden: true });
     this.summary = h("p", { class: "summary", role: "status" });
     this.pagers = [0, 1].map((place) =>
       h("nav", { class: "pager", "aria-label": place ? "Pages, below" : "Pages" }),
@@ -49,8 +52,10 @@ class Gallery {
       h("div", { class: "headline" }, h("h1", {}, run.name), this.#splits(state)),
       this.filters.bar,
       this.looks.bar,
+      this.presets.element,
       this.notes,
       h("div", { class: "between" }, this.summary, this.pagers[0]),
+      this.scale,
       this.grid,
       this.pagers[1],
       h(
@@ -91,11 +96,35 @@ class Gallery {
     this.page = Math.max(1, Number.parseInt(state.page, 10) || 1);
     this.filters.update(state);
     this.looks.update(state);
+    this.presets.update(state, this.answer?.scores ?? []);
     dress(this.main, state);
     const asked = question(state, (this.page - 1) * PER_PAGE, PER_PAGE);
     const key = JSON.stringify(asked);
     if (key !== this.key) this.#ask(asked, (this.key = key));
-    else if (this.answer) this.tiles.forEach((tile) => tile.look(this.#seen()));
+    else if (this.answer) {
+      this.tiles.forEach((tile) => tile.look(this.#seen()));
+      this.#explain();
+    }
+  }
+
+  /** What the score in the captions is, and of which map, where others are shown. */
+  #explain() {
+    const { measured } = this.#seen();
+    const score = this.answer.scores.find(({ name }) => name === measured);
+    this.scale.hidden = !score;
+    if (!score) return;
+    const others = this.run.task === "classification" && this.state.target !== "label";
+    redraw(this.scale, () =>
+      this.scale.replaceChildren(
+        score.about ? `${score.about}. ` : "",
+        ...(others
+          ? [
+              "Scores are of the labelled class's map. ",
+              h("a", { href: href({ ...this.state, target: "label" }) }, "Show that map"),
+            ]
+          : []),
+      ),
+    );
   }
 
   async #ask(asked, key) {
@@ -131,6 +160,8 @@ class Gallery {
     Object.assign(this, { answer, other });
     this.filters.learn(answer);
     this.filters.update(this.state);
+    this.presets.update(this.state, answer.scores);
+    this.#explain();
     this.#clear();
     this.#notes(other);
     const last = Math.max(1, Math.ceil(answer.matched / PER_PAGE));

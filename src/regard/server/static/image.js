@@ -169,12 +169,15 @@ class ImageView {
           step("Next ›", next, 1, "Next image"),
         ],
         h("a", { href: href(this.#gallery()), "aria-keyshortcuts": "Escape" }, "Gallery"),
-        !segments(this.run) &&
-          h(
-            "a",
-            { href: href({ ...this.state, view: "correct", run, split, index }) },
-            this.image.region.present ? "Correct the region" : "Draw a region",
-          ),
+        h(
+          "a",
+          { href: href({ ...this.state, view: "correct", run, split, index }) },
+          segments(this.run)
+            ? "Correct the mask"
+            : this.image.region.present
+              ? "Correct the region"
+              : "Draw a region",
+        ),
       ),
     );
   }
@@ -211,7 +214,13 @@ class ImageView {
         "Region",
         h("p", {}, segments(this.run) ? "The mask of classes." : regionWords(image.region)),
       ),
-      table && panel("Gaze", table),
+      table &&
+        panel(
+          "Gaze",
+          this.run.task === "classification" &&
+            h("p", { class: "quiet" }, "Scores of the map of the labelled class."),
+          table,
+        ),
       !segments(this.run) && panel("Background", backgroundCheck(of, image.region, signal)),
     ].filter(Boolean);
   }

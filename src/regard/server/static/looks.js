@@ -34,14 +34,33 @@ export function dress(element, state) {
 export const methodName = (run, name) =>
   run.methods.find((method) => method.name === name)?.title ?? name;
 
+/** The methods that a run's net can be asked with, the run's own first. */
+export function methodsOf(run) {
+  const fit = run.methods.filter(({ unfit }) => unfit === null);
+  const own = ({ name }) => name === run.method;
+  return [...fit.filter(own), ...fit.filter((method) => !own(method))];
+}
+
+/** The others, by what they need: [{need, titles}]. */
+export function unfitOf(run) {
+  const needs = new Map();
+  for (const { title, unfit } of run.methods)
+    if (unfit !== null) needs.set(unfit, [...(needs.get(unfit) ?? []), title]);
+  return [...needs].map(([need, titles]) => ({ need, titles }));
+}
+
 function methodOptions(run) {
-  const own = run.methods.filter(({ name }) => name === run.method);
-  const rest = run.methods.filter(({ name }) => name !== run.method);
   const words = ({ name, title, cost }) => [
     name === run.method ? "" : name,
     `${title}${name === run.method ? " (the run's)" : cost === "dear" ? " (slow)" : ""}`,
   ];
-  return [...own, ...rest].map(words);
+  const unfit = unfitOf(run).flatMap(({ need, titles }) =>
+    titles.map((title) => `${title}: ${need}`),
+  );
+  return [
+    ...methodsOf(run).map(words),
+    ...(unfit.length ? [{ group: "Not for this net", options: unfit }] : []),
+  ];
 }
 
 function targetOptions(run) {

@@ -2,7 +2,7 @@
 
 import { change } from "./address.js";
 import { h, redraw } from "./elements.js";
-import { mapOf } from "./looks.js";
+import { mapOf, methodsOf, unfitOf } from "./looks.js";
 import { fitting, Stack } from "./stack.js";
 import { number } from "./words.js";
 
@@ -12,13 +12,37 @@ const ATTENTION = ["chefer", "rollout", "gradient_rollout", "attention"];
 
 /** Which methods are shown: those of the address, or the run's own and others of its kind that are fast. */
 function chosen(run, state) {
+  const fit = methodsOf(run);
   if (state.compare !== undefined)
-    return state.compare.split(",").filter((name) => run.methods.some((one) => one.name === name));
-  const known = run.methods.filter(({ cost }) => cost === "cheap").map(({ name }) => name);
+    return state.compare.split(",").filter((name) => fit.some((one) => one.name === name));
+  const known = fit.filter(({ cost }) => cost === "cheap").map(({ name }) => name);
   const kin = ATTENTION.includes(run.method) ? ATTENTION : ACTIVATION;
   return [...new Set([run.method, ...kin.filter((name) => known.includes(name))])].slice(
     0,
     AT_FIRST,
+  );
+}
+
+/** Whether the map that is shown is the one that was scored: of labels that of the labelled class. */
+function scored(run, state, image) {
+  if (run.task !== "classification") return !state.target;
+  const shown = state.target || image.probabilities?.[0]?.class;
+  return shown === "label" || shown === image.label;
+}
+
+/** Which methods are not to be had, and what they need. */
+function unfit(run) {
+  const lines = unfitOf(run).map(({ need, titles }) =>
+    h("li", {}, h("b", {}, titles.join(", ")), `: ${need}`),
+  );
+  return (
+    lines.length > 0 &&
+    h(
+      "details",
+      { class: "unfit" },
+      h("summary", {}, "Methods that are not for this net"),
+      h("ul", {}, lines),
+    )
   );
 }
 
@@ -31,12 +55,15 @@ export function methodsStrip(run) {
     { class: "group methods" },
     h("h2", {}, "Methods side by side"),
     chips,
+    unfit(run),
     strip,
   );
 
   const update = (state, image) => {
     const names = chosen(run, state);
-    redraw(chips, () => chips.replaceChildren(...run.methods.map((method) => chip(method, names))));
+    redraw(chips, () =>
+      chips.replaceChildren(...methodsOf(run).map((method) => chip(method, names))),
+    );
     for (const [name, tile] of tiles) {
       if (names.includes(name)) continue;
       tile.stack.close();
@@ -89,7 +116,9 @@ export function methodsStrip(run) {
       });
       const energy = image.scores?.[name]?.energy;
       score.textContent =
-        typeof energy === "number" && !state.target && !pixel ? `energy ${number(energy)}` : "";
+        typeof energy === "number" && scored(run, state, image) && !pixel
+          ? `energy ${number(energy)}`
+          : "";
     };
     return { stack, element, draw };
   };

@@ -44,7 +44,7 @@ export class Tile {
       mark,
       h("span", { class: "name" }, labelled(said.predicted)),
       h("span", { class: "n" }, percent(said.probability, 0)),
-      state.measured && h("small", {}, number(said.scores?.[state.measured])),
+      state.measured && h("small", {}, brief(said.scores?.[state.measured])),
     );
   }
 
@@ -97,6 +97,10 @@ export class Tile {
 
 /** Outlines are drawn for a wider picture: they stay thin over a small one. */
 const FINE = 360;
+
+/** A score in few letters: what is next to nothing is nothing here. */
+const brief = (value) =>
+  typeof value === "number" && Math.abs(value) < 0.001 ? value.toFixed(3) : number(value);
 
 const minus = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : undefined);
 

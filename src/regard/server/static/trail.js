@@ -2,7 +2,7 @@
 
 import { href } from "./address.js";
 import { h } from "./elements.js";
-import { looksOf } from "./looks.js";
+import { looksOf, segments } from "./looks.js";
 
 /** Which split is looked at first: test, or the first that was evaluated. */
 export function firstSplit(run) {
@@ -31,7 +31,8 @@ export function trail(state, overview, run) {
         { view: "gallery", run: run.id, split: state.split, other: state.other, ...looks },
       ]);
       if (state.view !== "gallery") steps.push(["Image", { ...state, view: "image" }]);
-      if (state.view === "correct") steps.push(["Correct the region", state]);
+      if (state.view === "correct")
+        steps.push([segments(run) ? "Correct the mask" : "Correct the region", state]);
     }
   }
   const last = steps.length - 1;

@@ -1,0 +1,121 @@
+"""What a correction writes of an image: the cells of its row, and a file beside the manifest."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from regard.data.decoding import Size, decode_ids, image_size
+from regard.data.manifest import Manifest
+from regard.data.mask_classes import MaskClasses
+from regard.data.source import mask_classes
+from regard.errors import ConfigError, DataError
+from regard.server.facts import Facts
+from regard.server.masks import mask_of, numbers_of
+from regard.server.questions import Correction
+
+# By the column of a correction's file: the cells that a correction changes.
+CELLS: Mapping[str, tuple[str, ...]] = {
+    "region": ("boxes", "region", "box_labels", "region_threshold"),
+    "mask": ("mask",),
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn of an image.
+
+    Attributes:
+        cells: of its row.
+        file: a PNG, whose path goes into the column of the correction's file; None: there is none.
+    """
+
+    cells: Mapping[str, Any] = field(default_factory=dict)
+    file: bytes | None = None
+
+
+def column_of(facts: Facts) -> str:
+    """The column of a correction's file: a segmenter learns from masks, others look at regions."""
+    return "mask" if facts.task == "segmentation" else "region"
+
+
+def drawn_of(facts: Facts, run: Manifest, asked: Correction) -> Drawn | None:
+    """What is to be saved of an image; None: it is to be as the run has it.
+
+    Raises:
+        DataError: boxes or a mask that do not fit the image.
+        ConfigError: classes for a net of labels, or a region for a segmenter.
+    """
+    segments = facts.task == "segmentation"
+    other = (asked.boxes, asked.mask) if segments else (asked.classes,)
+    if any(one is not None for one in other):
+        raise ConfigError(
+            "the correction",
+            expected="classes for a segmenter" if segments else "boxes or a mask",
+            found="a region" if segments else "classes of pixels",
+            remedy=f"the run is one of {facts.task}",
+        )
+    size = image_size(run.resolve(run.table["image"][asked.index]))
+    if segments:
+        return None if asked.classes is None else _classes(facts, run, asked, size)
+    if asked.mask is not None:
+        return Drawn({"boxes": None}, _png(mask_of(asked.mask, size)))
+    if asked.boxes is None:
+        return None
+    return Drawn({"boxes": _within(asked.boxes, size) or None, "region": None})
+
+
+def _classes(facts: Facts, run: Manifest, asked: Correction, size: Size) -> Drawn:
+    """The classes as ids of the run's masks, which they share with all other images."""
+    known = classes_of(facts, run)
+    numbers = numbers_of(str(asked.classes), size, len(known.names))
+    before = decode_ids(run.resolve(run.table["mask"][asked.index]))
+    if before.shape != numbers.shape:
+        known.read(run.resolve(run.table["mask"][asked.index]), size)  # refused in its own words
+    return Drawn(file=_png(Image.fromarray(known.ids_of(numbers, before).numpy())))
+
+
+def classes_of(facts: Facts, manifest: Manifest) -> MaskClasses:
+    """What the ids of a segmenter's masks mean.
+
+    Raises:
+        DataError: other classes than those that the run has learned.
+    """
+    known = mask_classes(manifest, facts.data.void)
+    if known.names != facts.classes:
+        raise DataError(
+            "mask_classes",
+            expected="the classes of the run: " + ", ".join(facts.classes),
+            found=", ".join(known.names),
+            remedy="give back the manifest that the run was trained with",
+        )
+    return known
+
+
+def _within(boxes: list[list[float]], size: Size) -> list[list[float]]:
+    """Boxes cut to the photo.
+
+    Raises:
+        DataError: one that has nothing in it.
+    """
+    height, width = size
+    found = []
+    for left, top, right, bottom in boxes:
+        own = [max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)]
+        if not (own[2] - own[0] >= 1 and own[3] - own[1] >= 1):
+            raise DataError(
+                "boxes",
+                expected=f"boxes [left, top, right, bottom] within {width} x {height} pixels",
+                found=str([left, top, right, bottom])[:80],
+                remedy="draw it anew",
+            )
+        found.append(own)
+    return found
+
+
+def _png(mask: Image.Image) -> bytes:
+    file = io.BytesIO()
+    mask.save(file, "PNG", optimize=True)
+    return file.getvalue()

@@ -1,0 +1,248 @@
+// What is drawn on an image is saved to a manifest: what regions and masks have in common.
+
+import { amend, go, href } from "./address.js";
+import { get, post } from "./api.js";
+import { button, field, h } from "./elements.js";
+import { question } from "./filters.js";
+import { command, dropped, loading, marked, refused } from "./notices.js";
+import { plural } from "./words.js";
+
+const NAME = "[A-Za-z0-9][A-Za-z0-9_\\-]{0,63}";
+
+/**
+ * A view that draws. Who extends it has `of(image)`, what else to ask for; `bench(image)`, which makes
+ * `drawing` and `easel` and gives [left, ...sections]; `begin(saved)`; `answer()`, what is saved;
+ * `nothing`, what takes a correction back; and `drawn()`, called after each change.
+ */
+export class Correcting {
+  constructor({ main, state, run, signal }) {
+    Object.assign(this, { main, run, signal, key: null });
+    document.addEventListener("keydown", (event) => this.#key(event), { signal });
+    this.update(state);
+  }
+
+  update(state) {
+    this.state = state;
+    const key = JSON.stringify([state.index, state.at]);
+    if (key !== this.key) this.#ask((this.key = key));
+  }
+
+  async #ask(key) {
+    const { run, split, index } = this.state;
+    this.main.replaceChildren(loading("Opening the image …"));
+    try {
+      const [image, { manifests }, next] = await Promise.all([
+        get("image", { run, split, index }, this.signal),
+        get("corrections", {}, this.signal),
+        this.#next(),
+      ]);
+      const manifest = this.state.manifest || manifests[0]?.name || "corrected";
+      const [saved, own] = await Promise.all([
+        manifests.some(({ name }) => name === manifest)
+          ? get("correction", { manifest, run, split, index }, this.signal)
+          : null,
+        this.of(),
+      ]);
+      if (key !== this.key) return;
+      Object.assign(this, { image, manifests, next, own });
+      this.#build(manifest);
+      this.saved = isSaved(saved);
+      await this.begin(saved);
+    } catch (error) {
+      if (dropped(error) || key !== this.key) return;
+      this.main.replaceChildren(refused(error, () => this.#ask(key)));
+    }
+  }
+
+  async #next() {
+    const at = Number.parseInt(this.state.at, 10);
+    if (!(at >= 0)) return null;
+    const { items } = await get("gallery", question(this.state, at + 1, 1), this.signal);
+    return items[0] ? { ...this.state, index: items[0].index, at: at + 1 } : null;
+  }
+
+  #build(manifest) {
+    const { image } = this;
+    this.easel?.close();
+    this.notes = h("div");
+    this.done = h("div", { role: "status" });
+    const [left, ...sections] = this.bench(image);
+    this.main.replaceChildren(
+      h(
+        "div",
+        { class: "headline" },
+        h("h1", { class: "of-file" }, image.name),
+        h(
+          "nav",
+          { class: "pager", "aria-label": "Images" },
+          h(
+            "a",
+            { href: href({ ...this.state, view: "image" }), "aria-keyshortcuts": "Escape" },
+            "Back to the image",
+          ),
+          this.next && h("a", { href: href(this.next) }, "Next ›"),
+        ),
+      ),
+      this.notes,
+      h(
+        "div",
+        { class: "bench" },
+        left,
+        h(
+          "div",
+          { class: "aside" },
+          sections,
+          h("section", {}, h("h2", {}, "Save"), this.#form(manifest), this.done),
+        ),
+      ),
+    );
+  }
+
+  /** A refusal above the drawing. */
+  told(message) {
+    this.notes.append(h("p", { class: "notice refused", role: "alert" }, ...marked(message)));
+  }
+
+  /** Undo, redo and others in a row; `reset` is [text, what it does]. */
+  steps([text, reset]) {
+    this.undo = button("Undo", () => this.drawing.undo(), { "aria-keyshortcuts": "Control+Z" });
+    this.redo = button("Redo", () => this.drawing.redo(), {
+      "aria-keyshortcuts": "Control+Shift+Z",
+    });
+    this.clear = button(text, reset);
+    return h("span", { class: "joined" }, this.undo, this.redo, this.clear);
+  }
+
+  zooms() {
+    const zoom = [
+      ["−", -1, "Zoom out"],
+      ["Fit", 0, "Whole photo"],
+      ["+", 1, "Zoom in"],
+    ].map(([text, by, name]) => button(text, () => this.easel.zoom(by), { "aria-label": name }));
+    return h("span", { class: "joined" }, zoom);
+  }
+
+  /** The size of the brush, in pixels of the photo. */
+  brush({ width, height }) {
+    this.size = h("input", {
+      type: "range",
+      min: "1",
+      max: String(Math.max(8, Math.round(Math.max(width, height) / 4))),
+      value: String(this.tools.size),
+    });
+    this.size.addEventListener("input", () => (this.tools.size = Number(this.size.value)));
+    return field("Brush", this.size);
+  }
+
+  /** A step of the brush; of a small one by a pixel. */
+  resize(name) {
+    const { size } = this.tools;
+    const next =
+      name === "larger" ? Math.max(size + 1, size * 1.25) : Math.min(size - 1, size * 0.8);
+    this.size.value = String(Math.round(next));
+    this.tools.size = Number(this.size.value);
+  }
+
+  #form(manifest) {
+    this.name = h("input", {
+      type: "text",
+      required: true,
+      pattern: NAME,
+      value: manifest,
+      autocomplete: "off",
+      spellcheck: "false",
+      list: "manifests",
+      title: "letters, digits, - and _",
+      onchange: () => amend({ manifest: this.name.value }, { quiet: true }),
+    });
+    this.save = h("button", { class: "main" }, "Save");
+    this.back = button("Take the correction back", () => this.#save(this.nothing), {
+      hidden: true,
+    });
+    const submit = (event) => {
+      event.preventDefault();
+      this.#save(this.answer());
+    };
+    return h(
+      "form",
+      { onsubmit: submit },
+      h(
+        "datalist",
+        { id: "manifests" },
+        this.manifests.map(({ name, corrected }) =>
+          h("option", { value: name }, plural(corrected, "correction")),
+        ),
+      ),
+      field("Manifest", this.name),
+      h(
+        "p",
+        { class: "quiet" },
+        "A copy of the run's manifest that you name. The run's own stays as it is.",
+      ),
+      h("p", { class: "row" }, this.save, this.back),
+    );
+  }
+
+  async #save(drawn) {
+    const { run, split, index } = this.state;
+    const manifest = this.name.value.trim();
+    this.save.disabled = true;
+    this.done.replaceChildren();
+    try {
+      const answer = await post(
+        "correction",
+        {},
+        { manifest, run, split, index: Number(index), ...drawn },
+      );
+      this.saved = isSaved(drawn);
+      amend({ manifest }, { quiet: true });
+      this.state = { ...this.state, manifest };
+      if (!this.saved) await this.begin(null);
+      else this.drawn();
+      this.done.replaceChildren(
+        h(
+          "div",
+          {},
+          h(
+            "p",
+            {},
+            h("b", { class: "right" }, "Saved. "),
+            `${manifest} corrects ${plural(answer.corrected, "image")}. Train with it:`,
+          ),
+          command(answer.command),
+          this.next &&
+            h(
+              "p",
+              {},
+              h("a", { href: href({ ...this.next, manifest }) }, "Correct the next image ›"),
+            ),
+        ),
+      );
+    } catch (error) {
+      if (!dropped(error)) this.done.replaceChildren(refused(error));
+    } finally {
+      this.save.disabled = false;
+    }
+  }
+
+  #key(event) {
+    if (event.defaultPrevented) return;
+    if (event.key === "Escape" && !event.target.closest("input, select"))
+      return void go({ ...this.state, view: "image" });
+    if (
+      event.key.toLowerCase() !== "z" ||
+      !(event.ctrlKey || event.metaKey) ||
+      event.target.matches("input[type=text], input[type=number]")
+    )
+      return;
+    event.preventDefault();
+    if (event.shiftKey) this.drawing.redo();
+    else this.drawing.undo();
+  }
+
+  close() {
+    this.easel?.close();
+  }
+}
+
+const isSaved = (drawn) => Boolean(drawn?.boxes || drawn?.mask || drawn?.classes);
