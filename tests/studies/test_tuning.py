@@ -30,7 +30,7 @@ from regard.runs.run import load_run
 from regard.studies import arm, tuning_trial, tuning_work
 from regard.studies.read import read_study
 from regard.studies.tuning import number_of_trials, tune
-from regard.studies.tuning_folder import TuningFolder
+from regard.studies.tuning_holds import FileHolds
 from regard.studies.tuning_read import read_tuning
 from regard.studies.tuning_sampling import drawn, judged
 from regard.studies.tuning_settings import Tuning
@@ -636,12 +636,12 @@ def test_a_storage_that_gets_locked_in_mid_trial_fails_no_trial(home, tmp_path):
 
 
 def test_a_trial_is_held_by_one_and_free_when_it_lets_go(tmp_path):
-    folder = TuningFolder(tmp_path)
-    hold = folder.take(3)
-    assert folder.take(3) is None
-    assert folder.last_holder(3) == os.getpid()
+    holds = FileHolds(tmp_path / "holds")
+    hold = holds.take(3)
+    assert holds.take(3) is None
+    hold.sure()
     hold.close()
-    folder.take(3).close()
+    holds.take(3).close()
 
 
 def test_without_optuna_the_extra_is_named(monkeypatch):
