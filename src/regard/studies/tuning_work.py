@@ -166,7 +166,9 @@ class Worker:
             hold = self.place.holds.take(len(trials))
             assert hold is not None
             try:
-                self.place.study.add_trial(begun(self.space, drawn(self.tuning, self.space, trials)))
+                self.place.study.add_trial(
+                    begun(self.space, drawn(self.tuning, self.space, trials))
+                )
                 return self.trials()[len(trials)], hold
             except BaseException:
                 hold.close()
