@@ -1,12 +1,12 @@
 """Screening from disk against the bare forward pass with its images in memory, and what it holds.
 
-    python benchmarks/screening.py SMEARS.parquet [--crops 200000] [--side 64] [--input 128] [--engine ray]
+    python benchmarks/screening.py SMEARS.parquet [--crops 200000] [--side 64] [--input 128]
 
 SMEARS.parquet is a manifest with boxes and box_labels (`regard data import voc`). Crops are cut
 from its boxes into a tar, each flipped, turned and shifted anew, as many as are asked for. Two
 races in this process, alternating: so many crops end to end, and as many forward passes over a
 batch in memory. Then the whole tar, with the memory of the process by the way. `--engine ray`
-screens the whole tar once more on Ray (`--workers` processes), and tells the share of the two speeds.
+screens the whole tar once more on Ray (`--workers` processes), and tells the share of the speeds.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,10 +19,10 @@ import pytest
 from regard.data.manifest import manifest_from_rows
 from regard.errors import ConfigError, MissingExtraError, RunError
 from regard.runs.run import load_run
+from regard.screening.cutting import Cutting
 from regard.screening.fleet import DEATHS, Fleet
 from regard.screening.job import Job
 from regard.screening.on_ray import Asker, Order, device_for
-from regard.screening.ray_extra import ENVIRONMENT
 from regard.screening.screen import screen
 from regard.screening.sources import open_source
 from regard.training.train import train
@@ -138,7 +139,7 @@ def test_a_part_that_kills_and_processes_that_do_not_begin_end_in_one_line():
 def test_a_process_has_the_rows_of_the_local_engine_and_says_what_it_lacks(home, tmp_path):
     run, source = load_run(home / "run"), open_source(home / "manifest.parquet")
     screen(run, source, tmp_path / "out", part=20, batch=8)
-    job = Job(source.absolute(), *_cut(), 20, 8)
+    job = Job(source.absolute(), Cutting(), 20, 8)
     order = Order(job, home / "run", run.checkpoint, "cpu", False, False, 1, 1)
     asker = Asker(order)
     assert asker.begin() is None
@@ -150,12 +151,6 @@ def test_a_process_has_the_rows_of_the_local_engine_and_says_what_it_lacks(home,
     assert "expected a run's folder, found no such folder" in str(Asker(lacking).begin())
     older = Order(job, home / "run", "best", "cpu", False, False, 1, 1, version="0.0.1")
     assert "regard: expected version 0.0.1, as where the command runs" in str(Asker(older).begin())
-
-
-def _cut():
-    from regard.screening.cutting import Cutting
-
-    return (Cutting(),)
 
 
 def test_each_process_has_a_gpu_where_there_is_one():
@@ -238,8 +233,9 @@ def test_killed_workers_and_commands_lose_and_double_no_row(home, tmp_path, shor
     words = ["screen", home / "run", "many.parquet", "--out", "out", "--part", PART, "--batch", 16,
              "--positive", "moss", "--most-maps", 20, "--json"]  # fmt: skip
     on_ray = [*words, "--engine", "ray", "--workers", "2"]
+    around = environment() | {"TMPDIR": str(short), "PYTHONWARNINGS": "ignore"}
     first = subprocess.Popen(
-        [*REGARD, *map(str, on_ray)], cwd=tmp_path, env=environment() | {"TMPDIR": str(short)},
+        [*REGARD, *map(str, on_ray)], cwd=tmp_path, env=around,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     done = lambda: len(list(out.glob("rows/part-*.parquet")))  # noqa: E731
@@ -249,6 +245,9 @@ def test_killed_workers_and_commands_lose_and_double_no_row(home, tmp_path, shor
         askers = [pid for pid, line in family.items() if line.startswith("ray::Asker")]
         assert len(askers) == 2
         assert listening(family) == {"0100007F"}
+        raylet = next(pid for pid, line in family.items() if line.split("\0")[0].endswith("/raylet"))
+        told = Path(f"/proc/{raylet}/environ").read_bytes().split(b"\0")
+        assert b"RAY_USAGE_STATS_ENABLED=0" in told
         os.kill(askers[0], signal.SIGKILL)
         reached = done()
         until(lambda: done() >= reached + count // 4, first)
@@ -256,7 +255,7 @@ def test_killed_workers_and_commands_lose_and_double_no_row(home, tmp_path, shor
         first.kill()
         errors = first.stderr.read()
     assert done() < count
-    assert not [word for word in ("ray", "INFO", "WARN") if word in errors], errors
+    assert not re.search(r"\bray\b|INFO|WARN", errors), errors
     end = time.monotonic() + 60
     while any(Path(f"/proc/{pid}/fd").exists() and _alive(pid) for pid in family):
         assert time.monotonic() < end, "Ray outlives the command"
@@ -266,7 +265,7 @@ def test_killed_workers_and_commands_lose_and_double_no_row(home, tmp_path, shor
 
     kept = {path.name: path.stat().st_mtime_ns for path in out.glob("rows/part-*.parquet")}
     again = subprocess.run(
-        [*REGARD, *map(str, on_ray)], cwd=tmp_path, env=environment() | {"TMPDIR": str(short)},
+        [*REGARD, *map(str, on_ray)], cwd=tmp_path, env=around,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert again.returncode == 0, again.stderr
@@ -288,7 +287,3 @@ def _alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def test_ray_is_told_to_tell_nobody():
-    assert ENVIRONMENT["RAY_USAGE_STATS_ENABLED"] == "0"

@@ -17,7 +17,7 @@ def tune(
     ),
     storage: str | None = typer.Option(
         None,
-        help="Database of several machines, postgresql://USER@HOST/DB. Default: SQLite in the folder.",
+        help="For several machines: postgresql://USER@HOST/DB. Default: SQLite in the folder.",
     ),
     out: Path | None = typer.Option(None, help="The tuning's folder. Default: tunings/NAME."),
     workers: int = typer.Option(1, help="Processes, each at a trial of its own."),
