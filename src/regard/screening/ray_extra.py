@@ -19,6 +19,8 @@ ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+# Whether Ray may make a cluster of several machines.
+CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 # For the source's names and the tables on their way; what is more goes to the disk.
 STORE = 256 * 2**20
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -78,16 +80,16 @@ def cluster(address: str | None, processes: int, *, gpus: bool) -> Iterator[Any]
 
 def _start(ray: Any, processes: int, folder: Path, gpus: dict[str, int]) -> None:
     try:
-        ray.init(
-            address="local",
-            num_cpus=processes,
-            include_dashboard=False,
-            object_store_memory=STORE,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=str(folder),
-            **gpus,
-            **QUIET,
-        )
+        with _loopback():
+            ray.init(
+                address="local",
+                num_cpus=processes,
+                include_dashboard=False,
+                object_store_memory=STORE,
+                _temp_dir=str(folder),
+                **gpus,
+                **QUIET,
+            )
     except Exception as error:  # Ray has no class of its own for this
         raise RunError(
             "--engine ray",
@@ -95,6 +97,25 @@ def _start(ray: Any, processes: int, folder: Path, gpus: dict[str, int]) -> None
             found=_first_line(error),
             remedy="if the machine is very busy, wait; or leave --engine out",
         ) from error
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Let Ray listen on 127.0.0.1 alone: it does so only where it takes clusters to be impossible.
+
+    It reads that when it is imported, and its processes read it when they start.
+    """
+    constants = importlib.import_module("ray._private.ray_constants")
+    before, told = constants.ENABLE_RAY_CLUSTER, os.environ.get(CLUSTERS)
+    constants.ENABLE_RAY_CLUSTER, os.environ[CLUSTERS] = False, "0"
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before
+        if told is None:
+            del os.environ[CLUSTERS]
+        else:
+            os.environ[CLUSTERS] = told
 
 
 def _join(ray: Any, address: str | None) -> None:
@@ -110,7 +131,7 @@ def _join(ray: Any, address: str | None) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160].rstrip(".")
 
 
 def _short_folder() -> Path:
