@@ -1,14 +1,17 @@
 """A small tuning: killed and continued, in parallel, and what came of it."""
 
 import itertools
+import json
 import os
 import random
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from multiprocessing import active_children
 from unittest import mock
 
@@ -152,6 +155,20 @@ def test_more_trials_may_follow_and_done_ones_are_kept(home, whole):
     assert summary["trials"] == 2
     assert_frame_equal(table_in(out), table)
     assert before == {p: p.stat().st_mtime_ns for p in (out / "trials").rglob("*.jsonl")}
+
+
+def test_a_tuning_whose_trials_did_not_tell_of_their_logs_goes_on(home, whole, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole[0], out)
+    origin = read_json(out / "origin.json")
+    del origin["home"]
+    (out / "origin.json").write_text(json.dumps(origin))
+    with closing(sqlite3.connect(out / "tuning.db")) as database:
+        database.execute("DELETE FROM trial_user_attributes WHERE key = 'logged'")
+        database.commit()
+    tune(tuning_in(home), out, trials=TRIALS)
+    assert_frame_equal(*(pl.read_parquet(f / "trials.parquet") for f in (out, whole[0])))
+    assert len(read_json(out / "origin.json")["home"]) == 16
 
 
 class KilledError(BaseException):

@@ -105,7 +105,7 @@ def _loopback() -> Iterator[None]:
 
     It reads that when it is imported, and its processes read it when they start.
     """
-    constants = importlib.import_module("ray._private.ray_constants")
+    constants: Any = importlib.import_module("ray._private.ray_constants")
     before, told = constants.ENABLE_RAY_CLUSTER, os.environ.get(CLUSTERS)
     constants.ENABLE_RAY_CLUSTER, os.environ[CLUSTERS] = False, "0"
     try:
