@@ -5,7 +5,8 @@
 SMEARS.parquet is a manifest with boxes and box_labels (`regard data import voc`). Crops are cut
 from its boxes into a tar, each flipped, turned and shifted anew, as many as are asked for. Two
 races in this process, alternating: so many crops end to end, and as many forward passes over a
-batch in memory. Then the whole tar, with the memory of the process by the way.
+batch in memory. Then the whole tar, with the memory of the process by the way. `--engine ray`
+screens the whole tar once more on Ray (`--workers` processes), and tells the share of the speeds.
 """
 
 import argparse
@@ -43,6 +44,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local")
+    parser.add_argument("--workers", type=int, help="Processes of Ray.")
     parser.add_argument("--folder", type=Path, help="Keeps the tar; default: a temporary one.")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -85,6 +88,12 @@ def main() -> None:
         taken = time.perf_counter() - begun
         print(f"{len(source.names):,} crops in {taken:.0f} s, {len(source.names) / taken:.0f}/s")
         print("memory, MB: " + ", ".join(f"{done:,}: {mb:.0f}" for done, mb in seen))
+        if args.engine == "ray":
+            begun = time.perf_counter()
+            screen(run, source, folder / f"ray-{time.time_ns()}", device=args.device,
+                   bf16=args.bf16, engine="ray", workers=args.workers)  # fmt: skip
+            on_ray = time.perf_counter() - begun
+            print(f"on Ray {len(source.names) / on_ray:.0f}/s, share {taken / on_ray:.3f}")
 
 
 def _resident_mb() -> float:

@@ -1,14 +1,20 @@
 """Files are written whole or not at all; JSON knows numbers that are not finite."""
 
+import errno
 import json
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
 
+import numpy as np
+import polars as pl
 import pytest
+import torch
 import yaml
+from safetensors.torch import save_file
 
 from regard.data.atomic import write_atomically
 from regard.errors import RunError
@@ -31,6 +37,25 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
         write_json(path, {"a": object()})
     assert read_json(path) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("kind", ["python", "polars", "safetensors"])
+def test_a_full_disk_names_the_file_whatever_library_writes(tmp_path, kind):
+    path, values = tmp_path / "a", np.random.default_rng(0).random(4096)
+    writers = {
+        "python": lambda partial: partial.write_bytes(bytes(10_000)),
+        "polars": pl.DataFrame({"a": values}).write_parquet,
+        "safetensors": lambda partial: save_file({"a": torch.from_numpy(values)}, partial),
+    }
+    own = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, own[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_atomically(path, writers[kind])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, own)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_is_swapped_in_once_it_is_whole(tmp_path):

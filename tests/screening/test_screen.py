@@ -1,6 +1,7 @@
 """A screening has the run's own answers, once each, whatever happens on the way."""
 
 import json
+import resource
 import shutil
 import subprocess
 import tarfile
@@ -270,6 +271,34 @@ def test_killed_five_times_it_has_the_same_rows(home, tmp_path):
     assert {p.name for p in (out / "rows").iterdir()} == {
         p.name for p in (whole / "rows").iterdir()
     }
+
+
+@pytest.mark.parametrize(("done", "named"), [(14, "rows/part-0000"), (48, "maps/part-0000")])
+def test_a_full_disk_is_one_line_and_nothing_is_half_written(home, run, tmp_path, done, named):
+    source, out = open_source(home / "manifest.parquet"), tmp_path / "out"
+    how = {"part": 7, "batch": 7, "workers": 1, "uncertain": 0.5}
+    screen(run, source, tmp_path / "whole", **how)
+    own = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(stage, reached, total):
+        if stage == "images" and reached >= done:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (256, own[1]))
+
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            screen(run, source, out, progress=fill, **how)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, own)
+    assert named in str(caught.value.filename)
+    assert not [path for path in out.rglob("*") if "partial" in path.name]
+    kept = {path.name for path in (out / "rows").iterdir()}
+    assert 1 <= len(kept) <= 7
+    screen(run, source, out, **how)
+    assert rows(out).equals(rows(tmp_path / "whole"))
+    for folder in (tmp_path / "whole" / "maps").iterdir():
+        assert (out / "maps" / folder.name / "maps.safetensors").read_bytes() == (
+            folder / "maps.safetensors"
+        ).read_bytes()
 
 
 def test_sets_of_labels_are_told_one_by_one(tmp_path):

@@ -1,14 +1,17 @@
 """A small tuning: killed and continued, in parallel, and what came of it."""
 
 import itertools
+import json
 import os
 import random
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from multiprocessing import active_children
 from unittest import mock
 
@@ -30,7 +33,7 @@ from regard.runs.run import load_run
 from regard.studies import arm, tuning_trial, tuning_work
 from regard.studies.read import read_study
 from regard.studies.tuning import number_of_trials, tune
-from regard.studies.tuning_folder import TuningFolder
+from regard.studies.tuning_holds import FileHolds
 from regard.studies.tuning_read import read_tuning
 from regard.studies.tuning_sampling import drawn, judged
 from regard.studies.tuning_settings import Tuning
@@ -152,6 +155,20 @@ def test_more_trials_may_follow_and_done_ones_are_kept(home, whole):
     assert summary["trials"] == 2
     assert_frame_equal(table_in(out), table)
     assert before == {p: p.stat().st_mtime_ns for p in (out / "trials").rglob("*.jsonl")}
+
+
+def test_a_tuning_whose_trials_did_not_tell_of_their_logs_goes_on(home, whole, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole[0], out)
+    origin = read_json(out / "origin.json")
+    del origin["home"]
+    (out / "origin.json").write_text(json.dumps(origin))
+    with closing(sqlite3.connect(out / "tuning.db")) as database:
+        database.execute("DELETE FROM trial_user_attributes WHERE key = 'logged'")
+        database.commit()
+    tune(tuning_in(home), out, trials=TRIALS)
+    assert_frame_equal(*(pl.read_parquet(f / "trials.parquet") for f in (out, whole[0])))
+    assert len(read_json(out / "origin.json")["home"]) == 16
 
 
 class KilledError(BaseException):
@@ -636,12 +653,12 @@ def test_a_storage_that_gets_locked_in_mid_trial_fails_no_trial(home, tmp_path):
 
 
 def test_a_trial_is_held_by_one_and_free_when_it_lets_go(tmp_path):
-    folder = TuningFolder(tmp_path)
-    hold = folder.take(3)
-    assert folder.take(3) is None
-    assert folder.last_holder(3) == os.getpid()
+    holds = FileHolds(tmp_path / "holds")
+    hold = holds.take(3)
+    assert holds.take(3) is None
+    hold.sure()
     hold.close()
-    folder.take(3).close()
+    holds.take(3).close()
 
 
 def test_without_optuna_the_extra_is_named(monkeypatch):

@@ -30,10 +30,18 @@ def screen(
     ),
     part: int = typer.Option(2048, help="Images of one file of rows."),
     batch: int = typer.Option(64, help="Pieces in one pass of the net."),
-    workers: int | None = typer.Option(None, help="Threads that decode. Default: the cores."),
+    workers: int | None = typer.Option(
+        None, help="Threads that decode. Default: the cores. With ray: processes with a net each."
+    ),
     device: str = typer.Option("auto", help="auto, cpu, cuda ..."),
     bf16: bool = typer.Option(False, "--bf16", help="Compute in bfloat16 where that is safe."),
     compile: bool = typer.Option(False, "--compile", help="Compile the net first."),
+    engine: Literal["local", "ray"] = typer.Option(
+        "local", help="ray: processes of a cluster, which may be this machine alone."
+    ),
+    address: str | None = typer.Option(
+        None, help="Of a cluster of Ray: auto or HOST:PORT. Default: this machine alone."
+    ),
     checkpoint: str = typer.Option("best", help="best, last or step-N."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
 ) -> None:
@@ -67,6 +75,8 @@ def screen(
             device=device,
             bf16=bf16,
             compile=compile,
+            engine=engine,
+            address=address,
             progress=shown,
         )
     if as_json:

@@ -16,7 +16,8 @@ def tune(
         None, help="How many, those counted that are done. Default: the file's own."
     ),
     storage: str | None = typer.Option(
-        None, help="URL of a database, postgresql+psycopg://... Default: SQLite in the folder."
+        None,
+        help="For several machines: postgresql://USER@HOST/DB. Default: SQLite in the folder.",
     ),
     out: Path | None = typer.Option(None, help="The tuning's folder. Default: tunings/NAME."),
     workers: int = typer.Option(1, help="Processes, each at a trial of its own."),

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from regard.data.atomic import sync
+from regard.data.atomic import blamed, sync
 from regard.data.heat import smooth, tinted
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import PREFIX
@@ -107,9 +107,10 @@ def make_maps(
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             try:
-                _make(partial, rows, source, cutting, operator)
-                sync(partial)
-                os.replace(partial, target)
+                with blamed(target):
+                    _make(partial, rows, source, cutting, operator)
+                    sync(partial)
+                    os.replace(partial, target)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
         if progress is not None:

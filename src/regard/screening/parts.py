@@ -9,7 +9,6 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from regard.data.atomic import write_atomically
 from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.table import PREFIX
 from regard.screening.operator import Operator
@@ -74,26 +73,18 @@ def answered(
         yield ended(part)
 
 
-def write_part(
-    path: Path, source: Source, own: Sequence[Piece], probabilities: Tensor, operator: Operator
+def table_of(
+    source: Source, own: Sequence[Piece], probabilities: Tensor, operator: Operator
 ) -> pl.DataFrame:
-    """Write a part's rows.
+    """A part's rows.
 
     Args:
-        path: of the file.
         source: that the pieces are of.
         own: the part's pieces.
         probabilities: (N, K) of those that could be read, in order.
         operator: whose answers they are.
     """
-    table = _table(source, own, probabilities.numpy().astype(np.float32), operator)
-    write_atomically(path, table.write_parquet)
-    return table
-
-
-def _table(
-    source: Source, own: Sequence[Piece], shares: np.ndarray, operator: Operator
-) -> pl.DataFrame:
+    shares = probabilities.numpy().astype(np.float32)
     run = operator.run
     readable = np.array([piece.error is None for piece in own], bool)
     full = np.full((len(own), len(run.classes)), np.nan, np.float32)

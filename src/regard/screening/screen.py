@@ -1,26 +1,31 @@
 """Screen a source with a run's net: rows, maps of what is worth a look, a summary."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from regard.errors import ConfigError, near
 from regard.machine import cores
 from regard.models.device import device_of
+from regard.runs.files import write_table
 from regard.runs.folder import locked
 from regard.runs.run import Run
 from regard.screening.cutting import Cutting
+from regard.screening.job import Job, Tables
 from regard.screening.maps import chosen, make_maps
-from regard.screening.operator import Operator, operator_of
-from regard.screening.parts import answered, part_path, rows_of, write_part
-from regard.screening.pieces import pieces
+from regard.screening.on_ray import tables_on_ray
+from regard.screening.operator import operator_of
+from regard.screening.parts import part_path
 from regard.screening.plan import settle
+from regard.screening.ray_extra import ray_module
 from regard.screening.sources import Source
 from regard.screening.summary import summarise
 
 PART, BATCH, UNCERTAIN, MOST_MAPS = 2048, 64, 0.01, 10_000
 Progress = Callable[[str, int, int], None]
+Engine = Literal["local", "ray"]
 
 
 def screen(
@@ -39,6 +44,8 @@ def screen(
     device: str = "auto",
     bf16: bool = False,
     compile: bool = False,
+    engine: Engine = "local",
+    address: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Ask the net of every piece of every image; started again, go on where it was stopped.
@@ -59,30 +66,41 @@ def screen(
         most_maps: at the most, for either reason.
         part: images of a part.
         batch: pieces in one pass of the net.
-        workers: threads that decode; None: as many as there are cores, 16 at the most.
+        workers: threads that decode; None: as many as there are cores, 16 at the most. Of `ray`
+            processes with a net each; None: one for each GPU of the cluster, or each machine.
         device: `auto`, `cpu`, `cuda` ...
         bf16: compute in bfloat16 where that is safe.
         compile: compile the net; pays off after some thousand images.
+        engine: `local`: this process; `ray`: processes of a cluster, with the same rows.
+        address: of a cluster of Ray, `auto` or HOST:PORT; None: one of this machine alone.
         progress: called with what is being done, how much is done, of how much.
 
     Returns:
         What was written to `summary.json`.
 
     Raises:
-        ConfigError: an unknown class, or an option out of range.
+        ConfigError: an unknown class, an option out of range, or no such cluster.
+        MissingExtraError: Ray is not installed.
         RunError: a net that is not for this, a folder of another screening, or one that another
             process is at.
     """
     _refuse_options(run, positive, threshold, uncertain, most_maps, part, batch, workers)
+    _refuse_engine(engine, address)
     wanted = None if positive is None else (positive, threshold)
     operator = operator_of(run, device_of(device, "--device"), bf16=bf16, compile=compile)
-    cut, say = cutting or Cutting(), progress or (lambda *_: None)
+    job, say = Job(source, cutting or Cutting(), part, batch), progress or (lambda *_: None)
     with locked(out):
-        plan = settle(out, run, source, cut, part, bf16)
+        plan = settle(out, run, source, job.cutting, part, bf16)
         _tidy(out)
-        parts = -(-len(source.names) // part)
-        _ask(operator, source, cut, out, part, batch, workers or min(16, cores()), say)
-        picked = chosen(out, parts, wanted, uncertain, most_maps)
+        if engine == "ray":
+            _write(job, out, say, lambda parts, _: tables_on_ray(
+                job, operator, parts, device=device, compile=compile, processes=workers,
+                address=address,
+            ))  # fmt: skip
+        else:
+            threads = workers or min(16, cores())
+            _write(job, out, say, lambda parts, seen: job.tables(operator, parts, threads, seen))
+        picked = chosen(out, len(job.parts), wanted, uncertain, most_maps)
         count, done = sum(map(len, picked.values())), 0
 
         def made(more: int) -> None:
@@ -90,39 +108,37 @@ def screen(
             done += more
             say("maps", done, count)
 
-        make_maps(out, picked, source, cut, operator, made)
-        return summarise(out, parts, plan, wanted)
+        make_maps(out, picked, source, job.cutting, operator, made)
+        return summarise(out, len(job.parts), plan, wanted)
 
 
-def _ask(
-    operator: Operator,
-    source: Source,
-    cutting: Cutting,
+def _write(
+    job: Job,
     out: Path,
-    size: int,
-    batch: int,
-    workers: int,
     say: Progress,
+    ask: Callable[[Sequence[int], Callable[[], None]], Tables],
 ) -> None:
-    """Write the parts that are not there yet."""
-    images = len(source.names)
-    parts = [n for n in range(-(-images // size)) if not part_path(out, n).is_file()]
-    missing = sum(len(rows_of(n, size, images)) for n in parts)
-    done = images - missing
-    say("images", done, images)
+    """Write the parts that are not there yet, as they are answered."""
+    missing = [part for part in job.parts if not part_path(out, part).is_file()]
+    written = job.images - sum(len(job.images_of(part)) for part in missing)
+    done = written
+    say("images", done, job.images)
 
-    def counted() -> Iterator[tuple[int, list]]:
+    def seen() -> None:
         nonlocal done
-        rows = (row for n in parts for row in rows_of(n, size, images))
-        for row, own in pieces(source, rows, cutting, operator.run.transform, workers):
-            yield row, own
-            done += 1
-            if done % batch == 0:
-                say("images", done, images)
+        done += 1
+        if done % job.batch == 0:
+            say("images", done, job.images)
 
-    for number, own, shares in answered(counted(), operator, batch, size):
-        write_part(part_path(out, number), source, own, shares, operator)
-    say("images", images, images)
+    if missing:
+        with closing(ask(missing, seen)) as tables:
+            for part, table in tables:
+                write_table(part_path(out, part), table)
+                written += len(job.images_of(part))
+                if written > done:  # nobody told of its images one by one
+                    done = written
+                    say("images", done, job.images)
+    say("images", job.images, job.images)
 
 
 def _tidy(out: Path) -> None:
@@ -157,6 +173,18 @@ def _refuse_options(
             raise _range(name, "1 or more", value)
     if most_maps < 0:
         raise _range("--most-maps", "0 or more", most_maps)
+
+
+def _refuse_engine(engine: Engine, address: str | None) -> None:
+    if engine == "ray":
+        ray_module()
+    elif address is not None:
+        raise ConfigError(
+            "--address",
+            expected="--engine ray beside it",
+            found=f"--engine {engine}",
+            remedy="add --engine ray, or leave it out",
+        )
 
 
 def _range(name: str, expected: str, value: float) -> ConfigError:

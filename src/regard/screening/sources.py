@@ -5,10 +5,10 @@ import os
 import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 from regard.data.manifest import read_manifest
 from regard.errors import DataError
@@ -38,6 +38,14 @@ class Source(ABC):
     def read(self, row: int) -> bytes:
         """The file of an image."""
 
+    def absolute(self) -> Self:
+        """The same for a process that works in another folder."""
+        return replace(self, path=self.path.resolve())
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process cannot read from this one's open file.
+        return {own.name: getattr(self, own.name) for own in fields(self)}
+
     @cached_property
     def digest(self) -> str:
         """Of all names and boxes: whether it is the same source."""
@@ -52,6 +60,10 @@ class Files(Source):
     """Files below a folder, or those that a manifest lists."""
 
     root: Path = Path()
+
+    def absolute(self) -> Self:
+        """The same for a process that works in another folder."""
+        return replace(super().absolute(), root=self.root.resolve())
 
     def read(self, row: int) -> bytes:
         """The file of an image."""

@@ -7,7 +7,7 @@ from regard.errors import ConfigError
 from regard.machine import cores
 from regard.studies.optuna_extra import quiet
 from regard.studies.tuning_crew import Crew, Job
-from regard.studies.tuning_folder import TuningFolder, claim, refuse_foreign
+from regard.studies.tuning_folder import TuningFolder, refuse_foreign
 from regard.studies.tuning_preflight import refuse_trials, samples_digest
 from regard.studies.tuning_settings import Tuning
 from regard.studies.tuning_space import Parameter, config_of, grid_size, space_of
@@ -29,7 +29,8 @@ def tune(
 
     Each trial is an ordinary run in `out/trials/N`, trained on train and measured on val; test is
     not read. In one process, a tuning that was killed and goes on ends with the same table as one
-    that was not.
+    that was not. With PostgreSQL, calls on other machines, each with a folder of its own, work at
+    the same trials, and each ends with the table of all.
 
     Args:
         tuning: what to search.
@@ -58,19 +59,16 @@ def tune(
     refuse_foreign(folder)
     if not folder.trials.is_dir():
         refuse_trials(tuning, space)
-    with folder.deciding():
-        origin = claim(tuning, folder, samples, max(1, cores() // workers))
     epochs = most_epochs(tuning, space, first.training.epochs)
-    with opened(tuning, folder, origin, storage) as study:
-        worker = Worker(
-            tuning, space, folder, study, total, origin.threads, epochs, watcher or Unseen()
-        )
+    with opened(tuning, folder, storage, samples, max(1, cores() // workers)) as place:
+        worker = Worker(tuning, space, folder, place, total, epochs, watcher or Unseen())
         worker.watcher.begun(worker.rows(), total)
         if workers == 1:
             worker.work()
         else:
-            Crew(Job(tuning, space, folder, origin, storage, total, epochs), worker).work(workers)
-        with folder.deciding():
+            job = Job(tuning, space, folder, place.origin, storage, total, epochs)
+            Crew(job, worker).work(workers)
+        with place.holds.deciding():
             return conclude(worker)
 
 

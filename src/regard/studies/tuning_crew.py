@@ -41,19 +41,28 @@ class Job:
 
 
 def _work(job: Job, answer: Connection) -> None:
-    """A process of the crew."""
+    """A process of the crew: says which trials it takes, and at last what it raised."""
     stop_with_parent()
     raised: RegardError | OSError | None = None
     try:
-        with opened(job.tuning, job.folder, job.origin, job.url) as study:
-            Worker(
-                job.tuning, job.space, job.folder, study, job.total, job.origin.threads, job.epochs
-            ).work()
+        with opened(
+            job.tuning, job.folder, job.url, job.origin.samples, job.origin.threads
+        ) as place:
+            worker = Worker(job.tuning, job.space, job.folder, place, job.total, job.epochs)
+            worker.took = lambda number: answer.send(Taken(number))
+            worker.work()
     except (RegardError, OSError) as error:
         raised = error
     except (Interrupted, KeyboardInterrupt):
         raise SystemExit(130) from None
     answer.send(raised)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a process says when it takes a trial."""
+
+    number: int
 
 
 @dataclass
@@ -71,6 +80,8 @@ class Crew:
     _deaths: Counter[int | None] = field(default_factory=Counter)
     _counts: dict[int, EpochCount] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
+    _taken: dict[BaseProcess, int] = field(default_factory=dict)
+    _raised: dict[BaseProcess, Exception] = field(default_factory=dict)
 
     def work(self, count: int) -> None:
         """Let so many processes work.
@@ -85,6 +96,8 @@ class Crew:
             while self._answers:
                 time.sleep(WAITING)
                 self._look_on()
+                for process, answer in self._answers.items():
+                    self._listen(process, answer)
                 for process in [p for p in self._answers if not p.is_alive()]:
                     self._ended(process, self._answers.pop(process))
             self._look_on()
@@ -123,24 +136,36 @@ class Crew:
                 share += (count(log) or 0) / self.job.epochs
         self.worker.watcher.moved(sum(trial.state in STATES for trial in trials) + share)
 
+    def _listen(self, process: BaseProcess, answer: Connection) -> None:
+        """Note which trial it has taken, and what it raised."""
+        try:
+            while answer.poll():
+                said: Any = answer.recv()
+                if isinstance(said, Taken):
+                    self._taken[process] = said.number
+                elif said is not None:
+                    self._raised[process] = said
+        except (EOFError, OSError):
+            pass  # it has ended
+
     def _ended(self, process: BaseProcess, answer: Connection) -> None:
         """Raise what it raised; replace it if it was killed, and give up a trial that kills."""
-        error: Any = answer.recv() if process.exitcode == 0 else None
+        self._listen(process, answer)
         answer.close()
-        if error is not None:
-            raise error
+        if process in self._raised:
+            raise self._raised[process]
         if process.exitcode == 0:
             return
-        number = self._trial_of(process.pid)
+        number = self._running(self._taken.pop(process, None))
         self._deaths[number] += 1
         if self._deaths[number] >= DEATHS:
             self._give_up(number, process.exitcode)
         self._start()
 
-    def _trial_of(self, pid: int | None) -> int | None:
-        """The trial that a process had when it ended."""
+    def _running(self, number: int | None) -> int | None:
+        """The trial that a process took last, if it ended in the middle of it."""
         running = [t.number for t in self.worker.trials() if t.state == TrialState.RUNNING]
-        return next((n for n in running if self.job.folder.last_holder(n) == pid), None)
+        return number if number in running else None
 
     def _give_up(self, number: int | None, code: int | None) -> None:
         """A trial fails that took its processes with it."""
@@ -151,7 +176,7 @@ class Crew:
                 found=f"{DEATHS} that ended by themselves, the last with exit code {code}",
                 remedy="look at what they printed; fewer --workers need less memory",
             )
-        hold = self.job.folder.take(number)
+        hold = self.worker.place.holds.take(number)
         if hold is not None:
             with hold:
                 error = f"its process was killed {DEATHS} times, perhaps for want of memory"

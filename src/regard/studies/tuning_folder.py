@@ -1,13 +1,10 @@
-"""What is where in a tuning's folder, whose it is, and who works at which trial."""
+"""What is where in a tuning's folder, and whose it is."""
 
-import fcntl
-import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -57,35 +54,10 @@ class TuningFolder:
         """What came out."""
         return self.path / "tuning.json"
 
-    @contextmanager
-    def deciding(self) -> Iterator[None]:
-        """Wait until no other process decides, and keep the others waiting within the block."""
-        with self._open("decisions") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-
-    def take(self, number: int) -> IO[str] | None:
-        """A hold on a trial until it is closed, or the process ends; None if another has it."""
-        handle = self._open(str(number))
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.close()
-            return None
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
-        return handle
-
-    def last_holder(self, number: int) -> int | None:
-        """The process that took the trial last."""
-        text = (self.path / ".holds" / str(number)).read_text()
-        return int(text) if text.isdecimal() else None
-
-    def _open(self, name: str) -> IO[str]:
-        folder = self.path / ".holds"
-        folder.mkdir(parents=True, exist_ok=True)
-        return (folder / name).open("a")
+    @property
+    def holds(self) -> Path:
+        """Locked files, for a storage that is a file itself."""
+        return self.path / ".holds"
 
 
 @dataclass(frozen=True)
@@ -93,14 +65,16 @@ class Origin:
     """What was so when a tuning began.
 
     Attributes:
-        word: drawn at random; the storage's study has it too.
+        word: drawn at random; the storage's study has it too, and so has every folder that joins.
         samples: a digest of the samples.
         threads: of torch in every trial that names no number, as sums of floats depend on it.
+        home: drawn at random for the folder; trials tell in which one their runs are.
     """
 
     word: str
     samples: str
     threads: int
+    home: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 def claim(tuning: Tuning, folder: TuningFolder, samples: str, threads: int) -> Origin:
@@ -129,9 +103,14 @@ def claim(tuning: Tuning, folder: TuningFolder, samples: str, threads: int) -> O
             found="other samples, labels, regions or splits",
             remedy="restore the manifest, or choose another --out",
         )
-    write_json(folder.origin, asdict(origin))
+    save_origin(folder, origin)
     write_yaml(folder.tuning, tuning.model_dump(mode="json", exclude_defaults=True))
     return origin
+
+
+def save_origin(folder: TuningFolder, origin: Origin) -> None:
+    """Write `origin.json`."""
+    write_json(folder.origin, asdict(origin))
 
 
 def _origin(folder: TuningFolder) -> Origin | None:
@@ -160,10 +139,25 @@ def refuse_foreign(folder: TuningFolder) -> None:
         )
 
 
-def differing(before: dict[str, Any], tuning: Tuning) -> list[str]:
-    """The keys in which a tuning is another one than that which was saved."""
-    now = tuning.told()
-    return [key for key in now if before.get(key) != now[key]]
+def differing(before: Mapping[str, Any], tuning: Tuning, *, anywhere: bool = False) -> list[str]:
+    """The keys in which a tuning is another one than that which was saved.
+
+    Args:
+        before: as `Tuning.told` told it then.
+        tuning: as it is now.
+        anywhere: the manifest may lie elsewhere, as it does on another machine; whether it has the
+            same samples, a digest of them tells.
+    """
+    then, now = dict(before), tuning.told()
+    if anywhere:
+        then, now = _without_place(then), _without_place(now)
+    return [key for key in now if then.get(key) != now[key]]
+
+
+def _without_place(told: dict[str, Any]) -> dict[str, Any]:
+    base = told.get("base", {})
+    data = {key: own for key, own in base.get("data", {}).items() if key != "manifest"}
+    return told | {"base": base | {"data": data}}
 
 
 def _before(path: Path) -> dict[str, Any]:

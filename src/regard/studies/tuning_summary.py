@@ -58,12 +58,12 @@ def conclude(worker: Worker) -> dict[str, Any]:
         },
         "epochs": sum(row["epochs"] for row in rows),
         "seconds": sum(row["seconds"] or 0.0 for row in rows),
-        "threads": worker.threads,
+        "threads": worker.place.origin.threads,
         "best": [
             {key: row[key] for key in (*_KEYS, *tuning.metrics)} | {"config": file}
             for row, file in zip(best, files, strict=True)
         ],
-        "importance": _importance(worker.study, tuning),
+        "importance": _importance(worker.place.study, tuning),
     }
     write_json(folder.summary, values)
     return values
@@ -128,7 +128,7 @@ def _write_best(worker: Worker, best: Sequence[Row]) -> list[str]:
         if path.name not in names:
             path.unlink()
     for row, name in zip(best, names, strict=False):
-        text = best_file(tuning, row, worker.threads)
+        text = best_file(tuning, row, worker.place.origin.threads)
         write_atomically(folder / name, lambda path, text=text: path.write_text(text, "utf-8"))
     return names[: len(best)]
 
