@@ -67,7 +67,7 @@ class Stepper:
         """
         while True:
             try:
-                correct, parts = self._gradients(batch, step, micro)
+                correct, parts = self.gradients(batch, step, micro)
                 break
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not out_of_memory(error) or micro == 1:
@@ -85,7 +85,8 @@ class Stepper:
         self.optimiser.zero_grad(set_to_none=True)
         return correct, parts, micro
 
-    def _gradients(self, batch: Batch, step: int, micro: int) -> tuple[float, dict[str, float]]:
+    def gradients(self, batch: Batch, step: int, micro: int) -> tuple[float, dict[str, float]]:
+        """Leave the gradient of a step; returns right answers, and the loss's parts."""
         self.optimiser.zero_grad(set_to_none=True)
         terms = warmed(self.prepared.terms, step / self.steps)
         by = self.objective.divisors(batch, terms, step)

@@ -11,6 +11,7 @@ from regard.data.preflight import refuse_files
 from regard.errors import RunError
 from regard.machine import keep_memory
 from regard.models.huggingface import architecture_of
+from regard.models.pruned import read_kept, write_kept
 from regard.models.settings import NAMED
 from regard.models.specs import moved
 from regard.runs.checkpoints import Checkpoint, checkpoints, load, pointed
@@ -173,6 +174,9 @@ def _write_config(files: RunFolder, prepared: Prepared, folder: Path) -> None:
     values["model"]["spec"] = moved(
         values["model"]["spec"], lambda path: _moved(path, folder, files.path)
     )
+    if values["model"]["pruned"] is not None:
+        write_kept(read_kept(folder / values["model"]["pruned"]), files.kept)
+        values["model"]["pruned"] = files.kept.name
     architecture = architecture_of(prepared.net)
     if architecture is not None:
         write_json(files.architecture, architecture)
