@@ -117,7 +117,9 @@ def _sliced(tensor: Tensor, axes: Mapping[int, Sequence[int]]) -> Tensor:
     for axis, places in axes.items():
         values = values.index_select(axis, torch.tensor(places, device=values.device))
     values = values.contiguous()
-    return nn.Parameter(values, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else values
+    return (
+        nn.Parameter(values, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else values
+    )
 
 
 def _is_depthwise(part: nn.Module) -> bool:

@@ -18,10 +18,12 @@ from regard.guidance.forward_pass import Donors, lenders
 from regard.guidance.output import GuidedOutput
 from regard.models.device import out_of_memory
 from regard.models.patch_weighting import image_weights
+from regard.saliency.capture import Images
 from regard.saliency.outputs import logits_of
 from regard.training.objective import Objective
 from regard.training.optimisers import LearningRate
 from regard.training.prepare import Prepared
+from regard.training.teacher import Lesson, nowhere
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Stepper:
         """Leave the gradient of a step; returns right answers, and the loss's parts."""
         self.optimiser.zero_grad(set_to_none=True)
         terms = warmed(self.prepared.terms, step / self.steps)
-        by = self.objective.divisors(batch, terms, step)
+        by = self._divisors(batch, terms, step)
         lend = _lenders(batch) if any(term.lends for term in terms) else None
         # Dropout is keyed by the step, so a resumed run draws what the first one drew.
         _seed(self.device, key(self.prepared.config.training.seed, "step", step))
@@ -108,21 +110,14 @@ class Stepper:
     ) -> tuple[float, dict[str, float]]:
         how, device = self.prepared.config.training, self.device
         images = model_input(part, self.prepared.transform, device)
-        targets, regions = self.objective.asked(part, step) if terms else (part.labels, None)
         with torch.autocast(device.type, torch.bfloat16, enabled=how.bf16):
-            if regions is None:
-                output = GuidedOutput(logits_of(self.net(images)))
-            else:
-                output = guided_forward(
-                    self.net,
-                    images,
-                    targets,
-                    regions.to(device),
-                    terms,
-                    donors=donors,
-                )
+            lesson = self._lesson(part, step)
+            output = self._output(images, part, step, terms, donors, lesson)
         losses = self.objective.entropies(output.logits, part)
-        for name, (weight, own) in self.objective.others(output.logits, part).items():
+        others = self.objective.others(output.logits, part)
+        if lesson is not None:
+            others |= lesson.losses(output.logits, part)
+        for name, (weight, own) in others.items():
             output.losses[name], output.weights[name] = own, weight
         by_image = image_weights(self.prepared.net, images)
         losses = losses if by_image is None else losses * by_image
@@ -130,6 +125,41 @@ class Stepper:
         loss.backward()
         found = {"loss": float(loss.detach())} | {k: float(v.detach()) for k, v in parts.items()}
         return self.objective.right(output.logits.detach(), part), found
+
+    def _output(
+        self,
+        images: Images,
+        part: Batch,
+        step: int,
+        terms: Sequence[Term],
+        donors: Donors | None,
+        lesson: Lesson | None,
+    ) -> GuidedOutput:
+        """The net's pass, and with it the terms, those on a teacher's maps among them."""
+        targets, regions = self.objective.asked(part, step) if terms else (part.labels, None)
+        # Where no image has a region, there is nothing to compute the others of.
+        wanted = () if regions is None else terms
+        if lesson is not None and lesson.terms:
+            wanted = (*wanted, *lesson.terms)
+            if regions is None:
+                targets, regions = part.labels.clamp_min(0), nowhere(part)
+        if regions is None:
+            return GuidedOutput(logits_of(self.net(images)))
+        regions = regions.to(self.device)
+        return guided_forward(self.net, images, targets, regions, wanted, donors=donors)
+
+    def _lesson(self, part: Batch, step: int) -> Lesson | None:
+        teacher = self.prepared.teacher
+        if teacher is None:
+            return None
+        lesson = teacher.lesson(part)
+        return replace(lesson, terms=warmed(lesson.terms, step / self.steps))
+
+    def _divisors(self, batch: Batch, terms: Sequence[Term], step: int) -> Divisors:
+        by, teacher = self.objective.divisors(batch, terms, step), self.prepared.teacher
+        if teacher is None:
+            return by
+        return replace(by, terms=by.terms | teacher.divisors(batch))
 
     def _donors(self, batch: Batch, rows: Tensor) -> Donors:
         """The images in these rows of the whole batch, and their regions."""
