@@ -128,7 +128,7 @@ def _places(tp: ModuleType, net: nn.Module, images: Images, history: list[Any]) 
     for parameter in tagged.parameters():
         parameter.requires_grad_(True)
     graph = tp.DependencyGraph().build_dependency(tagged, _doubled(images), forward_fn=_answer)
-    for name, value in tagged.state_dict().items():
+    for value in tagged.state_dict().values():
         value.copy_(torch.arange(value.numel()).view(value.shape))
     graph.load_pruning_history(history)
     found: dict[str, dict[int, list[int]]] = {}

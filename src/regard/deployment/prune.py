@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 

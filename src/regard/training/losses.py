@@ -192,5 +192,5 @@ def softened(
 
 
 def _divergence(found: Tensor, wanted: Tensor) -> Tensor:
-    """p (log p - log q) of logarithms, element by element."""
+    """Of logarithms, element by element: p (log p - log q)."""
     return wanted.exp() * (wanted - found)
