@@ -116,6 +116,8 @@ def prune_run(
             "weights": _from(out / FIRST, run.folder),
         }
     )
+    if config.model.freeze == "backbone":
+        say("the backbone is frozen, so only the classifier mends the cut: --set model.freeze=none")
     config = config.model_copy(update={"model": model})
     train(config, out, folder=run.folder, watcher=watcher)
     return finish(out)

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from regard.data.loader import epoch_order
 from regard.guidance.combination import Combination
 from regard.runs.net import from_checkpoint
 from regard.runs.run import Run
@@ -17,7 +18,7 @@ IMAGES = 256
 
 
 def loss_gradients(run: Run, images: int = IMAGES) -> dict[str, Tensor]:
-    """The gradient by parameter, on the CPU, over the first images of train as they are trained on.
+    """The gradient by parameter, on the CPU, over the images that an epoch begins with.
 
     Of the loss that the run was trained with, guidance at its full weight included, a teacher left
     out; with the net in evaluation mode, so that batch norm and dropout are as they will be.
@@ -59,7 +60,9 @@ def loss_gradients(run: Run, images: int = IMAGES) -> dict[str, Tensor]:
         samples = prepared.train.data.samples
         objective = objective_of(config, samples, prepared.pixels)
         stepper = Stepper(prepared, combination, optimiser, rate, 1, objective, lambda _: None)
-        batch = next(iter(prepared.train.batches()))
+        labels = [sample.label for sample in samples]
+        draws = epoch_order(labels, how.imbalance, seed=how.seed, epoch=0)
+        batch = next(iter(prepared.train.batches(draws)))
         warm = 1 + int(max((term.warmup_epochs for term in prepared.terms), default=0))
         stepper.gradients(batch, warm, how.batch_size)
         found = net.named_parameters()
