@@ -4,9 +4,9 @@
                                     [--rounds 20] [--batches 1 16] [--threads N] [--limit N]
 
 Each run is asked as ONNX in float32 and in int8 (static quantisation, calibrated on train) and as
-torch in bfloat16, all on the same CPU threads. Right answers and the gaze are of `--split`: choose on
-val, and ask test once, at the end. Times are taken in turns in this process, and what counts are the
-ratios to the first run in float32 within a round; the machine's other work moves the milliseconds.
+torch in bfloat16, all on the same CPU threads. Right answers and the gaze are of `--split`: choose
+on val, and ask test once, at the end. Times are taken in turns in this process, and what counts are
+the ratios to the first run in float32 within a round; other work moves the milliseconds.
 A row that is slower than its own run in float32 (a pruned or distilled run than the full one), or
 loses more than `--most-lost`, is marked: do not use it.
 """
@@ -203,7 +203,7 @@ def table(
     heads = ["", *metrics, "MB"]
     for size in taken:
         heads += [f"ms, batch {size}", "x"]
-    rows = [heads + ["do not use"], ["---"] * (len(heads) + 1)]
+    rows = [[*heads, "do not use"], ["---"] * (len(heads) + 1)]
     for name, one in found.items():
         cells = [
             name,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from regard.errors import MissingExtraError, ModelError
 from regard.models.heads import find_classifiers
@@ -164,10 +165,11 @@ def without_readers(net: nn.Module, kept: Kept) -> nn.Module:
         for name, axes in kept.items():
             place, _, leaf = name.rpartition(".")
             part = parts[place]
-            if leaf == "weight" and 1 in axes and isinstance(part, nn.Linear | nn.Conv2d):
-                lost = torch.ones(part.weight.shape[1], dtype=torch.bool)
-                lost[list(axes[1])] = False
-                part.weight[:, lost] = 0
+            axis = 0 if isinstance(part, _ConvTransposeNd) else 1  # of the inputs
+            if leaf == "weight" and axis in axes and isinstance(part, nn.Linear | _ConvNd):
+                lost = torch.ones(part.weight.shape[axis], dtype=torch.bool)
+                lost[list(axes[axis])] = False
+                part.weight.index_fill_(axis, lost.nonzero().flatten(), 0)
     return whole
 
 

@@ -177,7 +177,7 @@ def _refuse_existing(files: RunFolder) -> None:
 def _config(run: Run, epochs: int | None, changes: Sequence[str]) -> Config:
     """The run's own config with what is changed; a net's architecture is what the run keeps."""
     model = from_checkpoint(Model.model_validate(run.config["model"]), run.files)
-    values = merged(run.config, {"model": model.model_dump(mode="json")})
+    values = run.config | {"model": model.model_dump(mode="json")}
     if epochs is not None:
         values = merged(values, {"training": {"epochs": epochs}})
     config = parse_config(changed(values, changes), "regard prune")
