@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -14,6 +15,8 @@ import regard
 from regard.deployment import channels, prune
 from regard.deployment.channels import kept_channels, without_readers
 from regard.deployment.export import export_run
+from regard.deployment.norms import settle_norms
+from regard.deployment.photos import batches, some_samples
 from regard.deployment.prune import prune_run, resume_pruning
 from regard.deployment.taylor import loss_gradients
 from regard.errors import ConfigError, MissingExtraError, ModelError, RunError
@@ -224,6 +227,7 @@ def test_channels_that_cannot_be_followed_are_one_line(kind):
 
 def test_a_pruned_run_is_a_run_like_any_other(pruned, folder, tmp_path):
     out, told = pruned
+    assert told["importance"] == "taylor"
     assert told["before"]["parameters"] > told["cut"]["parameters"] == told["after"]["parameters"]
     assert told["before"]["flops"] > told["after"]["flops"]
     assert {told[stage]["metric"] for stage in ("before", "cut", "after")} == {"accuracy"}
@@ -234,8 +238,11 @@ def test_a_pruned_run_is_a_run_like_any_other(pruned, folder, tmp_path):
     assert run.config["model"]["pruned"] == "pruned.json"
     # It began with what was left of the weights, and needs the old run no more.
     begun = load_file(out / "pruned.safetensors")
-    left = cut(old.net, read_kept(out / "pruned.json")).state_dict()
-    assert same_tensors(begun, {name: own.contiguous() for name, own in left.items()})
+    left = replace(old, net=cut(copy.deepcopy(old.net), read_kept(out / "pruned.json")))
+    if told["cut"]["norms"] == "settled":
+        settle_norms(left, some_samples(old, ("train",)))
+    own = {name: value.contiguous() for name, value in left.net.state_dict().items()}
+    assert same_tensors(begun, own)
     moved = tmp_path / "elsewhere"
     shutil.copytree(out, moved)
     (moved / "pruned.safetensors").unlink()
@@ -244,6 +251,22 @@ def test_a_pruned_run_is_a_run_like_any_other(pruned, folder, tmp_path):
     assert 0 <= evaluate_run(run, "test")["metrics"]["accuracy"]["value"] <= 1
     assert regard.explain(run.net, run.transform([picture])).shape == (1, 2, 2)
     assert export_run(run, tmp_path / "net.onnx")["parity"]["difference"]["logits"] <= 1e-4
+
+
+def test_norms_count_again_what_comes_in(folder):
+    run = load_run(folder / "run")
+    net, samples = copy.deepcopy(run.net), some_samples(run, ("train",))
+    settle_norms(run, samples)
+    assert not any(part.training for part in run.net.modules())
+    pixels, _ = next(batches(run, samples, len(samples)))
+    for part in net.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.momentum = 1.0
+    net.train()(run.transform.normalise(torch.from_numpy(pixels[0])))  # dropout is 0
+    for name, own in run.net.state_dict().items():
+        if "running" in name:
+            torch.testing.assert_close(own, net.state_dict()[name])
+    assert {m.momentum for m in run.net.modules() if isinstance(m, nn.BatchNorm2d)} == {0.1}
 
 
 def test_a_pruned_run_is_pruned_again_and_begins_others(pruned, folder, tmp_path):
@@ -373,7 +396,7 @@ def test_the_command(folder):
     assert told["after"]["bytes"] < told["before"]["bytes"]
     again = run_regard("prune", folder / "run", "--resume")
     assert again.returncode == 0, again.stderr
-    assert "50% of each layer's channels, by magnitude" in again.stdout
+    assert "50% of each layer's channels, by taylor" in again.stdout
     wrong = run_regard("prune", folder / "run", "--share", 2)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
     assert prune.FIRST == "pruned.safetensors"

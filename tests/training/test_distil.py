@@ -13,7 +13,7 @@ from torch.nn import functional as F
 import regard
 from regard.data.mask_classes import VOID
 from regard.data.samples import Batch
-from regard.errors import ConfigError, RunError
+from regard.errors import ConfigError, ModelError, RunError
 from regard.evaluation.predict import model_input
 from regard.guidance import KL, MSE, Energy, guided_forward
 from regard.guidance.taught import Taught
@@ -342,7 +342,8 @@ def test_what_cannot_be_learned_is_one_line(folder, tmp_path):
     refused(*taught("distil.temperature=0"), said=r"distil\.temperature")
     refused(*taught("distil.maps={method: gradkam}"), said="did you mean gradcam")
     refused(*taught("distil.maps={term: energy}"), said=r"distil\.maps\.term")
-    refused(*taught("distil.maps={teacher_layer: nowhere}"), said="a layer of SmallCNN")
+    layer = "distil.maps={teacher_layer: nowhere}"
+    refused(*taught(layer), said=r"distil\.teacher, layer: .* of SmallCNN", kind=ModelError)
     refused(
         *taught("distil.maps={}", "model.freeze=backbone", "distil.maps.layer=features.0"),
         said="a loss with a gradient to the classifier",

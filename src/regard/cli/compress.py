@@ -19,7 +19,7 @@ def prune(
     run: Path = typer.Argument(help="A run's folder."),
     share: float = typer.Option(0.3, help="Of the channels of each layer, that goes."),
     importance: Literal["magnitude", "taylor", "random"] = typer.Option(
-        "magnitude", help="What a channel is worth: by its weights, by the loss; random: a control."
+        "taylor", help="What a channel is worth: by the loss, by its weights; random: a control."
     ),
     multiple: int = typer.Option(8, help="What is left of a layer is a multiple of that."),
     epochs: int | None = typer.Option(None, help="Of training after it. Default: the run's."),

@@ -16,9 +16,10 @@ from regard.data.atomic import write_atomically
 from regard.data.source import splits_of
 from regard.deployment.channels import Importance, kept_channels
 from regard.deployment.deployed import Deployed, pixels_of
+from regard.deployment.norms import settle_norms
 from regard.deployment.photos import Pixels, some_samples
 from regard.deployment.right import told_of
-from regard.deployment.taylor import loss_gradients
+from regard.deployment.taylor import IMAGES, loss_gradients
 from regard.errors import ConfigError, RunError
 from regard.evaluation.cost import flops_of, weight_bytes
 from regard.models.build import parameters_of
@@ -42,7 +43,7 @@ def prune_run(
     out: Path,
     *,
     share: float = 0.3,
-    importance: Importance = "magnitude",
+    importance: Importance = "taylor",
     multiple: int = 8,
     epochs: int | None = None,
     changes: Sequence[str] = (),
@@ -50,6 +51,8 @@ def prune_run(
     note: Note | None = None,
 ) -> dict[str, Any]:
     """Take the least important channels out of a run's net, and train the rest by its own config.
+
+    Batch norms take their statistics anew from train where more is right on val so.
 
     The new run's config is the old one with `model.pruned`, the table of kept channels in its own
     folder, and `model.weights`, what was left of the weights; guidance and all else stay. Its
@@ -69,7 +72,8 @@ def prune_run(
     Returns:
         What was written to `pruning.json`: `of`, `share`, `importance`, `multiple`, `split`, and
         for `before`, `cut` (not trained on yet) and `after`: `parameters`, `flops` of one image,
-        `bytes`, and what is right on val, by `metric`.
+        `bytes`, and what is right on val, by `metric`; of `cut` also whether `norms` were `kept` or
+        `settled`, see `settle_norms`.
 
     Raises:
         ConfigError: a share or a multiple that is none, or a wrong change.
@@ -104,8 +108,8 @@ def prune_run(
     whole = kept
     if run.config["model"].get("pruned") is not None:
         whole = of_first(read_kept(run.folder / run.config["model"]["pruned"]), kept)
-    left = replace(run, net=cut(deepcopy(run.net), kept))
-    told |= {"cut": _measured(left, images), "after": None}
+    left, found = _better(replace(run, net=cut(deepcopy(run.net), kept)), images)
+    told |= {"cut": found, "after": None}
     out.mkdir(parents=True, exist_ok=True)
     write_kept(whole, files.kept)
     _write_weights(left.net, out / FIRST)
@@ -147,6 +151,19 @@ def finish(out: Path) -> dict[str, Any]:
     told = read_json(out / REPORT) | {"after": _measured(run, _example(run))}
     write_json(out / REPORT, told)
     return told | {"folder": str(out)}
+
+
+def _better(left: Run, images: Images) -> tuple[Run, dict[str, Any]]:
+    """The cut net as it is, or with its batch norms settled, whichever is right more often on val.
+
+    Statistics that came with the weights and rested (`model.freeze_bn`) are part of what the other
+    layers learned; a deep cut outdates them, a light one does not.
+    """
+    settled = replace(left, net=deepcopy(left.net))
+    settle_norms(settled, some_samples(left, ("train",), IMAGES))
+    ends = [(left, _measured(left, images) | {"norms": "kept"})]
+    ends.append((settled, _measured(settled, images) | {"norms": "settled"}))
+    return max(ends, key=lambda end: end[1]["right"] or 0.0)
 
 
 def _refuse(share: float, importance: str, multiple: int) -> None:

@@ -97,7 +97,7 @@ def refuse_lesson(config: Config, teacher: Teacher) -> None:
     """The teacher has to answer to images of the student's size, and to crops of them.
 
     Raises:
-        ConfigError: it cannot.
+        RegardError: it cannot, or its maps cannot be made.
     """
     assert config.data.size is not None
     for size in dict.fromkeys((teacher.size, config.data.augment.cut(teacher.size))):
@@ -108,7 +108,7 @@ def refuse_lesson(config: Config, teacher: Teacher) -> None:
             with undisturbed(teacher.run.net):
                 teacher.lesson(part)
         except RegardError as error:
-            raise error.within("distil") from error
+            raise error.within("distil.teacher") from error
         except Exception as error:  # whatever a foreign net raises at what it cannot take
             found = f"{size[0]} x {size[1]} ({' '.join(str(error).split())[:120]})"
             raise _wrong(
