@@ -52,7 +52,7 @@ def batches(trainer):
 
 def gradient(trainer, batch, micro):
     """The gradient that a step of the batch in such parts would take."""
-    trainer.stepper._gradients(trainer.stepper.work(batch, 0), micro)
+    trainer.stepper.gradients(trainer.stepper.work(batch, 0), micro)
     return torch.cat([p.grad.flatten() for p in trainer.prepared.net.parameters()]).double()
 
 
@@ -416,7 +416,7 @@ def test_dropout_is_drawn_by_the_step_alone(trainer):
     first = gradient(made, batch, 8)
     torch.rand(100)
     assert torch.equal(gradient(made, batch, 8), first)
-    made.stepper._gradients(made.stepper.work(batch, 1), 8)
+    made.stepper.gradients(made.stepper.work(batch, 1), 8)
     other = torch.cat([p.grad.flatten() for p in made.prepared.net.parameters()]).double()
     assert not torch.equal(other, first)
     assert key(0, "step", 0) != key(0, "step", 1)

@@ -83,7 +83,7 @@ def test_a_batch_of_whole_images_has_torchs_weighted_mean():
 
 
 def gradient(trainer, batch, micro):
-    trainer.stepper._gradients(trainer.stepper.work(batch, 0), micro)
+    trainer.stepper.gradients(trainer.stepper.work(batch, 0), micro)
     return torch.cat([p.grad.flatten() for p in trainer.prepared.net.parameters()]).double()
 
 

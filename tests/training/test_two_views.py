@@ -67,7 +67,7 @@ def test_the_loss_of_an_image_weighs_what_its_patches_do(pairs, micro):
     trainer = Trainer(prepared, RunFolder(pairs), log, Silent())
     batch = next(iter(prepared.train.batches(trainer.draws(0))))
     parameters = list(prepared.net.parameters())
-    trainer.stepper._gradients(trainer.stepper.work(batch, 0), micro)
+    trainer.stepper.gradients(trainer.stepper.work(batch, 0), micro)
     found = torch.cat([p.grad.flatten() for p in parameters])
     colours = batch.images["segmented"].permute(0, 2, 3, 1).double().numpy()
     grey = colours @ np.array([0.299, 0.587, 0.114])

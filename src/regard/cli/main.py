@@ -5,6 +5,7 @@ import typer
 from regard.cli import (
     bench,
     compare,
+    compress,
     data,
     export,
     gaze,
@@ -35,6 +36,7 @@ compare.add(app)
 bench.add(app)
 screen.add(app)
 export.add(app)
+compress.add(app)
 study.add(app)
 tune.add(app)
 report.add(app)

@@ -12,7 +12,7 @@ import torch
 from regard.data.sample import Sample
 from regard.deployment.formats import KEY, Opened, extra, open_exported, quiet, session
 from regard.deployment.photos import Pixels, batches
-from regard.deployment.right import Told, right_of
+from regard.deployment.right import told_of
 from regard.errors import RunError
 from regard.evaluation.paired import paired_bootstrap
 from regard.evaluation.timing import seconds_of
@@ -104,7 +104,10 @@ def weigh(
     """
     files = {"before": before, "after": after}
     opened = {end: open_exported(path) for end, path in files.items()}
-    told = {end: _asked(run, own, samples) for end, own in opened.items()}
+    told = {
+        end: told_of(run, samples, lambda pixels, own=own: own.run(pixels)[1])
+        for end, own in opened.items()
+    }
     test = paired_bootstrap(told["before"].right, told["after"].right)
     first = next(batches(run, samples[:1], 1))[0]
     times = _in_turns(opened, first)
@@ -135,14 +138,6 @@ def weigh(
             "leave --quantize out: this processor or this net gains nothing by it",
         )
     return found
-
-
-def _asked(run: Run, opened: Opened, samples: Sequence[Sample]) -> Told:
-    parts = [
-        right_of(run, [samples[row] for row in rows], opened.run(pixels)[1])
-        for pixels, rows in batches(run, samples, BATCH)
-    ]
-    return Told(parts[0].metric, np.concatenate([part.right for part in parts]))
 
 
 def _in_turns(opened: dict[str, Opened], pixels: Pixels) -> dict[str, list[float]]:

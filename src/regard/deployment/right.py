@@ -1,6 +1,6 @@
 """How right answers are, sample by sample, in the measure of each task."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,11 @@ from regard.data.mask_classes import VOID
 from regard.data.sample import Sample
 from regard.data.samples import TARGET, Samples
 from regard.data.source import mask_classes
+from regard.deployment.photos import Pixels, batches
 from regard.evaluation.label_sets import THRESHOLD
 from regard.runs.run import Run
+
+BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,17 @@ class Told:
 
     metric: str
     right: NDArray[np.float64]
+
+
+def told_of(
+    run: Run, samples: Sequence[Sample], answer: Callable[[Pixels], NDArray[np.float32]]
+) -> Told:
+    """How right what answers with probabilities is for the samples, batch by batch."""
+    parts = [
+        right_of(run, [samples[row] for row in rows], answer(pixels))
+        for pixels, rows in batches(run, samples, BATCH)
+    ]
+    return Told(parts[0].metric, np.concatenate([part.right for part in parts]))
 
 
 def right_of(run: Run, samples: Sequence[Sample], probabilities: NDArray[np.float32]) -> Told:

@@ -76,7 +76,7 @@ def _able(
     return (
         targets.shape == (len(images),)
         and len(regions) == len(images)
-        and all(term.analytic for term in terms)
+        and all(isinstance(term, MapTerm) and term.analytic for term in terms)
     )
 
 

@@ -12,6 +12,7 @@ from regard.errors import ModelError, RegardError
 from regard.models.encoders import load_encoder
 from regard.models.families import FAMILIES
 from regard.models.heads import put_mlp
+from regard.models.pruned import Kept, cut, read_kept
 from regard.models.weights import bundled_weights, load_weights, read_weights
 
 
@@ -25,6 +26,7 @@ def build_model(
     head_dropout: float = 0.0,
     inputs: Mapping[str, str] | None = None,
     patch_weights: PatchWeights | Mapping[str, Any] | None = None,
+    pruned: str | Path | Kept | None = None,
     **options: Any,
 ) -> nn.Module:
     """Build a net with a new classifier.
@@ -45,6 +47,8 @@ def build_model(
         inputs: which view goes into which branch of a net of two: `{"small": "image", "large":
             "segmented"}` of timm's CrossViT, `first` and `second` of `regard:twin_crossvit`.
         patch_weights: of a net of two branches, what each patch weighs, see `PatchWeights`.
+        pruned: the channels that are kept, or the file that says so; None: all. Weights of a file
+            are then those of the net so cut, `pretrained` and `bundled` ones are cut with it.
         options: passed to the backbone's constructor; for `hf:` they change its config.
 
     Raises:
@@ -78,7 +82,11 @@ def build_model(
     if weights == "bundled":
         encoder = getattr(net, "encoder_name", None)
         _load(net, bundled_weights(spec if encoder is None else f"timm:{encoder}"), "bundled")
-    elif weights not in (None, "pretrained"):
+    if isinstance(pruned, str | Path):
+        cut(net, read_kept(Path(pruned)), str(pruned))
+    elif pruned is not None:
+        cut(net, pruned)
+    if weights not in (None, "pretrained", "bundled"):
         _load(net, read_weights(Path(weights)), str(weights))
     return net
 

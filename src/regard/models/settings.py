@@ -48,6 +48,9 @@ class Model(Settings):
             segmented}` of timm's CrossViT, `{first: image, second: segmented}` of
             `regard:twin_crossvit`. Left out, timm's takes one view for both.
         patch_weights: of a net of two branches, what each patch weighs; left out, all weigh alike.
+        pruned: path of a pruned run's `pruned.json`, relative to the config's folder: the channels
+            that are kept of the net that `spec` names. A file of weights is then one of the pruned
+            net. None: all are.
         options: passed to the backbone's constructor; for `hf:` they change its config.
     """
 
@@ -58,6 +61,7 @@ class Model(Settings):
     freeze_bn: bool = False
     inputs: dict[str, str] | None = None
     patch_weights: PatchWeights | None = None
+    pruned: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("weights")

@@ -78,7 +78,7 @@ def _model(run: RunContents) -> str:
         classes=count(len(classes), "class", "classes"),
         names=listed(classes),
     )
-    return " ".join(filter(None, [text, _guidance(run), _mixing(run)]))
+    return " ".join(filter(None, [text, *_made_from(run), _guidance(run), _mixing(run)]))
 
 
 _FROM_FILE = "from the weights in {file}"
@@ -100,6 +100,21 @@ _ALONE: Phrases = {
     "multilabel": "It was trained on sets of labels alone, without guidance.",
     "segmentation": "It was trained on masks alone, without guidance.",
 }
+
+
+def _made_from(run: RunContents) -> list[str]:
+    """Of a pruned net and of a student, what they come from."""
+    distil, told = run.config.get("distil"), []
+    if run.config["model"].get("pruned"):
+        told.append(phrase("Some of its channels were pruned away before this training."))
+    if distil:
+        told.append(
+            phrase(
+                "Beside its labels it learned from the net in {teacher}.",
+                teacher=Path(str(distil["teacher"])).name,
+            )
+        )
+    return told
 
 
 def _guidance(run: RunContents) -> str:

@@ -39,6 +39,11 @@ class RunFolder:
         return self.path / "architecture" / "config.json"
 
     @property
+    def kept(self) -> Path:
+        """Of a pruned net, the channels that are kept of what its spec names."""
+        return self.path / "pruned.json"
+
+    @property
     def log(self) -> Path:
         """One line a step and an epoch."""
         return self.path / "log.jsonl"

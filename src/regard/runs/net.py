@@ -51,6 +51,7 @@ def net_of(model: Model, classes: int, folder: Path) -> nn.Module:
         head_dropout=model.head.dropout,
         inputs=model.inputs,
         patch_weights=model.patch_weights,
+        pruned=None if model.pruned is None else folder / model.pruned,
         **model.options,
     )
     # Convolutions run fastest so; images may come in any order in memory.

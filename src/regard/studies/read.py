@@ -1,5 +1,6 @@
 """A study from its YAML file, or from a recipe that is shipped."""
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,9 @@ def read_study(
     if folds is not None:
         values["folds"] = folds
     study = _with_source(parse(Study, values, str(path)), name, data)
-    return study.model_copy(update={"base": from_here(study.base, path.parent)})
+    here = path.parent
+    changes = {arm: _absolute(own, here, _IN_ARMS) for arm, own in study.arms.items()}
+    return study.model_copy(update={"base": from_here(study.base, here), "arms": changes})
 
 
 def _kept(values: dict[str, Any], where: str) -> dict[str, Any]:
@@ -152,14 +155,26 @@ def _with_digits(study: Study, name: str | Path, data: Path | None) -> Study:
     return study.model_copy(update={"data": sources})
 
 
+# Keys of a config that name files or folders; the latter in an arm, too.
+_IN_ARMS = (("model", "pruned"), ("distil", "teacher"))
+_PATHS = (("data", "manifest"), ("data", "hierarchy"), ("model", "weights"), *_IN_ARMS)
+
+
 def from_here(base: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The base config with its paths, which start from the study's file, made absolute."""
-    base = merged(base, {})
-    for section, name in (("data", "manifest"), ("data", "hierarchy"), ("model", "weights")):
-        value = base.get(section, {}).get(name)
-        if isinstance(value, str) and value not in (*NAMED, *NONE):
-            base[section][name] = str((folder / value).resolve())
+    base = _absolute(base, folder, _PATHS)
     spec = base.get("model", {}).get("spec")
     if isinstance(spec, str):
         base["model"]["spec"] = moved(spec, lambda path: str((folder / path).resolve()))
     return base
+
+
+def _absolute(
+    values: dict[str, Any], folder: Path, paths: Sequence[tuple[str, str]]
+) -> dict[str, Any]:
+    values = merged(values, {})
+    for section, name in paths:
+        value = (values.get(section) or {}).get(name)
+        if isinstance(value, str) and value not in (*NAMED, *NONE):
+            values[section][name] = str((folder / value).resolve())
+    return values

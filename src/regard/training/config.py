@@ -13,6 +13,7 @@ from regard.errors import ConfigError
 from regard.evaluation.settings import Evaluate, Gaze
 from regard.guidance.settings import Guidance
 from regard.models.settings import Model
+from regard.training.distil import Distil
 from regard.training.settings import Training
 from regard.training.unique_keys import RepeatedKeyError, read_yaml
 
@@ -25,6 +26,7 @@ class Config(Settings):
         model: which net, from which weights, and what of it is trained.
         training: the loop.
         guidance: losses on where the net looks; left out, the model is a plain one.
+        distil: what is learned from another run's net; None: nothing.
         gaze: how it is measured where the net looks.
         evaluate: how the answers of a classifier of two classes are read.
         classes: names in the order of the logits; filled in from the train split.
@@ -34,6 +36,7 @@ class Config(Settings):
     model: Model
     training: Training = Training()
     guidance: Guidance = Guidance()
+    distil: Distil | None = None
     gaze: Gaze = Gaze()
     evaluate: Evaluate = Evaluate()
     classes: tuple[str, ...] | None = None

@@ -5,9 +5,16 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    interpolate,
+    logsigmoid,
+    one_hot,
+)
 
 from regard.data.mask_classes import VOID
+from regard.data.settings import Task
 
 
 def class_weights(labels: Sequence[int], classes: int, imbalance: str) -> Tensor | None:
@@ -143,3 +150,47 @@ def dice_losses(logits: Tensor, target: Tensor) -> Tensor:
     losses = 1 - 2 * shared / (probabilities.flatten(2).sum(2) + of_class).clamp_min(1e-12)
     there = of_class > 0
     return (losses * there).sum(1) / there.sum(1).clamp_min(1)
+
+
+def softened(
+    logits: Tensor, wanted: Tensor, temperature: float, task: Task, target: Tensor | None = None
+) -> Tensor:
+    """T^2 KL(teacher, student) (B,) of answers at a temperature.
+
+    T^2 sum_k p_k log(p_k / q_k),  p = softmax(v / T),  q = softmax(z / T)
+
+    of a segmenter the mean over its pixels that are not void; of sets of labels the mean over the
+    classes, each of which has two answers: p = (s, 1 - s), s = sigmoid(v / T). T^2 keeps the size
+    of the gradient as it is.
+
+    Args:
+        logits: z, the student's, (B, K), of a segmenter (B, K, H, W).
+        wanted: v, the teacher's; of a segmenter at any size, which is brought to the student's.
+        temperature: T.
+        task: what is learned.
+        target: (B, H, W) of a segmenter, `VOID` where nothing is said.
+
+    Returns:
+        0 for an image of which nothing is said.
+
+    Reference: Hinton, Vinyals, Dean, Distilling the knowledge in a neural network,
+    arXiv:1503.02531, section 2.
+    """
+    if wanted.shape != logits.shape:
+        wanted = interpolate(wanted, logits.shape[2:], mode="bilinear", align_corners=False)
+    z, v = logits.float() / temperature, wanted.float() / temperature
+    if task == "multilabel":
+        apart = _divergence(logsigmoid(z), logsigmoid(v)) + _divergence(
+            logsigmoid(-z), logsigmoid(-v)
+        )
+        return temperature**2 * apart.mean(1)
+    apart = temperature**2 * _divergence(z.log_softmax(1), v.log_softmax(1)).sum(1)
+    if target is None:
+        return apart
+    said = (target != VOID).float()
+    return (apart * said).flatten(1).sum(1) / said.flatten(1).sum(1).clamp_min(1)
+
+
+def _divergence(found: Tensor, wanted: Tensor) -> Tensor:
+    """Of logarithms, element by element: p (log p - log q)."""
+    return wanted.exp() * (wanted - found)

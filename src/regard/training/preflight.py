@@ -22,6 +22,7 @@ from regard.saliency.explain import explain
 from regard.saliency.outputs import logits_of
 from regard.saliency.targets import PixelTarget
 from regard.training.config import Config
+from regard.training.distil import LOGITS, MAPS
 from regard.training.preflight_tasks import COUNTED, MEASURED, refuse_for_task
 
 
@@ -101,6 +102,8 @@ def logged(
     """The names of the metrics that an epoch's record has for a split."""
     task = config.data.task or "classification"
     names: list[str] = [*(COUNTED if split == "train" else MEASURED[task])]
+    if split == "train" and config.distil is not None:
+        names += [f"loss.{LOGITS}", *([f"loss.{MAPS}"] if config.distil.maps else [])]
     if task == "segmentation":
         names += ["loss.dice"] if config.training.dice else []
         return names + [f"loss.{term.title}" for term in terms if split == "train"]

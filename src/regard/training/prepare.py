@@ -22,6 +22,7 @@ from regard.data.pasting import Lenders
 from regard.data.pixel_counts import PixelCounts
 from regard.data.sample import Sample, says_where
 from regard.data.samples import Samples
+from regard.data.settings import sides
 from regard.data.source import (
     class_names,
     mask_classes,
@@ -45,8 +46,10 @@ from regard.training.preflight import (
     refuse_net,
 )
 from regard.training.preflight_augment import refuse_augment
+from regard.training.preflight_distil import refuse_distil, refuse_lesson, taught_terms
 from regard.training.preflight_evaluate import refuse_evaluate
 from regard.training.preflight_group import device_for, refuse_processes
+from regard.training.teacher import Teacher
 
 
 @dataclass
@@ -60,6 +63,7 @@ class Prepared:
         train_gaze: loads the fixed sample of train images whose gaze is measured; or None.
         val: loads the val split; or None where there is none.
         terms: of the guidance.
+        teacher: from whom something is learned; or None.
         transform: normalises batches.
         pixels: (K,) of each class in masks of train, of a thousand at the most; or None.
         manifest: with the splits as the config wants them.
@@ -73,6 +77,7 @@ class Prepared:
     train_gaze: Loader | None
     val: Loader | None
     terms: tuple[Term, ...]
+    teacher: Teacher | None
     transform: Transform
     pixels: Tensor | None
     manifest: Manifest
@@ -117,6 +122,7 @@ def prepare(config: Config, folder: Path, group: Group = ALONE) -> Prepared:
     counts = None if masks is None else pixels_of(train, masks, manifest)
     pixels = None if counts is None else counts.total
     terms = tuple(term.build() for term in config.guidance.terms)
+    teacher = _teacher(config, folder, terms)
     refuse_augment(config, pixels, terms)
     if masks is None:
         refuse_absent(train, classes, manifest)
@@ -127,20 +133,34 @@ def prepare(config: Config, folder: Path, group: Group = ALONE) -> Prepared:
     gaze = masks is None and has_regions([*train, *val])
     # That of a segmenter is scored when it is evaluated.
     scored = gaze or (masks is not None and bool(config.gaze.scores))
-    refuse_net(config, net, transform, terms, gaze=scored)
+    refuse_net(config, net, transform, (*terms, *taught_terms(teacher)), gaze=scored)
+    device = device_for(config, group)
     return Prepared(
         config=config,
-        net=net.to(device_for(config, group)),
+        net=net.to(device),
         train=_train_loader(config, train, transform, masks, counts, group),
         train_gaze=_gaze_loader(config, train, transform, group) if gaze else None,
         val=_loader(config, val, transform, group, masks) if has_val else None,
         terms=terms,
+        teacher=None if teacher is None else teacher.beside(transform.size, device),
         transform=transform,
         pixels=pixels,
         manifest=manifest,
         digest=digest(manifest),
         group=group,
     )
+
+
+def _teacher(config: Config, folder: Path, terms: Sequence[Term]) -> Teacher | None:
+    """The teacher on the CPU, after whatever is wrong with it was told."""
+    if config.distil is None:
+        return None
+    assert config.data.size is not None
+    size = sides(config.data.size)
+    teacher = Teacher.of(config.distil, folder).beside(size, torch.device("cpu"))
+    refuse_distil(config, teacher, terms)
+    refuse_lesson(config, teacher)
+    return teacher
 
 
 def resolved(config: Config, net: nn.Module, classes: Sequence[str]) -> Config:

@@ -1,10 +1,14 @@
 """What a reader of a run's log should know of its config."""
 
+import os
 from collections.abc import Iterator
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from regard.data.manifest import Manifest
+from regard.data.source import splits_of
 from regard.data.synthetic_samples import by_split, withheld, withheld_words
+from regard.errors import RegardError
 from regard.evaluation.settings import Gaze
 from regard.guidance.maps import MapTerm
 from regard.training.prepare import Prepared
@@ -17,6 +21,7 @@ def remarks(prepared: Prepared) -> Iterator[str]:
     yield from _what_is_synthetic(prepared)
     yield from _what_norms_see(prepared)
     yield from _what_gaze_is_of(prepared)
+    yield from _what_the_teacher_saw(prepared)
 
 
 def _who_trains(prepared: Prepared) -> Iterator[str]:
@@ -66,6 +71,25 @@ def _what_gaze_is_of(prepared: Prepared) -> Iterator[str]:
             continue
         if (term.method, term.layer, term.contrast) != (gaze.method, gaze.layer, gaze.contrast):
             yield f"term {term.title} steers {_of(term)}, and the gaze is measured on {_of(gaze)}"
+
+
+def _what_the_teacher_saw(prepared: Prepared) -> Iterator[str]:
+    """Where the teacher learned from images that the student is judged by."""
+    if prepared.teacher is None:
+        return
+    try:
+        learned = _files(prepared.teacher.run.manifest(), "train")
+    except (RegardError, OSError):
+        yield "the teacher's manifest is gone: it is not known which images it learned from"
+        return
+    for split in splits_of(prepared.manifest.table):
+        both = len(learned & _files(prepared.manifest, split)) if split != "train" else 0
+        if both:
+            yield f"the teacher has learned from {both} images of {split}, so {split} flatters"
+
+
+def _files(manifest: Manifest, split: str) -> set[str]:
+    return {os.path.realpath(manifest.resolve(path)) for path in manifest.select(split)["image"]}
 
 
 def _of(how: MapTerm | Gaze) -> str:

@@ -12,17 +12,19 @@ from regard.data.samples import Batch, Samples
 from regard.errors import NumericalError
 from regard.evaluation.predict import model_input
 from regard.guidance.base import Term
-from regard.guidance.combination import Combination
+from regard.guidance.combination import Combination, Divisors
 from regard.guidance.forward import guided_forward
 from regard.guidance.forward_pass import Donors
 from regard.guidance.output import GuidedOutput
 from regard.models.device import out_of_memory
 from regard.models.patch_weighting import image_weights
+from regard.saliency.capture import Images
 from regard.saliency.outputs import logits_of
 from regard.training.objective import Objective
 from regard.training.optimisers import LearningRate
 from regard.training.prepare import Prepared
 from regard.training.summing import Summing
+from regard.training.teacher import Lesson, nowhere
 from regard.training.whole import Taken, Work, whole
 
 
@@ -68,7 +70,8 @@ class Stepper:
     def work(self, batch: Batch, step: int) -> Work:
         """What is to be done of a step, whose batch or share of it this is."""
         terms = warmed(self.prepared.terms, step / self.steps)
-        known = whole(self.prepared.group, self.objective, batch, terms, step)
+        own = self._divisors(batch, terms, step)
+        known = whole(self.prepared.group, own, batch, terms)
         return Work(batch, step, terms, known)
 
     def step(self, batch: Batch, step: int, micro: int) -> Taken:
@@ -89,7 +92,7 @@ class Stepper:
             self.summing.begin()
         while True:
             try:
-                correct, parts = self._gradients(work, micro)
+                correct, parts = self.gradients(work, micro)
                 break
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not out_of_memory(error) or micro == 1:
@@ -119,7 +122,8 @@ class Stepper:
         parts = {name: sum(t.parts.get(name, 0.0) for t in each) for name in each[0].parts}
         return Taken(own.rows, sum(taken.correct for taken in each), parts, micro)
 
-    def _gradients(self, work: Work, micro: int) -> tuple[float, dict[str, float]]:
+    def gradients(self, work: Work, micro: int) -> tuple[float, dict[str, float]]:
+        """Leave the gradient of a step; returns right answers, and the loss's parts."""
         self.optimiser.zero_grad(set_to_none=True)
         # Dropout is keyed by the step, so a resumed run draws what the first one drew.
         number, seed = self.prepared.group.number, self.prepared.config.training.seed
@@ -142,23 +146,16 @@ class Stepper:
     def _part(
         self, part: Batch, work: Work, donors: Donors | None
     ) -> tuple[float, dict[str, float]]:
-        how, device, terms = self.prepared.config.training, self.device, work.terms
+        how, device = self.prepared.config.training, self.device
         images = model_input(part, self.prepared.transform, device)
-        targets, regions = self.objective.asked(part, work.step) if terms else (part.labels, None)
         with torch.autocast(device.type, torch.bfloat16, enabled=how.bf16):
-            if regions is None:
-                output = GuidedOutput(logits_of(self.net(images)))
-            else:
-                output = guided_forward(
-                    self.net,
-                    images,
-                    targets,
-                    regions.to(device),
-                    terms,
-                    donors=donors,
-                )
+            lesson = self._lesson(part, work.step)
+            output = self._output(images, part, work, donors, lesson)
         losses = self.objective.entropies(output.logits, part)
-        for name, (weight, own) in self.objective.others(output.logits, part).items():
+        others = self.objective.others(output.logits, part)
+        if lesson is not None:
+            others |= lesson.losses(output.logits, part)
+        for name, (weight, own) in others.items():
             output.losses[name], output.weights[name] = own, weight
         by_image = image_weights(self.prepared.net, images)
         losses = losses if by_image is None else losses * by_image
@@ -166,6 +163,43 @@ class Stepper:
         loss.backward()
         found = {"loss": float(loss.detach())} | {k: float(v.detach()) for k, v in parts.items()}
         return self.objective.right(output.logits.detach(), part), found
+
+    def _output(
+        self,
+        images: Images,
+        part: Batch,
+        work: Work,
+        donors: Donors | None,
+        lesson: Lesson | None,
+    ) -> GuidedOutput:
+        """The net's pass, and with it the terms, those on a teacher's maps among them."""
+        terms = work.terms
+        targets, regions = self.objective.asked(part, work.step) if terms else (part.labels, None)
+        # Where no image has a region, there is nothing to compute the others of.
+        wanted = () if regions is None else terms
+        if lesson is not None and lesson.terms:
+            wanted = (*wanted, *lesson.terms)
+            if regions is None:
+                targets, regions = part.labels.clamp_min(0), nowhere(part)
+        if regions is None:
+            return GuidedOutput(logits_of(self.net(images)))
+        regions = regions.to(self.device)
+        return guided_forward(self.net, images, targets, regions, wanted, donors=donors)
+
+    def _lesson(self, part: Batch, step: int) -> Lesson | None:
+        teacher = self.prepared.teacher
+        if teacher is None:
+            return None
+        lesson = teacher.lesson(part)
+        return replace(lesson, terms=warmed(lesson.terms, step / self.steps))
+
+    def _divisors(self, batch: Batch, terms: Sequence[Term], step: int) -> Divisors:
+        if not len(batch):
+            return Divisors(0.0, {}, 0)
+        by, teacher = self.objective.divisors(batch, terms, step), self.prepared.teacher
+        if teacher is None:
+            return by
+        return replace(by, terms=by.terms | teacher.divisors(batch))
 
     def _refuse_non_finite(self, taken: Taken) -> None:
         parameters = [p for p in self.prepared.net.parameters() if p.grad is not None]

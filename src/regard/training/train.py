@@ -12,6 +12,7 @@ from regard.data.preflight import refuse_files
 from regard.errors import RunError
 from regard.machine import keep_memory
 from regard.models.huggingface import architecture_of
+from regard.models.pruned import read_kept, write_kept
 from regard.models.settings import NAMED
 from regard.models.specs import moved
 from regard.runs.checkpoints import Checkpoint, checkpoints, load, pointed
@@ -94,6 +95,7 @@ def resume(out: Path, *, watcher: Watcher | None = None, group: Group | None = N
             try:
                 refuse_unlike(group, prepared.config, prepared.digest, saved)
                 _same_samples(files, prepared)
+                _same_teacher(files, prepared)
                 with closing(_log(files, group, saved.state["log_bytes"] if saved else 0)) as log:
                     return _fit(files, prepared, log, watcher, saved)
             finally:
@@ -218,13 +220,21 @@ def _write_config(files: RunFolder, prepared: Prepared, folder: Path) -> None:
             values["data"][name] = _moved(values["data"][name], folder, files.path)
     if values["model"]["weights"] not in (None, *NAMED):
         values["model"]["weights"] = _moved(values["model"]["weights"], folder, files.path)
+    if values["distil"] is not None:
+        values["distil"]["teacher"] = _moved(values["distil"]["teacher"], folder, files.path)
     values["model"]["spec"] = moved(
         values["model"]["spec"], lambda path: _moved(path, folder, files.path)
     )
+    if values["model"]["pruned"] is not None:
+        write_kept(read_kept(folder / values["model"]["pruned"]), files.kept)
+        values["model"]["pruned"] = files.kept.name
     architecture = architecture_of(prepared.net)
     if architecture is not None:
         write_json(files.architecture, architecture)
-    write_json(files.environment, environment() | {"samples": prepared.digest})
+    told = {"samples": prepared.digest}
+    if prepared.teacher is not None:
+        told["teacher"] = prepared.teacher.weights
+    write_json(files.environment, environment() | told)
     write_yaml(files.config, values)
 
 
@@ -241,4 +251,15 @@ def _same_samples(files: RunFolder, prepared: Prepared) -> None:
             expected="the manifest that the run began with",
             found="other samples, labels, regions or splits",
             remedy="restore the manifest, or train anew into another --out",
+        )
+
+
+def _same_teacher(files: RunFolder, prepared: Prepared) -> None:
+    teacher = prepared.teacher
+    if teacher is not None and _environment(files).get("teacher") != teacher.weights:
+        raise RunError(
+            str(files.path),
+            expected="the teacher that the run began with",
+            found=f"other weights in {teacher.run.checkpoint} of {teacher.run.folder}",
+            remedy="restore the teacher's run, or train anew into another --out",
         )

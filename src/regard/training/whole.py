@@ -13,7 +13,6 @@ from regard.guidance.base import Term
 from regard.guidance.combination import Divisors
 from regard.guidance.forward_pass import Donors, lenders
 from regard.training.group import Group
-from regard.training.objective import Objective
 
 
 class Loan(NamedTuple):
@@ -98,20 +97,16 @@ class Taken:
     micro: int
 
 
-def whole(
-    group: Group, objective: Objective, batch: Batch, terms: Sequence[Term], step: int
-) -> Whole:
+def whole(group: Group, by: Divisors, batch: Batch, terms: Sequence[Term]) -> Whole:
     """The whole batch of a step from the shares of all processes.
 
     Args:
         group: of the processes.
-        objective: what is learned.
-        batch: this process's share, which may be empty.
+        by: of this process's share.
+        batch: the share, which may be empty.
         terms: of the guidance.
-        step: that is taken.
     """
     lends = any(term.lends for term in terms)
-    by = objective.divisors(batch, terms, step) if len(batch) else Divisors(0.0, {}, 0)
     offer = _offered(batch) if lends and group.size > 1 else None
     told = group.gather((by, batch.index.tolist(), offer))
     rows = [row for _, own, _ in told for row in own]
