@@ -221,7 +221,7 @@ def short():
     shutil.rmtree(folder)
 
 
-def until(condition, process, seconds=240):
+def until(condition, process, seconds=600):
     end = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.stderr.read()
