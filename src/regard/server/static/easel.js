@@ -95,7 +95,7 @@ export class Easel {
     if (!step) return;
     if (step.kind === "stroke") this.drawing.add(step);
     else if (step.box[2] - step.box[0] >= 1 && step.box[3] - step.box[1] >= 1)
-      this.drawing.add({ kind: "box", box: step.box });
+      this.drawing.add({ ...step, from: null });
     else this.#drop();
   }
 
