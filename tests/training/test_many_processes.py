@@ -194,9 +194,9 @@ def test_a_killed_process_ends_all_and_resumed_they_end_the_same(whole, tmp_path
         (worker,) = [pid for pid in _children(job.pid) if _number(pid) == 1]
         killed = time.monotonic()
         os.kill(worker, signal.SIGKILL)
-        err = job.communicate(timeout=120)[1]
+        err = job.communicate(timeout=300)[1]
     assert job.returncode != 0
-    assert time.monotonic() - killed < 60
+    assert time.monotonic() - killed < 120
     assert len(_lines(err)) == 1
     assert "another process of this training has ended" in _lines(err)[0]
     assert 8 <= steps_in(run / "log.jsonl") < 40
@@ -204,7 +204,7 @@ def test_a_killed_process_ends_all_and_resumed_they_end_the_same(whole, tmp_path
     with _torchrun("train", run, "--resume") as job:
         _wait_for(run, 16, job)
         os.kill(job.pid, signal.SIGTERM)
-        err = job.communicate(timeout=120)[1]
+        err = job.communicate(timeout=300)[1]
     step = load(run / "checkpoints").state["step"]
     assert _lines(err) == [
         f"regard: stopped after step {step}; go on with: regard train {run} --resume"
@@ -223,7 +223,7 @@ def test_a_mistake_that_one_process_finds_is_one_line(home, tmp_path):
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])  # the header is whole
     with _torchrun("train", write_config(tmp_path), "--out", tmp_path / "run") as job:
-        err = job.communicate(timeout=120)[1]
+        err = job.communicate(timeout=300)[1]
     assert job.returncode != 0
     (line,) = _lines(err)
     assert "expected a readable image" in line
