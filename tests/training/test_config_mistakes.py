@@ -12,7 +12,7 @@ from regard.studies.settings import Study
 from regard.training.config import Config, changed, read_config
 from tinyset import BASE, write_config
 
-TERMS = {"guidance": {"terms": [{"term": "energy"}]}}
+TERMS = {"guidance": {"terms": [{"term": "energy"}]}, "distil": {"teacher": "run"}}
 STUDY = {
     "name": "s",
     "base": {},
