@@ -14,7 +14,17 @@ from regard.reports.study_words import (
     quality,
     tested,
 )
-from regard.reports.words import NONE, between, columns, count, heads_of, listed, signed, title
+from regard.reports.words import (
+    NONE,
+    between,
+    clauses,
+    columns,
+    count,
+    heads_of,
+    listed,
+    signed,
+    title,
+)
 
 # Comparisons that are told on a card each.
 MOST_CARDS = 3
@@ -94,22 +104,19 @@ def _largest(study: StudyContents) -> list[str]:
         for row in compared(study, *pair):
             if quality(row) == "better":
                 better.setdefault(row["metric"], []).append(row)
-    words = []
+    found = []
     for name, rows in better.items():
         best = max(rows, key=lambda row: abs(_difference(row)["value"]))
         metric, split = metric_of(name)
-        words.append(
-            phrase(
-                "{metric} on {split}: the largest improvement shown is that of {pair}, {value} "
-                "({interval}).",
-                metric=title(metric),
-                split=split,
-                pair=f"{best['arm']} − {best['against']}",
-                value=signed(_difference(best)["value"]),
-                interval=between(_difference(best), signed),
-            )
+        item = phrase(
+            "{metric} on {split} {value} ({pair})",
+            metric=title(metric),
+            split=split,
+            value=signed(_difference(best)["value"]),
+            pair=f"{best['arm']} − {best['against']}",
         )
-    return words
+        found.append(item)
+    return [phrase("Largest improvements shown: {found}.", found=clauses(*found))] if found else []
 
 
 def _difference(row: Comparison) -> Comparison:
