@@ -165,7 +165,8 @@ class Processes(Group):
     def leave(self) -> None:
         """Hang up; who is to tell is settled before, as the others ask when they notice."""
         self.speaks()
-        distributed.destroy_process_group(self._talk)
+        talk, self._talk = self._talk, None  # it hangs up when nobody holds it any more
+        distributed.destroy_process_group(talk)
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
