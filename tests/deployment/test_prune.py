@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+import signal
 from dataclasses import replace
 from unittest import mock
 
@@ -10,8 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.nn import functional as F
 
 import regard
+from regard.data.loader import epoch_order
 from regard.deployment import channels, prune
 from regard.deployment.channels import kept_channels, without_readers
 from regard.deployment.export import export_run
@@ -20,22 +23,28 @@ from regard.deployment.photos import batches, some_samples
 from regard.deployment.prune import prune_run, resume_pruning
 from regard.deployment.taylor import loss_gradients
 from regard.errors import ConfigError, MissingExtraError, ModelError, RunError
+from regard.guidance import Energy, guided_forward
+from regard.models.heads import find_classifiers
 from regard.models.pruned import cut, of_first, read_kept, write_kept
 from regard.runs.evaluate import evaluate_run
 from regard.runs.files import read_json
 from regard.runs.run import load_run
 from regard.training.loop import Trainer
+from regard.training.prepare import prepare
 from regard.training.train import train
 from tinyset import (
     SEGMENTER,
+    SETS,
     TWIN,
     config_of,
     log_lines,
     run_regard,
     same_tensors,
+    start_until,
     write_masks,
     write_pairs,
     write_set,
+    write_sets,
 )
 
 WIDER = ("model.options.width=16", "training.epochs=1")
@@ -166,6 +175,84 @@ def test_by_the_loss_what_moves_it_stays(folder):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+@pytest.mark.parametrize("imbalance", ["none", "weights"])
+def test_the_gradient_of_the_loss_is_that_of_the_runs_own(folder, tmp_path, imbalance):
+    """Cross-entropy and guidance of the first images of an epoch, the net as it will be used."""
+    terms = 'guidance.terms=[{"term": "energy", "weight": 0.5, "warmup_epochs": 5}]'
+    more = (terms, f"training.imbalance={imbalance}", "model.options.dropout=0.5")
+    more += ("training.epochs=1", "distil.teacher=run")  # a teacher counts for nothing here
+    train(config_of(*more), tmp_path / "run", folder=folder)
+    run = load_run(tmp_path / "run")
+    found = loss_gradients(run, images=16)
+    config = config_of(*more[:-1], "training.accumulate=2")
+    prepared = prepare(config, folder)
+    labels = [sample.label for sample in prepared.train.data.samples]
+    draws = epoch_order(labels, imbalance, seed=config.training.seed, epoch=0)
+    batch = next(iter(prepared.train.batches(draws)))
+    prepared.close()
+    assert len(batch) == 16
+    images = run.transform.normalise(batch.images["image"])
+    out = guided_forward(run.net, images, batch.labels, batch.regions, [Energy(weight=0.5)])
+    counts = torch.bincount(torch.tensor(labels))
+    weights = counts.sum() / (2 * counts) if imbalance == "weights" else None
+    loss = F.cross_entropy(out.logits, batch.labels, weights) + out.loss()
+    wanted = torch.autograd.grad(loss, list(run.net.parameters()))
+    for own, name in zip(wanted, dict(run.net.named_parameters()), strict=True):
+        torch.testing.assert_close(found[name], own, rtol=1e-4, atol=1e-6)
+
+
+def test_a_channel_is_worth_the_sum_over_its_weights_of_weight_times_gradient():
+    """First of each layer that hangs together, over its mean; then the mean over the layers."""
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(8, 2),
+    )  # fmt: skip
+    net.classifier_name = "5"
+    images = torch.rand(4, 3, 8, 8)
+    net.eval()(images).square().sum().backward()
+    gradients = {name: own.grad for name, own in net.named_parameters()}
+    kept = kept_channels(
+        net, images, share=0.5, importance="taylor", gradients=gradients, multiple=1
+    )
+    each = [
+        (net[0].weight * net[0].weight.grad).abs().sum((1, 2, 3)),
+        (net[1].weight * net[1].weight.grad).abs(),
+        (net[5].weight * net[5].weight.grad).abs().sum(0),
+    ]
+    worth = torch.stack([own / own.mean() for own in each]).mean(0)
+    assert kept["0.weight"][0] == worth.argsort(descending=True)[:4].sort().values.tolist()
+
+
+@pytest.mark.parametrize("wanted", ["settled", "kept"])
+def test_norms_are_settled_only_where_more_is_right_so(folder, monkeypatch, wanted):
+    run = load_run(folder / "run")
+    norms = [part for part in run.net.modules() if isinstance(part, nn.BatchNorm2d)]
+    if wanted == "settled":
+        norms[0].running_mean += 50  # as no data has it
+    best = replace(run, net=copy.deepcopy(run.net))
+    if wanted == "settled":
+        settle_norms(best, some_samples(run, ("train",)))
+    val = some_samples(run, ("val",))
+    pixels, _ = next(batches(run, val, len(val)))
+    with torch.no_grad():
+        logits = best.net(run.transform.normalise(torch.from_numpy(pixels[0])))
+        shift = torch.tensor([0, float((logits[:, 0] - logits[:, 1]).median()) + 1e-6])
+        next(iter(find_classifiers(run.net).values())).bias += shift  # half of each class
+        labels = (logits + shift).argmax(1)
+    assert 0 < labels.sum() < len(labels)
+    said = [replace(one, label=int(label)) for one, label in zip(val, labels, strict=True)]
+
+    def samples(run, splits, most=None):
+        return said if splits == ("val",) else some_samples(run, splits, most)
+
+    monkeypatch.setattr(prune, "some_samples", samples)
+    before = copy.deepcopy(run.net.state_dict())
+    better, told = prune._better(run, prune._example(run))
+    assert (told["norms"], told["right"]) == (wanted, 1)
+    assert same_tensors(run.net.state_dict(), before)
+    assert same_tensors(better.net.state_dict(), before) == (wanted == "kept")
+
+
 def test_twice_cut_is_cut_in_places_of_the_whole():
     net = lively(regard.build_model("regard:cnn2", 3, size=32, width=16, pool="avg"))
     images = torch.randn(2, 3, 32, 32)
@@ -283,6 +370,14 @@ def test_a_pruned_run_is_pruned_again_and_begins_others(pruned, folder, tmp_path
     assert (folder / "other" / "pruned.json").is_file()
 
 
+def test_it_can_learn_from_the_net_that_it_was_cut_out_of(folder):
+    out = folder / "taught"
+    prune_run(load_run(folder / "run"), out, share=0.5, epochs=1, changes=["distil.teacher=."])
+    teacher = out / load_run(out).config["distil"]["teacher"]
+    assert teacher.resolve() == (folder / "run").resolve()
+    assert all("loss.distil" in line for line in log_lines(out) if line["kind"] == "step")
+
+
 def test_a_killed_pruning_goes_on_bit_for_bit(pruned, folder):
     class KilledError(Exception):
         pass
@@ -310,6 +405,29 @@ def test_a_killed_pruning_goes_on_bit_for_bit(pruned, folder):
     assert [x for x in log_lines(out) if x["kind"] == "epoch"] == [
         x for x in log_lines(whole) if x["kind"] == "epoch"
     ]
+
+
+def test_killed_for_good_the_command_goes_on_bit_for_bit(pruned, folder, tmp_path):
+    whole, _ = pruned
+    words = ("prune", folder / "run", "--share", 0.5, "--epochs", 2, "--out", tmp_path / "out")
+    code, _, _ = start_until(words, tmp_path / "out" / "log.jsonl", 4)
+    assert code == -signal.SIGKILL
+    with pytest.raises(RunError, match="add --resume to go on"):
+        prune_run(load_run(folder / "run"), tmp_path / "out", share=0.5)
+    done = run_regard("prune", folder / "run", "--out", tmp_path / "out", "--resume", "--json")
+    assert done.returncode == 0, done.stderr
+    ends = [load_run(run, "last").net.state_dict() for run in (whole, tmp_path / "out")]
+    assert same_tensors(*ends)
+    assert json.loads(done.stdout)["after"] == read_json(whole / "pruning.json")["after"]
+
+
+def test_sets_of_labels_are_pruned(tmp_path):
+    write_sets(tmp_path)
+    wide = ("training.epochs=1", "model.options.width=16")
+    train(config_of(*wide, base=SETS), tmp_path / "run", folder=tmp_path)
+    told = prune_run(load_run(tmp_path / "run"), tmp_path / "small", share=0.5)
+    assert told["after"]["metric"] == "labels"
+    assert told["after"]["parameters"] < 0.6 * told["before"]["parameters"]
 
 
 def test_a_segmenter_is_pruned(tmp_path):

@@ -27,6 +27,11 @@ def drag(page, start, end):
     page.mouse.up()
 
 
+def drawn(page):
+    """What the page says of the drawing, as told to a screen reader, too."""
+    return page.get_by_role("heading", name="What you draw").locator("..").get_by_role("status")
+
+
 def missing(api):
     return api("gallery", run=A, split="test", region="missing")["items"]
 
@@ -67,7 +72,7 @@ def test_brush_and_eraser_make_a_mask(web, api, site_folder):
     drag(page, (0.1, 0.95), (0.9, 0.95))
     page.get_by_role("button", name="Eraser").click()
     drag(page, (0.5, 0.3), (0.5, 0.7))
-    expect(page.get_by_text("A mask.", exact=True)).to_be_visible()
+    expect(drawn(page)).to_have_text("A mask.")
     page.get_by_role("button", name="Save", exact=True).click()
     page.locator(".command").wait_for()
     manifest = read_manifest(site_folder / "corrections" / "painted" / "painted.parquet")
@@ -84,7 +89,7 @@ def test_brush_and_eraser_make_a_mask(web, api, site_folder):
     assert not inside(0.5, 0.5)
     assert not inside(0.05, 0.05)
     page.reload()
-    expect(page.get_by_text("A mask.", exact=True)).to_be_visible()
+    expect(drawn(page)).to_have_text("A mask.")
     web.settled()
 
 
@@ -95,7 +100,7 @@ def test_the_present_region_is_drawn_on_from(web, api, site_folder):
     page.locator(".paper canvas").wait_for()
     web.settled()
     page.get_by_role("button", name="Draw on from it").click()
-    expect(page.get_by_text("A mask.", exact=True)).to_be_visible()
+    expect(drawn(page)).to_have_text("A mask.")
     page.get_by_role("button", name="Save", exact=True).click()
     page.locator(".command").wait_for()
     manifest = read_manifest(site_folder / "corrections" / "further" / "further.parquet")

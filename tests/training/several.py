@@ -22,6 +22,7 @@ from regard.training.group import ALONE, taking_part
 from regard.training.joining import joined
 from regard.training.loop import Trainer
 from regard.training.prepare import prepare
+from regard.training.teacher import Teacher
 from regard.training.train import resume
 from regard.training.watching import Silent
 from tinyset import SEGMENTER, SETS, config_of
@@ -55,7 +56,17 @@ CASES = {
     "product": ("tiny", (*PLAIN, "guidance.terms=[{term: energy}]", "guidance.combine=product")),
     "quotient": ("tiny", (*PLAIN, "guidance.terms=[{term: iou}]", "guidance.combine=quotient")),
     "mixed": ("tiny", (*PLAIN, "guidance.terms=[{term: energy}]", "data.augment.cutmix=1")),
+    "taught": (
+        "tiny",
+        (
+            *PLAIN,
+            "guidance.terms=[{term: energy}]",
+            "data.augment.mixup=0.5",
+            "distil={teacher: teacher, weight: 0.7, maps: {weight: 0.6}}",
+        ),
+    ),
     "sets": ("sets", (*PLAIN, "guidance.terms=[{term: energy}]")),
+    "taught sets": ("sets", (*PLAIN, "distil={teacher: teacher, maps: {}}")),
     "masks": (
         "masks",
         ("model.freeze_bn=true", "training.batch_size=4", "guidance.terms=[{term: energy}]"),
@@ -69,6 +80,8 @@ def made(home, case, group):
     where, changes = CASES[case]
     prepared = prepare(config_of(*changes, **BASES.get(where, {})), home / where, group)
     prepared.net.double()
+    if prepared.teacher is not None:
+        prepared.teacher.run.net.double()
     train_mode(prepared.net, frozen=False, freeze_bn=prepared.config.model.freeze_bn)
     trainer = Trainer(prepared, RunFolder(home), Unwritten(), Silent())
     trainer.combination.double()
@@ -88,7 +101,14 @@ def gradients(home, case, group=ALONE):
     def doubled(*args):
         return model_input(*args).double()
 
-    with mock.patch.object(stepping, "model_input", doubled):
+    def fitted(*args):
+        return seen(*args).double()
+
+    seen = Teacher.fitted
+    with (
+        mock.patch.object(stepping, "model_input", doubled),
+        mock.patch.object(Teacher, "fitted", fitted),
+    ):
         trainer.optimiser.step = step
         for number, batch in enumerate(trainer.prepared.train.batches(trainer.draws(0))):
             taken = trainer.stepper.step(batch, number, trainer.how.batch_size)

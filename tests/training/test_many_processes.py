@@ -25,6 +25,7 @@ from regard.training.preflight_group import device_for, refuse_processes, refuse
 from regard.training.stopping import Stopping
 from regard.training.train import resume, train
 from tinyset import (
+    SETS,
     config_of,
     environment,
     log_lines,
@@ -71,6 +72,10 @@ def home(tmp_path_factory):
         write(home / name, counts=SMALL)
     (home / "masks").mkdir()
     write_masks(home / "masks", count=14)
+    train(config_of("training.epochs=1"), home / "tiny" / "teacher", folder=home / "tiny")
+    train(
+        config_of("training.epochs=1", base=SETS), home / "sets" / "teacher", folder=home / "sets"
+    )
     return home
 
 

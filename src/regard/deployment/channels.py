@@ -39,9 +39,10 @@ def kept_channels(
 
     Layers that depend on each other (a residual stream, a convolution and its norm and whoever
     reads them) lose the same channels; the importance of a channel is the mean over them (Fang et
-    al., DepGraph, arXiv:2301.12900, section 3.3): the norm of its weights (`magnitude`), or the
-    change of the loss to first order without it (`taylor`, Molchanov et al., arXiv:1906.10771,
-    equation 8). The classifier keeps its outputs.
+    al., DepGraph, arXiv:2301.12900, section 3.3), each over its own mean: the norm of its weights
+    (`magnitude`), or the sum over its weights of |weight x gradient|, what the loss changes to
+    first order without each (`taylor`, Molchanov et al., arXiv:1906.10771, equation 8, there
+    of squares). The classifier keeps its outputs.
 
     What is found is checked before it is given: the net that is cut so answers as Torch-Pruning's,
     and, but for norms over channels, as the whole net with what was read of these channels set to
