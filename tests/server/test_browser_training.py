@@ -6,6 +6,8 @@ from browser_site import Site, address
 from playwright.sync_api import expect
 from server_tools import listening
 
+from regard.runs.files import write_yaml
+
 
 def test_a_run_that_trains_is_seen_live(chromium, site_folder, tmp_path):
     run = tmp_path / "folder" / "live"
@@ -39,3 +41,14 @@ def test_an_empty_folder_says_how_to_fill_it(chromium, tmp_path):
         expect(page.locator(".nothing")).to_contain_text("regard train CONFIG --out RUN")
         assert web.faults == []
         context.close()
+
+
+def test_a_study_that_is_served_itself_has_its_folders_name(chromium, site_folder, tmp_path):
+    study = tmp_path / "ferns"
+    shutil.copytree(site_folder / "runs" / "b", study / "runs" / "plain-seed3")
+    write_yaml(study / "study.yaml", {"arms": {"plain": {}}})
+    with listening(study, tmp_path / "cache") as http:
+        page = Site(chromium.new_page(), address(http))
+        view = page.open("run", run="runs/plain-seed3")
+        expect(view.get_by_text("Arm plain, seed 3 of ferns")).to_be_visible()
+        view.close()

@@ -16,8 +16,9 @@ const SHARES = new Set(
 export function runView({ main, run, overview, signal }) {
   const row = overview.runs.find(({ id }) => id === run.id);
   const curves = h("div", { class: "charts" });
+  const study = overview.runs.find(({ id }) => id === row?.study);
   const arm = row?.arm
-    ? `Arm ${row.arm}${row.seed === null ? "" : `, seed ${row.seed}`} of ${row.study}`
+    ? `Arm ${row.arm}${row.seed === null ? "" : `, seed ${row.seed}`} of ${study?.name ?? row.study}`
     : null;
   main.append(
     ...[
