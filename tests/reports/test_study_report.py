@@ -137,7 +137,7 @@ def test_many_arms_and_comparisons_stay_readable(copy):
 
 
 def told_of(copy, verdicts):
-    """The lead of four comparisons whose verdicts in two metrics are given."""
+    """The report of comparisons whose verdicts in two metrics are given."""
     settings = yaml.safe_load((copy / "study.yaml").read_text())
     summary = json.loads((copy / "summary.json").read_text())
     rows = {row["metric"]: row for row in summary["comparisons"]}
@@ -172,6 +172,15 @@ def test_a_lead_of_nothing_shown_is_one_sentence(copy):
     text = told_of(copy, [("no difference shown",) * 2] * 4)
     assert "No difference is shown in any of 4 comparisons." in text
     assert "Largest improvements" not in text
+
+
+def test_few_comparisons_have_a_lead_above_their_cards(copy):
+    none = "no difference shown"
+    text = told_of(copy, [("lower", "higher"), (none, none)])
+    assert "1 comparison is better in one metric and worse in another: arm0 − plain." in text
+    assert "1 comparison shows no difference in any metric: arm1 − plain." in text
+    assert "Largest improvements" not in text
+    assert "comparison is" not in told_of(copy, [("lower", "higher")])
 
 
 def changed(folder: Path, arm: str, **columns) -> None:

@@ -23,7 +23,7 @@ from regard.reports.study_tables import (
     published_table,
     runs_table,
 )
-from regard.reports.study_verdicts import MOST_CARDS, lead_words, verdicts_table
+from regard.reports.study_verdicts import MOST_CARDS, largest_words, lead_words, verdicts_table
 from regard.reports.study_words import (
     compared,
     contrary_words,
@@ -92,10 +92,13 @@ def _summary(study: StudyContents) -> Section:
     words = study_words(study)
     blocks: list[Block] = []
     verdicts = [verdict_of(study, *pair) for pair in study.pairs if compared(study, *pair)]
+    if len(verdicts) > 1:
+        blocks.append(Text(lead_words(study), lead=True))
     if len(verdicts) > MOST_CARDS:
         title = phrase("Every comparison in words")
-        blocks += [Text(lead_words(study), lead=True), verdicts_table(study)]
-        blocks.append(Verdicts(verdicts, folded=title))
+        largest = largest_words(study)
+        blocks += [Text(largest, lead=True)] if largest else []
+        blocks += [verdicts_table(study), Verdicts(verdicts, folded=title)]
     elif verdicts:
         blocks.append(Verdicts(verdicts))
     contrary = contrary_words(study)

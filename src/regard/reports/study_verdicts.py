@@ -58,7 +58,7 @@ def verdicts_table(study: StudyContents) -> Table:
 
 
 def lead_words(study: StudyContents) -> list[str]:
-    """What to read from the table: which comparisons gain, lose, do both or neither, and most."""
+    """What to read from all verdicts: which comparisons gain, lose, do both or neither."""
     groups: dict[tuple[bool, bool], list[str]] = {}
     for arm, against in study.pairs:
         told = {quality(row) for row in compared(study, arm, against)}
@@ -73,7 +73,7 @@ def lead_words(study: StudyContents) -> list[str]:
         for kind, lines in _LEADS.items()
         if kind in groups
     ]
-    return [" ".join(own) for own in (told, _largest(study)) if own]
+    return [" ".join(told)] if told else []
 
 
 # By whether a comparison is better in some metric, and worse in some.
@@ -97,7 +97,7 @@ _LEADS: Phrases = {
 }
 
 
-def _largest(study: StudyContents) -> list[str]:
+def largest_words(study: StudyContents) -> list[str]:
     """Of each metric that anything is better in, the comparison that is so by most."""
     better: dict[str, list[Comparison]] = {}
     for pair in study.pairs:
