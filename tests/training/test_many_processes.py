@@ -24,6 +24,7 @@ from regard.training.measuring import in_turn
 from regard.training.preflight_group import device_for, refuse_processes, refuse_unlike
 from regard.training.stopping import Stopping
 from regard.training.train import resume, train
+from sharing import made_once
 from tinyset import (
     SETS,
     config_of,
@@ -66,47 +67,62 @@ TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("several")
-    for name, write in (("tiny", write_set), ("sets", write_sets)):
-        (home / name).mkdir()
-        write(home / name, counts=SMALL)
-    (home / "masks").mkdir()
-    write_masks(home / "masks", count=14)
-    train(config_of("training.epochs=1"), home / "tiny" / "teacher", folder=home / "tiny")
-    train(
-        config_of("training.epochs=1", base=SETS), home / "sets" / "teacher", folder=home / "sets"
-    )
-    return home
+    """Sets, and teachers of two of them."""
+
+    def make(home):
+        for name, write in (("tiny", write_set), ("sets", write_sets)):
+            (home / name).mkdir()
+            write(home / name, counts=SMALL)
+        (home / "masks").mkdir()
+        write_masks(home / "masks", count=14)
+        for name, base in (("tiny", {}), ("sets", {"base": SETS})):
+            config = config_of("training.epochs=1", **base)
+            train(config, home / name / "teacher", folder=home / name)
+
+    return made_once(tmp_path_factory, "several", make)
 
 
 @pytest.fixture(scope="module")
-def alone(home):
+def alone(home, tmp_path_factory):
     """What one process finds."""
-    found = {case: several.gradients(home, case) for case in CASES}
-    train(config_of(*SHORT), home / "one", folder=home / "tiny")
-    return found
+
+    def make(_):
+        torch.save({case: several.gradients(home, case) for case in CASES}, home / "1.pt")
+        train(config_of(*SHORT), home / "one", folder=home / "tiny")
+
+    made_once(tmp_path_factory, "several-1", make)
+    return torch.load(home / "1.pt")
 
 
-def found_by(home, size):
-    in_processes(home, size, {"do": "gradients", "cases": list(CASES), "into": f"{size}.pt"})
+def found_by(size, home, tmp_path_factory):
+    """What so many find."""
+
+    def make(_):
+        in_processes(home, size, {"do": "gradients", "cases": [*CASES], "into": f"{size}.pt"})
+
+    made_once(tmp_path_factory, f"several-{size}", make)
     return torch.load(home / f"{size}.pt")
 
 
 @pytest.fixture(scope="module")
-def two(home):
-    return found_by(home, 2)
+def two(home, tmp_path_factory):
+    return found_by(2, home, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def three(home):
-    return found_by(home, 3)
+def three(home, tmp_path_factory):
+    return found_by(3, home, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def whole(home):
+def whole(home, tmp_path_factory):
     """Two uninterrupted runs in two processes."""
-    runs = {str(home / "two"): SHORT, str(home / "whole"): LONG}
-    in_processes(home, 2, {"do": "train", "runs": runs})
+
+    def make(_):
+        runs = {str(home / "two"): SHORT, str(home / "whole"): LONG}
+        in_processes(home, 2, {"do": "train", "runs": runs})
+
+    made_once(tmp_path_factory, "several-trained", make)
     return home
 
 
