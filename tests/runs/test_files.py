@@ -18,9 +18,20 @@ from safetensors.torch import save_file
 
 from regard.data.atomic import write_atomically
 from regard.errors import RunError
-from regard.runs.files import dump_json, number, read_json, write_json, write_yaml
+from regard.runs.files import dump_json, number, read_json, write_csv, write_json, write_yaml
 from regard.runs.folder import RunFolder, locked
 from regard.runs.log import Log, read_log
+
+
+def test_no_cell_of_a_csv_is_a_formula(tmp_path):
+    hostile = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "fern", "a=b", "", None]
+    table = pl.DataFrame({"name": hostile, "value": [-1.5] * len(hostile)})
+    write_csv(tmp_path / "a.csv", table)
+    read = pl.read_csv(tmp_path / "a.csv")
+    wanted = [f"'{text}" for text in hostile[:6]] + ["fern", "a=b"]
+    assert read["name"].to_list()[:8] == wanted
+    assert read["value"].to_list() == [-1.5] * len(hostile)
+    assert table["name"].to_list() == hostile
 
 
 def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):

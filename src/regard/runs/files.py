@@ -20,8 +20,14 @@ def write_table(path: Path, table: pl.DataFrame) -> Path:
 
 
 def write_csv(path: Path, table: pl.DataFrame) -> Path:
-    """Write CSV in one atomic step."""
-    return write_atomically(path, table.write_csv)
+    """Write CSV in one atomic step.
+
+    Text that a spreadsheet would take for a formula is written with an apostrophe before. CSV is
+    for people to look at; the same tables in parquet have it as it is.
+    """
+    text = pl.col(pl.String)
+    harmless = text.str.replace(r"^([=+\-@\t\r])", "'$1")
+    return write_atomically(path, table.with_columns(harmless).write_csv)
 
 
 def dump_json(value: Any, *, indent: int | None = None) -> str:
