@@ -73,10 +73,10 @@ class Machines:
         self.calls.append(call)
         return len(self.calls) - 1
 
-    def wait(self, told, num_returns):
+    def wait(self, told, num_returns, timeout):
         # Whoever may never begin is last; a real cluster has no room for such.
         ready = [own for own in told if not _is(self.act(*self.calls[own]), "never")]
-        assert ready, "waits for ever"
+        assert ready or timeout, "waits for ever"
         return ready[:num_returns], []
 
     def get(self, told):
@@ -113,6 +113,12 @@ def test_a_part_whose_process_died_is_asked_of_another_one():
     assert machines.killed == [0]
     assert machines.got.count((0, 0)) == 1
     assert machines.started == 3
+
+
+def test_a_cluster_without_room_for_anyone_is_one_line():
+    machines = Machines(lambda actor, part: "never")
+    with pytest.raises(RunError, match=r"room in the cluster .* found none within 15 min"):
+        asked_by(machines)
 
 
 def test_without_room_for_a_new_process_the_ones_that_wait_take_the_part():

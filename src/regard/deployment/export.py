@@ -51,11 +51,12 @@ def export_run(
         note: told of each step.
 
     Returns:
-        What was written to `FILE.json`: `file`, `format`, `bytes`, `sha256`, `about`, `parity`, and
-        `quantized` or None.
+        What was written to `FILE.json`: `file`, `format`, `bytes`, `sha256`, `about`, `parity` (in
+        8 bits that of the file before), and `quantized` or None.
 
     Raises:
-        RunError: the net cannot be exported so, answers otherwise, or is worse in 8 bits.
+        RunError: the net cannot be exported so, answers otherwise, or is worse in 8 bits; or there
+            is no val to weigh these on.
         ConfigError: a suffix of another format, or 8 bits of torch.
         MissingExtraError: without the extra `export`, for ONNX.
         DataError: the run's photos are gone.
@@ -80,7 +81,8 @@ def export_run(
             say("calibrating 8 bits on train")
             quantise(made, small, run, some_samples(run, ("train",), CALIBRATION))
             say("weighing it on val")
-            weighed = weigh(run, made, small, some_samples(run, CHECKED_ON), most_lost=most_lost)
+            weighed = weigh(run, made, small, some_samples(run, ("val",)), most_lost=most_lost)
+            parity = {"of": "float32, before it was quantised"} | parity
             made = small
         told = {
             "file": target.name,

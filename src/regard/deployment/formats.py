@@ -104,6 +104,13 @@ def write(
         assert found is not None
         found.model.metadata_props[KEY] = text
         found.save(path)
+        if any(other != path for other in path.parent.glob(f"{path.name}*")):
+            raise RunError(
+                "--format onnx",
+                expected="weights that one ONNX file can hold, below 1.5 GB",
+                found="more, which would lie in a second file",
+                remedy="use --format torch",
+            )
 
 
 def open_exported(path: Path) -> Opened:

@@ -22,7 +22,7 @@ BATCHES = (1, 17)
 def check_parity(
     run: Run, net: Deployed, path: Path, samples: Sequence[Sample], tolerance: float = TOLERANCE
 ) -> dict[str, Any]:
-    """Hold a file's answers against the net's, image by image, at batches of 1 and 17.
+    """Hold a file's answers against the net's, one by one and as a batch of 17.
 
     Args:
         run: that was exported.
@@ -41,7 +41,7 @@ def check_parity(
     opened, worst = open_exported(path), dict.fromkeys(net.names, 0.0)
     rows = [samples[i % len(samples)] for i in range(max(BATCHES))]
     for size in BATCHES:
-        for pixels, _ in batches(run, rows[:size], size):
+        for pixels, _ in batches(run, rows, size):
             with torch.no_grad():
                 wanted = net.eval()(*(torch.from_numpy(view) for view in pixels))
             for name, own, found in zip(net.names, wanted, opened.run(pixels), strict=True):
@@ -70,6 +70,6 @@ def _difference(own: np.ndarray, found: np.ndarray, path: Path) -> float:
             found=str(found.shape),
             remedy="no file was kept; use --format torch",
         )
-    if not np.isfinite(found).all():
+    if not (np.isfinite(found).all() and np.isfinite(own).all()):
         return float("inf")
     return float(np.abs(own - found).max() / max(1.0, float(np.abs(own).max())))

@@ -3,11 +3,13 @@
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from regard.data.sample import Sample
 from regard.deployment.formats import KEY, Opened, extra, open_exported, quiet, session
@@ -97,17 +99,22 @@ def weigh(
 
     Returns:
         `metric`, `samples`, `before`, `after`, `difference` with its 95% interval over the samples;
-        `bytes` and `latency_ms` of both, `speedup`.
+        `bytes` and `latency_ms` of both, `speedup`; of files with the gaze `maps`, the mean
+        correlation (Pearson) of their maps, else None.
 
     Raises:
         RunError: it is not faster, or loses more.
     """
     files = {"before": before, "after": after}
     opened = {end: open_exported(path) for end, path in files.items()}
-    told = {
-        end: told_of(run, samples, lambda pixels, own=own: own.run(pixels)[1])
-        for end, own in opened.items()
-    }
+    maps: dict[str, list[NDArray[np.float32]]] = {end: [] for end in opened}
+
+    def answer(end: str, pixels: Pixels) -> NDArray[np.float32]:
+        _, probabilities, *map_ = opened[end].run(pixels)
+        maps[end] += map_
+        return probabilities
+
+    told = {end: told_of(run, samples, partial(answer, end)) for end in opened}
     test = paired_bootstrap(told["before"].right, told["after"].right)
     first = next(batches(run, samples[:1], 1))[0]
     times = _in_turns(opened, first)
@@ -120,9 +127,10 @@ def weigh(
         "bytes": {end: path.stat().st_size for end, path in files.items()},
         "latency_ms": {end: 1000 * min(own) for end, own in times.items()},
         "speedup": min(times["before"]) / min(times["after"]),
+        "maps": _alike(*maps.values()) if maps["before"] else None,
     }
     lost = found["before"] - found["after"]
-    if lost > most_lost:
+    if not lost <= most_lost:  # nothing that could be told right or wrong is refused too
         raise _refused(
             run,
             f"no more than {most_lost:g} of {found['metric']} lost",
@@ -138,6 +146,19 @@ def weigh(
             "leave --quantize out: this processor or this net gains nothing by it",
         )
     return found
+
+
+def _alike(
+    before: Sequence[NDArray[np.float32]], after: Sequence[NDArray[np.float32]]
+) -> float | None:
+    """The mean correlation of an image's two maps; None where none varies in both files."""
+    pairs = zip(np.concatenate(before), np.concatenate(after), strict=True)
+    found = [
+        float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+        for one, other in pairs
+        if one.std() > 0 and other.std() > 0
+    ]
+    return float(np.mean(found)) if found else None
 
 
 def _in_turns(opened: dict[str, Opened], pixels: Pixels) -> dict[str, list[float]]:

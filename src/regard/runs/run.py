@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from regard.data.atomic import digest
 from regard.data.hierarchy import Hierarchy, hierarchy_of
 from regard.data.manifest import Manifest
 from regard.data.settings import Data, Task
@@ -17,7 +18,7 @@ from regard.data.transforms import ON_BLACK, Source, Transform
 from regard.errors import DataError, RunError
 from regard.evaluation.answers import probabilities_of
 from regard.models.settings import Model
-from regard.runs.checkpoints import load, named_checkpoints
+from regard.runs.checkpoints import FILES, load, named_checkpoints
 from regard.runs.folder import RunFolder
 from regard.runs.net import from_checkpoint, net_of, transform_of
 from regard.saliency.capture import evaluating
@@ -50,6 +51,11 @@ class Run:
     def files(self) -> RunFolder:
         """What is where in the folder."""
         return RunFolder(self.folder)
+
+    @property
+    def weights(self) -> str:
+        """SHA-256 of the file of its weights, by which a net is known again."""
+        return digest(self.files.checkpoints / self.checkpoint / FILES[0])
 
     @property
     def data(self) -> Data:

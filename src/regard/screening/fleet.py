@@ -11,6 +11,8 @@ from regard.errors import RunError
 
 # How often a part may take its process with it, and processes may end before they have begun.
 DEATHS = 3
+# Seconds for which a cluster may have no room for a single process.
+PATIENCE = 900
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Fleet:
     _busy: dict[Any, tuple[Any, int | None]] = field(default_factory=dict)
     _idle: list[Any] = field(default_factory=list)
     _deaths: Counter[int | None] = field(default_factory=Counter)
+    _begun: bool = False
 
     def tables(self, processes: int) -> Iterator[tuple[int, pl.DataFrame]]:
         """The parts' tables, in whatever order they come.
@@ -43,7 +46,11 @@ class Fleet:
         for _ in range(min(processes, left)):
             self._begin()
         while left:
-            done, _ = self.ray.wait([*self._busy], num_returns=1)
+            done, _ = self.ray.wait(
+                [*self._busy], num_returns=1, timeout=None if self._begun else PATIENCE
+            )
+            if not done:
+                raise _no_room()
             for told in done:
                 actor, part = self._busy.pop(told)
                 answer = self._answer(told, actor, part)
@@ -66,6 +73,7 @@ class Fleet:
         if isinstance(answer, Exception):
             raise answer
         if part is None:
+            self._begun = True
             del self._deaths[None]
         self._give(actor)
         return answer
@@ -93,6 +101,15 @@ class Fleet:
         if self._idle:
             self._give(self._idle.pop())
         self._begin()
+
+
+def _no_room() -> RunError:
+    return RunError(
+        "--engine ray",
+        expected="room in the cluster for a process, a core and where there are any a GPU",
+        found=f"none within {PATIENCE // 60} minutes",
+        remedy="see what holds it: ray status",
+    )
 
 
 def _given_up(part: int | None, error: Exception) -> RunError:

@@ -3,7 +3,7 @@
 import heapq
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from regard.evaluation.table import PREFIX
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import explain
 from regard.screening.cutting import Cutting
-from regard.screening.operator import Operator
+from regard.screening.operator import Operator, in_halves
 from regard.screening.parts import part_path
 from regard.screening.pieces import of_image
 from regard.screening.sources import Source
@@ -118,44 +118,69 @@ def make_maps(
 
 
 def _is_of(folder: Path, rows: pl.DataFrame) -> bool:
-    path = folder / PIECES
-    return path.is_file() and pl.read_parquet(path).equals(rows)
+    try:
+        return pl.read_parquet(folder / PIECES).equals(rows)
+    except (OSError, pl.exceptions.PolarsError):  # not there, or cut off by a loss of power
+        return False
 
 
 def _make(
     folder: Path, rows: pl.DataFrame, source: Source, cutting: Cutting, operator: Operator
 ) -> None:
     run, maps = operator.run, dict[str, Tensor]()
-    gaze = Gaze.model_validate(run.config["gaze"])
-    waiting: list[tuple[int, Tensor]] = []
+    waiting: list[tuple[int, int, Tensor]] = []
 
     def explained() -> None:
         if not waiting:
             return
-        pixels = torch.stack([own for _, own in waiting])
-        images = run.transform.normalise(pixels.to(operator.device))
-        with evaluating(run.net):
-            found = explain(
-                run.net, images, method=gaze.method, layer=gaze.layer, contrast=gaze.contrast
-            )
-            found = found.detach().float().cpu()
-        for (piece, own), map_ in zip(waiting, found, strict=True):
+        numbers, classes, pixels = zip(*waiting, strict=True)
+        found = _explained(operator, pixels, classes)
+        for piece, own, map_ in zip(numbers, pixels, found, strict=True):
             maps[f"{piece:06d}"] = map_.half().contiguous()
             _thumbnail(own, map_).save(folder / f"{piece:06d}.jpg", quality=88)
         waiting.clear()
 
+    # As the rows say, which are not always of the precision that maps are computed in.
+    best = rows.select(PREFIX + name for name in run.classes).to_numpy().argmax(1)
+    rows = rows.with_columns(_class=pl.Series(best))
     for row, own in rows.group_by("row", maintain_order=True):
         pieces = {_key(piece.crop): piece for piece in of_image(
             source, int(row[0]), cutting, run.transform)}  # fmt: skip
-        for piece, crop in own.select("piece", "crop").iter_rows():
+        for piece, crop, label in own.select("piece", "crop", "_class").iter_rows():
             found = pieces.get(_key(crop))
             if found is not None and found.pixels is not None:
-                waiting.append((piece, found.pixels))
+                waiting.append((piece, label, found.pixels))
                 if len(waiting) == BATCH:
                     explained()
     explained()
     save_file(maps, folder / "maps.safetensors")
-    rows.write_parquet(folder / PIECES)
+    rows.drop("_class").write_parquet(folder / PIECES)
+    for path in folder.iterdir():
+        sync(path)
+
+
+def _explained(
+    operator: Operator, pixels: Sequence[Tensor], classes: Sequence[int]
+) -> Tensor:
+    """The maps (B, h, w) of classes; in halves where memory runs out."""
+    run = operator.run
+    gaze = Gaze.model_validate(run.config["gaze"])
+
+    def asked(own: slice) -> Tensor:
+        images = run.transform.normalise(torch.stack([*pixels[own]]).to(operator.device))
+        targets = torch.tensor(classes[own], device=operator.device)
+        with evaluating(run.net):
+            found = explain(
+                run.net,
+                images,
+                targets,
+                method=gaze.method,
+                layer=gaze.layer,
+                contrast=gaze.contrast,
+            )
+            return found.detach().float().cpu()
+
+    return in_halves(asked, len(pixels), operator)
 
 
 def _key(crop: object) -> tuple[int, ...] | None:

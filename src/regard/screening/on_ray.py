@@ -107,7 +107,8 @@ def tables_on_ray(
     Raises:
         RegardError: no such cluster or device, or what a process met.
     """
-    with cluster(address, processes or 1, gpus=device != "cpu") as ray:
+    room = processes or (1 if device == "cpu" else max(1, torch.cuda.device_count()))
+    with cluster(address, room, gpus=device != "cpu") as ray:
         found = int(ray.cluster_resources().get("GPU", 0))
         machines = max(1, sum(node["Alive"] for node in ray.nodes()))
         own = device_for(device, found)

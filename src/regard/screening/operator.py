@@ -1,6 +1,6 @@
 """The net as it is used in bulk: pixels in, probabilities out, on whatever device there is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,22 +37,7 @@ class Operator:
         Raises:
             RunError: not even one image fits.
         """
-        try:
-            return self._asked(pixels)
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            if len(pixels) == 1:
-                raise RunError(
-                    str(self.run.folder),
-                    expected="memory for one image",
-                    found=f"none on {self.device}",
-                    remedy="free it, or screen on another device",
-                ) from error
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        middle = len(pixels) // 2
-        return torch.cat([self(pixels[:middle]), self(pixels[middle:])])
+        return in_halves(lambda rows: self._asked(pixels[rows]), len(pixels), self)
 
     def _asked(self, pixels: Sequence[Tensor]) -> Tensor:
         batch = torch.stack(list(pixels))
@@ -64,6 +49,34 @@ class Operator:
         ):  # fmt: skip
             logits = logits_of(self.net(images)).float()
             return probabilities_of(logits, self.run.task).cpu()
+
+
+def in_halves(ask: Callable[[slice], Tensor], count: int, operator: Operator) -> Tensor:
+    """What is asked of so many rows at once, in halves where memory runs out.
+
+    Raises:
+        RunError: not even one row fits.
+    """
+
+    def asked(rows: slice) -> Tensor:
+        try:
+            return ask(rows)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            if rows.stop - rows.start == 1:
+                raise RunError(
+                    str(operator.run.folder),
+                    expected="memory for one image",
+                    found=f"none on {operator.device}",
+                    remedy="free it, or screen on another device",
+                ) from error
+        if operator.device.type == "cuda":
+            torch.cuda.empty_cache()
+        middle = (rows.start + rows.stop) // 2
+        return torch.cat([asked(slice(rows.start, middle)), asked(slice(middle, rows.stop))])
+
+    return asked(slice(0, count))
 
 
 def operator_of(

@@ -112,7 +112,7 @@ def table_of(
     return pl.DataFrame(
         {
             "row": pl.Series([piece.row for piece in own], dtype=pl.Int64),
-            "image": pl.Series([source.names[piece.row] for piece in own], dtype=pl.String),
+            "image": pl.Series([source.shown(piece.row) for piece in own], dtype=pl.String),
             "group": pl.Series(
                 [None if groups is None else groups[piece.row] for piece in own], dtype=pl.String
             ),

@@ -1,4 +1,4 @@
-"""Decoding ahead of the net, in threads and in order, never more than so many images at once."""
+"""Decoding ahead of the net, in threads and in order, never more than so much at once."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -14,8 +14,8 @@ from regard.errors import DataError
 from regard.screening.cutting import Crop, Cutting
 from regard.screening.sources import Source
 
-# Images that wait for each thread.
-AHEAD = 8
+# Images that wait for each thread, and bytes of all that wait beyond two images.
+AHEAD, WAITING = 8, 2**30
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,30 @@ def pieces(
         rows: which of them; may be endless.
         cutting: how each is cut.
         transform: of the net's input.
-        workers: threads that decode; each has 8 images waiting at the most.
+        workers: threads that decode; each has 8 images waiting at the most, and fewer where images
+            have so many pieces that these would not fit into a GiB.
     """
     waiting: deque[tuple[int, Future[list[Piece]]]] = deque()
+    largest: int | None = None  # bytes of an image's pieces, as far as is known
 
     def first() -> tuple[int, list[Piece]]:
+        nonlocal largest
         row, future = waiting.popleft()
-        return row, future.result()
+        found = future.result()
+        own = sum(piece.pixels.nbytes for piece in found if piece.pixels is not None)
+        largest = max(1, largest or 0, own)
+        return row, found
+
+    def most() -> int:
+        """Images that may wait; one is decoded while the net has another, whatever their size."""
+        return 2 if largest is None else max(2, min(workers * AHEAD, WAITING // largest))
 
     # A thread decodes alone: each with a team of its own they would stand in the net's way.
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             for row in rows:
                 waiting.append((row, pool.submit(of_image, source, row, cutting, transform)))
-                if len(waiting) >= workers * AHEAD:
+                while len(waiting) >= most():
                     yield first()
             while waiting:
                 yield first()

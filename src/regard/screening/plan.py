@@ -8,39 +8,39 @@ from regard import __version__
 from regard.errors import RunError
 from regard.runs.files import read_json, write_json
 from regard.runs.run import Run
-from regard.screening.cutting import Cutting
-from regard.screening.sources import Source
+from regard.screening.job import Job
+from regard.screening.sources import printable
 
 PLAN = "screening.json"
 
 
-def settle(
-    out: Path, run: Run, source: Source, cutting: Cutting, part: int, bf16: bool
-) -> dict[str, Any]:
+def settle(out: Path, run: Run, job: Job, *, bf16: bool, compile: bool) -> dict[str, Any]:
     """Write the plan, or see that the folder's own is the same.
 
     Args:
         out: the screening's folder.
         run: that is asked.
-        source: of the images.
-        cutting: of the images.
-        part: images of a part.
+        job: what it is asked.
         bf16: how it computes.
+        compile: as well.
 
     Raises:
         RunError: the folder is of another screening, or of something else.
     """
     plan = {
         "kind": "screening",
-        "run": str(run.folder.resolve()),
+        "run": printable(str(run.folder.resolve())),
         "checkpoint": run.checkpoint,
+        "weights": run.weights,
         "classes": [*run.classes],
-        "source": str(source.path.resolve()),
-        "images": len(source.names),
-        "digest": source.digest,
-        "cutting": asdict(cutting),
-        "part": part,
+        "source": printable(str(job.source.path.resolve())),
+        "images": job.images,
+        "digest": job.source.digest,
+        "cutting": asdict(job.cutting),
+        "part": job.size,
+        "batch": job.batch,
         "bf16": bf16,
+        "compile": compile,
         "regard": __version__,
     }
     path = out / PLAN

@@ -90,7 +90,7 @@ def screen(
     operator = operator_of(run, device_of(device, "--device"), bf16=bf16, compile=compile)
     job, say = Job(source, cutting or Cutting(), part, batch), progress or (lambda *_: None)
     with locked(out):
-        plan = settle(out, run, source, job.cutting, part, bf16)
+        plan = settle(out, run, job, bf16=bf16, compile=compile)
         _tidy(out)
         if engine == "ray":
             _write(job, out, say, lambda parts, _: tables_on_ray(

@@ -1,8 +1,8 @@
 """What is screened: the images of a folder, of a manifest, or of a tar."""
 
+import errno
 import hashlib
 import os
-import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -12,7 +12,8 @@ from typing import Any, Literal, Self
 
 from regard.data.manifest import read_manifest
 from regard.errors import DataError
-from regard.importers.files import images_under, is_image
+from regard.importers.files import images_under
+from regard.screening.tars import Place, images_in
 
 Box = tuple[float, float, float, float]
 Grouping = Literal["folder", "none"]
@@ -24,7 +25,7 @@ class Source(ABC):
 
     Attributes:
         path: of the folder, the manifest or the tar.
-        names: of the images, as the rows have them.
+        names: of the images, as the file system or the tar has them.
         groups: of each image, the patient or the slide, say; None: they have none.
         boxes: of each image, in pixel edges of the upright image; None: there are none.
     """
@@ -48,11 +49,20 @@ class Source(ABC):
 
     @cached_property
     def digest(self) -> str:
-        """Of all names and boxes: whether it is the same source."""
+        """Of all names, groups, boxes and places in a tar: whether it is the same source."""
         found = hashlib.sha256()
-        for row, name in enumerate(self.names):
-            found.update(f"{name}\0{self.boxes[row] if self.boxes else ''}\n".encode())
+        for row in range(len(self.names)):
+            found.update(f"{self._told(row)}\n".encode("utf-8", "surrogateescape"))
         return found.hexdigest()
+
+    def shown(self, row: int) -> str:
+        """The name of an image as text, whatever bytes it has."""
+        return printable(self.names[row])
+
+    def _told(self, row: int) -> str:
+        """What tells an image from another."""
+        boxes, groups = self.boxes or {}, self.groups or {}
+        return f"{self.names[row]}\0{boxes and boxes[row]}\0{groups and groups[row]}"
 
 
 @dataclass(frozen=True)
@@ -75,10 +85,10 @@ class Members(Source):
     """Files of an uncompressed tar, read where they lie.
 
     Attributes:
-        places: first byte and length of each.
+        places: of each; None: a link that leads nowhere.
     """
 
-    places: Sequence[tuple[int, int]] = ()
+    places: Sequence[Place | None] = ()
 
     @cached_property
     def _handle(self) -> int:
@@ -86,8 +96,13 @@ class Members(Source):
 
     def read(self, row: int) -> bytes:
         """The file of an image."""
-        start, length = self.places[row]
-        return os.pread(self._handle, length, start)
+        place = self.places[row]
+        if place is None:
+            raise FileNotFoundError(errno.ENOENT, "a link to nothing in the tar")
+        return os.pread(self._handle, place.length, place.start)
+
+    def _told(self, row: int) -> str:
+        return f"{super()._told(row)}\0{self.places[row]}"
 
 
 def open_source(path: Path, grouping: Grouping = "none") -> Source:
@@ -116,22 +131,9 @@ def open_source(path: Path, grouping: Grouping = "none") -> Source:
 
 
 def _tar(path: Path, grouping: Grouping) -> Members:
-    found: list[tuple[str, int, int]] = []
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                if member.isreg() and is_image(Path(member.name).name):
-                    found.append((member.name, member.offset_data, member.size))
-    except tarfile.TarError as error:
-        raise DataError(
-            str(path),
-            expected="an uncompressed tar",
-            found=" ".join(str(error).split()) or type(error).__name__,
-            remedy="unpack a compressed one: images hardly shrink in it, and cannot be found",
-        ) from error
-    names = [name for name, _, _ in found]
-    places = [(start, length) for _, start, length in found]
-    return Members(path, names, _folders(names, grouping), places=places)
+    found = images_in(path)
+    names = [*found]
+    return Members(path, names, _folders(names, grouping), places=[*found.values()])
 
 
 def _manifest(path: Path, grouping: Grouping) -> Files:
@@ -147,7 +149,14 @@ def _manifest(path: Path, grouping: Grouping) -> Files:
 
 
 def _folders(names: Sequence[str], grouping: Grouping) -> list[str] | None:
-    return [Path(name).parent.as_posix() for name in names] if grouping == "folder" else None
+    if grouping == "none":
+        return None
+    return [printable(Path(name).parent.as_posix()) for name in names]
+
+
+def printable(name: str) -> str:
+    """A name as text, in which bytes that are no UTF-8 are escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _with_images(source: Source) -> Source:

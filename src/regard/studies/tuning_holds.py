@@ -20,6 +20,8 @@ SESSION = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
     "idle_session_timeout": "0",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
 }
 SETTING = "SELECT set_config(:name, :value, false) FROM pg_settings WHERE name = :name"
 

@@ -82,7 +82,8 @@ def _storage(place: Place, holds: Holds) -> RDBStorage:
     if not isinstance(holds, DatabaseHolds):
         return RDBStorage(place.text, engine_kwargs=arguments)
     with holds.making():
-        return RDBStorage(place.text, engine_kwargs=arguments)
+        # A server may end a connection that is idle through an epoch.
+        return RDBStorage(place.text, engine_kwargs=arguments | {"pool_pre_ping": True})
 
 
 def _study(

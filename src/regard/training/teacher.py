@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard.data.atomic import digest
 from regard.data.decoding import Size
 from regard.data.mask_classes import VOID
 from regard.data.regions import Regions
@@ -78,7 +77,7 @@ class Teacher:
     @property
     def weights(self) -> str:
         """A digest of its weights, by which a run that goes on knows it again."""
-        return digest(self.run.files.checkpoints / self.run.checkpoint / "model.safetensors")
+        return self.run.weights
 
     def lesson(self, part: Batch) -> Lesson:
         """Answers and maps for the images of a part as the student gets them, augmented and mixed.
