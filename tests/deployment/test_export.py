@@ -4,11 +4,13 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
+import polars as pl
 import pytest
 import torch
 from PIL import Image
@@ -229,6 +231,58 @@ def test_eight_bits_are_kept_where_they_pay(trained, tmp_path, timed):
         plain = Deployed(run)(torch.from_numpy(pixels[0]))[1].numpy()
     assert own["before"] == right_of(run, samples, plain).right.mean()
     assert np.abs(opened.run(pixels)[1] - plain).max() < 0.1
+
+
+def test_in_eight_bits_it_says_what_was_checked_of_what(trained, tmp_path, timed):
+    run = trained("classifier", "model.options.pool=avg")
+    timed(0.002, 0.001)
+    told = export_run(run, tmp_path / "net.onnx", quantize="int8", gaze=True, most_lost=1.0)
+    assert told["parity"]["of"] == "float32, before it was quantised"
+    samples = some_samples(run, ("val",))
+    pixels, _ = next(batches(run, samples, len(samples)))
+    with torch.no_grad():
+        plain = Deployed(run, gaze=True)(torch.from_numpy(pixels[0]))[2].numpy()
+    found = open_exported(tmp_path / "net.onnx").run(pixels)[2]
+    each = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(plain, found, strict=True)]
+    assert told["quantized"]["maps"] == pytest.approx(np.mean(each), abs=1e-6)
+    assert np.mean(each) > 0.9
+    assert export_run(run, tmp_path / "b.onnx", quantize="int8", most_lost=1)["quantized"][
+        "maps"
+    ] is None  # fmt: skip
+    assert "of" not in export_run(run, tmp_path / "c.onnx")["parity"]
+
+
+def test_eight_bits_are_not_weighed_on_what_they_were_fitted_to(trained, tmp_path, monkeypatch):
+    run = trained("classifier", "model.options.pool=avg")
+    own = run.manifest()
+    table = own.table.filter(pl.col("split") != "val")
+    monkeypatch.setattr(type(run), "manifest", lambda _: replace(own, table=table))
+    with pytest.raises(RunError, match="expected samples in val, found none"):
+        export_run(run, tmp_path / "net.onnx", quantize="int8")
+    assert not list(tmp_path.iterdir())
+    export_run(run, tmp_path / "net.onnx")  # held against the net on photos of train
+
+
+def test_weights_too_large_for_one_file_are_refused(trained, tmp_path, monkeypatch):
+    run, real = trained("classifier"), torch.onnx.export
+
+    def large(*args, **how):
+        program = real(*args, **how)
+        whole = program.save
+        monkeypatch.setattr(type(program), "save", lambda _, path: whole(path, external_data=True))
+        return program
+
+    monkeypatch.setattr(torch.onnx, "export", large)
+    with pytest.raises(RunError, match=r"one ONNX file can hold, .* second file; use --format t"):
+        export_run(run, tmp_path / "net.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_that_are_none_are_not_alike():
+    own = np.array([[np.nan, 1]], np.float32)
+    path = Path("net.onnx")
+    assert parity._difference(own, np.ones((1, 2), np.float32), path) == np.inf
+    assert parity._difference(np.ones((1, 2), np.float32), own, path) == np.inf
 
 
 def test_eight_bits_that_are_slower_or_worse_are_refused(trained, tmp_path, timed, monkeypatch):

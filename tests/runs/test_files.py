@@ -118,6 +118,15 @@ def test_a_log_is_appended_cut_back_and_read_without_its_torn_end(tmp_path):
     assert list(read_log(tmp_path / "none.jsonl")) == []
 
 
+def test_a_file_system_without_locks_is_not_told_as_locked(tmp_path, monkeypatch):
+    def lacking(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", lacking)
+    with pytest.raises(RunError, match=r"file system with locks \(flock\), found Function not im"):
+        locked(tmp_path / "run").__enter__()
+
+
 def test_a_locked_folder_is_free_again_afterwards(tmp_path):
     folder = tmp_path / "run"
     with locked(folder):

@@ -388,6 +388,21 @@ def test_memory_that_runs_out_halves_the_parts_and_keeps_the_gradient(
     ]
 
 
+def test_a_share_smaller_than_a_part_is_what_is_halved(trainer, monkeypatch):
+    made = trainer(*GUIDED, "training.batch_size=12")
+    batch, part, sizes = batches(made)[0][:6], made.stepper._part, []
+
+    def bounded(images, *rest):
+        sizes.append(len(images))
+        if len(images) > 3:
+            raise MemoryError
+        return part(images, *rest)
+
+    monkeypatch.setattr(made.stepper, "_part", bounded)
+    assert made.stepper.step(batch, 0, 48).micro == 3
+    assert sizes == [6, 3, 3]
+
+
 def test_other_errors_and_a_single_image_too_large_are_not_swallowed(trainer, monkeypatch):
     made = trainer(*PLAIN)
     batch = batches(made)[0]

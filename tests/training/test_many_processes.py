@@ -316,6 +316,7 @@ def test_processes_that_share_a_gpu_are_refused():
     [
         ("samples, labels, regions or splits", "other"),
         ("settings", {}),
+        ("teacher", "other weights"),
         ("checkpoint", "step-5"),
     ],
 )
@@ -324,11 +325,30 @@ def test_processes_with_other_files_are_refused(what, change):
     own = {
         "samples, labels, regions or splits": "digest",
         "settings": config.model_dump(mode="json"),
+        "teacher": None,
         "checkpoint": None,
     }
     refuse_unlike(Pretended(2, own), config, "digest")
     with pytest.raises(RunError, match=f"process 1 of 2: .* found another {what}"):
         refuse_unlike(Pretended(2, own | {what: change}), config, "digest")
+
+
+def test_a_checkpoint_of_the_same_name_with_other_weights_is_refused(alone, home, tmp_path):
+    assert alone
+    for name in ("a", "b"):
+        shutil.copytree(home / "one" / "checkpoints", tmp_path / name)
+    own, other = (load(tmp_path / name) for name in ("a", "b"))
+    (other.path / "checksums.json").write_text("{}")
+
+    class Recorded(Pretended):
+        def gather(self, value):
+            self.value = value
+            return super().gather(value)
+
+    group = Recorded(2)
+    refuse_unlike(group, config_of(), "digest", own)
+    with pytest.raises(RunError, match=r"process 1 of 2: .* found another checkpoint"):
+        refuse_unlike(Pretended(2, group.value), config_of(), "digest", other)
 
 
 @pytest.mark.parametrize(("command", "words"), [("study", ["x"]), ("tune", ["x"])])

@@ -131,6 +131,23 @@ def test_with_loading_processes_killed_and_resumed_it_ends_the_same(whole, tiny,
     assert_same(run, whole)
 
 
+def test_a_signal_to_all_its_processes_leaves_a_checkpoint_not_a_broken_loader(
+    whole, tiny, tmp_path
+):
+    """As torchrun, systemd and `kill -- -GROUP` send it."""
+    config, run = write_config(tmp_path, *EVERYTHING, "data.workers=2"), tmp_path / "run"
+    shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
+    words = ["train", config, "--out", run]
+    code, _, err = start_until(words, run / "log.jsonl", 5, signal.SIGTERM)
+    step = load(run / "checkpoints").state["step"]
+    assert step >= 5
+    assert f"stopped after step {step}" in err
+    assert "Traceback" not in err
+    assert code == 130
+    resume(run)
+    assert_same(run, whole)
+
+
 def test_a_run_killed_before_its_first_checkpoint_begins_again(copy, whole):
     shutil.rmtree(copy / "checkpoints")
     (copy / "checkpoints" / ".step-0.99.partial").mkdir(parents=True)

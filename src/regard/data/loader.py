@@ -163,7 +163,7 @@ class Loader:
             multiprocessing_context="spawn" if workers else None,
             persistent_workers=workers > 0,
             generator=torch.Generator().manual_seed(0),
-            worker_init_fn=_leave_interrupts_alone,
+            worker_init_fn=_leave_signals_alone,
         )
 
     def batches(self, draws: list[Draw] | None = None, start_batch: int = 0) -> Iterator[Batch]:
@@ -183,6 +183,10 @@ class Loader:
             self._loader._iterator = None
 
 
-def _leave_interrupts_alone(_worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; only the training process acts on it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _leave_signals_alone(_worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal, torchrun's SIGTERM every one of a group.
+
+    Only the training process acts on them: it ends the step, saves, and stops its workers.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -16,6 +16,7 @@ from regard.errors import RunError
 from regard.runs.files import read_json, write_json
 
 FILES = ("model.safetensors", "optimiser.safetensors", "state.json")
+SUMS = "checksums.json"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def save(
     save_file(own, partial / FILES[0])
     save_file({k: v.contiguous() for k, v in optimiser.items()}, partial / FILES[1])
     write_json(partial / FILES[2], {**state, "step": step, "aliases": aliases})
-    write_json(partial / "checksums.json", {name: digest(partial / name) for name in FILES})
+    write_json(partial / SUMS, {name: digest(partial / name) for name in FILES})
     for name in FILES[:2]:
         sync(partial / name)
     sync(partial)
@@ -183,7 +184,7 @@ class _DamageError(Exception):
 
 def _read(path: Path) -> Checkpoint:
     try:
-        sums = read_json(path / "checksums.json")
+        sums = read_json(path / SUMS)
         for name in FILES:
             if digest(path / name) != sums[name]:
                 raise _DamageError(f"{name} is not what was written")

@@ -146,6 +146,13 @@ def locked(folder: Path) -> Iterator[None]:
 def _taken(handle: IO[str]) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError as error:  # a network's file system that is mounted without locks
+        raise RunError(
+            str(Path(handle.name).parent),
+            expected="a file system with locks (flock)",
+            found=error.strerror or type(error).__name__,
+            remedy="mount it with them (Lustre: -o flock), or choose an --out elsewhere",
+        ) from error
     return True

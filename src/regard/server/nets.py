@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from regard.errors import ModelError, RegardError, RunError
-from regard.runs.checkpoints import FILES, pointed
+from regard.runs.checkpoints import FILES, SUMS, pointed
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
 from regard.runs.run import Run, load_run
@@ -116,7 +116,7 @@ def weights_of(facts: Facts) -> Weights:
     try:
         if name is None or Path(name).name != name:
             raise FileNotFoundError
-        return Weights(name, str(read_json(files.checkpoints / name / "checksums.json")[FILES[0]]))
+        return Weights(name, str(read_json(files.checkpoints / name / SUMS)[FILES[0]]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
             facts.found.id,

@@ -141,10 +141,9 @@ class Trainer:
             self.progress.seconds += time.monotonic() - started
             started = time.monotonic()
             due, asked = self._wishes()
-            if due:
+            if due or asked:
                 self.save()
             if asked:
-                self.save()
                 raise Interrupted(f"stopped after step {self.progress.step}")
         self._end_epoch(started)
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
+from regard.data.atomic import digest
 from regard.errors import ConfigError, RunError
 from regard.models.device import device_of
-from regard.runs.checkpoints import Checkpoint
+from regard.runs.checkpoints import SUMS, Checkpoint
 from regard.training.config import Config
 from regard.training.group import Group
 
@@ -47,41 +48,49 @@ def device_for(config: Config, group: Group) -> torch.device:
     where = None
     if device.type == "cuda":
         index = torch.cuda.current_device() if device.index is None else device.index
-        where = (platform.node(), index)
+        # By its own number, as each process may have been given but one, which it counts as 0.
+        uuid = str(torch.cuda.get_device_properties(index).uuid)
+        where = (platform.node(), uuid)
     _refuse_shared(group.gather(where))
     return device
 
 
-def _refuse_shared(places: Sequence[tuple[str, int] | None]) -> None:
+def _refuse_shared(places: Sequence[tuple[str, str] | None]) -> None:
     """Two processes cannot share a GPU."""
-    for (machine, index), count in Counter(place for place in places if place).items():
+    for (machine, uuid), count in Counter(place for place in places if place).items():
         if count > 1:
             raise ConfigError(
                 "training.device",
                 expected="a GPU for each process",
-                found=f"{count} processes at GPU {index} of {machine}",
+                found=f"{count} processes at GPU {uuid} of {machine}",
                 remedy="set training.device=auto, and start no more processes than GPUs",
             )
 
 
 def refuse_unlike(
-    group: Group, config: Config, digest: str, saved: Checkpoint | None = None
+    group: Group,
+    config: Config,
+    samples: str,
+    saved: Checkpoint | None = None,
+    teacher: str | None = None,
 ) -> None:
-    """All processes have to train the same: samples, settings and checkpoint.
+    """All processes have to train the same: samples, settings, teacher and checkpoint.
 
     Args:
         group: the processes.
         config: resolved.
-        digest: of the samples.
+        samples: a digest of them.
         saved: what is gone on from; None at the beginning.
+        teacher: a digest of its weights; None: there is none.
 
     Raises:
         RunError: one of them has others than the first.
     """
     own = {
-        "samples, labels, regions or splits": digest,
+        "samples, labels, regions or splits": samples,
         "settings": config.model_dump(mode="json"),
-        "checkpoint": None if saved is None else saved.path.name,
+        "teacher": teacher,
+        "checkpoint": None if saved is None else (saved.path.name, digest(saved.path / SUMS)),
     }
     told = group.gather(own)
     for number, other in enumerate(told):

@@ -97,7 +97,7 @@ class Stepper:
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not out_of_memory(error) or micro == 1:
                     raise
-                micro = max(1, micro // 2)
+                micro = max(1, min(micro, len(batch)) // 2)
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             self.note(_smaller(micro))

@@ -36,6 +36,8 @@ class Summing:
     @torch.no_grad()
     def agree(self) -> None:
         """Let all have the weights and buffers of the first process."""
+        # Tensors may go by NCCL, which waits for one that has failed before; this does not.
+        self.group.gather(None)
         weights = self._parameters()
         for weight in () if self.group.first else weights:
             weight.zero_()

@@ -62,7 +62,7 @@ def train(
         _set_up(config)
         prepared = prepare(config, folder, group)
         try:
-            refuse_unlike(group, prepared.config, prepared.digest)
+            refuse_unlike(group, prepared.config, prepared.digest, teacher=_teacher(prepared))
             _refuse_files(prepared)
             with _held(group, out):
                 group.by_first(lambda: _begin(files, prepared, folder))
@@ -87,13 +87,18 @@ def resume(out: Path, *, watcher: Watcher | None = None, group: Group | None = N
     files = RunFolder(out)
     with taking_part(group) as group:
         config = parse_config(files.read_config(), str(files.config))
-        _set_up(config, _environment(files)["threads"])
+        before = _environment(files)
+        # Sums hang on the threads; of another number of processes they hang on that, too.
+        same = before.get("processes", 1) == group.size
+        _set_up(config, before["threads"] if same else None)
         with _held(group, out):
             saved = _saved(files)
             model = from_checkpoint(config.model, files) if saved else config.model
             prepared = prepare(config.model_copy(update={"model": model}), out, group)
             try:
-                refuse_unlike(group, prepared.config, prepared.digest, saved)
+                refuse_unlike(
+                    group, prepared.config, prepared.digest, saved, _teacher(prepared)
+                )
                 _same_samples(files, prepared)
                 _same_teacher(files, prepared)
                 with closing(_log(files, group, saved.state["log_bytes"] if saved else 0)) as log:
@@ -231,7 +236,7 @@ def _write_config(files: RunFolder, prepared: Prepared, folder: Path) -> None:
     architecture = architecture_of(prepared.net)
     if architecture is not None:
         write_json(files.architecture, architecture)
-    told = {"samples": prepared.digest}
+    told: dict[str, Any] = {"samples": prepared.digest, "processes": prepared.group.size}
     if prepared.teacher is not None:
         told["teacher"] = prepared.teacher.weights
     write_json(files.environment, environment() | told)
@@ -252,6 +257,10 @@ def _same_samples(files: RunFolder, prepared: Prepared) -> None:
             found="other samples, labels, regions or splits",
             remedy="restore the manifest, or train anew into another --out",
         )
+
+
+def _teacher(prepared: Prepared) -> str | None:
+    return None if prepared.teacher is None else prepared.teacher.weights
 
 
 def _same_teacher(files: RunFolder, prepared: Prepared) -> None:
