@@ -159,9 +159,7 @@ def _make(
         sync(path)
 
 
-def _explained(
-    operator: Operator, pixels: Sequence[Tensor], classes: Sequence[int]
-) -> Tensor:
+def _explained(operator: Operator, pixels: Sequence[Tensor], classes: Sequence[int]) -> Tensor:
     """The maps (B, h, w) of classes; in halves where memory runs out."""
     run = operator.run
     gaze = Gaze.model_validate(run.config["gaze"])

@@ -96,9 +96,7 @@ def resume(out: Path, *, watcher: Watcher | None = None, group: Group | None = N
             model = from_checkpoint(config.model, files) if saved else config.model
             prepared = prepare(config.model_copy(update={"model": model}), out, group)
             try:
-                refuse_unlike(
-                    group, prepared.config, prepared.digest, saved, _teacher(prepared)
-                )
+                refuse_unlike(group, prepared.config, prepared.digest, saved, _teacher(prepared))
                 _same_samples(files, prepared)
                 _same_teacher(files, prepared)
                 with closing(_log(files, group, saved.state["log_bytes"] if saved else 0)) as log:
