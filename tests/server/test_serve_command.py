@@ -69,6 +69,20 @@ def test_ctrl_c_ends_it_while_a_client_holds_on(started):
     assert process.returncode == 0, err
 
 
+def test_a_signal_that_comes_before_it_runs_is_not_lost(whole_folder):
+    said = []
+
+    def say(text):
+        said.append(text)
+        if text.startswith("Serving"):
+            signal.raise_signal(signal.SIGINT)  # raises nothing, wherever it comes
+
+    before = signal.getsignal(signal.SIGINT)
+    serve(whole_folder, port=0, say=say)
+    assert said[-1] == "Stopped."
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_a_token_opens_it(started):
     _, address = started("--token", "a long enough one")
     assert httpx2.get(address).status_code == 401

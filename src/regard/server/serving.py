@@ -1,9 +1,11 @@
 """Serve a folder until it is stopped."""
 
-import contextlib
 import errno
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -45,13 +47,31 @@ def serve(
     service = Service.of(root, limits)
     app = make_app(service, token)
     with _listening(host, port) as listener:
-        # An interrupt that comes once it has ended, or before it began, is the same end.
-        with contextlib.suppress(KeyboardInterrupt):
+        server = uvicorn.Server(_how(app))
+        with _stopped_by_signals(server):
             say(f"Serving {service.folder.root} at {_address(listener)}  (stop with Ctrl-C)")
             if token is not None:
                 say("The first time open it with /?token=TOKEN")
-            uvicorn.Server(_how(app)).run(sockets=[listener])
+            server.run(sockets=[listener])
         say("Stopped.")
+
+
+@contextmanager
+def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Within, Ctrl-C and SIGTERM ask the server to stop, also before it runs and once it has ended.
+
+    An interrupt that is raised may be raised where Python drops it, in a destructor say.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, server.handle_exit) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _how(app: Guard) -> uvicorn.Config:
