@@ -25,20 +25,11 @@ from regard.screening.job import Job
 from regard.screening.on_ray import Asker, Order, device_for
 from regard.screening.screen import screen
 from regard.screening.sources import open_source
-from regard.training.train import train
-from tinyset import REGARD, config_of, environment, run_regard, write_set
+from tinyset import REGARD, environment, run_regard
 
 PART, COPIES = 64, 120
 # 127.0.0.1 as the kernel writes it.
 LOOPBACK = "0100007F"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cluster")
-    write_set(folder)
-    train(config_of("training.epochs=1"), folder / "run", folder=folder)
-    return folder
 
 
 class Machines:

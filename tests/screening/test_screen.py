@@ -34,17 +34,8 @@ from tinyset import (
     environment,
     run_regard,
     write_masks,
-    write_set,
     write_sets,
 )
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("screened")
-    write_set(folder)
-    train(config_of("training.epochs=1"), folder / "run", folder=folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -25,15 +25,7 @@ from regard.screening.pieces import of_image, pieces
 from regard.screening.screen import screen
 from regard.screening.sources import open_source
 from regard.training.train import train
-from tinyset import config_of, run_regard, write_set
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sources")
-    write_set(folder)
-    train(config_of("training.epochs=1"), folder / "run", folder=folder)
-    return folder
+from tinyset import config_of, run_regard
 
 
 @pytest.fixture
