@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS := offline seg tune web hf export postgres ray prune
 
-.PHONY: quickstart test check format bench lock clean
+.PHONY: quickstart test check torture format bench lock clean
 
 quickstart: .venv/ready
 	$(BIN)/regard quickstart
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Every attack at full length, which takes hours, and what came of each: see docs/reliability.md.
+torture: .venv/ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m torture
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

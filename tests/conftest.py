@@ -22,6 +22,39 @@ def _alike() -> None:
     torch.set_num_threads(THREADS)
 
 
+@pytest.fixture
+def tally(record_property):
+    """Tell how many of an attack's tries were survived; all must be.
+
+    The end of the output has a table of all attacks.
+    """
+
+    def tell(attack: str, tried: int, survived: int) -> None:
+        record_property("tally", (attack, tried, survived))
+        assert survived == tried, f"{attack}: {tried - survived} of {tried} lost"
+
+    return tell
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """How often each attack was tried, and what was lost."""
+    totals: dict[str, list[int]] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) != "call":
+                continue
+            for name, value in report.user_properties:
+                if name == "tally":
+                    attack, tried, survived = value
+                    total = totals.setdefault(attack, [0, 0])
+                    total[0] += tried
+                    total[1] += survived
+    if totals:
+        terminalreporter.section("attacks: tried, survived, lost")
+        for attack, (tried, survived) in sorted(totals.items()):
+            terminalreporter.line(f"{attack}: {tried}, {survived}, {tried - survived}")
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small set of pictures, not to be changed."""
