@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 
 import timm
@@ -19,7 +19,7 @@ ZOO = {
     "cnn1": ("regard:cnn1", {"width": 8}, 96),
     "cnn2": ("regard:cnn2", {"width": 8}, 96),
     "cnn2-avg": ("regard:cnn2", {"width": 8, "pool": "avg"}, 96),
-    "resnet18": ("timm:resnet18", {}, 64),
+    "resnet18": ("timm:resnet18", {"channels": (16, 32, 64, 96)}, 64),
     "lite0": ("timm:tf_efficientnet_lite0", {}, 64),
     "convnext": ("timm:convnext_atto", {"dims": (16, 24, 32, 48)}, 64),
     "vgg": ("vgg", {}, 64),
@@ -40,8 +40,12 @@ ZOO = {
         {"img_size": 64, "embed_dim": 16, "depths": (2, 2), "num_heads": (2, 4), "window_size": 4},
         64,
     ),
-    "mixer": ("timm:mixer_s32_224", {"img_size": 128}, 128),
-    "crossvit": ("timm:crossvit_tiny_240", {"depth": [[1, 1, 0]], "embed_dim": [24, 48]}, 240),
+    "mixer": ("mixer", {}, 128),
+    "crossvit": (
+        "timm:crossvit_tiny_240",
+        {"img_size": 96, "img_scale": [1.0, 1.0], "depth": [[1, 1, 0]], "embed_dim": [24, 48]},
+        96,
+    ),
     "hf-vit": (
         "hf:vit",
         {
@@ -73,13 +77,21 @@ def narrow_vgg() -> nn.Module:
     return timm.models.vgg.VGG(cfg, CLASSES, mlp_ratio=1 / 64, norm_layer=nn.BatchNorm2d)
 
 
+def narrow_mixer() -> nn.Module:
+    """timm's mixer of a sixteenth of its width and two of its eight blocks."""
+    return timm.models.mlp_mixer.MlpMixer(CLASSES, 128, 3, 32, num_blocks=2, embed_dim=32)
+
+
+NARROW = {"vgg": narrow_vgg, "mixer": narrow_mixer}
+
+
 @cache
 def zoo_net(name: str) -> nn.Module:
     """A net of the zoo with fixed random weights, in evaluation mode."""
     spec, options, _ = ZOO[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        made = narrow_vgg() if spec == "vgg" else build_model(spec, classes=CLASSES, **options)
+        made = NARROW.get(spec, partial(build_model, spec, CLASSES, **options))()
         net = made.eval()
         for parameter in net.parameters():
             if parameter.ndim > 1 and not bool(parameter.any()):  # heads and tokens of timm

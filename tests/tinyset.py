@@ -17,6 +17,7 @@ import torch
 import yaml
 from PIL import Image
 
+from forked import Forked
 from regard.data.manifest import manifest_from_rows
 from regard.runs.run import load_run
 from regard.studies import pool
@@ -144,15 +145,15 @@ def write_config(folder, *changes, name="config.yaml", base=BASE):
 
 def run_regard(*words, cwd=None, timeout=300):
     """`regard WORDS` in a process of its own."""
-    return subprocess.run(
-        [*REGARD, *map(str, words)],
-        cwd=cwd,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    words = [*REGARD, *map(str, words)]
+    told = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with Forked(words, cwd=cwd, env=environment(), **told) as process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
 def environment():
@@ -161,7 +162,7 @@ def environment():
 
 def start_until(words, log, step, number=signal.SIGKILL, *, timeout=300):
     """Start `regard WORDS` and signal its process group once the log shows a step."""
-    with subprocess.Popen(
+    with Forked(
         [*REGARD, *map(str, words)],
         env=environment(),
         stdout=subprocess.PIPE,

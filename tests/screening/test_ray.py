@@ -226,6 +226,7 @@ def until(condition, process, seconds=600):
         time.sleep(0.005)
 
 
+@pytest.mark.torture
 def test_killed_workers_and_commands_lose_and_double_no_row(home, tmp_path, short):
     pytest.importorskip("ray", reason="needs the extra ray")
     names = pl.read_parquet(home / "manifest.parquet")["image"].to_list() * COPIES

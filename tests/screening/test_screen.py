@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from forked import Forked
 from regard.data.manifest import manifest_from_rows
 from regard.errors import ConfigError, DataError, RunError
 from regard.evaluation.intervals import upper_bound
@@ -235,7 +236,8 @@ def test_no_more_is_read_ahead_than_the_threads_may(home, run, tmp_path, monkeyp
     assert max(ahead) <= 2 * pieces_module.AHEAD + 8 + 1
 
 
-def test_killed_five_times_it_has_the_same_rows(home, tmp_path):
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.torture)])
+def test_killed_again_and_again_it_has_the_same_rows(home, tmp_path, kills):
     names = pl.read_parquet(home / "manifest.parquet")["image"].to_list() * 40
     manifest_from_rows([{"image": str(home / name)} for name in names], tmp_path).write(
         tmp_path / "many.parquet"
@@ -243,9 +245,9 @@ def test_killed_five_times_it_has_the_same_rows(home, tmp_path):
     out, rng = tmp_path / "out", np.random.default_rng(3)
     words = ["screen", str(home / "run"), str(tmp_path / "many.parquet"), "--out", str(out),
              "--part", "64", "--batch", "16", "--positive", "moss"]  # fmt: skip
-    for kill in range(5):
-        process = subprocess.Popen([*REGARD, *words], env=environment(), stderr=subprocess.DEVNULL)
-        enough = 2 + 4 * kill + int(rng.integers(3))
+    for kill in range(kills):
+        process = Forked([*REGARD, *words], env=environment(), stderr=subprocess.DEVNULL)
+        enough = 2 + 18 * kill // (kills - 1) + int(rng.integers(3))
         while process.poll() is None and len(list(out.glob("rows/part-*"))) < enough:
             time.sleep(0.002)
         process.kill()

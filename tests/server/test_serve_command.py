@@ -11,6 +11,7 @@ import zipfile
 import httpx2
 import pytest
 
+from forked import Forked
 from regard.errors import ConfigError
 from regard.server.page import STATIC
 from regard.server.serving import serve
@@ -23,7 +24,7 @@ def started(whole_folder, tmp_path):
     processes = []
 
     def start(*words):
-        process = subprocess.Popen(
+        process = Forked(
             [*REGARD, "serve", str(whole_folder), "--port", "0", *words],
             env=environment() | {"XDG_CACHE_HOME": str(tmp_path)},
             stdout=subprocess.PIPE,

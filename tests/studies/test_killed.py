@@ -13,6 +13,7 @@ import yaml
 from polars.testing import assert_frame_equal
 from small_study import STUDY, Watcher
 
+from forked import Forked
 from regard.runs.files import read_json
 from regard.studies.read import read_study
 from regard.studies.runner import run_study
@@ -25,7 +26,7 @@ CHANGES = (
 )
 # Two arms, two seeds, two epochs of two steps.
 STEPS = 16
-POINTS = random.Random(20).sample(range(1, STEPS), 3)
+POINTS = random.Random(20).sample(range(1, STEPS), 10)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def killed(home, out, point, one):
     """Start the study, and kill it, or one of its workers, at so many steps of all runs."""
     words = [*REGARD, "study", str(home / "study.yaml"), "--out", str(out), "--workers", "2"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(words, env=environment(), start_new_session=True, **quiet) as process:
+    with Forked(words, env=environment(), start_new_session=True, **quiet) as process:
         end = time.monotonic() + 300
         while steps_in(out) < point and process.poll() is None and time.monotonic() < end:
             time.sleep(0.002)
@@ -73,7 +74,14 @@ def killed(home, out, point, one):
     return process.returncode, err
 
 
-@pytest.mark.parametrize(("point", "one"), [*((p, False) for p in POINTS), (POINTS[0], True)])
+@pytest.mark.parametrize(
+    ("point", "one"),
+    [
+        (POINTS[0], False),
+        *(pytest.param(point, False, marks=pytest.mark.torture) for point in POINTS[1:]),
+        pytest.param(POINTS[0], True, marks=pytest.mark.torture),
+    ],
+)
 def test_the_tables_are_those_of_an_uninterrupted_study(
     home, whole, tmp_path, monkeypatch, point, one
 ):

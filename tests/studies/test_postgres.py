@@ -16,6 +16,7 @@ import pytest
 import yaml
 from polars.testing import assert_frame_equal
 
+from forked import Forked
 from regard.errors import ConfigError, MissingExtraError, RunError
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
@@ -130,7 +131,7 @@ def started(home, url, *more):
     """`regard tune` in a process group of its own; the password is in the environment."""
     words = [*REGARD, "tune", "tuning.yaml", "--trials", str(TRIALS), "--out", "out",
              "--storage", url, *more]  # fmt: skip
-    return subprocess.Popen(
+    return Forked(
         words, cwd=home, env=environment() | {"PGPASSWORD": SECRET}, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

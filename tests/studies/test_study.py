@@ -15,6 +15,7 @@ import yaml
 from polars.testing import assert_frame_equal
 from small_study import STUDY, Watcher
 
+from forked import Forked
 from regard.data.annotation import Annotation
 from regard.data.regions import overlap
 from regard.data.source import samples_of
@@ -430,13 +431,15 @@ def test_killed_with_all_its_processes_and_continued_it_ends_the_same(finished, 
     )
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.torture)]
+)
 def test_no_training_outlives_its_study(home, tmp_path, how):
     path = home / "long.yaml"
     path.write_text(yaml.safe_dump(changed(STUDY, ["base.training.epochs=4000", "seeds=[0]"])))
     words = [*REGARD, "study", str(path), "--out", str(tmp_path / "out")]
     log = tmp_path / "out/runs/plain-seed0/log.jsonl"
-    with subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL) as process:
+    with Forked(words, env=environment(), stdout=subprocess.DEVNULL) as process:
         end = time.monotonic() + 300
         while not (log.is_file() and '"kind": "step"' in log.read_text()):
             assert process.poll() is None

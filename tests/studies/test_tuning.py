@@ -23,6 +23,7 @@ import yaml
 from optuna.trial import TrialState, create_trial
 from polars.testing import assert_frame_equal
 
+from forked import Forked
 from regard.errors import ConfigError, MissingExtraError, NumericalError, RegardError, RunError
 from regard.runs import checkpoints
 from regard.runs.checkpoints import load
@@ -234,12 +235,15 @@ def test_ended_at_any_point_and_continued_it_ends_the_same(home, whole, tmp_path
         assert same_tensors(own.model, other.model)
 
 
-def test_killed_processes_continued_end_the_same(home, whole, tmp_path):
+@pytest.mark.parametrize(
+    "kills", [(9,), pytest.param((2, 5, 9, 11, 13), marks=pytest.mark.torture)]
+)
+def test_killed_processes_continued_end_the_same(home, whole, tmp_path, kills):
     out, rng = tmp_path / "out", random.Random(1)
     tuning_in(home, name="again.yaml")
     words = [*REGARD, "tune", str(home / "again.yaml"), "--trials", str(TRIALS), "--out", str(out)]
-    for steps in (2, 9, 13):
-        with subprocess.Popen(
+    for steps in kills:
+        with Forked(
             words, env=environment(), start_new_session=True, stderr=subprocess.PIPE
         ) as process:
             end = time.monotonic() + 600
@@ -249,9 +253,7 @@ def test_killed_processes_continued_end_the_same(home, whole, tmp_path):
                 time.sleep(0.002)
             time.sleep(rng.random() / 3)
             os.killpg(process.pid, signal.SIGKILL)
-    done = subprocess.run(
-        words, env=environment(), capture_output=True, text=True, timeout=600, check=False
-    )
+    done = run_regard(*words[3:], timeout=600)
     assert done.returncode == 0, done.stderr
     assert "going on with" in done.stderr
     assert_frame_equal(table_in(out), table_in(whole[0]), check_exact=True)
@@ -293,7 +295,7 @@ def test_processes_of_two_commands_lose_and_double_no_trial(home, tmp_path):
     out, seen = tmp_path / "out", KillsOne()
     tuning = tuning_in(home, "base.training.epochs=12", name="grid.yaml", **GRID)
     words = [*REGARD, "tune", home / "grid.yaml", "--out", out, "--json"]
-    with subprocess.Popen(
+    with Forked(
         list(map(str, words)), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as other:
         summary = tune(tuning, out, seen, workers=2)

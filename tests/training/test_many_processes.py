@@ -127,7 +127,7 @@ def whole(home, tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("size", ["two", "three"])
+@pytest.mark.parametrize("size", ["two", pytest.param("three", marks=pytest.mark.torture)])
 def test_the_gradient_is_that_of_one_process(alone, request, size, case):
     (steps, told), (wanted, expected) = request.getfixturevalue(size)[case], alone[case]
     assert len(steps) == len(wanted) >= 2
@@ -148,7 +148,7 @@ def test_some_of_these_steps_leave_a_process_without_an_image_or_a_region(home):
     assert all(0 < some < size for some, size in zip(regions[:2], sizes, strict=False))
 
 
-@pytest.mark.parametrize("size", ["two", "three"])
+@pytest.mark.parametrize("size", ["two", pytest.param("three", marks=pytest.mark.torture)])
 def test_statistics_of_batch_norms_are_means_over_the_shares(home, request, size):
     count, found = {"two": 2, "three": 3}[size], request.getfixturevalue(size)["statistics"]
     prepared = several.prepare(config_of("training.batch_size=4"), home / "tiny")
@@ -207,6 +207,7 @@ def test_another_number_of_processes_goes_on_and_ends_the_same(alone, whole, tmp
     assert load(run / "checkpoints").state["processes"] == 1
 
 
+@pytest.mark.torture
 def test_a_killed_process_ends_all_and_resumed_they_end_the_same(whole, tmp_path):
     run = whole / "killed"
     config = write_config(whole / "tiny", *LONG)

@@ -100,12 +100,13 @@ def test_the_uninterrupted_run_exercises_what_has_a_state(whole):
     assert all("loss.energy" in line and "cross_entropy" in line for line in steps)
 
 
-def test_killed_at_three_steps_then_interrupted_it_ends_the_same(whole, tiny, tmp_path):
+@pytest.mark.parametrize("kills", [(11,), pytest.param((1, 4, 11, 18), marks=pytest.mark.torture)])
+def test_killed_then_interrupted_it_ends_the_same(whole, tiny, tmp_path, kills):
     config, run = write_config(tmp_path, *EVERYTHING), tmp_path / "läuft hier"
     (tmp_path / "manifest.parquet").symlink_to(tiny / "manifest.parquet")
     (tmp_path / "images").symlink_to(tiny / "images")
     words = ["train", config, "--out", run]
-    for step in (4, 11, 18):
+    for step in kills:
         code, _, _ = start_until(words, run / "log.jsonl", step)
         assert code == -signal.SIGKILL
         assert step <= steps_in(run / "log.jsonl") < 32
@@ -131,6 +132,7 @@ def test_with_loading_processes_killed_and_resumed_it_ends_the_same(whole, tiny,
     assert_same(run, whole)
 
 
+@pytest.mark.torture
 def test_a_signal_to_all_its_processes_leaves_a_checkpoint_not_a_broken_loader(
     whole, tiny, tmp_path
 ):

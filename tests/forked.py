@@ -1,0 +1,175 @@
+"""Commands in processes of their own, without the seconds that Python takes to import torch.
+
+They are forked off a process that has imported it and done nothing else; from there on they are
+processes like any other, with pipes, groups and ends of their own.
+"""
+
+import inspect
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from functools import cache
+from tempfile import TemporaryFile
+
+LOADED = """
+regard.cli.main regard.cli.show_run regard.cli.show_study regard.training.train
+regard.studies.runner regard.reports regard.runs.evaluate regard.screening.screen
+""".split()
+PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+
+
+class Forked(subprocess.Popen):
+    """As `subprocess.Popen`, of `python -m regard WORDS` alone."""
+
+    def _execute_child(self, *given):
+        # The names and the order of these arguments are CPython's own affair.
+        told = inspect.signature(subprocess.Popen._execute_child).bind(self, *given).arguments
+        program, option, module, *words = map(str, told["args"])
+        assert (program, option, module) == (sys.executable, "-m", "regard"), told["args"]
+        ends = [told["p2cread"], told["c2pwrite"], told["errwrite"]]
+        order = {
+            "words": words,
+            "cwd": os.path.abspath(told["cwd"] or "."),
+            "env": dict(os.environ if told["env"] is None else told["env"]),
+            "session": bool(told["start_new_session"]),
+            "ends": [at for at, end in enumerate(ends) if end != -1],
+        }
+        self.pid = _nursery().fork(order, [end for end in ends if end != -1])
+        self._child_created = True
+        self._close_pipe_fds(*(told[name] for name in PIPES))
+
+    def _try_wait(self, wait_flags):
+        status = _nursery().ended(self.pid, wait=not wait_flags & os.WNOHANG)
+        return (0, 0) if status is None else (self.pid, status)
+
+    def _internal_poll(self, **_):
+        if self.returncode is None and self._waitpid_lock.acquire(blocking=False):
+            try:
+                pid, status = self._try_wait(os.WNOHANG)
+                if pid:
+                    self._handle_exitstatus(status)
+            finally:
+                self._waitpid_lock.release()
+        return self.returncode
+
+
+class Nursery:
+    """The process that commands are forked off."""
+
+    def __init__(self):
+        self.line, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, str(other.fileno())],
+            pass_fds=[other.fileno()],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"},
+        )
+        other.close()
+        self.statuses, self.lock = {}, threading.Lock()
+
+    def fork(self, order, ends):
+        # By way of a file: an environment may be larger than a packet.
+        with self.lock, TemporaryFile() as file:
+            file.write(json.dumps(order).encode())
+            file.flush()
+            socket.send_fds(self.line, [b"fork"], [file.fileno(), *ends])
+            while True:
+                told = self._heard()
+                if "born" in told:
+                    return told["born"]
+
+    def ended(self, pid, *, wait):
+        """The status that a process ended with; None while it has not."""
+        with self.lock:
+            self.line.setblocking(wait)
+            try:
+                while pid not in self.statuses:
+                    self._heard()
+            except BlockingIOError:
+                return None
+            finally:
+                self.line.setblocking(True)
+            return self.statuses[pid]
+
+    def _heard(self):
+        told = json.loads(self.line.recv(4096) or '{"gone": 1}')
+        assert "gone" not in told, "the process that commands are forked off is gone"
+        if "ended" in told:
+            self.statuses[told["ended"]] = told["status"]
+        return told
+
+
+@cache
+def _nursery():
+    return Nursery()
+
+
+def _serve(line):
+    """Fork whenever told to, and tell how each ended; in a child: its words."""
+    awake, told = socket.socketpair()
+    told.setblocking(False)
+    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    while True:
+        ready, _, _ = select.select([line, awake], [], [])
+        if awake in ready:
+            awake.recv(4096)
+            _tell_the_ended(line)
+        if line in ready:
+            said, ends, _, _ = socket.recv_fds(line, 16, 8)
+            if not said:
+                sys.exit()
+            pid = os.fork()
+            if not pid:
+                signal.set_wakeup_fd(-1)
+                for each in (line, awake, told):
+                    each.close()
+                return _become(ends)
+            for end in ends:
+                os.close(end)
+            line.send(json.dumps({"born": pid}).encode())
+
+
+def _tell_the_ended(line):
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        line.send(json.dumps({"ended": pid, "status": status}).encode())
+
+
+def _become(ends):
+    """A process of the order's own folder, environment, group and pipes; its words."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with os.fdopen(ends[0], "rb") as file:
+        file.seek(0)
+        order = json.load(file)
+    if order["session"]:
+        os.setsid()
+    for at, end in zip(order["ends"], ends[1:], strict=True):
+        os.dup2(end, at)
+        os.close(end)
+    os.chdir(order["cwd"])
+    os.environ.clear()
+    os.environ.update(order["env"])
+    return order["words"]
+
+
+if __name__ == "__main__":
+    import importlib
+
+    sys.path.pop(0)
+    for name in LOADED:
+        importlib.import_module(name)
+    words = _serve(socket.socket(fileno=int(sys.argv[1])))
+    sys.argv = ["regard", *words]
+    from regard.cli.main import main
+
+    main()
