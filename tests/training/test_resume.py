@@ -6,14 +6,14 @@ import signal
 
 import pytest
 
+from endings import assert_same
 from regard.errors import RunError
-from regard.runs.checkpoints import checkpoints, load, pointed
+from regard.runs.checkpoints import checkpoints, load
 from regard.runs.folder import locked
 from regard.training.train import resume, train
 from tinyset import (
     config_of,
     log_lines,
-    same_tensors,
     start_until,
     steps_in,
     write_config,
@@ -56,30 +56,6 @@ def copy(whole, tmp_path):
     folder = whole.parent / tmp_path.name
     yield shutil.copytree(whole, folder)
     shutil.rmtree(folder)
-
-
-def state_of(run):
-    saved = load(run / "checkpoints")
-    state = {k: v for k, v in saved.state.items() if k != "log_bytes"}
-    state["progress"] = {k: v for k, v in state["progress"].items() if k != "seconds"}
-    return saved, state
-
-
-def assert_same(run, whole, *, notes=True):
-    (saved, state), (expected, wanted) = state_of(run), state_of(whole)
-    assert same_tensors(saved.model, expected.model)
-    assert same_tensors(saved.optimiser, expected.optimiser)
-    assert state == wanted
-    lines = [line for line in log_lines(run) if notes or line["kind"] != "note"]
-    assert lines == [line for line in log_lines(whole) if notes or line["kind"] != "note"]
-    assert [p.name for p in checkpoints(run / "checkpoints")] == [
-        p.name for p in checkpoints(whole / "checkpoints")
-    ]
-    for which in ("best", "last"):
-        assert pointed(run / "checkpoints", which) == pointed(whole / "checkpoints", which)
-    assert same_tensors(
-        load(run / "checkpoints", "best").model, load(whole / "checkpoints", "best").model
-    )
 
 
 def cut(run, step):
