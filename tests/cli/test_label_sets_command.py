@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from regard.data.manifest import read_manifest
-from tinyset import COLOURS, SETS, config_of, write_config, write_set, write_sets
+from tinyset import COLOURS, SETS, config_of, in_this_process, write_config, write_set, write_sets
 
 TREE = "child,parent\nfern,green\nmoss,green\nrose,red\n"
 
@@ -129,6 +129,7 @@ def test_what_needs_one_label_an_image_is_refused(regard, home, monkeypatch, cha
 
 
 def test_a_study_of_sets_in_folds_is_of_the_pooled_sets(regard, home, monkeypatch):
+    in_this_process(monkeypatch)
     monkeypatch.chdir(home)
     metrics = ["map", "accuracy", "f1_samples", "f1:fern", "energy", "dead_maps"]
     study = {

@@ -7,7 +7,7 @@ from regard.cli.show_study import show_summary
 from regard.cli.study_view import StudyView
 from regard.runs.files import read_json
 from regard.studies.settings import Study
-from tinyset import BASE, write_set
+from tinyset import BASE, in_this_process, write_set
 
 ARMS = {"plain": {}, "guided": {"guidance": {"terms": [{"term": "energy"}]}}}
 
@@ -92,6 +92,7 @@ def test_lines_of_runs_name_their_folder_and_no_class_of_errors(study, tmp_path,
 
 
 def test_a_study_with_an_arm_that_blows_up(regard, tmp_path, monkeypatch):
+    in_this_process(monkeypatch)
     write_set(tmp_path, counts={"train": 12, "val": 6, "test": 6})
     broken = {"training": {"optimiser": {"name": "sgd", "lr": 1e30, "momentum": 0.0}}}
     values = {"name": "tiny", "base": BASE, "arms": {"plain": {}, "broken": broken}}

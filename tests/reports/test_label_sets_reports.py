@@ -20,7 +20,7 @@ from regard.runs.run import load_run
 from regard.studies.read import read_study
 from regard.studies.runner import run_study
 from regard.training.train import train
-from tinyset import COLOURS, SETS, SilentStudy, config_of, write_sets
+from tinyset import COLOURS, SETS, SilentStudy, config_of, in_this_process, write_sets
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,8 @@ def study_of(home, folder, *changes):
     return read_study(folder / "sets.yaml")
 
 
-def test_a_study_compares_arms_over_seeds_and_over_images(home, tmp_path):
+def test_a_study_compares_arms_over_seeds_and_over_images(home, tmp_path, monkeypatch):
+    in_this_process(monkeypatch)
     summary = run_study(study_of(home, tmp_path), tmp_path / "out", SilentStudy(), workers=1)
     rows = {row["metric"]: row for row in summary["comparisons"]}
     assert len(rows) == 5

@@ -30,7 +30,7 @@ from regard.studies.compare_arms import compare_arms, open_arms
 from regard.studies.read import read_study
 from regard.studies.runner import run_study
 from regard.training.train import train
-from tinyset import SEGMENTER, SilentStudy, config_of, write_masks
+from tinyset import SEGMENTER, SilentStudy, config_of, in_this_process, write_masks
 
 LAYER = "encoder.model.blocks.2"
 
@@ -195,7 +195,8 @@ metrics: [accuracy, mean_iou, "iou:box", "recall:box", "energy:box", energy]
 """
 
 
-def test_a_study_compares_segmenters(home, tmp_path):
+def test_a_study_compares_segmenters(home, tmp_path, monkeypatch):
+    in_this_process(monkeypatch)
     text = STUDY.replace("MANIFEST", str(home / "manifest.parquet")).replace("LAYER", LAYER)
     (tmp_path / "masks.yaml").write_text(text)
     study = read_study(tmp_path / "masks.yaml")

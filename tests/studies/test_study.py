@@ -452,7 +452,8 @@ def test_no_training_outlives_its_study(home, tmp_path, how):
     assert log.stat().st_size == size
 
 
-def test_controls_of_areas_to_avoid_tell_of_these(home, tmp_path):
+def test_controls_of_areas_to_avoid_tell_of_these(home, tmp_path, monkeypatch):
+    in_this_process(monkeypatch)
     table = pl.read_parquet(home / "manifest.parquet")
     table.rename({"region": "avoid"}).write_parquet(home / "avoid.parquet")
     study = study_in(home)

@@ -43,7 +43,7 @@ from regard.studies.tuning_summary import front
 from regard.training.config import changed, read_config
 from regard.training.loop import Trainer
 from regard.training.train import train
-from tinyset import BASE, REGARD, environment, same_tensors, write_set
+from tinyset import BASE, REGARD, environment, run_regard, same_tensors, write_set
 
 COUNTS = {"train": 12, "val": 6, "test": 6}
 TUNING = {

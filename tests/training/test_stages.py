@@ -12,7 +12,7 @@ from regard.runs.run import load_run
 from regard.studies.read import read_study
 from regard.studies.runner import run_study
 from regard.training.train import train
-from tinyset import BASE, config_of, same_tensors
+from tinyset import BASE, config_of, in_this_process, same_tensors
 
 
 class Quiet:
@@ -69,7 +69,8 @@ def test_a_training_begins_with_another_one_s_weights(kept, tiny, tmp_path):
     assert not same_tensors(load_run(tmp_path / "next").net.state_dict(), best)
 
 
-def test_all_arms_begin_where_the_first_training_ended(tiny, tmp_path):
+def test_all_arms_begin_where_the_first_training_ended(tiny, tmp_path, monkeypatch):
+    in_this_process(monkeypatch)
     base = {**BASE, "data": {**BASE["data"], "manifest": str(tiny / "manifest.parquet")}}
     study = {
         "name": "stages",

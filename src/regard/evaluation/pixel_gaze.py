@@ -14,6 +14,7 @@ from regard.data.samples import Batch
 from regard.data.transforms import Transform
 from regard.evaluation.predict import made_as, model_input, options_of
 from regard.evaluation.settings import Gaze
+from regard.models.fitting import fitted
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import build_method, look, maps_of
 from regard.saliency.targets import PixelTarget, of_rows, resolve
@@ -119,14 +120,17 @@ def score_classes(
     """
     device = next(net.parameters()).device
     found: list[dict[str, np.ndarray]] = []
+
+    def ask(batch: Batch) -> list[dict[str, np.ndarray]]:
+        images = model_input(batch, transform, device)
+        assert isinstance(images, Tensor)
+        assert batch.target is not None
+        turns = class_turns(net, images, batch.target.to(device), classes, gaze, background)
+        return [_scored(net, images, turn, batch, gaze, background) for turn in turns]
+
     with evaluating(net):
-        for batch in batches:
-            images = model_input(batch, transform, device)
-            assert isinstance(images, Tensor)
-            assert batch.target is not None
-            truth = batch.target.to(device)
-            for turn in class_turns(net, images, truth, classes, gaze, background):
-                found.append(_scored(net, images, turn, batch, gaze, background))
+        for batch, scored in fitted(batches, ask, device):
+            found += scored
             if progress is not None:
                 progress(len(batch))
     return _gathered(found, gaze)

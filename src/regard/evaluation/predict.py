@@ -18,6 +18,7 @@ from regard.guidance.base import Term
 from regard.guidance.forward import guided_forward
 from regard.guidance.maps import MapTerm
 from regard.guidance.output import GuidedOutput
+from regard.models.fitting import fitted
 from regard.saliency.base import METHODS
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import build_method, look, maps_of
@@ -92,6 +93,9 @@ def predict(
         device: where the net is.
         bf16: run the net under autocast in bfloat16.
         progress: called with the number of images after each batch.
+
+    Raises:
+        RunError: there is no memory for a single image; batches that do not fit are halved.
     """
     rows = []
     for row in answered(
@@ -121,13 +125,16 @@ def answered(
     device: torch.device | str = "cpu",
     bf16: bool = False,
 ) -> Iterator[Answers]:
-    """What `predict` finds, batch by batch, for `predictions`; arguments as there."""
+    """What `predict` finds, in parts that fit into memory; arguments as there."""
     device = torch.device(device)
+
+    def ask(batch: Batch) -> Answers:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            images = model_input(batch, transform, device)
+            return _row(net, batch, images, gaze, terms, background, device)
+
     with evaluating(net):
-        for batch in batches:
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                images = model_input(batch, transform, device)
-                row = _row(net, batch, images, gaze, terms, background, device)
+        for _, row in fitted(batches, ask, device):
             yield row
 
 

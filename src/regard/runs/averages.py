@@ -7,11 +7,13 @@ from typing import Any
 import polars as pl
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from regard.data.atomic import write_atomically
 from regard.data.keys import keyed_generator
 from regard.data.loader import Loader
 from regard.data.preflight import refuse_files
+from regard.data.regions import Regions
 from regard.data.sample import Sample, each_label
 from regard.data.samples import Batch, Samples
 from regard.data.source import mask_classes, samples_of
@@ -20,6 +22,7 @@ from regard.evaluation.averaging import Averages, Group
 from regard.evaluation.pixel_gaze import class_turns
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
+from regard.models.fitting import fitted
 from regard.runs.average_pictures import classes_picture, mean_picture
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import refuse_limit
@@ -127,6 +130,10 @@ def average_maps(
     return values
 
 
+# Maps, labels, images and regions, as `Averages.add` takes them.
+Told = tuple[Tensor, Tensor, Tensor, Regions | None]
+
+
 def _groups(
     run: Run,
     samples: list[Sample],
@@ -139,13 +146,19 @@ def _groups(
     samples = each_label(samples) if run.several else samples
     found = Averages(run.classes, run.transform.size)
     gaze = gaze.model_copy(update={"method": method})
-    add = _add_classes if run.segments else _add_labels
+    of = _of_classes if run.segments else _of_labels
+    device = next(run.net.parameters()).device
     classes = mask_classes(run.manifest(), run.data.void) if run.segments else None
     loader = Loader(Samples(samples, run.transform, classes=classes), 8, workers=run.data.workers)
+
+    def ask(batch: Batch) -> list[Told]:
+        return of(run, batch, gaze, options)
+
     try:
         with evaluating(run.net):
-            for batch in loader.batches():
-                add(found, run, batch, gaze, options)
+            for batch, told in fitted(loader.batches(), ask, device):
+                for own in told:
+                    found.add(*own)
                 if progress is not None:
                     progress(len(batch))
     finally:
@@ -153,26 +166,24 @@ def _groups(
     return found.groups()
 
 
-def _add_labels(
-    found: Averages, run: Run, batch: Batch, gaze: Gaze, options: dict[str, Any]
-) -> None:
+def _of_labels(run: Run, batch: Batch, gaze: Gaze, options: dict[str, Any]) -> list[Told]:
     """The map of each image's label."""
     device = next(run.net.parameters()).device
     images, labels = model_input(batch, run.transform, device), batch.labels.to(device)
     how = {"layer": gaze.layer, "contrast": gaze.contrast, "view": run.explained_view}
     maps = explain(run.net, images, labels, gaze.method, **how, **options).detach().cpu()
-    found.add(maps, batch.labels, batch.images[run.data.views[0]], batch.regions)
+    return [(maps, batch.labels, batch.images[run.data.views[0]], batch.regions)]
 
 
-def _add_classes(
-    found: Averages, run: Run, batch: Batch, gaze: Gaze, options: dict[str, Any]
-) -> None:
+def _of_classes(run: Run, batch: Batch, gaze: Gaze, options: dict[str, Any]) -> list[Told]:
     """The map of each class that an image holds, over the pixels where it is predicted."""
     assert batch.target is not None
     device = next(run.net.parameters()).device
     images, photos = model_input(batch, run.transform, device), batch.images[run.data.views[0]]
     assert isinstance(images, torch.Tensor)
     truth = batch.target.to(device)
-    for turn in class_turns(run.net, images, truth, len(run.classes), gaze, **options):
-        rows = turn.rows.cpu()
-        found.add(turn.maps.cpu(), turn.labels.cpu(), photos[rows], turn.regions.to("cpu"))
+    turns = class_turns(run.net, images, truth, len(run.classes), gaze, **options)
+    return [
+        (turn.maps.cpu(), turn.labels.cpu(), photos[turn.rows.cpu()], turn.regions.to("cpu"))
+        for turn in turns
+    ]

@@ -13,13 +13,14 @@ from regard.data.loader import Loader
 from regard.data.mask_classes import MaskClasses
 from regard.data.preflight import refuse_files
 from regard.data.sample import Draw, Sample
-from regard.data.samples import Samples
+from regard.data.samples import Batch, Samples
 from regard.data.source import mask_classes, samples_of
 from regard.evaluation.pixel_gaze import score_classes
 from regard.evaluation.pixels import Boundary, Counts, boundary_counts, pixel_confusion
 from regard.evaluation.predict import model_input
 from regard.evaluation.segmentation import evaluate_segmentation
 from regard.evaluation.settings import Gaze
+from regard.models.fitting import fitted
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.files import read_json, write_json, write_table
 from regard.runs.inference import told
@@ -150,10 +151,13 @@ def counted(run: Run, split: str, images: Mapping[int, str], progress: Step | No
     by_index = {sample.index: sample for sample in loader.data.samples}
     rows: list[dict[str, Any]] = []
     device = next(run.net.parameters()).device
+
+    def ask(batch: Batch) -> Tensor:
+        return logits_of(run.net(model_input(batch, run.transform, device))).float()
+
     try:
         with evaluating(run.net), torch.no_grad():
-            for batch in loader.batches():
-                logits = logits_of(run.net(model_input(batch, run.transform, device))).float()
+            for batch, logits in fitted(loader.batches(), ask, device):
                 assert batch.target is not None
                 for index, own, target in zip(
                     batch.index.tolist(), logits, batch.target, strict=True

@@ -178,7 +178,7 @@ def _explained(operator: Operator, pixels: Sequence[Tensor], classes: Sequence[i
             )
             return found.detach().float().cpu()
 
-    return in_halves(asked, len(pixels), operator)
+    return in_halves(asked, len(pixels), operator.device)
 
 
 def _key(crop: object) -> tuple[int, ...] | None:

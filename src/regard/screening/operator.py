@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from regard.errors import RunError
 from regard.evaluation.answers import probabilities_of
-from regard.models.device import out_of_memory
+from regard.models.fitting import fitted
 from regard.runs.run import Run
 from regard.saliency.outputs import logits_of
 
@@ -37,7 +37,7 @@ class Operator:
         Raises:
             RunError: not even one image fits.
         """
-        return in_halves(lambda rows: self._asked(pixels[rows]), len(pixels), self)
+        return in_halves(lambda rows: self._asked(pixels[rows]), len(pixels), self.device)
 
     def _asked(self, pixels: Sequence[Tensor]) -> Tensor:
         batch = torch.stack(list(pixels))
@@ -51,32 +51,14 @@ class Operator:
             return probabilities_of(logits, self.run.task).cpu()
 
 
-def in_halves(ask: Callable[[slice], Tensor], count: int, operator: Operator) -> Tensor:
+def in_halves(ask: Callable[[slice], Tensor], count: int, device: torch.device) -> Tensor:
     """What is asked of so many rows at once, in halves where memory runs out.
 
     Raises:
         RunError: not even one row fits.
     """
-
-    def asked(rows: slice) -> Tensor:
-        try:
-            return ask(rows)
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            if rows.stop - rows.start == 1:
-                raise RunError(
-                    str(operator.run.folder),
-                    expected="memory for one image",
-                    found=f"none on {operator.device}",
-                    remedy="free it, or screen on another device",
-                ) from error
-        if operator.device.type == "cuda":
-            torch.cuda.empty_cache()
-        middle = (rows.start + rows.stop) // 2
-        return torch.cat([asked(slice(rows.start, middle)), asked(slice(middle, rows.stop))])
-
-    return asked(slice(0, count))
+    parts = fitted([range(count)], lambda part: ask(slice(part.start, part.stop)), device)
+    return torch.cat([found for _, found in parts])
 
 
 def operator_of(

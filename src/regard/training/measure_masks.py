@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from regard.data.mask_classes import VOID
 from regard.data.samples import Batch
@@ -13,6 +13,7 @@ from regard.data.transforms import Transform
 from regard.evaluation.pixels import pixel_confusion
 from regard.evaluation.predict import model_input
 from regard.evaluation.segmentation import pooled_metrics
+from regard.models.fitting import fitted
 from regard.saliency.capture import evaluating
 from regard.saliency.outputs import logits_of
 from regard.training.objective import Objective
@@ -85,10 +86,13 @@ def tally_masks(
     """
     device = next(net.parameters()).device
     found = MaskTally(np.zeros((classes, classes), np.int64))
+
+    def ask(batch: Batch) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            return logits_of(net(model_input(batch, transform, device))).float()
+
     with evaluating(net):
-        for batch in batches:
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                logits = logits_of(net(model_input(batch, transform, device))).float()
+        for batch, logits in fitted(batches, ask, device):
             found.blown += batch.index[~logits.isfinite().flatten(1).all(1).cpu()].tolist()
             parts = {"cross_entropy": (cross_entropy, objective.entropies(logits, batch))}
             for name, (weight, losses) in (parts | objective.others(logits, batch)).items():
