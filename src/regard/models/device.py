@@ -36,9 +36,14 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
+# What torch's allocator on a processor says, and oneDNN, which does not tell why (of a primitive that
+# it lacks, too; then a batch of one fails alike).
+ALLOCATORS = ("can't allocate memory", "could not create a primitive")
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether it says that memory ran out, on whatever device."""
     text = str(error)
-    return (
-        isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        said in text for said in ALLOCATORS
     )

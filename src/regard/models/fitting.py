@@ -54,7 +54,7 @@ def fitted(
                     raise RunError(
                         str(device),
                         expected="memory for one image",
-                        found="none",
+                        found=str(error).partition("\n")[0][:160] or "none",
                         remedy="free it, or choose another device",
                     ) from error
                 most = len(part) // 2
