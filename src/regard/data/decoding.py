@@ -208,6 +208,7 @@ def _picture(
             jpeg_files.refuse_scans(data)
     elif header.format == "PNG":
         png_files.refuse_damage(data)
+        png_files.scale_clear_level(header)
     elif header.format == "TIFF":
         hush_libtiff()
     # Pillow turns a TIFF upright here, and says so by taking the orientation away.

@@ -21,7 +21,8 @@ def rgb(image: Picture) -> np.ndarray:
     if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         colour = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
-    return np.array(image.convert("RGB"))
+    # Of an image that is RGB already the conversion would be a copy.
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def grey(image: Picture) -> np.ndarray:

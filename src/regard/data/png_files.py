@@ -16,6 +16,9 @@ _TEXT = (b"iTXt", b"tEXt", b"zTXt")
 # Keywords of texts that hold XMP or EXIF.
 _PROFILES = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
 
+# By what Pillow calls the stored pixels: what brings them to 8 bits.
+_TIMES = {"L;2": 85, "L;4": 17}
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -70,6 +73,14 @@ def refuse_damage(data: bytes) -> None:
 
 def _name(chunk: Chunk) -> str:
     return chunk.kind.decode("ascii", "backslashreplace")
+
+
+def scale_clear_level(header: Image.Image) -> None:
+    """Say the clear level of grey pixels of 2 or 4 bits as of 8 bits, as the pixels will be."""
+    parts = getattr(header, "tile", ())
+    level, times = header.info.get("transparency"), _TIMES.get(parts[0][3]) if parts else None
+    if isinstance(level, int) and times is not None:
+        header.info["transparency"] = level * times
 
 
 def metadata(file: BinaryIO) -> Image.Exif | None:
