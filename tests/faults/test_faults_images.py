@@ -37,6 +37,7 @@ def verdicts(folder, start, count):
 @pytest.mark.parametrize("count", [108, pytest.param(5000, marks=pytest.mark.torture)])
 def test_a_file_has_one_verdict_however_it_is_read(tmp_path, tally, count):
     """Whole, scaled, fitted in three ways, as bytes, as a mask; under others' settings too."""
+
     def part(start):
         return verdicts(tmp_path / str(start), start, min(PART, count - start))
 
@@ -72,4 +73,4 @@ def kept(row):
     """Refused or not, as is right; of a bomb the size may be told."""
     sound = row["name"] in TRAPS and TRAPS[row["name"]][2]
     told = row["said"] is None
-    return told if sound else (not told or row["way"] == "size" and row["name"] in TRAPS)
+    return told if sound else (not told or (row["way"] == "size" and row["name"] in TRAPS))
