@@ -121,13 +121,32 @@ def _cmyk(image: Image.Image, rng: np.random.Generator, transform: int) -> bytes
     return data[:place] + bytes([transform]) + data[place + 1 :]
 
 
+def jpeg_segment(marker: int, content: bytes) -> bytes:
+    return b"\xff" + bytes([marker]) + struct.pack(">H", len(content) + 2) + content
+
+
+def jpeg_table(kind: int, symbol: int) -> bytes:
+    """A Huffman table of one code, a 0, for coefficients of a kind: 0 of the mean, 1 of others."""
+    return jpeg_segment(0xC4, bytes([kind << 4, 1, *[0] * 15, symbol]))
+
+
+def flat_jpeg(width: int, height: int, factor: int) -> bytes:
+    """All grey, and luma sampled by any factor: of each block the coefficients are two bits, 0."""
+    across, down = factor >> 4, factor & 15
+    units = -(-width // (8 * across)) * -(-height // (8 * down))
+    bits = units * (across * down + 2) * 2
+    body = bytes(bits // 8) + (bytes([0xFF >> bits % 8]) if bits % 8 else b"")
+    head = struct.pack(">BHHB", 8, height, width, 3) + bytes([1, factor, 0, 2, 17, 0, 3, 17, 0])
+    scan = jpeg_segment(0xDA, bytes([3, 1, 0, 2, 0, 3, 0, 0, 63, 0]))
+    quanta = jpeg_segment(0xDB, b"\0" + b"\1" * 64)
+    tables = jpeg_table(0, 0) + jpeg_table(1, 0)
+    return b"\xff\xd8" + quanta + jpeg_segment(0xC0, head) + tables + scan + body + b"\xff\xd9"
+
+
 def _sampled(image: Image.Image, rng: np.random.Generator) -> bytes:
-    """Grey chroma with sampling factors that nobody writes: the picture is one of luma alone."""
-    flat = Image.new("RGB", image.size, (90, 90, 90))
-    data = encoded(flat, "JPEG", subsampling=0)
-    place = data.index(b"\xff\xc0") + 11
-    factor = int(rng.choice([0x11, 0x21, 0x12, 0x22, 0x41, 0x14, 0x31, 0x13]))
-    return data[:place] + bytes([factor]) + data[place + 1 :]
+    """Sampling factors, among them some that nobody writes."""
+    factors = [0x11, 0x21, 0x12, 0x22, 0x41, 0x14, 0x31, 0x13, 0x42, 0x24]
+    return flat_jpeg(*image.size, int(rng.choice(factors)))
 
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:

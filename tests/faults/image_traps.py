@@ -15,15 +15,18 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from hostile_images import encoded, png_chunk, png_of
+from hostile_images import encoded, jpeg_segment, jpeg_table, png_chunk, png_of
 from PIL import Image
 
 from regard.data.decoding import decode, decode_grey, image_size
 from regard.data.file_checks import file_problems
 from regard.data.transforms import Transform
 from regard.errors import DataError
+from regard.screening.cutting import Cutting
+from regard.screening.pieces import of_image
+from regard.screening.sources import open_source
 
-ALL = ("size", "decode", "grey", "check")
+ALL = ("size", "decode", "grey", "check", "screen")
 
 
 @cache
@@ -57,15 +60,8 @@ def too_many_rows():
     return png_of(2, 1, 8, 0, zeros(200_000_000))
 
 
-def jpeg_segment(marker, content):
-    return b"\xff" + bytes([marker]) + struct.pack(">H", len(content) + 2) + content
-
-
 def many_scans(side=4000, count=900):
     """A grey progressive JPEG that is gone over `count` times, in 75 kB."""
-
-    def table(kind, symbol):
-        return jpeg_segment(0xC4, bytes([kind << 4, 1, *[0] * 15, symbol]))
 
     def scan(first, last, bits, body):
         return jpeg_segment(0xDA, bytes([1, 1, 0, first, last, bits])) + body
@@ -78,7 +74,7 @@ def many_scans(side=4000, count=900):
     body = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits), 8))
     body = body.replace(b"\xff", b"\xff\0")
     parts = [b"\xff\xd8", jpeg_segment(0xDB, b"\0" + b"\1" * 64), jpeg_segment(0xC2, head),
-             table(0, 0), scan(0, 0, 0, bytes(blocks // 8)), table(1, 0xE0)]  # fmt: skip
+             jpeg_table(0, 0), scan(0, 0, 0, bytes(blocks // 8)), jpeg_table(1, 0xE0)]  # fmt: skip
     for number in range(count):
         place, low = 1 + number % 63, 13 - number // 63 % 14
         high = 0 if number < 63 else low + 1
@@ -201,7 +197,14 @@ READ = {
     "check": lambda path: refused(file_problems(1, {"image": path}, {"image": path}, 4 * 10**8)),
     "crop": lambda path: fitted("crop").load(path),
     "pad": lambda path: fitted("pad").load(path),
+    "screen": lambda path: screened(Path(path).parent),
 }
+
+
+def screened(folder):
+    (piece,) = of_image(open_source(folder), 0, Cutting("whole"), fitted("stretch"))
+    if piece.error is not None:
+        raise DataError("image", expected="", found=piece.error, remedy="")
 
 
 def refused(problems):

@@ -2,18 +2,21 @@
 
 import io
 import struct
+import tarfile
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
-from hostile_images import KINDS, encoded, photo, png_chunk, png_of
-from PIL import Image
+from hostile_images import KINDS, corpus, encoded, flat_jpeg, photo, png_chunk, png_of
+from PIL import Image, ImageFile
 
 from regard.data.decoding import decode, decode_grey, decode_ids, image_size
 from regard.data.transforms import Transform
 from regard.errors import DataError
+from regard.screening.sources import open_source
 
 WHITE = [255, 255, 255]
 LOWEST = np.finfo(np.float32).min
@@ -120,14 +123,15 @@ def test_jpegs_of_four_inks_are_as_pillow_has_them_and_smaller_where_less_is_nee
         decode(data[:-200])
 
 
-@pytest.mark.parametrize("factor", [0x14, 0x31, 0x13, 0x42])
-def test_chroma_sampled_as_nobody_does_is_decoded_all_the_same(factor, rng, tmp_path):
-    data = encoded(Image.new("RGB", (64, 64), (90, 90, 90)), "JPEG", subsampling=0)
-    place = data.index(b"\xff\xc0") + 11
-    data = data[:place] + bytes([factor]) + data[place + 1 :]
+@pytest.mark.parametrize("factor", [0x14, 0x31, 0x13, 0x42, 0x24])
+def test_chroma_sampled_as_nobody_does_is_decoded_all_the_same(factor, tmp_path):
+    data = flat_jpeg(70, 50, factor)
     (tmp_path / "odd.jpg").write_bytes(data)
-    assert decode(data).shape == (3, 64, 64)
-    assert decode_grey(tmp_path / "odd.jpg").shape == (64, 64)
+    assert bool((decode(data) == 128).all())
+    assert decode(data).shape == (3, 50, 70)
+    assert bool((decode_grey(tmp_path / "odd.jpg") == 128).all())
+    with pytest.raises(DataError, match="readable image"):
+        decode(data[:-20])
 
 
 @pytest.mark.parametrize("size", [(20_000, 1), (1, 20_000), (3000, 40)])
@@ -167,3 +171,86 @@ def test_an_orientation_of_another_type_turns_size_and_pixels_alike(kind, entry,
         data = encoded(image, kind, exif=b"Exif\0\0" + block)
     assert image_size(data) == tuple(decode(data).shape[1:])
     assert decode(data).shape[1:] in ((image.height, image.width), (image.width, image.height))
+
+
+@pytest.mark.parametrize("cuts", [6, pytest.param(300, marks=pytest.mark.torture)])
+def test_what_is_cut_off_is_never_half_a_picture(cuts, tally):
+    """The whole picture, from a file that lost what does not matter to it, or none."""
+    tried, survived = 0, 0
+    for number, (kind, make) in enumerate(KINDS.items()):
+        rng = np.random.default_rng((11, number))
+        data = make(photo(rng), rng)
+        whole = decode(data)
+        for length in (*rng.integers(0, len(data), cuts), *range(len(data) - 3, len(data))):
+            try:
+                found = decode(data[:length])
+                same = found.shape == whole.shape and torch.equal(found, whole)
+            except DataError:
+                same = True
+            if not same:
+                print(kind, length, len(data))
+            tried, survived = tried + 1, survived + same
+    tally("images cut off", tried, survived)
+
+
+@pytest.mark.parametrize("count", [54, pytest.param(2000, marks=pytest.mark.torture)])
+def test_threads_that_decode_at_once_do_not_disturb_each_other(count, tally, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 77)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    filters = list(warnings.filters)
+    files = [file.data for file in corpus(count, seed=13)]
+
+    def verdict(data):
+        try:
+            return decode(data, max_pixels=2_000_000)
+        except DataError as error:
+            return error.found
+
+    alone = [verdict(data) for data in files]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(verdict, files))
+    assert (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES) == (77, True)
+    assert list(warnings.filters) == filters
+    same = [
+        one == other if isinstance(one, str) or isinstance(other, str) else torch.equal(one, other)
+        for one, other in zip(alone, together, strict=True)
+    ]
+    tally("images decoded by 8 threads at once", count, sum(same))
+
+
+def test_words_of_a_file_are_not_handed_to_the_terminal():
+    hostile = png_chunk(b"\x1b[2J", b"")[:-1] + b"?"
+    data = png_of(2, 1, 8, 0, zlib.compress(b"\0ab"), after=[hostile])
+    with pytest.raises(DataError) as caught:
+        decode(data)
+    assert str(caught.value).isprintable()
+    assert "checksum" in str(caught.value)
+
+
+def test_links_without_end_and_names_without_end_are_told_in_few_words(tmp_path):
+    loop = tmp_path / "loop.png"
+    loop.symlink_to(loop)
+    for path in (loop, tmp_path / ("x" * 300 + ".png"), "a\0b.png"):
+        for read in (decode, decode_grey, image_size):
+            with pytest.raises(DataError, match="expected a readable image") as caught:
+                read(path)
+            assert len(caught.value.found) < 60
+
+
+def test_a_member_of_a_tar_larger_than_memory_is_refused_by_its_length(tmp_path):
+    small = encoded(Image.new("RGB", (4, 3)), "PNG")
+    path, length = tmp_path / "large.tar", 2**31 + 512
+    with path.open("wb") as file:
+        for name, size in (("large.png", length), ("small.png", len(small))):
+            member = tarfile.TarInfo(name)
+            member.size = size
+            file.write(member.tobuf())
+            if size == length:
+                file.seek(length, 1)  # a hole, which takes no room on the disk
+            else:
+                file.write(small + bytes(-size % 512))
+        file.write(bytes(1024))
+    source = open_source(path)
+    with pytest.raises(DataError, match="2,147,484,160 bytes"):
+        source.read(0)
+    assert source.read(1) == small

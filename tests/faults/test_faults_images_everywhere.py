@@ -19,8 +19,12 @@ from starlette.testclient import TestClient
 
 from regard.data.checks import check, write_bad_files
 from regard.data.decoding import decode
+from regard.data.describe import describe
+from regard.data.fingerprints import fingerprint
 from regard.data.loader import Loader
 from regard.data.manifest import manifest_from_rows, read_manifest
+from regard.data.measures import measures
+from regard.data.plots import draw
 from regard.data.sample import Draw, Sample
 from regard.data.samples import Samples
 from regard.data.transforms import Transform
@@ -117,6 +121,24 @@ def test_the_checks_name_each_bad_file_once(house, tmp_path, tally, capfd):
         if column.count(path) != (path in house.bad)
     ]
     told(tally, "the checks", house, lost)
+
+
+def test_what_is_told_of_a_set_leaves_out_the_bad_files_alone(house, tmp_path, tally, capfd):
+    manifest = read_manifest(house.folder / "manifest.parquet")
+    found = describe(manifest)
+    if len(house.paths) > 100:  # plots take seconds, however few the images are
+        draw(manifest, found, tmp_path / "plots")
+    seen = [path for path in house.paths if fingerprint(path) is not None]
+    rows = measures(manifest).slice(house.first)
+    read = rows["region"].to_list()
+    assert capfd.readouterr().err == ""
+    lost = [path.name for path in house.paths if (path in seen) == (path in house.bad)]
+    lost += [
+        path.name
+        for path, kind in zip(house.paths, read, strict=True)
+        if (kind == "unreadable") != (path in house.bad)
+    ]
+    told(tally, "a description", house, lost)
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.torture)])

@@ -276,7 +276,10 @@ def _unreadable(name: str, error: Exception) -> DataError:
     elif isinstance(error, PermissionError):
         found = "no permission to read it"
     else:
-        found = str(error).replace("\n", " ")[:120] or type(error).__name__
+        told = error.strerror if isinstance(error, OSError) else None
+        # Decoders quote the file, and what is in it is not for a terminal.
+        text = "".join(c if c.isprintable() else " " for c in told or str(error))
+        found = text.strip()[:120] or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
             found = "not an image"
     return DataError(
