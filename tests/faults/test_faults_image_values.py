@@ -195,10 +195,10 @@ def test_what_is_cut_off_is_never_half_a_picture(cuts, tally):
 
 @pytest.mark.parametrize("count", [54, pytest.param(2000, marks=pytest.mark.torture)])
 def test_threads_that_decode_at_once_do_not_disturb_each_other(count, tally, monkeypatch):
+    files = [file.data for file in corpus(count, seed=13)]
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 77)
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     filters = list(warnings.filters)
-    files = [file.data for file in corpus(count, seed=13)]
 
     def verdict(data):
         try:
