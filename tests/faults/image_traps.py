@@ -132,6 +132,13 @@ def tiff_counts():
     return tiff(*GREY, *tags, body=bytes(100))
 
 
+def tiff_samples():
+    """Pixels of 65,535 samples, of which Pillow would tell the terminal too."""
+    tags = [(256, 4, 1, 10), (257, 4, 1, 10), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 2),
+            (273, 4, 1, -1), (277, 3, 1, 65_535), (278, 4, 1, 10), (279, 4, 1, 100)]  # fmt: skip
+    return tiff(*tags, body=bytes(100))
+
+
 def webp_canvas(side=60_000):
     """A frame of 16 x 16 on a canvas of 3.6 gigapixels."""
 
@@ -163,6 +170,7 @@ TRAPS = {
     "a TIFF that tells a giant": (tiff_giant, ALL, False),
     "a TIFF of a giant tile": (tiff_tile, ALL, False),
     "a TIFF of four billion strips": (tiff_counts, ALL, False),
+    "a TIFF of 65,535 samples a pixel": (tiff_samples, ALL, False),
     "a WebP of a giant canvas": (webp_canvas, ALL, False),
     "a PPM of numbers": (lambda: b"P3 2100 2100 255 " + b"7 " * 13_230_000, ALL, False),
     "a PPM of odd depth": (lambda: b"P6 2100 2100 254 " + bytes(13_230_000), ALL, False),

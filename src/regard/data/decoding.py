@@ -12,7 +12,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from regard.data import jpeg_files, modes, png_files
+from regard.data import jp2_files, jpeg_files, modes, png_files
 from regard.data.pillow_guard import guarded, hush_libtiff
 from regard.data.reading import MAX_BYTES, open_file, read_file
 from regard.errors import DataError
@@ -209,6 +209,8 @@ def _picture(
     elif header.format == "PNG":
         png_files.refuse_damage(data)
         png_files.scale_clear_level(header)
+    elif header.format == "JPEG2000":
+        jp2_files.refuse_cut(data)
     elif header.format == "TIFF":
         hush_libtiff()
     # Pillow turns a TIFF upright here, and says so by taking the orientation away.

@@ -1,6 +1,7 @@
 """Pillow's globals and warnings while it reads a file: what a file is worth depends on none."""
 
 import ctypes
+import logging
 import re
 import warnings
 from functools import cache
@@ -14,6 +15,8 @@ from PIL import Image, ImageFile
 # What it warns of (odd tags, most of all) is said neither on the terminal nor, where warnings are
 # made errors, by calling a sound image broken.
 _HUSHED = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+# It logs what it raises as well; without a handler Python would print it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class _Guard:
