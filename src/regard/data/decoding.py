@@ -221,7 +221,8 @@ def _picture(
 def _jpeg(data: bytes, mode: str, need: Size | None, max_pixels: int) -> modes.Picture:
     """A JPEG of the mode that Pillow sees in it, `RGB`, `L` or `CMYK`."""
     size, _ = jpeg_files.header(data)
-    _refuse_size((size[1], size[0]), "image", max_pixels)
+    if size[0] * size[1] > max_pixels:  # its two decoders read its header each by itself
+        raise ValueError(f"{size[1]} x {size[0]} where its header says less")
     array = jpeg_files.decoded(data, size, need, {"L": "GRAY"}.get(mode, mode))
     if mode != "CMYK":
         return array.squeeze(2) if mode == "L" else array
