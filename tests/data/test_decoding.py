@@ -310,8 +310,7 @@ def test_a_damaged_exif_block_does_not_hide_the_pixels(photo):
     block = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x05\x00"
     data = encode(photo, "PNG", exif=block[6:])
     assert torch.equal(decode(data), pixels(photo))
-    with pytest.warns(UserWarning, match="Corrupt EXIF"):
-        assert decode(encode(photo, "JPEG", exif=block)).shape == (3, 203, 331)
+    assert decode(encode(photo, "JPEG", exif=block)).shape == (3, 203, 331)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -5,21 +5,27 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from typing import BinaryIO
 
 import numpy as np
-import simplejpeg
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from regard.data import jp2_files, jpeg_files, modes, png_files
+from regard.data.pillow_guard import guarded, hush_libtiff
+from regard.data.reading import MAX_BYTES, open_file, read_file
 from regard.errors import DataError
 
 MAX_PIXELS = 400_000_000
 # What Pillow decodes by itself: for some of the other formats it starts another program.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+# A few kinds (PPM of numbers, say) are decoded in Python, which takes seconds for so many pixels.
+SLOW_PIXELS = 4_000_000
 ORIENTATION = 0x0112
 TURNED = (5, 6, 7, 8)
+TILE_WIDTH, TILE_HEIGHT = 0x0142, 0x0143
+JPEGS = ("JPEG", "MPO")
 Size = tuple[int, int]
 
 
@@ -45,66 +51,62 @@ def decode(
         uint8 tensor (3, H, W).
 
     Raises:
-        DataError: unreadable, truncated, empty or too many pixels.
+        DataError: unreadable, truncated, damaged, empty or too many pixels.
     """
     name = source if isinstance(source, str | Path) else "image"
-    try:
+    with _blamed(name):
         if isinstance(source, Image.Image):
-            return _decoded(source, None, str(name), need, max_pixels)
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+            with guarded:
+                _refuse_large(source, name, max_pixels)
+                source.load()
+                return _upright_rgb(modes.rgb(source), _orientation(source))
+        data = source if isinstance(source, bytes) else read_file(source)
         plain = _plain_jpeg(data, need, max_pixels)
         if plain is not None:
-            return plain
-        with _header(io.BytesIO(data)) as header:
-            return _decoded(header, data, str(name), need, max_pixels)
-    except DataError:
-        raise
-    except Exception as error:  # decoders raise whatever they like on broken input
-        raise _unreadable(str(name), error) from error
+            return _upright_rgb(plain, 1)
+        with guarded, _opened(io.BytesIO(data)) as header:
+            _refuse_large(header, name, max_pixels)
+            picture, orientation = _picture(header, data, need, max_pixels)
+            return _upright_rgb(modes.rgb(picture), orientation)
 
 
 def decode_grey(source: str | Path, *, max_pixels: int = MAX_PIXELS) -> Tensor:
     """Decode a mask or region upright: float32 (H, W) in 0..255; palette indices as they are.
 
     Raises:
-        DataError: unreadable, truncated or too many pixels.
+        DataError: unreadable, truncated, damaged or too many pixels.
     """
-    try:
-        with _header(source) as image:
-            _bound(image, str(source), max_pixels)
-            _load(image)
-            values = torch.from_numpy(_grey(image))
-            return _upright(values[None], _orientation(image))[0].contiguous()
-    except DataError:
-        raise
-    except Exception as error:
-        raise _unreadable(str(source), error) from error
+    with _blamed(source), guarded:
+        data = read_file(source)
+        with _opened(io.BytesIO(data)) as header:
+            _refuse_large(header, source, max_pixels)
+            picture, orientation = _picture(header, data, None, max_pixels)
+            values = torch.from_numpy(modes.grey(picture))
+            return _upright(values[None], orientation)[0].contiguous()
 
 
 def decode_ids(source: str | Path, *, max_pixels: int = MAX_PIXELS) -> Tensor:
     """Decode an image of class ids upright: uint8 (H, W); of a palette the indices.
 
     Raises:
-        DataError: unreadable, too many pixels, of several channels, an id above 255, or a JPEG,
-            in which ids are blurred.
+        DataError: unreadable, damaged, too many pixels, of several channels, an id below 0 or
+            above 255, or a JPEG, in which ids are blurred.
     """
-    try:
-        with _header(source) as image:
-            _bound(image, str(source), max_pixels)
-            if image.mode not in ("1", "L", "P", "I") and not image.mode.startswith("I;16"):
-                raise _no_ids(source, f"{len(image.getbands())} channels ({image.mode})")
-            if image.format in ("JPEG", "MPO"):
+    with _blamed(source), guarded:
+        data = read_file(source)
+        with _opened(io.BytesIO(data)) as header:
+            _refuse_large(header, source, max_pixels)
+            if header.mode not in ("1", "L", "P", "I") and not header.mode.startswith("I;16"):
+                raise _no_ids(source, f"{len(header.getbands())} channels ({header.mode})")
+            if header.format in JPEGS:
                 raise _no_ids(source, "a JPEG, which blurs them")
-            _load(image)
-            values = np.array(image).astype(np.int64)
-            if values.max(initial=0) > 255:
-                raise _no_ids(source, f"id {values.max()}")
+            picture, orientation = _picture(header, data, None, max_pixels)
+            values = np.array(picture).astype(np.int64)
+            lowest, highest = values.min(initial=0), values.max(initial=0)
+            if lowest < 0 or highest > 255:
+                raise _no_ids(source, f"id {lowest if lowest < 0 else highest}")
             ids = torch.from_numpy(values.astype(np.uint8))
-            return _upright(ids[None], _orientation(image))[0].contiguous()
-    except DataError:
-        raise
-    except Exception as error:
-        raise _unreadable(str(source), error) from error
+            return _upright(ids[None], orientation)[0].contiguous()
 
 
 def _no_ids(source: str | Path, found: str) -> DataError:
@@ -118,125 +120,147 @@ def _no_ids(source: str | Path, found: str) -> DataError:
 
 def image_size(source: str | Path | bytes) -> Size:
     """(height, width) of the upright image, a file or its bytes, from the header alone."""
-    try:
-        with _header(io.BytesIO(source) if isinstance(source, bytes) else source) as header:
-            width, height = header.size
-            # Of a TIFF, Pillow gives the upright size before it has turned the image.
-            turned = header.format != "TIFF" and _orientation(header) in TURNED
-            return (width, height) if turned else (height, width)
-    except Exception as error:
-        name = "image" if isinstance(source, bytes) else str(source)
-        raise _unreadable(name, error) from error
+    name = "image" if isinstance(source, bytes) else source
+    with _blamed(name), _file(source) as file:
+        try:
+            with guarded, _opened(file) as header:
+                width, height = header.size
+                # Of a TIFF, Pillow gives the upright size before it has turned the image.
+                turned = header.format != "TIFF" and _orientation(header, file) in TURNED
+                return (width, height) if turned else (height, width)
+        except Exception:
+            size = _plain_size(file)
+            if size is None:
+                raise
+            return size
 
 
-class _Unguarded:
-    """Pillow's own bound on pixels, a global, is off while a header is read, and then back.
-
-    Ours takes its place: it is set by the caller, and checked before anything is decoded.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._readers = Lock(), 0
-        self._guard: int | None = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._readers == 0:
-                self._guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            self._readers += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._readers -= 1
-            if self._readers == 0:
-                Image.MAX_IMAGE_PIXELS = self._guard
-
-
-_unguarded = _Unguarded()
+def _file(source: str | Path | bytes) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else open_file(source)
 
 
 @contextmanager
-def _header(source: str | Path | io.BytesIO) -> Iterator[Image.Image]:
-    with _unguarded:
-        image = Image.open(source, formats=FORMATS)
-    with image:
+def _blamed(name: str | Path) -> Iterator[None]:
+    """Whatever goes wrong within is said of the file by that name."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # decoders raise whatever they like on broken input
+        raise _unreadable(str(name), error) from error
+
+
+@contextmanager
+def _opened(file: BinaryIO) -> Iterator[Image.Image]:
+    with Image.open(file, formats=FORMATS) as image:
         yield image
 
 
-def _bound(header: Image.Image, name: str, max_pixels: int) -> None:
-    width, height = header.size
-    if width * height > max_pixels:
+def _refuse_large(header: Image.Image, name: str | Path, max_pixels: int) -> None:
+    """Refuse, from its header, what would take more memory or time than the bound allows."""
+    _refuse_size(header.size, name, max_pixels)
+    tags = getattr(header, "tag_v2", {})
+    tile = tags.get(TILE_WIDTH, 0), tags.get(TILE_HEIGHT, 0)
+    if all(isinstance(side, int) for side in tile):
+        _refuse_size(tile, name, max_pixels, "a tile of ")
+    parts = getattr(header, "tile", ())
+    if any(part[0] in Image.DECODERS for part in parts):
+        remedy = "save it as PNG"
+        _refuse_size(header.size, name, SLOW_PIXELS, f"{header.format}, slow to decode, ", remedy)
+
+
+def _refuse_size(
+    size: Size, name: str | Path, most: int, what: str = "", remedy: str | None = None
+) -> None:
+    width, height = size
+    if width * height > most:
         raise DataError(
-            name,
-            expected=f"at most {max_pixels:,} pixels",
-            found=f"{width} x {height}",
-            remedy="make the image smaller, or raise max_pixels",
+            str(name),
+            expected=f"at most {most:,} pixels",
+            found=f"{what}{width} x {height}",
+            remedy=remedy or "make the image smaller, or raise max_pixels",
         )
 
 
-def _orientation(header: Image.Image) -> int:
+def _orientation(header: Image.Image, file: BinaryIO | None = None) -> int:
+    """1 to 8, of the EXIF or the XMP; 1 where they are damaged: the pixels may be sound."""
     try:
-        return header.getexif().get(ORIENTATION, 1)
-    except Exception:  # a damaged EXIF block says nothing; the pixels may be sound
+        if header.format == "PNG" and file is not None:
+            told = png_files.metadata(file)
+        else:
+            told = header.getexif()
+        found = 1 if told is None else told.get(ORIENTATION, 1)
+    except Exception:
         return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
-def _decoded(
-    header: Image.Image, data: bytes | None, name: str, need: Size | None, max_pixels: int
-) -> Tensor:
-    _bound(header, name, max_pixels)
-    if data is not None and header.format in ("JPEG", "MPO") and header.mode in ("RGB", "L"):
+def _picture(
+    header: Image.Image, data: bytes, need: Size | None, max_pixels: int
+) -> tuple[modes.Picture, int]:
+    """A file's picture as it is stored, of JPEGs no larger than is needed, and how to turn it."""
+    if header.format in JPEGS:
         orientation = _orientation(header)
         wanted = (need[1], need[0]) if need and orientation in TURNED else need
-        array = _jpeg(data, (header.height, header.width), wanted)
-    else:
-        _load(header)
-        orientation = _orientation(header)
-        array = _rgb(header)
-    return _upright(torch.from_numpy(array).permute(2, 0, 1), orientation).contiguous()
+        try:
+            return _jpeg(data, header.mode, wanted, max_pixels), orientation
+        except jpeg_files.UnknownSamplingError:
+            jpeg_files.refuse_scans(data)
+    elif header.format == "PNG":
+        png_files.refuse_damage(data)
+        png_files.scale_clear_level(header)
+    elif header.format == "JPEG2000":
+        jp2_files.refuse_cut(data)
+    elif header.format == "TIFF":
+        hush_libtiff()
+    # Pillow turns a TIFF upright here, and says so by taking the orientation away.
+    header.load()
+    return header, _orientation(header, io.BytesIO(data))
 
 
-def _plain_jpeg(data: bytes, need: Size | None, max_pixels: int) -> Tensor | None:
+def _jpeg(data: bytes, mode: str, need: Size | None, max_pixels: int) -> modes.Picture:
+    """A JPEG of the mode that Pillow sees in it, `RGB`, `L` or `CMYK`."""
+    size, _ = jpeg_files.header(data)
+    if size[0] * size[1] > max_pixels:  # its two decoders read its header each by itself
+        raise ValueError(f"{size[1]} x {size[0]} where its header says less")
+    array = jpeg_files.decoded(data, size, need, {"L": "GRAY"}.get(mode, mode))
+    if mode != "CMYK":
+        return array.squeeze(2) if mode == "L" else array
+    # As Adobe writes them, and everyone else after it: ink is 0.
+    return Image.frombytes("CMYK", (array.shape[1], array.shape[0]), (255 - array).tobytes())
+
+
+def _plain_jpeg(data: bytes, need: Size | None, max_pixels: int) -> np.ndarray | None:
     """A JPEG in grey or RGB that says nothing of being turned; None: it is another matter.
 
     Most are such, and of a small one reading the header with Pillow takes as long as decoding it.
     """
-    if not data.startswith(b"\xff\xd8\xff") or any(mark in data for mark in _MAY_TURN):
+    if not jpeg_files.is_jpeg(data) or jpeg_files.may_turn(data):
         return None
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        size = int(height), int(width)
+        size, colours = jpeg_files.header(data)
         if colours not in ("YCbCr", "RGB", "Gray") or size[0] * size[1] > max_pixels:
             return None
-        array = _jpeg(data, size, need)
+        return jpeg_files.decoded(data, size, need)
     except ValueError:  # broken; what is wrong is told by who reads all kinds
         return None
-    return torch.from_numpy(array).permute(2, 0, 1).contiguous()
 
 
-# Where an orientation stands: in EXIF or in XMP.
-_MAY_TURN = (b"Exif\0\0", b"ns.adobe.com/xap")
+def _plain_size(file: BinaryIO) -> Size | None:
+    """The size of a JPEG such as `_plain_jpeg` decodes, where Pillow cannot read its header."""
+    file.seek(0)
+    data = file.read(MAX_BYTES)
+    if not jpeg_files.is_jpeg(data) or jpeg_files.may_turn(data):
+        return None
+    try:
+        size, colours = jpeg_files.header(data)
+    except ValueError:
+        return None
+    return size if colours in ("YCbCr", "RGB", "Gray") else None
 
 
-def _load(header: Image.Image) -> None:
-    """Decode. Pillow turns a TIFF upright here, and says so by taking the orientation away."""
-    with _unguarded:
-        header.load()
-
-
-def _jpeg(data: bytes, size: Size, need: Size | None) -> np.ndarray:
-    """RGB (H, W, 3), scaled by a power of two: other eighths cost more than the full size."""
-
-    def scaled(divisor: int) -> Size:
-        return -(-size[0] // divisor), -(-size[1] // divisor)
-
-    def enough(divisor: int) -> bool:
-        return need is not None and all(
-            got >= side for got, side in zip(scaled(divisor), need, strict=True)
-        )
-
-    height, width = scaled(next(filter(enough, (8, 4, 2)), 1))
-    return simplejpeg.decode_jpeg(data, "RGB", min_height=height, min_width=width, strict=True)
+def _upright_rgb(array: np.ndarray, orientation: int) -> Tensor:
+    return _upright(torch.from_numpy(array).permute(2, 0, 1), orientation).contiguous()
 
 
 def _upright(tensor: Tensor, orientation: int) -> Tensor:
@@ -247,44 +271,6 @@ def _upright(tensor: Tensor, orientation: int) -> Tensor:
     return tensor.flip(flips) if flips else tensor
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
-    """RGB (H, W, 3) of any mode, not yet upright."""
-    if image.mode.startswith("I;16"):
-        return _three(np.array(image, dtype=np.float32) / 257)
-    if image.mode in ("I", "F"):
-        return _three(_deep(image))
-    if image.mode == "La":
-        image = image.convert("LA")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
-        colour = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
-    return np.array(image.convert("RGB"))
-
-
-def _grey(image: Image.Image) -> np.ndarray:
-    """Float32 (H, W) in 0..255 of any mode, not yet upright."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _deep(image)
-    if image.mode not in ("L", "P"):
-        image = image.convert("L")
-    return np.array(image, dtype=np.float32)
-
-
-def _deep(image: Image.Image) -> np.ndarray:
-    """More than 8 bits as float32 in 0..255: the largest value tells 1, 255 or 65535 as white."""
-    values = np.nan_to_num(np.array(image, dtype=np.float32), posinf=0, neginf=0)
-    high = values.max(initial=0)
-    if image.mode == "F" and high <= 1:
-        values *= 255
-    elif high > 255:
-        values /= 257
-    return values.clip(0, 255)
-
-
-def _three(grey: np.ndarray) -> np.ndarray:
-    return np.repeat(grey.round().astype(np.uint8)[..., None], 3, axis=2)
-
-
 def _unreadable(name: str, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         found = "no such file"
@@ -293,7 +279,10 @@ def _unreadable(name: str, error: Exception) -> DataError:
     elif isinstance(error, PermissionError):
         found = "no permission to read it"
     else:
-        found = str(error).replace("\n", " ")[:120] or type(error).__name__
+        told = error.strerror if isinstance(error, OSError) else None
+        # Decoders quote the file, and what is in it is not for a terminal.
+        text = "".join(c if c.isprintable() else " " for c in told or str(error))
+        found = text.strip()[:120] or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
             found = "not an image"
     return DataError(

@@ -53,10 +53,10 @@ def file_problems(
 
 def _decode(path: str, column: str, max_pixels: int) -> Tensor | tuple[str, str]:
     """The image, or the kind and detail of the problem."""
-    if not os.path.isfile(path):
+    if os.path.isdir(path) or not os.path.exists(path):
         return ("missing", "it is a folder" if os.path.isdir(path) else "no such file")
     try:
-        if os.path.getsize(path) == 0:
+        if os.path.isfile(path) and os.path.getsize(path) == 0:
             return ("empty file", "0 bytes")
         height, width = image_size(path)
         if height * width > max_pixels:

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from torchvision.transforms.v2 import functional as F
 
 from regard.data.decoding import MAX_PIXELS, decode
+from regard.data.reading import read_file
 from regard.errors import DataError
 
 SIDE = 32
@@ -47,7 +48,7 @@ class Fingerprint:
 def fingerprint(path: str | Path, max_pixels: int = MAX_PIXELS) -> Fingerprint | None:
     """The fingerprint of an image; None if it cannot be read."""
     try:
-        data = Path(path).read_bytes()
+        data = read_file(path)
         image = decode(data, need=(2 * SIDE, 2 * SIDE), max_pixels=max_pixels)
     except (DataError, OSError):
         return None

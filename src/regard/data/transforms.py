@@ -1,5 +1,6 @@
 """From a decoded image to the model's input; image, views, region and target fitted alike."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from regard.data.sample import REGION_VIEW
 
 # Views that show the subject on black, which lies around them too where they are padded or moved.
 ON_BLACK = ("segmented", REGION_VIEW)
+
+# Times the sides' proportion of a crop: what is longer loses its ends before it is resized.
+_LONGEST = 16
 
 Source = str | Path | bytes | Image.Image | Tensor
 
@@ -104,6 +108,8 @@ class Transform:
         height, width = self.size
         if self.fit == "stretch":
             return resized(image, self.size, mode)
+        if self.fit == "crop":
+            image = _without_ends(image, self.size)
         rows, columns = height / image.shape[-2], width / image.shape[-1]
         scale = min(rows, columns) if self.fit == "pad" else max(rows, columns)
         h, w = (max(1, round(side * scale)) for side in image.shape[-2:])
@@ -115,6 +121,23 @@ class Transform:
         canvas = fill.to(image.dtype)[:, None, None].repeat(1, height, width)
         canvas[:, top : top + h, left : left + w] = image
         return canvas
+
+
+def _without_ends(image: Tensor, size: Size) -> Tensor:
+    """The middle of an image that is much longer than a crop: its ends would be cut off anyway.
+
+    Of one pixel by 20,000 the shorter side fills a crop of 224 where the longer one has 4 million.
+    """
+    rows, columns = image.shape[-2:]
+    most = math.ceil(_LONGEST * columns * size[0] / size[1])
+    if rows > most:
+        top = (rows - most) // 2
+        image = image[..., top : top + most, :]
+    most = math.ceil(_LONGEST * rows * size[1] / size[0])
+    if columns > most:
+        left = (columns - most) // 2
+        image = image[..., left : left + most]
+    return image
 
 
 def resized(image: Tensor, size: Size, mode: str = "bilinear") -> Tensor:

@@ -4,10 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image
-
+from regard.data.decoding import decode
 from regard.language import phrase, plural
 from regard.reports import layers
 from regard.reports.blocks import Block, Cell, Heading, Section, Sheet, Table, Text
@@ -78,8 +75,6 @@ def _row(row: Mapping[str, Any]) -> list[Cell]:
 
 
 def _sheet(path: Path, alt: str) -> Sheet:
-    with Image.open(path) as file:
-        pixels = np.asarray(file.convert("RGB"))
-    image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    image = decode(path)
     # It is drawn for screens of twice the usual resolution.
     return Sheet(layers.photo(image, _LARGEST), alt, image.shape[2] // 2, image.shape[1] // 2)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from regard.data.manifest import read_manifest
+from regard.data.reading import read_file, refuse_length
 from regard.errors import DataError
 from regard.importers.files import images_under
 from regard.screening.tars import Place, images_in
@@ -77,7 +78,7 @@ class Files(Source):
 
     def read(self, row: int) -> bytes:
         """The file of an image."""
-        return (self.root / self.names[row]).read_bytes()
+        return read_file(self.root / self.names[row])
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Members(Source):
         place = self.places[row]
         if place is None:
             raise FileNotFoundError(errno.ENOENT, "a link to nothing in the tar")
+        refuse_length(place.length, self.names[row])
         return os.pread(self._handle, place.length, place.start)
 
     def _told(self, row: int) -> str:

@@ -1,0 +1,60 @@
+"""What Pillow has decoded, of any mode, as RGB or grey."""
+
+import numpy as np
+from PIL import Image
+
+WHITE = 255
+# An array is RGB (H, W, 3) or grey (H, W).
+Picture = Image.Image | np.ndarray
+
+
+def rgb(image: Picture) -> np.ndarray:
+    """RGB (H, W, 3) of any mode, not yet upright; transparency is laid on white."""
+    if isinstance(image, np.ndarray):
+        return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+    if image.mode.startswith("I;16"):
+        return _three(_sixteen(image))
+    if image.mode in ("I", "F"):
+        return _three(deep(image))
+    if image.mode == "La":
+        image = image.convert("LA")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
+        colour = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
+    # Of an image that is RGB already the conversion would be a copy.
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def grey(image: Picture) -> np.ndarray:
+    """Float32 (H, W) in 0..255 of any mode, not yet upright; of a palette the indices."""
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return deep(image)
+    if image.mode not in ("L", "P"):
+        image = image.convert("L")
+    return np.array(image, dtype=np.float32)
+
+
+def deep(image: Image.Image) -> np.ndarray:
+    """More than 8 bits as float32 in 0..255: the largest value tells 1, 255 or 65535 as white."""
+    values = np.nan_to_num(np.array(image, dtype=np.float32), posinf=0, neginf=0)
+    # Before anything is multiplied: maps write their gaps as the lowest float there is.
+    values = values.clip(0, None)
+    high = values.max(initial=0)
+    if image.mode == "F" and high <= 1:
+        values *= 255
+    elif high > 255:
+        values /= 257
+    return values.clip(0, 255)
+
+
+def _sixteen(image: Image.Image) -> np.ndarray:
+    values = np.array(image, dtype=np.float32)
+    clear = image.info.get("transparency")
+    shown = values / 257
+    return np.where(values == clear, WHITE, shown) if isinstance(clear, int) else shown
+
+
+def _three(values: np.ndarray) -> np.ndarray:
+    return np.repeat(values.round().astype(np.uint8)[..., None], 3, axis=2)

@@ -1,0 +1,56 @@
+"""The bytes of a file of unknown origin: of a regular one alone, and of a bounded length."""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from regard.errors import DataError
+
+MAX_BYTES = 2**31
+# Without it the opening of a pipe waits for someone to write into it.
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """A file, open for reading.
+
+    Raises:
+        DataError: a pipe, a socket or a device, which may have no end, or more than 2 GiB.
+        OSError: missing, a folder, or not to be read.
+    """
+    file = open(os.open(path, os.O_RDONLY | _AT_ONCE), "rb")
+    try:
+        seen = os.fstat(file.fileno())
+        if not stat.S_ISREG(seen.st_mode):
+            raise _no_file(path, "a pipe or a device")
+        refuse_length(seen.st_size, path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_file(path: str | Path) -> bytes:
+    """All of a file; see `open_file`."""
+    with open_file(path) as file:
+        return file.read(MAX_BYTES)
+
+
+def refuse_length(length: int, name: str | Path) -> None:
+    """Refuse what would fill the memory before a header is looked at.
+
+    Raises:
+        DataError: more than 2 GiB.
+    """
+    if length > MAX_BYTES:
+        raise _no_file(name, f"{length:,} bytes")
+
+
+def _no_file(name: str | Path, found: str) -> DataError:
+    return DataError(
+        os.fspath(name),
+        expected=f"a readable image, a file of at most {MAX_BYTES:,} bytes",
+        found=found,
+        remedy="replace or remove it (regard data check lists all such files)",
+    )
