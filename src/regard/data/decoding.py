@@ -14,7 +14,7 @@ from torch import Tensor
 
 from regard.data import jp2_files, jpeg_files, modes, png_files
 from regard.data.pillow_guard import guarded, hush_libtiff
-from regard.data.reading import MAX_BYTES, open_file, read_file
+from regard.data.reading import open_file, read_file
 from regard.errors import DataError
 
 MAX_PIXELS = 400_000_000
@@ -249,7 +249,7 @@ def _plain_jpeg(data: bytes, need: Size | None, max_pixels: int) -> np.ndarray |
 def _plain_size(file: BinaryIO) -> Size | None:
     """The size of a JPEG such as `_plain_jpeg` decodes, where Pillow cannot read its header."""
     file.seek(0)
-    data = file.read(MAX_BYTES)
+    data = file.read()
     if not jpeg_files.is_jpeg(data) or jpeg_files.may_turn(data):
         return None
     try:

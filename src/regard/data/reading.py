@@ -1,5 +1,6 @@
 """The bytes of a file of unknown origin: of a regular one alone, and of a bounded length."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -19,22 +20,30 @@ def open_file(path: str | Path) -> BinaryIO:
         DataError: a pipe, a socket or a device, which may have no end, or more than 2 GiB.
         OSError: missing, a folder, or not to be read.
     """
-    file = open(os.open(path, os.O_RDONLY | _AT_ONCE), "rb")
-    try:
-        seen = os.fstat(file.fileno())
-        if not stat.S_ISREG(seen.st_mode):
-            raise _no_file(path, "a pipe or a device")
-        refuse_length(seen.st_size, path)
-    except BaseException:
-        file.close()
-        raise
-    return file
+    return os.fdopen(_opened(path), "rb")
 
 
 def read_file(path: str | Path) -> bytes:
     """All of a file; see `open_file`."""
-    with open_file(path) as file:
-        return file.read(MAX_BYTES)
+    # Unbuffered: that much faster where a file is small.
+    with os.fdopen(_opened(path), "rb", buffering=0) as file:
+        return file.readall()
+
+
+def _opened(path: str | Path) -> int:
+    """The descriptor of a regular file of no more bytes than may be."""
+    descriptor = os.open(path, os.O_RDONLY | _AT_ONCE)
+    try:
+        seen = os.fstat(descriptor)
+        if stat.S_ISDIR(seen.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        if not stat.S_ISREG(seen.st_mode):
+            raise _no_file(path, "a pipe or a device")
+        refuse_length(seen.st_size, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def refuse_length(length: int, name: str | Path) -> None:

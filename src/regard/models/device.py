@@ -36,8 +36,8 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
-# What torch's allocator on a processor says, and oneDNN, which does not tell why (of a primitive that
-# it lacks, too; then a batch of one fails alike).
+# What torch's allocator on a processor says, and oneDNN, which does not tell why: of a primitive
+# that it lacks, too, but then a batch of one fails alike.
 ALLOCATORS = ("can't allocate memory", "could not create a primitive")
 
 
