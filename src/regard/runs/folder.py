@@ -11,6 +11,8 @@ from typing import IO, Any
 import yaml
 from pydantic import ValidationError
 
+from regard.data.atomic import open_lock
+from regard.data.yaml_text import read_yaml_file
 from regard.errors import RunError
 
 # Seconds; a process that was killed keeps its lock until its memory is given back.
@@ -95,8 +97,8 @@ class RunFolder:
             RunError: this is no run's folder.
         """
         try:
-            values = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            values = read_yaml_file(self.config)
+        except (OSError, yaml.YAMLError) as error:
             raise self._not_a_run("no config.yaml that can be read") from error
         if not isinstance(values, dict) or "model" not in values:
             raise self._not_a_run("a config.yaml without a model")
@@ -129,7 +131,7 @@ def locked(folder: Path) -> Iterator[None]:
         RunError: another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
+    with open_lock(folder / ".lock") as handle:
         end = time.monotonic() + PATIENCE
         while not _taken(handle):
             if time.monotonic() > end:

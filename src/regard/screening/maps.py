@@ -15,8 +15,10 @@ from torch import Tensor
 
 from regard.data.atomic import blamed, sync
 from regard.data.heat import smooth, tinted
+from regard.errors import RunError
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import PREFIX
+from regard.runs.files import read_table, write_table
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import explain
 from regard.screening.cutting import Cutting
@@ -45,8 +47,7 @@ def chosen(
         uncertain: share of all pieces.
         most: maps in all for either reason.
     """
-    count = sum(pl.scan_parquet(part_path(out, part)).select(pl.len()).collect().item()
-                for part in range(parts))  # fmt: skip
+    count = sum(len(read_table(part_path(out, part), columns=["row"])) for part in range(parts))
     wanted = {"uncertain": ("uncertainty", 0.0, min(most, round(uncertain * count)))}
     if positive is not None:
         wanted["positive"] = (PREFIX + positive[0], positive[1], most)
@@ -57,7 +58,7 @@ def chosen(
     found: dict[int, pl.DataFrame] = {}
     for part in sorted({part for part, _ in reasons}):
         own = {at: why for (where, at), why in reasons.items() if where == part}
-        rows = pl.read_parquet(part_path(out, part)).with_row_index("piece")
+        rows = read_table(part_path(out, part)).with_row_index("piece")
         told = pl.DataFrame(
             {"piece": [*own], "why": [", ".join(why) for why in own.values()]},
             schema_overrides={"piece": pl.UInt32},
@@ -71,7 +72,7 @@ def _values(
 ) -> Iterator[tuple[float, tuple[int, int]]]:
     """Each piece's value with its place, of which the first wins among equals."""
     for part in range(parts):
-        own = pl.read_parquet(part_path(out, part), columns=[column])[column].to_numpy()
+        own = read_table(part_path(out, part), columns=[column])[column].to_numpy()
         for at in np.flatnonzero(np.nan_to_num(own, nan=-1.0) >= least):
             yield float(own[at]), (-part, -int(at))
 
@@ -119,8 +120,8 @@ def make_maps(
 
 def _is_of(folder: Path, rows: pl.DataFrame) -> bool:
     try:
-        return pl.read_parquet(folder / PIECES).equals(rows)
-    except (OSError, pl.exceptions.PolarsError):  # not there, or cut off by a loss of power
+        return read_table(folder / PIECES).equals(rows)
+    except (OSError, RunError):  # not there, or cut off by a loss of power
         return False
 
 
@@ -154,7 +155,7 @@ def _make(
                     explained()
     explained()
     save_file(maps, folder / "maps.safetensors")
-    rows.drop("_class").write_parquet(folder / PIECES)
+    write_table(folder / PIECES, rows.drop("_class"))
     for path in folder.iterdir():
         sync(path)
 

@@ -1,0 +1,68 @@
+"""Parquet whose every byte is checked when it is read again.
+
+The digest lies in the gap before the footer, where no reader of parquet looks: the file is one like
+any other. One that another program wrote has none and is read as it is.
+"""
+
+import hashlib
+from pathlib import Path
+
+import polars as pl
+
+from regard.data.atomic import write_atomically
+
+_MARK, _DIGEST, _END = b"regard:sha256:", 32, b"PAR1"
+_GAP = len(_MARK) + _DIGEST
+
+
+def write_parquet(path: Path, table: pl.DataFrame) -> Path:
+    """Write a table in one atomic step, with its digest."""
+
+    def write(partial: Path) -> None:
+        table.write_parquet(partial)
+        seal(partial)
+
+    return write_atomically(path, write)
+
+
+def seal(path: Path) -> None:
+    """Put the digest of a whole file of parquet into it."""
+    with path.open("r+b") as file:
+        data = file.read()
+        footer = _footer(data)
+        file.seek(footer)
+        file.write(_MARK + _digest(data[:footer], data[footer:]) + data[footer:])
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    """What `write_parquet` wrote, or another program.
+
+    Raises:
+        OSError: there is no such file, or it is none that can be read.
+        PolarsError: it is no parquet, is not what was written, or lacks a column.
+    """
+    data = path.read_bytes()
+    try:
+        footer = _footer(data)
+        start = footer - _GAP
+        if data[start : start + len(_MARK)] == _MARK:
+            own = data[start + len(_MARK) : footer]
+            if own != _digest(data[:start], data[footer:]):
+                raise pl.exceptions.ComputeError("not what was written, its digest is another one")
+        return pl.read_parquet(data, columns=columns)
+    except pl.exceptions.PanicException as error:  # of Rust, and no Exception
+        raise pl.exceptions.ComputeError("a table that is damaged") from error
+
+
+def _footer(data: bytes) -> int:
+    """Where the footer begins; it ends with its own length and four letters."""
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    if data[-4:] != _END or start < len(_END):
+        raise pl.exceptions.ComputeError("no parquet, or the end of it is missing")
+    return start
+
+
+def _digest(before: bytes, after: bytes) -> bytes:
+    found = hashlib.sha256(before)
+    found.update(after)
+    return found.digest()
