@@ -24,7 +24,7 @@ class RegardError(ValueError):
     def __init__(self, where: str, *, expected: str, found: str, remedy: str) -> None:
         self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
         line = f"{where}: expected {expected}, found {found}; {remedy}"
-        super().__init__(" ".join(line.split()))
+        super().__init__(_harmless(" ".join(line.split())))
 
     def within(self, place: str) -> "RegardError":
         """The same mistake with a wider place named before its own."""
@@ -35,6 +35,13 @@ class RegardError(ValueError):
         # Errors of worker processes reach the user through pickle.
         fields = (self.where, self.expected, self.found, self.remedy)
         return _again, (type(self), *fields)
+
+
+def _harmless(text: str) -> str:
+    """Names from files may hold what a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _again(

@@ -131,6 +131,7 @@ def read_run(folder: Path) -> RunContents:
     """
     files = RunFolder(folder)
     config = files.read_config()
+    files.refuse_links()
     method = (config.get("gaze") or {}).get("method")
     check = _CHECKS[task_in(config)]
     kinds = {"metrics": ".json", "predictions": ".parquet", "scores": ".parquet"}

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from regard.data.atomic import digest, whole_folder
 from regard.errors import RunError
+from regard.models.tensors import read_safetensors
 from regard.runs.files import read_json, write_json
 
 FILES = ("model.safetensors", "optimiser.safetensors", "state.json")
@@ -182,10 +183,10 @@ def _read(path: Path) -> Checkpoint:
             if digest(path / name) != sums[name]:
                 raise _DamageError(f"{name} is not what was written")
         state = read_json(path / FILES[2])
-        model = load_file(path / FILES[0])
+        model = read_safetensors(path / FILES[0])
         for name, source in state["aliases"].items():
             model[name] = model[source]
-        return Checkpoint(path, model, load_file(path / FILES[1]), state)
+        return Checkpoint(path, model, read_safetensors(path / FILES[1]), state)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         reason = "no such checkpoint" if not path.is_dir() else str(error) or type(error).__name__
         raise _DamageError(reason) from error

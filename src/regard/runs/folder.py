@@ -1,6 +1,7 @@
 """What is where in a run's folder, and the lock that keeps a second process out."""
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +91,27 @@ class RunFolder:
         """Latency, memory and operations of the net."""
         return self.path / "bench.json"
 
+    def refuse_links(self) -> None:
+        """See that the folder holds files and folders alone, and no link that leads out of it.
+
+        Runs come from strangers: through a link their files would be read and written elsewhere.
+
+        Raises:
+            RunError: there is such a link, or a pipe or a device.
+        """
+        root = os.path.realpath(self.path)
+        waiting = [root]
+        while waiting:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        if not Path(os.path.realpath(entry.path)).is_relative_to(root):
+                            raise _stranger(entry.path, f"a link to {os.readlink(entry.path)}")
+                    elif entry.is_dir():
+                        waiting.append(entry.path)
+                    elif not entry.is_file():
+                        raise _stranger(entry.path, "a pipe or a device")
+
     def read_config(self) -> dict[str, Any]:
         """The resolved config as a mapping.
 
@@ -121,6 +143,15 @@ class RunFolder:
             found=found if self.path.is_dir() else "no such folder",
             remedy="give a folder that regard train wrote",
         )
+
+
+def _stranger(path: str, found: str) -> RunError:
+    return RunError(
+        path,
+        expected="a file or a folder within the run",
+        found=found,
+        remedy="put what is meant in its place, if the run is yours; else remove it",
+    )
 
 
 @contextmanager

@@ -87,6 +87,7 @@ def resume(out: Path, *, watcher: Watcher | None = None, group: Group | None = N
     files = RunFolder(out)
     with taking_part(group) as group:
         config = parse_config(files.read_config(), str(files.config))
+        files.refuse_links()
         before = _environment(files)
         # Sums hang on the threads; of another number of processes they hang on that, too.
         same = before.get("processes", 1) == group.size
@@ -197,14 +198,18 @@ def finished(out: Path) -> int | None:
 
 def _environment(files: RunFolder) -> dict[str, Any]:
     try:
-        return read_json(files.environment)
-    except (OSError, ValueError) as error:
-        raise RunError(
-            str(files.path),
-            expected="an environment.json that can be read",
-            found=str(error),
-            remedy="restore it, or train anew into another --out",
-        ) from error
+        found = read_json(files.environment)
+        if isinstance(found["threads"], int) and isinstance(found["samples"], str):
+            return found
+        reason = "no number of threads, or no digest"
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        reason = str(error)
+    raise RunError(
+        str(files.path),
+        expected="an environment.json that can be read",
+        found=reason,
+        remedy="restore it, or train anew into another --out",
+    )
 
 
 def _set_up(config: Config, threads: int | None = None) -> None:
