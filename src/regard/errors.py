@@ -115,7 +115,7 @@ def of_system(error: OSError) -> RegardError:
     """What the operating system refused, as a line with what to do about it."""
     expected, remedy = _REFUSED.get(error.errno or 0, _OTHERWISE)
     reason = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
-    name = error.filename if error.filename is not None else "standard output"
+    name = error.filename if error.filename is not None else "a file, or standard output"
     return RegardError(os.fsdecode(str(name)), expected=expected, found=reason, remedy=remedy)
 
 

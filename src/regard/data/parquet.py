@@ -5,6 +5,7 @@ any other. One that another program wrote has none and is read as it is.
 """
 
 import hashlib
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
@@ -17,21 +18,12 @@ _GAP = len(_MARK) + _DIGEST
 
 def write_parquet(path: Path, table: pl.DataFrame) -> Path:
     """Write a table in one atomic step, with its digest."""
-
-    def write(partial: Path) -> None:
-        table.write_parquet(partial)
-        seal(partial)
-
-    return write_atomically(path, write)
-
-
-def seal(path: Path) -> None:
-    """Put the digest of a whole file of parquet into it."""
-    with path.open("r+b") as file:
-        data = file.read()
-        footer = _footer(data)
-        file.seek(footer)
-        file.write(_MARK + _digest(data[:footer], data[footer:]) + data[footer:])
+    made = BytesIO()  # a full disk is told as such by Python alone
+    table.write_parquet(made)
+    data = made.getvalue()
+    footer = _footer(data)
+    sealed = data[:footer] + _MARK + _digest(data[:footer], data[footer:]) + data[footer:]
+    return write_atomically(path, lambda partial: partial.write_bytes(sealed))
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 # Tensors of a file; the largest nets of timm have some 2,000. A hostile header has millions.
@@ -25,6 +26,14 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         if len(names) > MOST:
             raise ValueError(f"{len(names):,} tensors")
         return {name: file.get_tensor(name) for name in names}
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a .safetensors file that whoever may read the folder's other files may read."""
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(dict(tensors), path)
+    path.chmod(mode)  # the library makes a file of this user alone
 
 
 def read_pickled(path: Path) -> object:

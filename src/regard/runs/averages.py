@@ -6,7 +6,6 @@ from typing import Any
 
 import polars as pl
 import torch
-from safetensors.torch import save_file
 
 from regard.data.atomic import write_atomically
 from regard.data.keys import keyed_generator
@@ -20,6 +19,7 @@ from regard.evaluation.averaging import Averages, Group
 from regard.evaluation.pixel_gaze import class_turns
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
+from regard.models.tensors import write_safetensors
 from regard.runs.average_pictures import classes_picture, mean_picture
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import refuse_limit
@@ -121,7 +121,7 @@ def average_maps(
         ("classes.png", classes_picture(groups[1:], values)),
     ):
         write_atomically(out / name, lambda p, drawn=drawn: drawn.save(p, "PNG"))
-    write_atomically(out / MAPS, lambda p: save_file(maps, p))
+    write_atomically(out / MAPS, lambda p: write_safetensors(p, maps))
     write_table(out / TABLE, pl.DataFrame(values["rows"], infer_schema_length=None))
     write_json(out / NUMBERS, values)
     return values

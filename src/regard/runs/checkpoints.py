@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from regard.data.atomic import digest, whole_folder
 from regard.errors import RunError
-from regard.models.tensors import read_safetensors
+from regard.models.tensors import read_safetensors, write_safetensors
 from regard.runs.files import read_json, write_json
 
 FILES = ("model.safetensors", "optimiser.safetensors", "state.json")
@@ -52,8 +51,9 @@ def save(
     final, partial = folder / f"step-{step}", folder / f".step-{step}.{os.getpid()}.partial"
     own, aliases = _once(model)
     with whole_folder(final, partial):
-        save_file(own, partial / FILES[0])
-        save_file({k: v.contiguous() for k, v in optimiser.items()}, partial / FILES[1])
+        write_safetensors(partial / FILES[0], own)
+        tensors = {name: tensor.contiguous() for name, tensor in optimiser.items()}
+        write_safetensors(partial / FILES[1], tensors)
         write_json(partial / FILES[2], {**state, "step": step, "aliases": aliases})
         write_json(partial / SUMS, {name: digest(partial / name) for name in FILES})
     point(folder, "last", final.name)
@@ -187,6 +187,8 @@ def _read(path: Path) -> Checkpoint:
         for name, source in state["aliases"].items():
             model[name] = model[source]
         return Checkpoint(path, model, read_safetensors(path / FILES[1]), state)
+    except PermissionError:  # it may well be whole
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         reason = "no such checkpoint" if not path.is_dir() else str(error) or type(error).__name__
         raise _DamageError(reason) from error

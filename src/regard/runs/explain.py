@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from regard.data.atomic import write_atomically
@@ -23,6 +22,7 @@ from regard.evaluation.answers import probabilities_of
 from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
+from regard.models.tensors import write_safetensors
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import INDEX, listed, refuse_limit, remove_stale
 from regard.runs.files import write_json
@@ -131,7 +131,7 @@ def explain_images(
             rows.append(row)
         if progress is not None:
             progress(1)
-    write_atomically(out / "maps.safetensors", lambda file: save_file(maps, file))
+    write_atomically(out / "maps.safetensors", lambda file: write_safetensors(file, maps))
     write_json(out / INDEX, rows)
     remove_stale(out, before, rows)
     return rows

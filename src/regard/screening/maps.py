@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from regard.data.atomic import blamed, sync
@@ -18,6 +17,7 @@ from regard.data.heat import smooth, tinted
 from regard.errors import RunError
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import PREFIX
+from regard.models.tensors import write_safetensors
 from regard.runs.files import read_table, write_table
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import explain
@@ -154,7 +154,7 @@ def _make(
                 if len(waiting) == BATCH:
                     explained()
     explained()
-    save_file(maps, folder / "maps.safetensors")
+    write_safetensors(folder / "maps.safetensors", maps)
     write_table(folder / PIECES, rows.drop("_class"))
     for path in folder.iterdir():
         sync(path)
