@@ -14,12 +14,14 @@ from regard.data.atomic import write_atomically
 
 _MARK, _DIGEST, _END = b"regard:sha256:", 32, b"PAR1"
 _GAP = len(_MARK) + _DIGEST
+# In the footer: there is a digest before it, even if it is damaged past knowing.
+_KEY = "regard:sealed"
 
 
 def write_parquet(path: Path, table: pl.DataFrame) -> Path:
     """Write a table in one atomic step, with its digest."""
     made = BytesIO()  # a full disk is told as such by Python alone
-    table.write_parquet(made)
+    table.write_parquet(made, metadata={_KEY: "sha256"})
     data = made.getvalue()
     footer = _footer(data)
     sealed = data[:footer] + _MARK + _digest(data[:footer], data[footer:]) + data[footer:]
@@ -37,7 +39,7 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
     try:
         footer = _footer(data)
         start = footer - _GAP
-        if data[start : start + len(_MARK)] == _MARK:
+        if data[start : start + len(_MARK)] == _MARK or _KEY.encode() in data[footer:]:
             own = data[start + len(_MARK) : footer]
             if own != _digest(data[:start], data[footer:]):
                 raise pl.exceptions.ComputeError("not what was written, its digest is another one")
