@@ -71,6 +71,8 @@ COMMANDS = {
     "export": Command(lambda place, t: ["export", place / "run", "--format", "torch"]),
     "study": Command(lambda place, t: ["study", study(t), "--out", place / "st"], on_run=False),
 }
+# Of the full length: every place of a training and a screening, so many of what takes longer.
+LENGTHS = {"train": 1000, "screen": 1000, "study": 8}
 QUICK = {"train": 3, "evaluate": 1, "screen": 1}
 
 
@@ -89,7 +91,10 @@ def commands(quick: dict[str, int], full: int) -> list:
     """A quick share of some commands, and the full length of all."""
     own = [pytest.param(name, count, id=f"{name}-{count}") for name, count in quick.items()]
     torture = pytest.mark.torture
-    return own + [pytest.param(name, full, marks=torture, id=f"{name}-all") for name in COMMANDS]
+    return own + [
+        pytest.param(name, LENGTHS.get(name, full), marks=torture, id=f"{name}-full")
+        for name in COMMANDS
+    ]
 
 
 class Disk:
@@ -143,7 +148,7 @@ def spread(last: int, count: int) -> list[int]:
     return list(range(last)) if count >= last else [last * k // count for k in range(count)]
 
 
-@pytest.mark.parametrize(("name", "count"), commands(QUICK, 10_000))
+@pytest.mark.parametrize(("name", "count"), commands(QUICK, 16))
 def test_a_full_disk(name, count, regard, trained, disk, tally):
     """For every page of room that is missing: told, nothing half written, and then gone on with."""
     command = COMMANDS[name]
@@ -184,7 +189,7 @@ def same(found: dict, wanted: dict) -> list[str]:
     return sorted(n for n in names - loose if found.get(n) != wanted.get(n))
 
 
-@pytest.mark.parametrize(("name", "count"), commands({"train": 2, "screen": 2}, 10_000))
+@pytest.mark.parametrize(("name", "count"), commands({"train": 2, "screen": 1}, 16))
 def test_a_write_that_fails(name, count, regard, trained, tmp_path, tally):
     """The N-th file, folder or rename is refused, and all after it, for every N."""
     command, place = COMMANDS[name], tmp_path / "place"

@@ -39,9 +39,9 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
     try:
         footer = _footer(data)
         start = footer - _GAP
-        if data[start : start + len(_MARK)] == _MARK or _KEY.encode() in data[footer:]:
-            own = data[start + len(_MARK) : footer]
-            if own != _digest(data[:start], data[footer:]):
+        gap = data[start:footer]
+        if gap.startswith(_MARK) or _KEY.encode() in data[footer:]:
+            if gap != _MARK + _digest(data[:start], data[footer:]):
                 raise pl.exceptions.ComputeError("not what was written, its digest is another one")
         return pl.read_parquet(data, columns=columns)
     except pl.exceptions.PanicException as error:  # of Rust, and no Exception

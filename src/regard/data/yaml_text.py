@@ -9,7 +9,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 _MERGE = "tag:yaml.org,2002:merge"
 # Bytes of a file, values that a text stands for once its aliases are written out, and how deep they
 # lie in each other: a config with the names of all classes of ImageNet-21k has 22,000 values.
-MOST_BYTES, MOST_VALUES, DEEPEST = 16 << 20, 1_000_000, 60
+MOST_BYTES, MOST_VALUES, DEEPEST, LARGEST = 16 << 20, 1_000_000, 60, 2**64
 
 
 class RepeatedKeyError(yaml.YAMLError):
@@ -56,6 +56,12 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError(f"aliases that stand for more than {MOST_VALUES:,} values")
         return count
 
+    def construct_yaml_int(self, node: ScalarNode) -> int:
+        value = super().construct_yaml_int(node)
+        if abs(value) > LARGEST:
+            raise yaml.YAMLError("a number of more than 64 bits")
+        return value
+
     def compose_mapping_node(self, anchor: Any) -> MappingNode:
         node = super().compose_mapping_node(anchor)
         lines: dict[tuple[str, str], int] = {}
@@ -67,6 +73,9 @@ class _Loader(yaml.SafeLoader):
                 raise RepeatedKeyError(key.value, line, lines[name])
             lines[name] = line
         return node
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def read_yaml(text: str) -> Any:
