@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import subprocess
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -178,3 +179,47 @@ def yamls(left: Path) -> dict[str, str]:
         "a byte that is no text": "a: \x00\n",
         "17 MB": "a: '" + "x" * (17 << 20) + "'\n",
     }
+
+
+def tars(photo: bytes, outside: Path) -> dict[str, bytes]:
+    """Archives with names that lead outside, and with lengths that are none."""
+
+    def packed_as(*members: tuple[str, dict[str, object]]) -> bytes:
+        made = io.BytesIO()
+        with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for name, told in members:
+                member = tarfile.TarInfo(name)
+                for key, value in told.items():
+                    setattr(member, key, value)
+                data = b"" if "linkname" in told else photo
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+        return made.getvalue()
+
+    def link(name: str, to: str, kind: bytes = tarfile.SYMTYPE) -> tuple[str, dict[str, object]]:
+        return name, {"type": kind, "linkname": to}
+
+    def with_size(field: bytes) -> bytes:
+        data = bytearray(packed_as(("a.png", {}), ("b.png", {})))
+        data[124:136] = field
+        data[148:156] = b" " * 8
+        data[148:156] = b"%06o\0 " % sum(data[:512])
+        return bytes(data)
+
+    below = (256**12 - 512).to_bytes(12, "big")
+    plain = ("good.png", {})
+    return {
+        "names that lead outside": packed_as(("../../a.png", {}), (str(outside / "b.png"), {})),
+        "links that lead outside": packed_as(
+            plain, link("c.png", str(outside / "secret.png")), link("d.png", "../../secret.png"),
+            link("e.png", str(outside / "secret.png"), tarfile.LNKTYPE), link("f.png", "f.png"),
+        ),
+        "a device": packed_as(plain, ("g.png", {"type": tarfile.CHRTYPE, "linkname": ""})),
+        "a length below zero": with_size(below),
+        "a length of a petabyte": with_size(b"\x80" + (10**15).to_bytes(11, "big")),
+        "a length that is none": with_size(b"zzzzzzzzzzz\0"),
+        "a length of words": packed_as(("h.png", {"pax_headers": {"size": "-512"}})),
+        "holes that are none": packed_as(("i.png", {"pax_headers": {"GNU.sparse.map": "a,b"}})),
+        "noise": bytes(range(256)) * 64,
+        "nothing": b"",
+    }  # fmt: skip

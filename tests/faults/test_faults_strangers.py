@@ -6,10 +6,11 @@ import resource
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 import yaml
-from hostile import of_other_kinds, pickles, safetensors, yamls
+from hostile import of_other_kinds, pickles, safetensors, tars, yamls
 
 import regard as package
 from regard.data.atomic import digest
@@ -289,3 +290,30 @@ def test_keys_of_a_config_that_lead_outside(trained, tmp_path, tally):
         text = refusal(lambda: (found := load_run(run)).manifest() and found.hierarchy())
         assert "root:" not in text
     tally("keys that lead outside", len(keys), len(keys))
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(100, marks=pytest.mark.torture)])
+def test_tars_of_strangers(count, regard, trained, tmp_path, tally):
+    """Screened: nothing is unpacked, nothing outside is read, and the end is reached."""
+    outside, photo = tmp_path / "outside", trained.folder / "images/test-00.png"
+    outside.mkdir()
+    shutil.copy(photo, outside / "secret.png")
+    files = tars(photo.read_bytes(), outside)
+    # Two of the worst in a moment; all of them take longer.
+    names = ["a length below zero", "links that lead outside"] if count == 2 else [*files]
+    for name in names:
+        place = tmp_path / "place"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        (place / "x.tar").write_bytes(files[name])
+        done = regard("screen", trained.run, place / "x.tar", "--out", place / "s", seconds=60)
+        assert done.code in (0, 2), (name, done.code, done.err)
+        assert len(done.lines) == (done.code != 0), (name, done.err)
+        if done.code == 0:
+            rows = pl.read_parquet(place / "s/rows/part-000000.parquet")
+            told = rows.filter(pl.col("error").is_null())["image"].to_list()
+            assert not {*told} & {"c.png", "d.png", "e.png", "f.png"}, told
+        assert [p.name for p in outside.iterdir()] == ["secret.png"]
+        assert not (tmp_path / "a.png").exists()
+        assert done.megabytes < 1500, name
+    tally("tars of strangers", len(names), len(names))
