@@ -163,10 +163,16 @@ def test_every_reader_of_a_run_with_damage(places, regard, trained, tmp_path, ta
     tally("readers of a run with damage", places, survived)
 
 
+def log_of(run: Path) -> list[dict]:
+    lines = content(run)["log.jsonl"]
+    assert isinstance(lines, list)
+    return lines
+
+
 @pytest.mark.parametrize("places", lengths(1, 60))
 def test_a_training_goes_on_from_the_checkpoint_before(places, regard, trained, tmp_path, tally):
     """With a damaged newest one: named in the log, and the end is that of an undisturbed run."""
-    undisturbed = content(trained.run)["log.jsonl"]
+    undisturbed = log_of(trained.run)
     survived = 0
     for number in range(places):
         run = trained.copy(tmp_path / "run")
@@ -180,8 +186,8 @@ def test_a_training_goes_on_from_the_checkpoint_before(places, regard, trained, 
         done = regard("train", run, "--resume")
         assert done.code == 0, (how, done.err)
         assert f"checkpoint {newest.name}: " in done.err, (how, done.err)
-        log = content(run)["log.jsonl"]
-        assert [line for line in log if line["kind"] != "note"] == undisturbed, how
+        log = [line for line in log_of(run) if line["kind"] != "note"]
+        assert log == undisturbed, how
         assert same_tensors(
             load(run / "checkpoints").model, load(trained.run / "checkpoints").model
         )

@@ -57,7 +57,7 @@ COMMANDS = {
         on_run=False,
     ),
     "import": Command(
-        lambda place, t: ["data", "import", "folder", t.folder, "--out", place / "m.parquet"],
+        lambda place, t: ["data", "import", "folder", by_class(t), "--out", place / "m.parquet"],
         on_run=False,
     ),
     "describe": Command(
@@ -76,11 +76,21 @@ LENGTHS = {"train": 1000, "screen": 1000, "study": 8}
 QUICK = {"train": 3, "evaluate": 1, "screen": 1}
 
 
+def by_class(trained) -> Path:
+    folder = trained.folder / "by class"
+    for number, path in enumerate(sorted(trained.folder.glob("images/test-0?.png"))):
+        target = folder / ("fern", "moss")[number % 2] / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    return folder
+
+
 def study(trained) -> Path:
     path = trained.folder / "study.yaml"
     base = trained.config.read_text().replace("epochs: 2", "epochs: 1").replace("\n", "\n  ")
     path.write_text(
-        f"name: s\nbase:\n  {base}\narms: {{plain: {{}}, slow: {{training: {{warmup: 0}}}}}}\n"
+        f"name: s\nbase:\n  {base}\n"
+        "arms: {plain: {}, slow: {training: {label_smoothing: 0.1}}}\n"
         "baseline: plain\ncomparisons: [[slow, plain]]\nseeds: [0]\nsplits: [test]\n"
         "metrics: [accuracy]\n"
     )
@@ -183,8 +193,8 @@ def test_a_full_disk(name, count, regard, trained, disk, tally):
 
 def same(found: dict, wanted: dict) -> list[str]:
     """The files that differ."""
-    # A reading is noted each time that there was one.
-    loose = {name for name in wanted if name.endswith("readings.jsonl")}
+    # A reading is noted each time that there was one, and no two timings are the same.
+    loose = {name for name in wanted if name.endswith(("readings.jsonl", "bench.json"))}
     names = found.keys() | wanted.keys()
     return sorted(n for n in names - loose if found.get(n) != wanted.get(n))
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,6 +94,6 @@ def save(drawn: Figure, path: Path) -> Path:
     """Write a figure by its suffix; the same figure gives the same bytes."""
     kind = path.suffix[1:]
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
-    return write_atomically(
-        path, lambda partial: drawn.savefig(partial, format=kind, metadata=metadata)
-    )
+    made = BytesIO()
+    drawn.savefig(made, format=kind, metadata=metadata)
+    return write_atomically(path, lambda partial: partial.write_bytes(made.getvalue()))

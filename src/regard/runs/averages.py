@@ -10,6 +10,7 @@ import torch
 from regard.data.atomic import write_atomically
 from regard.data.keys import keyed_generator
 from regard.data.loader import Loader
+from regard.data.pictures import save_image
 from regard.data.preflight import refuse_files
 from regard.data.sample import Sample, each_label
 from regard.data.samples import Batch, Samples
@@ -120,7 +121,7 @@ def average_maps(
         ("mean.png", mean_picture(groups[0], values)),
         ("classes.png", classes_picture(groups[1:], values)),
     ):
-        write_atomically(out / name, lambda p, drawn=drawn: drawn.save(p, "PNG"))
+        save_image(drawn, out / name, "PNG", flush=True)
     write_atomically(out / MAPS, lambda p: write_safetensors(p, maps))
     write_table(out / TABLE, pl.DataFrame(values["rows"], infer_schema_length=None))
     write_json(out / NUMBERS, values)

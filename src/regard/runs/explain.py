@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regard.data.atomic import write_atomically
 from regard.data.decoding import image_size
+from regard.data.pictures import save_image
 from regard.data.sample import Draw, Sample, of_label
 from regard.data.samples import Samples
 from regard.data.source import mask_classes, samples_of, splits_of
@@ -126,7 +127,9 @@ def explain_images(
         for method, own in seen.maps.items():
             row = _row(run, seen, method, number, gaze)
             image = overlay(run, seen, method, contrast=gaze.contrast)
-            write_atomically(out / row["overlay"], lambda p, image=image: _save(image, p))
+            # Thin lines of a bright colour turn dull where colours are stored at half the size.
+            how = {"quality": 90, "subsampling": 0}
+            save_image(image, out / row["overlay"], "JPEG", flush=True, **how)
             maps[row["map"]] = resize(own[None], run.transform.size)[0].contiguous()
             rows.append(row)
         if progress is not None:
@@ -149,11 +152,6 @@ def _refuse_target(run: Run, target: str | None) -> None:
         raise ConfigError(
             "class", expected="a class", found=repr(target), remedy=near(target, run.classes)
         )
-
-
-def _save(image: Image.Image, path: Path) -> None:
-    # Thin lines of a bright colour turn dull where colours are stored at half the size.
-    image.save(path, "JPEG", quality=90, subsampling=0)
 
 
 def samples_by_path(run: Run) -> dict[str, Sample]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from regard.data.atomic import blamed, sync
 from regard.data.heat import smooth, tinted
+from regard.data.pictures import save_image
 from regard.errors import RunError
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import PREFIX
@@ -138,7 +139,7 @@ def _make(
         found = _explained(operator, pixels, classes)
         for piece, own, map_ in zip(numbers, pixels, found, strict=True):
             maps[f"{piece:06d}"] = map_.half().contiguous()
-            _thumbnail(own, map_).save(folder / f"{piece:06d}.jpg", quality=88)
+            save_image(_thumbnail(own, map_), folder / f"{piece:06d}.jpg", "JPEG", quality=88)
         waiting.clear()
 
     # As the rows say, which are not always of the precision that maps are computed in.
