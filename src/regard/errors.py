@@ -11,6 +11,8 @@ NumericalError               training blew up; the last good checkpoint is kept
 LostProcessError             of a training in several processes another one has ended
 """
 
+import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -22,7 +24,7 @@ class RegardError(ValueError):
     def __init__(self, where: str, *, expected: str, found: str, remedy: str) -> None:
         self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
         line = f"{where}: expected {expected}, found {found}; {remedy}"
-        super().__init__(" ".join(line.split()))
+        super().__init__(_harmless(" ".join(line.split())))
 
     def within(self, place: str) -> "RegardError":
         """The same mistake with a wider place named before its own."""
@@ -33,6 +35,13 @@ class RegardError(ValueError):
         # Errors of worker processes reach the user through pickle.
         fields = (self.where, self.expected, self.found, self.remedy)
         return _again, (type(self), *fields)
+
+
+def _harmless(text: str) -> str:
+    """Names from files may hold what a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _again(
@@ -81,6 +90,33 @@ class NumericalError(ArithmeticError):
 
 class LostProcessError(RuntimeError):
     """Of processes that train together another one has ended, or cannot be reached any more."""
+
+
+# What to expect where the system refuses, and what to do.
+_ROOM = "room on the disk", "make room, and give the command again (a training with --resume)"
+_RIGHTS = "a file or folder that this user may use", "change its rights, or choose another"
+_REFUSED = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: ("a file system for files of this size", "choose a folder on another one"),
+    errno.EROFS: ("a file system that may be written", "choose a folder on another one"),
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.ENOENT: ("a file or folder that is there", "check the path"),
+    errno.ENOTDIR: ("a folder", "choose another path"),
+    errno.EISDIR: ("a file", "choose another path"),
+    errno.ELOOP: ("a file of its own", "remove the link"),
+    errno.EMFILE: ("fewer open files", "raise the limit: ulimit -n 4096"),
+}
+_OTHERWISE = "a disk that answers", "look after it, and give the command again"
+
+
+def of_system(error: OSError) -> RegardError:
+    """What the operating system refused, as a line with what to do about it."""
+    expected, remedy = _REFUSED.get(error.errno or 0, _OTHERWISE)
+    reason = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
+    name = error.filename if error.filename is not None else "a file, or standard output"
+    return RegardError(os.fsdecode(str(name)), expected=expected, found=reason, remedy=remedy)
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from regard.cli import (
     tune,
 )
 from regard.cli.stopping import refuse_many, stop
-from regard.errors import LostProcessError, NumericalError, RegardError
+from regard.errors import LostProcessError, NumericalError, RegardError, of_system
 
 app = typer.Typer(
     help="Train image models to look at the right thing, and prove that they do.",
@@ -67,6 +67,4 @@ def main() -> None:
     except (NumericalError, LostProcessError) as error:
         stop(str(error), 1)
     except OSError as error:
-        if error.filename is None:
-            raise
-        stop(f"{error.filename}: {error.strerror}", 2)
+        stop(str(of_system(error)), 2)

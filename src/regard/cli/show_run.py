@@ -5,17 +5,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from regard.cli.console import BarView, console, errors, plural, say, table, with_interval
 from regard.errors import RegardError
 from regard.evaluation.standings import Standing, all_standings
 from regard.evaluation.thresholds import Choice
 from regard.runs.evaluate import regions_by_split
 from regard.runs.explanations import INDEX
-from regard.runs.files import load_json
+from regard.runs.files import read_table
 from regard.runs.folder import RunFolder
 from regard.runs.inference import in_words
+from regard.runs.log import read_lines
 from regard.scores.base import SCORES
 from regard.training.progress import Progress
 from regard.training.watching import Silent, Watcher
@@ -116,8 +115,7 @@ def show_metrics(values: dict[str, Any], files: RunFolder) -> None:
     if len(names) <= 20 and "confusion" in metrics:
         confusion = [[n, *row] for n, row in zip(names, metrics["confusion"], strict=True)]
         table("Confusion, rows are the truth", ["", *names], confusion)
-    lines = files.readings.read_text(encoding="utf-8").splitlines()
-    reads = sum(load_json(line)["split"] == split for line in lines)
+    reads = sum(line.get("split") == split for line in read_lines(files.readings))
     say(f"{files.metrics(split)}; this split has been read {reads} time{'s'[: reads != 1]}")
 
 
@@ -164,7 +162,7 @@ def _gaze_by_class(classes: Mapping[str, Any], names: Sequence[str], title: str)
 def show_ranking(scores: Path, split: str) -> None:
     """Which methods are best by each score, which are level with them and which behind."""
     rows = []
-    for name, (best, *others) in all_standings(pl.read_parquet(scores, glob=False)).items():
+    for name, (best, *others) in all_standings(read_table(scores)).items():
         level = [_placed(standing) for standing in others if standing.leads]
         behind = [_placed(standing) for standing in others if not standing.leads]
         texts = (", ".join(found) or "–" for found in (level, behind))

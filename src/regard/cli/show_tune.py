@@ -10,7 +10,7 @@ from regard.cli.console import BarView, plural, print_json, say, table
 from regard.cli.stopping import stop
 from regard.reports import tuning_report
 from regard.reports.languages import language_of
-from regard.runs.files import dump_json
+from regard.runs.files import dump_json, read_table
 from regard.studies.tuning import tune
 from regard.studies.tuning_settings import Tuning
 from regard.training.stopping import Interrupted
@@ -88,7 +88,7 @@ def tune_and_show(
 def show_tuning(summary: dict[str, Any], out: Path) -> None:
     """The best trials, what mattered, and the files to go on with."""
     metrics = [own["metric"] for own in summary["objectives"]]
-    rows = ranked(pl.read_parquet(out / "trials.parquet"), summary)
+    rows = ranked(read_table(out / "trials.parquet"), summary)
     keys = [name for name in rows.columns if name not in (*metrics, *_FIXED)]
     cells = [
         [row["number"], *(_number(row[m]) for m in metrics), *(_said(row[key]) for key in keys)]

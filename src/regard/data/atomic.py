@@ -3,10 +3,12 @@
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any], *, flush: bool = True) -> Path:
@@ -34,6 +36,63 @@ def write_atomically(path: Path, write: Callable[[Path], Any], *, flush: bool = 
     if flush:
         sync(path.parent)
     return path
+
+
+@contextmanager
+def whole_folder(path: Path, partial: Path) -> Iterator[Path]:
+    """Let the block fill a folder under another name, flush it and rename it to its own.
+
+    Args:
+        path: of the folder; what is there already makes way for it.
+        partial: its name until then; removed where the block fails.
+
+    Raises:
+        OSError: with the path, the disk is full, say.
+    """
+    aside = partial.with_suffix(".replaced")
+    shutil.rmtree(partial, ignore_errors=True)  # left by a process of the same number
+    try:
+        with blamed(path):
+            partial.mkdir(parents=True)
+            yield partial
+            for file in partial.iterdir():
+                sync(file)
+            sync(partial)
+            if path.exists():
+                shutil.rmtree(aside, ignore_errors=True)
+                path.rename(aside)
+            partial.rename(path)
+            sync(path.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def open_lock(path: Path) -> IO[str]:
+    """A file to be locked, made where it is missing; nothing in it is changed, no link followed.
+
+    Raises:
+        OSError: it is a link, or may not be made.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return open(path, "r+", opener=lambda name, _: os.open(name, flags, 0o644))
+
+
+def append_line(file: FileIO, line: str, path: Path) -> None:
+    """Append a line to an open file, or leave it as it was.
+
+    Raises:
+        OSError: with the path, the disk is full, say.
+    """
+    data, before = memoryview(f"{line}\n".encode()), os.fstat(file.fileno()).st_size
+    with blamed(path):
+        try:
+            while data:
+                data = data[file.write(data) :]
+        except OSError:
+            os.ftruncate(file.fileno(), before)  # the next line must not follow half of this one
+            raise
 
 
 @contextmanager

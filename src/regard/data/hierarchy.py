@@ -1,6 +1,7 @@
 """A tree of classes, or several: each label's parent, and what follows from it."""
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,12 +131,17 @@ def hierarchy_of(data: Data, folder: Path, classes: Sequence[str]) -> Hierarchy 
     return None if data.hierarchy is None else read_hierarchy(folder / data.hierarchy, classes)
 
 
+def _column(name: str) -> str:
+    """A name to be shown, unless it is none: a run's config may name any file for its tree."""
+    return name if re.fullmatch(r"[\w -]{1,30}", name) else "what is no name"
+
+
 def _pairs(path: Path) -> Iterator[tuple[str, str | None]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if [name.strip() for name in reader.fieldnames or ()] != COLUMNS:
-                columns = ", ".join(reader.fieldnames or ()) or "none"
+                columns = ", ".join(map(_column, reader.fieldnames or ())) or "none"
                 remedy = "write a first line: child,parent"
                 raise _wrong(str(path), "the columns child,parent", columns, remedy)
             for cells in reader:

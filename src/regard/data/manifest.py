@@ -11,6 +11,7 @@ from typing import Any, cast
 import polars as pl
 
 from regard.data.atomic import write_atomically
+from regard.data.parquet import read_parquet, write_parquet
 from regard.errors import DataError, near
 
 STRINGS = pl.List(pl.String)
@@ -143,7 +144,7 @@ class Manifest:
         table = self._seen_from(path.parent)
         if path.suffix == ".csv":
             return write_atomically(path, _lists_to_json(table).write_csv)
-        return write_atomically(path, table.write_parquet)
+        return write_parquet(path, table)
 
     def _seen_from(self, folder: Path) -> pl.DataFrame:
         here, there = os.path.abspath(self.root), os.path.abspath(folder)
@@ -183,11 +184,7 @@ def read_manifest(path: str | Path) -> Manifest:
     try:
         csv = path.suffix == ".csv"
         # Brackets and stars in a file's name are its name, not a pattern.
-        table = (
-            pl.read_csv(path, infer_schema=False, glob=False)
-            if csv
-            else pl.read_parquet(path, glob=False)
-        )
+        table = pl.read_csv(path, infer_schema=False, glob=False) if csv else read_parquet(path)
     except (POLARS_ERROR, OSError, UnicodeDecodeError) as error:
         raise DataError(
             str(path),

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from regard.data.atomic import write_atomically
 
 INK = "#2b303a"
 MUTED = "#717784"
@@ -89,7 +92,8 @@ def shortened(text: str, length: int) -> str:
 
 def save(drawn: Figure, path: Path) -> Path:
     """Write a figure by its suffix; the same figure gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-    drawn.savefig(path, metadata=metadata)
-    return path
+    kind = path.suffix[1:]
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    made = BytesIO()
+    drawn.savefig(made, format=kind, metadata=metadata)
+    return write_atomically(path, lambda partial: partial.write_bytes(made.getvalue()))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from regard import __version__
-from regard.data.atomic import digest, sync
+from regard.data.atomic import blamed, digest, sync
 from regard.deployment.deployed import Deployed
 from regard.deployment.formats import SUFFIX, Format, traced, write
 from regard.deployment.parity import BATCHES, check_parity
@@ -68,7 +68,8 @@ def export_run(
     about = _about(run, net, quantize)
     target.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that the file is moved within one file system.
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
+    place = tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent)
+    with blamed(target), place as folder:
         made = Path(folder) / f"model{SUFFIX[format]}"
         say("tracing the net")
         program = traced(run, net)

@@ -80,8 +80,10 @@ def write(
     """
     text = json.dumps(about)
     if format == "torch":
+        made = io.BytesIO()  # torch's own writer of files ends the process where a disk is full
         with quiet():
-            torch.export.save(program, path, extra_files={KEY: text})
+            torch.export.save(program, made, extra_files={KEY: text})
+        path.write_bytes(made.getvalue())
         return
     with extra(), quiet():
         try:

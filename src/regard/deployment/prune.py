@@ -9,7 +9,6 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from regard.data.atomic import write_atomically
@@ -25,6 +24,7 @@ from regard.evaluation.cost import flops_of, weight_bytes
 from regard.models.build import parameters_of
 from regard.models.pruned import cut, of_first, read_kept, write_kept
 from regard.models.settings import Model
+from regard.models.tensors import write_safetensors
 from regard.runs.files import read_json, write_json
 from regard.runs.folder import RunFolder
 from regard.runs.net import from_checkpoint
@@ -241,7 +241,7 @@ def _measured(run: Run, images: Images) -> dict[str, Any]:
 
 def _write_weights(net: nn.Module, path: Path) -> None:
     tensors = {name: own.detach().contiguous().clone() for name, own in net.state_dict().items()}
-    write_atomically(path, lambda partial: save_file(tensors, partial))
+    write_atomically(path, lambda partial: write_safetensors(partial, tensors))
 
 
 def _from(path: Path, folder: Path) -> str:

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from regard.data.decoding import MAX_PIXELS
+from regard.data.pictures import save_image
 from regard.data.threads import Progress, in_threads
 from regard.errors import DataError
 from regard.importers.coco_json import Part, is_crowd
-from regard.importers.files import save_image
 from regard.importers.run_lengths import paint
 
 INSIDE = 255

@@ -3,11 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from PIL import Image
-
-from regard.data.atomic import write_atomically
 from regard.data.manifest import natural
 from regard.errors import DataError
 
@@ -60,11 +56,6 @@ def entry(path: str | Path, root: Path) -> str:
     if absolute.is_relative_to(below):
         return absolute.relative_to(below).as_posix()
     return absolute.as_posix()
-
-
-def save_image(image: Image.Image, path: Path, kind: str, **how: Any) -> None:
-    """Write an image of a kind, `PNG` or `JPEG`, whole or not at all."""
-    write_atomically(path, lambda partial: image.save(partial, format=kind, **how), flush=False)
 
 
 def some(names: Iterable[object]) -> str:

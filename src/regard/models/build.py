@@ -108,15 +108,10 @@ def _construct(
     except RegardError:
         raise
     except (TypeError, AssertionError) as error:
-        raise ModelError(
-            f"model {spec}",
-            expected="options that its constructor takes",
-            found=str(error)[:160],
-            remedy="correct model.options",
-        ) from error
+        raise _unbuilt(spec, error) from error
     except Exception as error:  # the hub's client raises errors of several libraries
         if weights != "pretrained":
-            raise
+            raise _unbuilt(spec, error) from error
         raise ModelError(
             f"model {spec}, weights pretrained",
             expected="weights from the hub or its local cache",
@@ -133,3 +128,13 @@ def parameters_of(net: nn.Module) -> int:
 def seed_everything(seed: int) -> None:
     """Seed torch's global generators, from which layers draw their first weights."""
     torch.manual_seed(seed)
+
+
+def _unbuilt(spec: str, error: Exception) -> ModelError:
+    """Options of other kinds, below zero, or for a net that no memory holds."""
+    return ModelError(
+        f"model {spec}",
+        expected="options that its constructor takes",
+        found=str(error)[:160] or type(error).__name__,
+        remedy="correct model.options",
+    )

@@ -37,7 +37,7 @@ def read_kept(path: Path) -> Kept:
         kept = {name: {int(a): own for a, own in axes.items()} for name, axes in values.items()}
         lists = [own for axes in kept.values() for own in axes.values()]
         sound = all(isinstance(place, int) for own in lists for place in own)
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         missing = isinstance(error, FileNotFoundError)
         raise _wrong(str(path), "no such file" if missing else "something else") from error
     if not sound:

@@ -4,14 +4,14 @@ import re
 from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
+from zipfile import BadZipFile
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from regard.errors import MissingExtraError, ModelError
 from regard.models.heads import find_classifiers
+from regard.models.tensors import read_pickled, read_safetensors, refuse_other_kinds
 
 LITE0_REPEATS = (1, 2, 2, 3, 3, 4, 1)
 
@@ -31,9 +31,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         )
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
+            return read_safetensors(path)
+        state = read_pickled(path)
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, BadZipFile) as error:
         raise _not_weights(path, (str(error) or type(error).__name__).splitlines()[0]) from error
     except Exception as error:  # the unpickler refuses code with an error of its own
         raise _not_weights(path, "objects that are not tensors") from error
@@ -71,6 +71,10 @@ def load_weights(net: nn.Module, state: Mapping[str, Tensor], where: str) -> Non
                 found=f"{len(names)} {kind}, first {names[0]}",
                 remedy=_own_names(net),
             )
+    try:
+        refuse_other_kinds(state, own)
+    except ValueError as error:
+        raise _not_weights(Path(where), str(error)) from error
     net.load_state_dict(state, strict=False)
 
 

@@ -47,7 +47,7 @@ from regard.reports.pair_galleries import Comparing
 from regard.reports.predictions import confusion
 from regard.reports.words import count, listed
 from regard.runs.compare import KIND, PAIRS, REPORT, SUMMARY
-from regard.runs.files import read_json
+from regard.runs.files import read_json, read_table
 
 Step = Callable[[int], None]
 Told = Mapping[str, Any]
@@ -79,7 +79,7 @@ def compare_report(
     """
     folder = Path(folder)
     try:
-        summary, pairs = read_json(folder / SUMMARY), pl.read_parquet(folder / PAIRS, glob=False)
+        summary, pairs = read_json(folder / SUMMARY), read_table(folder / PAIRS)
         known = summary["kind"] == KIND
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise _not_a_comparison(folder) from error

@@ -9,14 +9,15 @@ import polars as pl
 import yaml
 
 from regard.data.settings import Task
+from regard.data.yaml_text import read_yaml_file
 from regard.errors import RunError
 from regard.evaluation.label_sets import validate_sets
 from regard.evaluation.table import validate
 from regard.language import Phrases, phrase
 from regard.runs.benched import read_bench
-from regard.runs.files import load_json, read_json
+from regard.runs.files import read_json, read_table
 from regard.runs.folder import RunFolder
-from regard.runs.log import read_log
+from regard.runs.log import read_lines, read_log
 
 T = TypeVar("T")
 Check = Callable[[pl.DataFrame], pl.DataFrame]
@@ -130,6 +131,7 @@ def read_run(folder: Path) -> RunContents:
     """
     files = RunFolder(folder)
     config = files.read_config()
+    files.refuse_links()
     method = (config.get("gaze") or {}).get("method")
     check = _CHECKS[task_in(config)]
     kinds = {"metrics": ".json", "predictions": ".parquet", "scores": ".parquet"}
@@ -144,7 +146,7 @@ def read_run(folder: Path) -> RunContents:
         untrained=attempt(lambda: next(read_log(files.log, "untrained"), None), None),
         epochs=tuple(attempt(lambda: list(read_log(files.log, "epoch")), [])),
         notes=tuple(attempt(lambda: [r["text"] for r in read_log(files.log, "note")], [])),
-        readings=tuple(attempt(lambda: _lines(files.readings), [])),
+        readings=tuple(attempt(lambda: list(read_lines(files.readings)), [])),
         splits=tuple(_read_split(files, name, method, check) for name in names),
         bench=read_bench(files),
     )
@@ -162,8 +164,8 @@ def task_in(config: Mapping[str, Any]) -> Task:
 
 def _read_split(files: RunFolder, name: str, method: str | None, check: Check) -> SplitContents:
     metrics = attempt(lambda: read_json(files.metrics(name)), None)
-    predictions = attempt(lambda: check(_table(files.predictions(name))), None)
-    methods = attempt(lambda: _table(files.scores(name)), None)
+    predictions = attempt(lambda: check(read_table(files.predictions(name))), None)
+    methods = attempt(lambda: read_table(files.scores(name)), None)
     scores = attempt(lambda: _of_method(methods, method), None)
     values = {"metrics": metrics, "predictions": predictions, "scores": scores}
     missing = [_missing(files, kind, name) for kind, value in values.items() if value is None]
@@ -218,14 +220,6 @@ def _of_method(table: pl.DataFrame | None, method: str | None) -> pl.DataFrame |
     return table.filter(pl.col("method") == chosen)
 
 
-def _table(path: Path) -> pl.DataFrame:
-    return pl.read_parquet(path, glob=False)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [load_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def described(folder: Path, what: str, key: str) -> dict[str, Any]:
     """The values of `WHAT.yaml` in the folder of a study or a tuning.
 
@@ -237,7 +231,7 @@ def described(folder: Path, what: str, key: str) -> dict[str, Any]:
     Raises:
         RunError: there is no such file with that section.
     """
-    values = attempt(lambda: yaml.safe_load((folder / f"{what}.yaml").read_text("utf-8")), None)
+    values = attempt(lambda: read_yaml_file(folder / f"{what}.yaml"), None)
     if not isinstance(values, dict) or not isinstance(values.get(key), dict):
         raise RunError(
             str(folder),
@@ -255,5 +249,8 @@ def attempt(read: Callable[[], T], otherwise: T) -> T:
     """What was read, or else a stand-in: a report is made of what there is."""
     try:
         return read()
-    except (OSError, ValueError, KeyError, IndexError, TypeError, pl.exceptions.PolarsError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, *_OF_OTHERS):
         return otherwise
+
+
+_OF_OTHERS = (yaml.YAMLError, pl.exceptions.PolarsError, pl.exceptions.PanicException)

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from regard.reports.contents import RunContents, attempt, described, read_run
-from regard.runs.files import read_json
+from regard.runs.files import read_json, read_table
 from regard.studies.pooled import TABLE as POOLED
 from regard.studies.remarks import remarks
 from regard.studies.settings import Job, Study
@@ -113,9 +113,9 @@ def read_study_folder(folder: Path) -> StudyContents:
         RunError: it has no `study.yaml` with arms.
     """
     values = described(folder, "study", "arms")
-    results = attempt(lambda: pl.read_parquet(folder / "results.parquet", glob=False), None)
+    results = attempt(lambda: read_table(folder / "results.parquet"), None)
     summary = attempt(lambda: read_json(folder / "summary.json"), {})
-    pooled = attempt(lambda: pl.read_parquet(folder / POOLED, glob=False), None)
+    pooled = attempt(lambda: read_table(folder / POOLED), None)
     runs = [] if results is None else list(_runs(folder, results))
     return StudyContents(folder, values, results, summary, runs, pooled)
 

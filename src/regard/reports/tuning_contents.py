@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from regard.reports.contents import attempt, described
-from regard.runs.files import read_json
+from regard.runs.files import read_json, read_table
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
 from regard.training.progress import lower_is_better
@@ -78,6 +78,6 @@ def read_tuning_folder(folder: Path) -> TuningContents:
         RunError: it has no `tuning.yaml` with a search.
     """
     values = described(folder, "tuning", "search")
-    trials = attempt(lambda: pl.read_parquet(folder / "trials.parquet", glob=False), None)
+    trials = attempt(lambda: read_table(folder / "trials.parquet"), None)
     summary = attempt(lambda: read_json(folder / "tuning.json"), {})
     return TuningContents(folder, values, trials, summary)

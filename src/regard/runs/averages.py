@@ -6,12 +6,12 @@ from typing import Any
 
 import polars as pl
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from regard.data.atomic import write_atomically
 from regard.data.keys import keyed_generator
 from regard.data.loader import Loader
+from regard.data.pictures import save_image
 from regard.data.preflight import refuse_files
 from regard.data.regions import Regions
 from regard.data.sample import Sample, each_label
@@ -23,6 +23,7 @@ from regard.evaluation.pixel_gaze import class_turns
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
 from regard.models.fitting import fitted
+from regard.models.tensors import write_safetensors
 from regard.runs.average_pictures import classes_picture, mean_picture
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import refuse_limit
@@ -123,8 +124,8 @@ def average_maps(
         ("mean.png", mean_picture(groups[0], values)),
         ("classes.png", classes_picture(groups[1:], values)),
     ):
-        write_atomically(out / name, lambda p, drawn=drawn: drawn.save(p, "PNG"))
-    write_atomically(out / MAPS, lambda p: save_file(maps, p))
+        save_image(drawn, out / name, "PNG", flush=True)
+    write_atomically(out / MAPS, lambda p: write_safetensors(p, maps))
     write_table(out / TABLE, pl.DataFrame(values["rows"], infer_schema_length=None))
     write_json(out / NUMBERS, values)
     return values

@@ -1,6 +1,7 @@
 """Checkpoints: whole or not there, checked on reading, without pickle."""
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from regard.data.atomic import digest, sync
+from regard.data.atomic import digest, whole_folder
 from regard.errors import RunError
+from regard.models.tensors import read_safetensors, write_safetensors
 from regard.runs.files import read_json, write_json
 
 FILES = ("model.safetensors", "optimiser.safetensors", "state.json")
 SUMS = "checksums.json"
+_NAME = re.compile(r"(step|epoch)-[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -46,32 +48,21 @@ def save(
     state: Mapping[str, Any],
 ) -> Path:
     """Write `step-N` under a temporary name, flush, rename, and point `last.json` at it."""
-    folder.mkdir(parents=True, exist_ok=True)
     final, partial = folder / f"step-{step}", folder / f".step-{step}.{os.getpid()}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
     own, aliases = _once(model)
-    save_file(own, partial / FILES[0])
-    save_file({k: v.contiguous() for k, v in optimiser.items()}, partial / FILES[1])
-    write_json(partial / FILES[2], {**state, "step": step, "aliases": aliases})
-    write_json(partial / SUMS, {name: digest(partial / name) for name in FILES})
-    for name in FILES[:2]:
-        sync(partial / name)
-    sync(partial)
-    if final.exists():
-        # From a run that was killed after the rename: this one replaces it.
-        aside = folder / f".step-{step}.{os.getpid()}.replaced"
-        shutil.rmtree(aside, ignore_errors=True)  # left by a process of the same number
-        final.rename(aside)
-    partial.rename(final)
-    sync(folder)
+    with whole_folder(final, partial):
+        write_safetensors(partial / FILES[0], own)
+        tensors = {name: tensor.contiguous() for name, tensor in optimiser.items()}
+        write_safetensors(partial / FILES[1], tensors)
+        write_json(partial / FILES[2], {**state, "step": step, "aliases": aliases})
+        write_json(partial / SUMS, {name: digest(partial / name) for name in FILES})
     point(folder, "last", final.name)
     return final
 
 
 def point(folder: Path, which: str, name: str) -> None:
-    """Let `last.json` or `best.json` name a checkpoint."""
-    write_json(folder / f"{which}.json", {"checkpoint": name})
+    """Let `last.json` or `best.json` name a checkpoint, and tell by its sums which one it is."""
+    write_json(folder / f"{which}.json", {"checkpoint": name, SUMS: digest(folder / name / SUMS)})
 
 
 def point_again(folder: Path, last: str, best: int | None) -> None:
@@ -88,11 +79,16 @@ def point_again(folder: Path, last: str, best: int | None) -> None:
 
 
 def pointed(folder: Path, which: str) -> str | None:
-    """The name of the checkpoint that `last.json` or `best.json` names."""
+    """The name that `last.json` or `best.json` has of a checkpoint; None where it is damaged."""
     try:
-        return read_json(folder / f"{which}.json")["checkpoint"]
-    except (OSError, ValueError, KeyError, TypeError):
+        told = read_json(folder / f"{which}.json")
+        name = told["checkpoint"]
+        # Any other name could lie outside, and one of other sums is not the one that was meant.
+        if not _NAME.fullmatch(name) or told.get(SUMS) not in (None, digest(folder / name / SUMS)):
+            return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+    return name
 
 
 def keep(folder: Path, name: str, epoch: int) -> Path:
@@ -101,17 +97,12 @@ def keep(folder: Path, name: str, epoch: int) -> Path:
     Links are made under a temporary name and renamed; a file system without links gets copies.
     """
     final, partial = folder / f"epoch-{epoch}", folder / f".step-epoch-{epoch}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    for path in sorted((folder / name).iterdir()):
-        try:
-            os.link(path, partial / path.name)
-        except OSError:
-            shutil.copy2(path, partial / path.name)
-    sync(partial)
-    shutil.rmtree(final, ignore_errors=True)
-    partial.rename(final)
-    sync(folder)
+    with whole_folder(final, partial):
+        for path in sorted((folder / name).iterdir()):
+            try:
+                os.link(path, partial / path.name)
+            except OSError:
+                shutil.copy2(path, partial / path.name)
     return final
 
 
@@ -126,15 +117,14 @@ def prune(folder: Path, keep: int = 2) -> None:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in the folder, newest first."""
-    found = [p for p in folder.glob("step-*") if p.is_dir() and p.name[5:].isdigit()]
+    found = [p for p in folder.glob("step-*") if p.is_dir() and _NAME.fullmatch(p.name)]
     return sorted(found, key=lambda p: -int(p.name[5:]))
 
 
 def named_checkpoints(folder: Path) -> list[str]:
     """Names of the checkpoints of epochs and of steps in the folder, each kind oldest first."""
-    found = [p.name.split("-") for p in folder.glob("*-*") if p.is_dir()]
-    kept = [(kind, int(n)) for kind, n, *rest in found if not rest and n.isdecimal()]
-    return [f"{kind}-{n}" for kind, n in sorted(kept) if kind in ("epoch", "step")]
+    found = [p.name for p in folder.glob("*-*") if p.is_dir() and _NAME.fullmatch(p.name)]
+    return sorted(found, key=lambda name: (name[:4], int(name.partition("-")[2])))
 
 
 def load(folder: Path, which: str = "last") -> Checkpoint:
@@ -151,6 +141,10 @@ def load(folder: Path, which: str = "last") -> Checkpoint:
     name = pointed(folder, which) if which == "best" else which
     path = folder / (name or "none")
     try:
+        if name is None:
+            raise _DamageError("no such checkpoint, or a best.json that is damaged")
+        if not _NAME.fullmatch(name):
+            raise _DamageError("no such checkpoint")
         return _read(path)
     except _DamageError as error:
         raise RunError(
@@ -189,11 +183,13 @@ def _read(path: Path) -> Checkpoint:
             if digest(path / name) != sums[name]:
                 raise _DamageError(f"{name} is not what was written")
         state = read_json(path / FILES[2])
-        model = load_file(path / FILES[0])
+        model = read_safetensors(path / FILES[0])
         for name, source in state["aliases"].items():
             model[name] = model[source]
-        return Checkpoint(path, model, load_file(path / FILES[1]), state)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        return Checkpoint(path, model, read_safetensors(path / FILES[1]), state)
+    except PermissionError:  # it may well be whole
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         reason = "no such checkpoint" if not path.is_dir() else str(error) or type(error).__name__
         raise _DamageError(reason) from error
 

@@ -28,9 +28,10 @@ from regard.models.windows import OVERLAP
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.deciding import CHOSEN_ON, asked_of, decision, numbers_at
 from regard.runs.evaluate_masks import evaluate_masks
-from regard.runs.files import dump_json, read_json, write_json, write_table
+from regard.runs.files import read_json, read_table, write_json, write_table
 from regard.runs.folder import RunFolder
 from regard.runs.inference import inferring
+from regard.runs.log import add_line
 from regard.runs.reliance import reliance_numbers, reliance_table
 from regard.runs.run import Run
 from regard.runs.scored import (
@@ -141,7 +142,7 @@ def _val(run: Run, by: str) -> pl.DataFrame:
     metrics, predictions = run.files.metrics(CHOSEN_ON), run.files.predictions(CHOSEN_ON)
     known = metrics.is_file() and predictions.is_file()
     if known and read_json(metrics)["checkpoint"] == run.checkpoint:
-        return pl.read_parquet(predictions, glob=False)
+        return read_table(predictions)
     found = predict_split(run, CHOSEN_ON, None, None)
     note_reading(run, CHOSEN_ON, by)
     return predictions_of(run, found, image_paths(run, CHOSEN_ON))
@@ -295,9 +296,6 @@ def note_reading(run: Run, split: str, by: str) -> None:
         split: of its manifest.
         by: the command that read it, such as `regard compare`.
     """
-    run.files.readings.parent.mkdir(parents=True, exist_ok=True)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     told = {"split": split, "checkpoint": run.checkpoint, "time": when, "command": by}
-    line = dump_json(told)
-    with run.files.readings.open("a") as file:
-        file.write(line + "\n")
+    add_line(run.files.readings, told)

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from regard.data.atomic import write_atomically
 from regard.data.decoding import image_size
+from regard.data.pictures import save_image
 from regard.data.sample import Draw, Sample, of_label
 from regard.data.samples import Samples
 from regard.data.source import mask_classes, samples_of, splits_of
@@ -23,6 +23,7 @@ from regard.evaluation.answers import probabilities_of
 from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
+from regard.models.tensors import write_safetensors
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import INDEX, listed, refuse_limit, remove_stale
 from regard.runs.files import write_json
@@ -126,12 +127,14 @@ def explain_images(
         for method, own in seen.maps.items():
             row = _row(run, seen, method, number, gaze)
             image = overlay(run, seen, method, contrast=gaze.contrast)
-            write_atomically(out / row["overlay"], lambda p, image=image: _save(image, p))
+            # Thin lines of a bright colour turn dull where colours are stored at half the size.
+            how = {"quality": 90, "subsampling": 0}
+            save_image(image, out / row["overlay"], "JPEG", flush=True, **how)
             maps[row["map"]] = resize(own[None], run.transform.size)[0].contiguous()
             rows.append(row)
         if progress is not None:
             progress(1)
-    write_atomically(out / "maps.safetensors", lambda file: save_file(maps, file))
+    write_atomically(out / "maps.safetensors", lambda file: write_safetensors(file, maps))
     write_json(out / INDEX, rows)
     remove_stale(out, before, rows)
     return rows
@@ -149,11 +152,6 @@ def _refuse_target(run: Run, target: str | None) -> None:
         raise ConfigError(
             "class", expected="a class", found=repr(target), remedy=near(target, run.classes)
         )
-
-
-def _save(image: Image.Image, path: Path) -> None:
-    # Thin lines of a bright colour turn dull where colours are stored at half the size.
-    image.save(path, "JPEG", quality=90, subsampling=0)
 
 
 def samples_by_path(run: Run) -> dict[str, Sample]:

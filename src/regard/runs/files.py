@@ -10,13 +10,30 @@ import polars as pl
 import yaml
 
 from regard.data.atomic import write_atomically
+from regard.data.parquet import read_parquet, write_parquet
+from regard.data.yaml_text import read_yaml_file
+from regard.errors import RunError
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
+# Of a file of JSON; a comparison of a hundred thousand images has some ten of them.
+MOST_BYTES = 256 << 20
+
+
+def damaged(where: str, found: str) -> RunError:
+    """What to say of a file of a run, a study or a tuning that is not as it was written."""
+    return RunError(
+        where,
+        expected="what regard wrote there",
+        found=found,
+        remedy="restore it, or let the command that writes it do so again",
+    )
+
+
 def write_table(path: Path, table: pl.DataFrame) -> Path:
     """Write parquet in one atomic step."""
-    return write_atomically(path, table.write_parquet)
+    return write_parquet(path, table)
 
 
 def write_csv(path: Path, table: pl.DataFrame) -> Path:
@@ -35,9 +52,33 @@ def dump_json(value: Any, *, indent: int | None = None) -> str:
     return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
 
 
-def load_json(text: str) -> Any:
-    """The inverse of `dump_json` where numbers are expected; see `number`."""
-    return json.loads(text)
+def read_table(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    """What `write_table` wrote.
+
+    Raises:
+        OSError: there is no such file.
+        RunError: it is damaged, or lacks a column.
+    """
+    try:
+        return read_parquet(path, columns)
+    except pl.exceptions.PolarsError as error:
+        raise damaged(str(path), _first_line(error)) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+
+
+def load_json(text: str | bytes, where: str = "a line") -> Any:
+    """The inverse of `dump_json`; of numbers that are not finite see `number`.
+
+    Raises:
+        RunError: it is no JSON.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(where, f"no JSON ({_first_line(error)})") from error
 
 
 def number(value: Any) -> float:
@@ -51,14 +92,37 @@ def write_json(path: Path, value: Any) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """What `write_json` wrote."""
-    return json.loads(path.read_text())
+    """What `write_json` wrote.
+
+    Raises:
+        OSError: there is no such file.
+        RunError: it is no JSON, or too large to be of Regard.
+    """
+    if path.stat().st_size > MOST_BYTES:
+        raise damaged(str(path), f"more than {MOST_BYTES >> 20} MB")
+    return load_json(path.read_bytes(), str(path))
 
 
 def write_yaml(path: Path, value: Mapping[str, Any]) -> Path:
     """Write YAML in one atomic step, keys in their order."""
     text = yaml.safe_dump(_plain(value), sort_keys=False, allow_unicode=True)
     return write_atomically(path, lambda p: p.write_text(text))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """What `write_yaml` wrote.
+
+    Raises:
+        OSError: there is no such file.
+        RunError: it is no YAML, or no mapping.
+    """
+    try:
+        values = read_yaml_file(path)
+    except yaml.YAMLError as error:
+        raise damaged(str(path), f"no YAML ({_first_line(error)})") from error
+    if not isinstance(values, dict):
+        raise damaged(str(path), "no mapping")
+    return values
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """What is where in a run's folder, and the lock that keeps a second process out."""
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import IO, Any
 import yaml
 from pydantic import ValidationError
 
+from regard.data.atomic import open_lock
+from regard.data.yaml_text import read_yaml_file
 from regard.errors import RunError
 
 # Seconds; a process that was killed keeps its lock until its memory is given back.
@@ -88,6 +91,27 @@ class RunFolder:
         """Latency, memory and operations of the net."""
         return self.path / "bench.json"
 
+    def refuse_links(self) -> None:
+        """See that the folder holds files and folders alone, and no link that leads out of it.
+
+        Runs come from strangers: through a link their files would be read and written elsewhere.
+
+        Raises:
+            RunError: there is such a link, or a pipe or a device.
+        """
+        root = os.path.realpath(self.path)
+        waiting = [root]
+        while waiting:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        if not Path(os.path.realpath(entry.path)).is_relative_to(root):
+                            raise _stranger(entry.path, f"a link to {os.readlink(entry.path)}")
+                    elif entry.is_dir():
+                        waiting.append(entry.path)
+                    elif not entry.is_file():
+                        raise _stranger(entry.path, "a pipe or a device")
+
     def read_config(self) -> dict[str, Any]:
         """The resolved config as a mapping.
 
@@ -95,8 +119,8 @@ class RunFolder:
             RunError: this is no run's folder.
         """
         try:
-            values = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            values = read_yaml_file(self.config)
+        except (OSError, yaml.YAMLError) as error:
             raise self._not_a_run("no config.yaml that can be read") from error
         if not isinstance(values, dict) or "model" not in values:
             raise self._not_a_run("a config.yaml without a model")
@@ -121,6 +145,15 @@ class RunFolder:
         )
 
 
+def _stranger(path: str, found: str) -> RunError:
+    return RunError(
+        path,
+        expected="a file or a folder within the run",
+        found=found,
+        remedy="put what is meant in its place, if the run is yours; else remove it",
+    )
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; a killed one lets go by itself.
@@ -129,7 +162,7 @@ def locked(folder: Path) -> Iterator[None]:
         RunError: another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
+    with open_lock(folder / ".lock") as handle:
         end = time.monotonic() + PATIENCE
         while not _taken(handle):
             if time.monotonic() > end:

@@ -1,12 +1,13 @@
 """The run's log: one JSON object a line, appended; cut back to a checkpoint on resume."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from regard.data.atomic import append_line, blamed
 from regard.errors import RunError
-from regard.runs.files import dump_json, load_json
+from regard.runs.files import damaged, dump_json, load_json
 
 
 class Log:
@@ -22,7 +23,8 @@ class Log:
 
     def __init__(self, path: Path, offset: int | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
+        self._path = path
+        self._file = path.open("ab", buffering=0)
         size = self._file.tell()
         if offset is not None and offset > size:
             self._file.close()
@@ -38,13 +40,12 @@ class Log:
 
     def write(self, kind: str, **values: Any) -> None:
         """Append one line."""
-        self._file.write((dump_json({"kind": kind, **values}) + "\n").encode())
-        self._file.flush()
+        append_line(self._file, dump_json({"kind": kind, **values}), self._path)
 
     def sync(self) -> int:
         """Flush to disk; returns the length in bytes."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with blamed(self._path):
+            os.fsync(self._file.fileno())
         return self._file.tell()
 
     def close(self) -> None:
@@ -66,13 +67,38 @@ class Unwritten:
         """Nothing is open."""
 
 
+def add_line(path: Path, values: Mapping[str, Any]) -> None:
+    """Append a line to a file that holds one JSON object a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as file:
+        append_line(file, dump_json(values), path)
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a file, one a line; a torn last line is left out.
+
+    Raises:
+        RunError: a line is none.
+    """
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.endswith(b"\n"):
+                record = load_json(line, f"{path}, line {number}")
+                if not isinstance(record, dict):
+                    raise damaged(f"{path}, line {number}", "no JSON object")
+                yield record
+
+
 def read_log(path: Path, kind: str | None = None) -> Iterator[dict[str, Any]]:
-    """The lines of a log, of one kind or all; a torn last line is left out."""
+    """The lines of a log, of one kind or all; none where there is no log.
+
+    Raises:
+        RunError: a line is none of a log.
+    """
     if not path.is_file():
         return
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            if line.endswith("\n"):
-                record = load_json(line)
-                if kind is None or record["kind"] == kind:
-                    yield record
+    for number, record in enumerate(read_lines(path), start=1):
+        if not isinstance(record.get("kind"), str):
+            raise damaged(f"{path}, line {number}", "a line without its kind")
+        if kind is None or record["kind"] == kind:
+            yield record

@@ -18,6 +18,7 @@ from regard.data.transforms import ON_BLACK, Source, Transform
 from regard.errors import DataError, RunError
 from regard.evaluation.answers import probabilities_of
 from regard.models.settings import Model
+from regard.models.tensors import refuse_other_kinds
 from regard.runs.checkpoints import FILES, load, named_checkpoints
 from regard.runs.folder import RunFolder
 from regard.runs.net import from_checkpoint, net_of, transform_of
@@ -154,12 +155,14 @@ def load_run(folder: str | Path, checkpoint: str = "best") -> Run:
     """
     files = RunFolder(Path(folder))
     config = files.read_config()
+    files.refuse_links()
     classes, model, transform = _parts(files, config)
     saved = load(files.checkpoints, checkpoint)
     net = net_of(from_checkpoint(model, files), len(classes), Path(folder))
     try:
+        refuse_other_kinds(saved.model, net.state_dict())
         net.load_state_dict(saved.model)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise RunError(
             str(saved.path),
             expected=f"the weights of {model.spec}",

@@ -12,7 +12,7 @@ from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.pixel_gaze import PixelGaze
 from regard.evaluation.predict import Predictions
 from regard.evaluation.settings import Gaze
-from regard.runs.files import read_json
+from regard.runs.files import read_json, read_table
 from regard.runs.run import Run
 
 # Beside the scores themselves; a table has those that fit its task.
@@ -62,7 +62,7 @@ def _earlier(run: Run, split: str) -> dict[str, pl.DataFrame]:
     before = read_json(files.metrics(split))
     if before["checkpoint"] != run.checkpoint:
         return {}
-    table = pl.read_parquet(files.scores(split))
+    table = read_table(files.scores(split))
     fixed = [name for name in COLUMNS if name in table.columns]
     return {
         method: table.filter(pl.col("method") == method).select(*fixed, *_names_in(told))

@@ -10,13 +10,16 @@ import numpy as np
 import polars as pl
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from regard.data.atomic import blamed, sync
 from regard.data.heat import smooth, tinted
+from regard.data.pictures import save_image
+from regard.errors import RunError
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import PREFIX
+from regard.models.tensors import write_safetensors
+from regard.runs.files import read_table, write_table
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import explain
 from regard.screening.cutting import Cutting
@@ -45,8 +48,7 @@ def chosen(
         uncertain: share of all pieces.
         most: maps in all for either reason.
     """
-    count = sum(pl.scan_parquet(part_path(out, part)).select(pl.len()).collect().item()
-                for part in range(parts))  # fmt: skip
+    count = sum(len(read_table(part_path(out, part), columns=["row"])) for part in range(parts))
     wanted = {"uncertain": ("uncertainty", 0.0, min(most, round(uncertain * count)))}
     if positive is not None:
         wanted["positive"] = (PREFIX + positive[0], positive[1], most)
@@ -57,7 +59,7 @@ def chosen(
     found: dict[int, pl.DataFrame] = {}
     for part in sorted({part for part, _ in reasons}):
         own = {at: why for (where, at), why in reasons.items() if where == part}
-        rows = pl.read_parquet(part_path(out, part)).with_row_index("piece")
+        rows = read_table(part_path(out, part)).with_row_index("piece")
         told = pl.DataFrame(
             {"piece": [*own], "why": [", ".join(why) for why in own.values()]},
             schema_overrides={"piece": pl.UInt32},
@@ -71,7 +73,7 @@ def _values(
 ) -> Iterator[tuple[float, tuple[int, int]]]:
     """Each piece's value with its place, of which the first wins among equals."""
     for part in range(parts):
-        own = pl.read_parquet(part_path(out, part), columns=[column])[column].to_numpy()
+        own = read_table(part_path(out, part), columns=[column])[column].to_numpy()
         for at in np.flatnonzero(np.nan_to_num(own, nan=-1.0) >= least):
             yield float(own[at]), (-part, -int(at))
 
@@ -119,8 +121,8 @@ def make_maps(
 
 def _is_of(folder: Path, rows: pl.DataFrame) -> bool:
     try:
-        return pl.read_parquet(folder / PIECES).equals(rows)
-    except (OSError, pl.exceptions.PolarsError):  # not there, or cut off by a loss of power
+        return read_table(folder / PIECES).equals(rows)
+    except (OSError, RunError):  # not there, or cut off by a loss of power
         return False
 
 
@@ -137,7 +139,7 @@ def _make(
         found = _explained(operator, pixels, classes)
         for piece, own, map_ in zip(numbers, pixels, found, strict=True):
             maps[f"{piece:06d}"] = map_.half().contiguous()
-            _thumbnail(own, map_).save(folder / f"{piece:06d}.jpg", quality=88)
+            save_image(_thumbnail(own, map_), folder / f"{piece:06d}.jpg", "JPEG", quality=88)
         waiting.clear()
 
     # As the rows say, which are not always of the precision that maps are computed in.
@@ -153,8 +155,8 @@ def _make(
                 if len(waiting) == BATCH:
                     explained()
     explained()
-    save_file(maps, folder / "maps.safetensors")
-    rows.drop("_class").write_parquet(folder / PIECES)
+    write_safetensors(folder / "maps.safetensors", maps)
+    write_table(folder / PIECES, rows.drop("_class"))
     for path in folder.iterdir():
         sync(path)
 

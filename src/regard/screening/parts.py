@@ -9,8 +9,10 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from regard.errors import RunError
 from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.table import PREFIX
+from regard.runs.files import read_table
 from regard.screening.operator import Operator
 from regard.screening.pieces import Piece
 from regard.screening.sources import Source
@@ -21,6 +23,15 @@ ROWS = "rows"
 def part_path(out: Path, part: int) -> Path:
     """The file of a part."""
     return out / ROWS / f"part-{part:06d}.parquet"
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a part is there as it was written; a damaged one is asked again."""
+    try:
+        read_table(path, columns=["row"])
+    except (OSError, RunError):
+        return False
+    return True
 
 
 def rows_of(part: int, size: int, images: int) -> range:

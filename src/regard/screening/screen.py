@@ -17,7 +17,7 @@ from regard.screening.job import Job, Tables
 from regard.screening.maps import chosen, make_maps
 from regard.screening.on_ray import tables_on_ray
 from regard.screening.operator import operator_of
-from regard.screening.parts import part_path
+from regard.screening.parts import is_whole, part_path
 from regard.screening.plan import settle
 from regard.screening.ray_extra import ray_module
 from regard.screening.sources import Source
@@ -119,7 +119,7 @@ def _write(
     ask: Callable[[Sequence[int], Callable[[], None]], Tables],
 ) -> None:
     """Write the parts that are not there yet, as they are answered."""
-    missing = [part for part in job.parts if not part_path(out, part).is_file()]
+    missing = [part for part in job.parts if not is_whole(part_path(out, part))]
     written = job.images - sum(len(job.images_of(part)) for part in missing)
     done = written
     say("images", done, job.images)

@@ -8,7 +8,7 @@ import polars as pl
 
 from regard.evaluation.intervals import upper_bound
 from regard.evaluation.table import PREFIX
-from regard.runs.files import write_csv, write_json, write_table
+from regard.runs.files import read_table, write_csv, write_json, write_table
 from regard.screening.parts import part_path
 
 SUMMARY, GROUPS, BAD = "summary.json", "groups", "bad_files.csv"
@@ -69,7 +69,7 @@ def _counted(out: Path, parts: int, positive: tuple[str, float] | None) -> Itera
         (pl.col(PREFIX + positive[0]) >= positive[1]).cast(pl.Int64)
     )  # fmt: skip
     for part in range(parts):
-        table = pl.read_parquet(part_path(out, part)).filter(pl.col("error").is_null())
+        table = read_table(part_path(out, part)).filter(pl.col("error").is_null())
         if table.schema["predicted"] == pl.List(pl.String):
             table = table.with_columns(pl.col("predicted").list.first())
         yield (
@@ -95,5 +95,5 @@ def _groups(told: pl.DataFrame, positive: tuple[str, float] | None) -> pl.DataFr
 
 
 def _bad(out: Path, part: int) -> pl.DataFrame:
-    rows = pl.read_parquet(part_path(out, part), columns=["image", "error"])
+    rows = read_table(part_path(out, part), columns=["image", "error"])
     return rows.drop_nulls("error").unique(maintain_order=True)

@@ -23,6 +23,15 @@ class Place:
     length: int
 
 
+class _Forward(tarfile.TarInfo):
+    """A file of a length below zero would lead back to itself, without end (CVE-2025-8194)."""
+
+    def _block(self, count: int) -> int:
+        if count < 0:
+            raise tarfile.ReadError("a length below zero")
+        return super()._block(count)  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def images_in(path: Path) -> dict[str, Place | None]:
     """The images of a tar in its order, by name; None for a link that leads nowhere.
 
@@ -36,7 +45,7 @@ def images_in(path: Path) -> dict[str, Place | None]:
     links: dict[str, str] = {}
     found: dict[str, str] = {}  # as the tar has it, and without a `./` before it
     try:
-        with tarfile.open(path, "r:") as tar:
+        with tarfile.open(path, "r:", tarinfo=_Forward) as tar:
             for member in tar:
                 name = posixpath.normpath(member.name)
                 if member.issparse():
@@ -52,7 +61,7 @@ def images_in(path: Path) -> dict[str, Place | None]:
                 if is_image(posixpath.basename(name)):
                     found[member.name] = name
             end = tar.offset
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         if files or links:
             raise _damaged(path, said) from error

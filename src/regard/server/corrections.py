@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from regard.data.atomic import write_atomically
+from regard.data.atomic import open_lock, write_atomically
 from regard.data.manifest import BOXES, Manifest, read_manifest
 from regard.errors import DataError
 from regard.server.drawn import CELLS, column_of, drawn_of
@@ -154,7 +154,7 @@ class Corrections:
         """Keep other threads and other servers waiting."""
         self._folder.inside(place)
         place.mkdir(parents=True, exist_ok=True)
-        with self._lock, (place / ".lock").open("w") as handle:
+        with self._lock, open_lock(place / ".lock") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 

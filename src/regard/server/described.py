@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from regard.data.mask_colours import class_colours
+from regard.data.parquet import read_parquet
 from regard.reports.contents import attempt
 from regard.runs.files import read_json
 from regard.saliency.base import METHODS
@@ -73,7 +74,7 @@ def _split(shelves: Shelves, facts: Facts, name: str) -> SplitLine:
 
 
 def _scored(path: Path) -> list[str]:
-    methods = pl.read_parquet(path, columns=["method"], glob=False)["method"]
+    methods = read_parquet(path, ["method"])["method"]
     return methods.unique(maintain_order=True).to_list()
 
 

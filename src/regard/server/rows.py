@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from regard.data.manifest import POLARS_ERROR, Manifest
+from regard.data.parquet import read_parquet
 from regard.errors import DataError, RegardError, RunError
 from regard.evaluation.gaze import by_image, each_image, score_names
 from regard.evaluation.segmentation import pooled_metrics
@@ -83,7 +84,7 @@ def _read(path: Path) -> pl.DataFrame | None:
     if not path.is_file():
         return None
     try:
-        return _whole(path, lambda: pl.read_parquet(path, glob=False).with_columns(_INDEX))
+        return _whole(path, lambda: read_parquet(path).with_columns(_INDEX))
     except FileNotFoundError:  # removed just now
         return None
 

@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
+from regard.data.parquet import read_parquet
 from regard.data.settings import Task
 from regard.errors import RegardError
 from regard.reports.contents import attempt, task_in
@@ -145,7 +144,7 @@ def last_epoch(log: Path) -> dict[str, Any] | None:
 def _failed(parent: Found, run: Found) -> bool:
     """Whether the study's table says that the run has failed."""
     path = parent.path / "results.parquet"
-    rows = attempt(lambda: pl.read_parquet(path, columns=["run", "status"], glob=False), None)
+    rows = attempt(lambda: read_parquet(path, ["run", "status"]), None)
     name = run.path.relative_to(parent.path).as_posix()
     return rows is not None and ((rows["run"] == name) & (rows["status"] == "failed")).any()
 

@@ -14,7 +14,7 @@ from regard.evaluation.gaze import by_class, is_pooled, pooled_statistic
 from regard.evaluation.multilabel import PooledSets
 from regard.evaluation.segmentation import Pooled
 from regard.evaluation.segmentation_pairs import pooled_of, true_pixels
-from regard.runs.files import read_json
+from regard.runs.files import read_json, read_table
 from regard.runs.folder import RunFolder
 from regard.runs.reliance import GAP, MEASURED
 from regard.scores.base import SCORES
@@ -68,7 +68,7 @@ class Answers:
         path, column = _table_of(files, split, score)
         if not path.is_file() or column not in pl.read_parquet_schema(path):
             return None
-        table = pl.read_parquet(path)
+        table = read_table(path)
         keys = ["index"]
         if path == files.scores(split):
             table = of_method(table, files)
@@ -83,7 +83,7 @@ class Answers:
         path = files.predictions(split) if what == "predictions" else files.scores(split)
         if not path.is_file():
             return None
-        table = pl.read_parquet(path)
+        table = read_table(path)
         if what != "predictions":
             return _of_score(of_method(table, files), what)
         if "confusion" in table.columns:

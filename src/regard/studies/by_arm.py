@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from regard.evaluation.bounds import marks
 from regard.evaluation.gaze import by_image, each_image, is_pooled
-from regard.runs.files import read_json
+from regard.runs.files import read_json, read_table
 from regard.runs.folder import RunFolder
 from regard.scores.base import SCORES
 from regard.studies.settings import Study
@@ -43,7 +43,7 @@ def _scored(
     for run in done.filter(pl.col("arm") == arm)["run"].to_list():
         path = RunFolder(folder / run).scores(split)
         if path.is_file() and score in pl.read_parquet_schema(path):
-            found.append(pl.read_parquet(path))
+            found.append(read_table(path))
     return found
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import yaml
 
 from regard.data.settings import Task
 from regard.errors import ConfigError, RunError, near
@@ -23,7 +22,7 @@ from regard.runs.compare_masks import (
     no_scores,
     pair_masks,
 )
-from regard.runs.files import read_json, write_json, write_table
+from regard.runs.files import damaged, read_json, read_table, read_yaml, write_json, write_table
 from regard.runs.folder import RunFolder
 from regard.studies.answers import of_method
 from regard.studies.pooled import TABLE as POOLED
@@ -105,7 +104,9 @@ def _open(text: str) -> Arm:
     if _is_study(Path(text)):
         folder, name = text, ""
     study = Path(folder)
-    arms = yaml.safe_load((study / "study.yaml").read_text(encoding="utf-8"))["arms"]
+    arms = read_yaml(study / "study.yaml").get("arms")
+    if not isinstance(arms, dict) or not arms:
+        raise damaged(str(study / "study.yaml"), "no arms")
     if name not in arms:
         raise RunError(
             text,
@@ -122,8 +123,8 @@ def _open(text: str) -> Arm:
             remedy="finish it: the same regard study command goes on",
         )
     finished = (pl.col("arm") == name) & (pl.col("status") == "done")
-    rows = pl.read_parquet(results).filter(finished)
-    whole = pl.read_parquet(pooled).filter(finished) if "fold" in rows.columns else rows
+    rows = read_table(results).filter(finished)
+    whole = read_table(pooled).filter(finished) if "fold" in rows.columns else rows
     by = ["seed", "fold"] if "fold" in rows.columns else ["seed"]
     runs: dict[int, list[Path]] = {}
     for seed, run in rows.sort(by).select("seed", "run").rows():
@@ -208,7 +209,7 @@ def _answers(arm: Arm, split: str, method: str) -> dict[int, Answers]:
     for seed, folder in arm.trainings.items():
         files = RunFolder(folder)
         path = files.predictions(split)
-        table = pl.read_parquet(path) if path.is_file() else None
+        table = read_table(path) if path.is_file() else None
         if table is None:
             raise RunError(
                 str(folder),
@@ -260,7 +261,7 @@ def _scores(arm: Arm, files: RunFolder, split: str, method: str) -> pl.DataFrame
     path = files.scores(split)
     if not path.is_file() or _gaze(arm).method != method:
         return None
-    return of_method(pl.read_parquet(path), files)
+    return of_method(read_table(path), files)
 
 
 def _placed(pairs: pl.DataFrame, first: Arm, other: Arm, split: str, out: Path) -> pl.DataFrame:
@@ -275,7 +276,7 @@ def _runs_of(arm: Arm, split: str, out: Path, end: str) -> pl.DataFrame:
     parts = []
     for seed, runs in arm.runs.items():
         for run in runs:
-            index = pl.read_parquet(RunFolder(run).predictions(split))["index"]
+            index = read_table(RunFolder(run).predictions(split))["index"]
             place = Path(os.path.relpath(run.resolve(), out.resolve())).as_posix()
             parts.append(
                 pl.DataFrame({"index": index}).with_columns(

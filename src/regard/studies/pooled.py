@@ -14,7 +14,7 @@ from regard.errors import RunError
 from regard.evaluation.pixels import Boundary
 from regard.evaluation.segmentation import evaluate_segmentation
 from regard.runs.evaluate import metrics_of
-from regard.runs.files import read_json, write_json, write_table
+from regard.runs.files import read_json, read_table, write_json, write_table
 from regard.runs.folder import RunFolder
 from regard.runs.reliance import reliance_numbers
 from regard.runs.scored import class_gaze_summary, gaze_summary
@@ -122,7 +122,7 @@ def _pool(
             found=" and ".join(str(len(one["classes"])) for one in told),
             remedy="see that train of every fold has every class",
         )
-    predictions = [pl.read_parquet(own.predictions(SPLIT)) for own in files]
+    predictions = [read_table(own.predictions(SPLIT)) for own in files]
     rows = {part["fold"]: t["index"].to_numpy() for part, t in zip(parts, predictions, strict=True)}
     folds = Folds(**dealt(rows), number=len(parts), val=config["data"]["val_from_train"])
     place, method = RunFolder(target), config["gaze"]["method"]
@@ -162,7 +162,7 @@ def _tables(files: Sequence[RunFolder], kind: str) -> pl.DataFrame | None:
     paths = [getattr(own, kind)(SPLIT) for own in files]
     if not all(path.is_file() for path in paths):
         return None
-    table = pl.concat([pl.read_parquet(path) for path in paths], how="diagonal")
+    table = pl.concat([read_table(path) for path in paths], how="diagonal")
     return table.sort("index", maintain_order=True)
 
 

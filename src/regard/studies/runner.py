@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 from pydantic import ValidationError
 
 from regard.errors import RegardError, RunError
 from regard.machine import cores, free_mb
-from regard.runs.files import write_csv, write_json, write_table, write_yaml
+from regard.runs.files import read_yaml, write_csv, write_json, write_table, write_yaml
 from regard.runs.folder import locked
 from regard.studies.arm import bench_arms
 from regard.studies.folds import own_splits, refuse_folds
@@ -163,7 +162,7 @@ def _told(study: Study) -> dict[str, Any]:
 
 def _before(path: Path) -> dict[str, Any]:
     """A study as it was saved; a key that did not exist then has its default."""
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = read_yaml(path)
     try:
         return _told(Study.model_validate(values))
     except ValidationError:

@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from regard.errors import RunError
-from regard.runs.files import read_json, write_json, write_yaml
+from regard.runs.files import read_json, read_yaml, write_json, write_yaml
 from regard.studies.tuning_settings import Tuning
 
 
@@ -162,8 +161,8 @@ def _without_place(told: dict[str, Any]) -> dict[str, Any]:
 
 def _before(path: Path) -> dict[str, Any]:
     """A tuning as it was saved; a key that did not exist then has its default."""
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = read_yaml(path)
     try:
         return Tuning.model_validate(values).told()
     except ValidationError:
-        return values if isinstance(values, dict) else {}
+        return values

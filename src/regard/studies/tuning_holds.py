@@ -10,6 +10,7 @@ from typing import IO
 
 from sqlalchemy import Connection, NullPool, text
 
+from regard.data.atomic import open_lock
 from regard.data.keys import key
 from regard.studies.tuning_place import Place
 
@@ -103,7 +104,7 @@ class FileHolds(Holds):
 
     def _open(self, name: str) -> IO[str]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        return (self.folder / name).open("a")
+        return open_lock(self.folder / name)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Decoy digits: a grey patch in a corner that tells the class in train, and nothing in test."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import torch
 from PIL import Image
 
 from regard.data.keys import keyed_generator
+from regard.data.parquet import write_parquet
+from regard.data.pictures import save_image
 from regard.errors import ConfigError
 from regard.synthetic.folder import refuse_used
 from regard.synthetic.idx import read_split
@@ -70,10 +71,10 @@ def write_decoys(
         for number, image in enumerate(images):
             corner = int(corners[number])
             name = f"{split}/{number:05}.png"
-            Image.fromarray(image).save(out / "clean" / name)
+            save_image(Image.fromarray(image), out / "clean" / name, "PNG")
             with_patch = image.copy()
             with_patch[_place(corner, image.shape, side)] = greys[number]
-            Image.fromarray(with_patch).save(out / "decoy" / name)
+            save_image(Image.fromarray(with_patch), out / "decoy" / name, "PNG")
             label, avoid = str(labels[number]), f"avoid/{CORNERS[corner]}.png"
             rows.append({"image": name, "label": label, "split": split, "avoid": avoid})
             if progress is not None and (number % 500 == 499 or number == len(images) - 1):
@@ -109,12 +110,10 @@ def _write_masks(out: Path, size: tuple[int, ...], side: int) -> None:
     for corner, name in enumerate(CORNERS):
         mask = np.zeros(size, np.uint8)
         mask[_place(corner, size, side)] = 255
-        Image.fromarray(mask).save(out / "avoid" / f"{name}.png")
+        save_image(Image.fromarray(mask), out / "avoid" / f"{name}.png", "PNG")
 
 
 def _write(table: pl.DataFrame, kind: str, path: Path) -> Path:
     """Write the table last and in one step: where it is, the set is whole."""
-    partial = path.with_name(path.name + ".partial")
-    table.with_columns(image=pl.lit(f"{kind}/") + pl.col("image")).write_parquet(partial)
-    os.replace(partial, path)
-    return path
+    own = table.with_columns(image=pl.lit(f"{kind}/") + pl.col("image"))
+    return write_parquet(path, own)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from regard.data.pictures import save_image
 from regard.synthetic.composing import Sheet, draw_sheet
 from regard.synthetic.stamp import Ink
 
@@ -66,7 +67,7 @@ class Drawer:
             picture = Image.fromarray(pixels)
             if SUFFIXES[name] == "jpg":
                 # Full chroma resolution: a thorn is thinner than the 2 x 2 pixels JPEG would merge.
-                picture.save(self.out / paths[name], quality=92, subsampling=0)
+                save_image(picture, self.out / paths[name], "JPEG", quality=92, subsampling=0)
             else:
-                picture.save(self.out / paths[name], compress_level=3)
+                save_image(picture, self.out / paths[name], "PNG", compress_level=3)
         return paths

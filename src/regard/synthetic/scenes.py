@@ -1,6 +1,5 @@
 """Drawn street scenes with masks of classes: something to segment where no set is at hand."""
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -10,6 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from regard.data.parquet import write_parquet
+from regard.data.pictures import save_image
 from regard.errors import ConfigError
 from regard.synthetic.folder import refuse_used
 
@@ -54,16 +55,13 @@ def write_scenes(
         for index in range(count):
             photo, ids = draw_scene(np.random.default_rng([seed, place, index]), size)
             name = f"{split}-{index:05d}"
-            photo.save(out / "images" / f"{name}.jpg", quality=92)
-            ids.save(out / "masks" / f"{name}.png")
+            save_image(photo, out / "images" / f"{name}.jpg", "JPEG", quality=92)
+            save_image(ids, out / "masks" / f"{name}.png", "PNG")
             row = {"image": f"images/{name}.jpg", "mask": f"masks/{name}.png", "split": split}
             rows.append(row | {"mask_classes": list(CLASSES)})
             if progress is not None:
                 progress(len(rows), total)
-    path, partial = out / "manifest.parquet", out / "manifest.parquet.partial"
-    pl.DataFrame(rows).write_parquet(partial)
-    os.replace(partial, path)
-    return path
+    return write_parquet(out / "manifest.parquet", pl.DataFrame(rows))
 
 
 def draw_scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Image.Image, Image.Image]:

@@ -1,7 +1,6 @@
 """A set of herbarium sheets on disk, with a manifest."""
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -11,6 +10,7 @@ from types import MappingProxyType
 
 import polars as pl
 
+from regard.data.parquet import write_parquet
 from regard.errors import ConfigError, near
 from regard.synthetic.drawer import PLACES, SPLITS, Drawer, Place
 from regard.synthetic.folder import refuse_used
@@ -110,10 +110,8 @@ def _make_folders(out: Path) -> None:
 
 def _write_manifest(out: Path, rows: list[dict[str, str]]) -> Path:
     """Write the table last and in one step: where it is, the set is whole."""
-    path, partial = out / "manifest.parquet", out / "manifest.parquet.partial"
-    pl.DataFrame(rows).select(*PLACES, "label", "split").write_parquet(partial)
-    os.replace(partial, path)
-    return path
+    table = pl.DataFrame(rows).select(*PLACES, "label", "split")
+    return write_parquet(out / "manifest.parquet", table)
 
 
 def _check(

@@ -9,13 +9,13 @@ import yaml
 
 from regard.data.mistakes import SettingError, parse
 from regard.data.settings import Data, Settings
+from regard.data.yaml_text import RepeatedKeyError, read_yaml, read_yaml_file
 from regard.errors import ConfigError
 from regard.evaluation.settings import Evaluate, Gaze
 from regard.guidance.settings import Guidance
 from regard.models.settings import Model
 from regard.training.distil import Distil
 from regard.training.settings import Training
-from regard.training.unique_keys import RepeatedKeyError, read_yaml
 
 
 class Config(Settings):
@@ -97,7 +97,7 @@ def _short(change: str) -> str:
 def read_mapping(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping."""
     try:
-        value = read_yaml(Path(path).read_text(encoding="utf-8"))
+        value = read_yaml_file(Path(path))
     except RepeatedKeyError as error:
         raise ConfigError(
             f"{path}, line {error.line}",
@@ -105,7 +105,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
             found=f"{error.key!r} again, first in line {error.first}",
             remedy="rename or delete one of them",
         ) from error
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError) as error:
         raise ConfigError(
             str(path),
             expected="a YAML file",

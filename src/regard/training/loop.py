@@ -9,9 +9,10 @@ from torch import Tensor
 from regard.data.loader import epoch_order
 from regard.data.sample import Draw
 from regard.data.samples import Batch
-from regard.errors import NumericalError
+from regard.errors import NumericalError, RunError
 from regard.guidance.combination import Combination
 from regard.models.heads import freeze_backbone, train_mode
+from regard.models.tensors import refuse_other_kinds
 from regard.runs.checkpoints import (
     Checkpoint,
     flatten_optimiser,
@@ -89,7 +90,28 @@ class Trainer:
         return epoch_order(self.labels, how.imbalance, seed=how.seed, epoch=epoch)
 
     def restore(self, saved: Checkpoint) -> None:
-        """Go back to what a checkpoint holds."""
+        """Go back to what a checkpoint holds.
+
+        Raises:
+            RunError: it is whole, and of another config than this one.
+        """
+        try:
+            self._restore(saved)
+        except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+            raise RunError(
+                str(saved.path),
+                expected="the state of a training of this config",
+                found=(str(error) or type(error).__name__).splitlines()[0][:160],
+                remedy="restore the run's config.yaml, or train anew into another --out",
+            ) from error
+        last, best = saved.path.name, self.progress.best_step
+        self.group.by_first(lambda: point_again(self.folder, last, best))
+        before = saved.state.get("processes", 1)
+        if before != self.group.size:
+            self.note(f"going on in {_processes(self.group.size)}, after {_processes(before)}")
+
+    def _restore(self, saved: Checkpoint) -> None:
+        refuse_other_kinds(saved.model, self.prepared.net.state_dict())
         self.prepared.net.load_state_dict(saved.model)
         self.combination.restore(saved.state["combination"])
         rest = saved.state["optimiser"]
@@ -97,11 +119,6 @@ class Trainer:
         restore_formats(self.optimiser)
         self.rate.restore(saved.state["rate"])
         self.progress = Progress.restored(saved.state["progress"])
-        last, best = saved.path.name, self.progress.best_step
-        self.group.by_first(lambda: point_again(self.folder, last, best))
-        before = saved.state.get("processes", 1)
-        if before != self.group.size:
-            self.note(f"going on in {_processes(self.group.size)}, after {_processes(before)}")
 
     def begin(self) -> None:
         """Save the first weights; where epoch 0 is kept, measure them too."""

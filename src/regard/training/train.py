@@ -16,7 +16,7 @@ from regard.models.pruned import read_kept, write_kept
 from regard.models.settings import NAMED
 from regard.models.specs import moved
 from regard.runs.checkpoints import Checkpoint, checkpoints, load, pointed
-from regard.runs.files import read_json, write_json, write_yaml
+from regard.runs.files import damaged, read_json, write_json, write_yaml
 from regard.runs.folder import RunFolder, locked
 from regard.runs.log import Log, Unwritten, read_log
 from regard.runs.net import from_checkpoint
@@ -87,6 +87,7 @@ def resume(out: Path, *, watcher: Watcher | None = None, group: Group | None = N
     files = RunFolder(out)
     with taking_part(group) as group:
         config = parse_config(files.read_config(), str(files.config))
+        files.refuse_links()
         before = _environment(files)
         # Sums hang on the threads; of another number of processes they hang on that, too.
         same = before.get("processes", 1) == group.size
@@ -99,7 +100,7 @@ def resume(out: Path, *, watcher: Watcher | None = None, group: Group | None = N
                 refuse_unlike(group, prepared.config, prepared.digest, saved, _teacher(prepared))
                 _same_samples(files, prepared)
                 _same_teacher(files, prepared)
-                with closing(_log(files, group, saved.state["log_bytes"] if saved else 0)) as log:
+                with closing(_log(files, group, _offset(saved))) as log:
                     return _fit(files, prepared, log, watcher, saved)
             finally:
                 prepared.close()
@@ -129,6 +130,15 @@ def _begin(files: RunFolder, prepared: Prepared, folder: Path) -> None:
 def _log(files: RunFolder, group: Group, offset: int) -> Log | Unwritten:
     """The log, which the first process writes."""
     return Log(files.log, offset) if group.first else Unwritten()
+
+
+def _offset(saved: Checkpoint | None) -> int:
+    """Bytes of the log that a checkpoint knows of."""
+    offset = saved.state.get("log_bytes") if saved else 0
+    if not isinstance(offset, int) or offset < 0:
+        assert saved is not None
+        raise damaged(str(saved.path), "a state without the length of the log")
+    return offset
 
 
 def _fit(
@@ -197,14 +207,18 @@ def finished(out: Path) -> int | None:
 
 def _environment(files: RunFolder) -> dict[str, Any]:
     try:
-        return read_json(files.environment)
-    except (OSError, ValueError) as error:
-        raise RunError(
-            str(files.path),
-            expected="an environment.json that can be read",
-            found=str(error),
-            remedy="restore it, or train anew into another --out",
-        ) from error
+        found = read_json(files.environment)
+        if isinstance(found["threads"], int) and isinstance(found["samples"], str):
+            return found
+        reason = "no number of threads, or no digest"
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        reason = str(error)
+    raise RunError(
+        str(files.path),
+        expected="an environment.json that can be read",
+        found=reason,
+        remedy="restore it, or train anew into another --out",
+    )
 
 
 def _set_up(config: Config, threads: int | None = None) -> None:

@@ -5,10 +5,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regard.data.yaml_text import RepeatedKeyError, read_yaml
 from regard.errors import ConfigError
 from regard.studies.read import read_study, recipes
 from regard.training.config import changed, read_mapping
-from regard.training.unique_keys import RepeatedKeyError, read_yaml
 
 MERGED = """
 plain: &plain {a: 1, b: 2}

@@ -1,0 +1,26 @@
+"""Writing images whole or not at all."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from regard.data.atomic import write_atomically
+
+
+def save_image(
+    image: Image.Image, path: Path, kind: str, *, flush: bool = False, **how: Any
+) -> Path:
+    """Write an image of a kind, `PNG` or `JPEG`, in one atomic step.
+
+    Args:
+        image: to write.
+        path: of the file.
+        kind: `PNG` or `JPEG`.
+        flush: as of `write_atomically`.
+        how: options of the kind.
+    """
+    made = BytesIO()  # into a file, Pillow leaves the end off where the disk is full, unsaid
+    image.save(made, kind, **how)
+    return write_atomically(path, lambda p: p.write_bytes(made.getvalue()), flush=flush)
