@@ -11,9 +11,13 @@ NumericalError               training blew up; the last good checkpoint is kept
 LostProcessError             of a training in several processes another one has ended
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
+
+# Controls but for the ends of lines and tabs, bytes that are no UTF-8, marks of direction.
+STEERING = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 class RegardError(ValueError):
@@ -22,7 +26,7 @@ class RegardError(ValueError):
     def __init__(self, where: str, *, expected: str, found: str, remedy: str) -> None:
         self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
         line = f"{where}: expected {expected}, found {found}; {remedy}"
-        super().__init__(" ".join(line.split()))
+        super().__init__(printable(" ".join(line.split())))
 
     def within(self, place: str) -> "RegardError":
         """The same mistake with a wider place named before its own."""
@@ -81,6 +85,14 @@ class NumericalError(ArithmeticError):
 
 class LostProcessError(RuntimeError):
     """Of processes that train together another one has ended, or cannot be reached any more."""
+
+
+def printable(text: str) -> str:
+    """The text with what would steer a terminal, or turn its writing around, written out.
+
+    Labels and file names come from strangers.
+    """
+    return STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def near(name: str, known: Iterable[str]) -> str:

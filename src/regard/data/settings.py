@@ -15,9 +15,9 @@ Task = Literal["classification", "multilabel", "segmentation"]
 
 
 class Settings(BaseModel):
-    """A section of a config: unknown keys are refused, values are checked and frozen."""
+    """A section of a config: unknown keys are refused, values are checked, finite and frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def sides(size: int | tuple[int, int]) -> tuple[int, int]:
