@@ -107,16 +107,14 @@ def _construct(
         return build(name, classes, pretrained=weights == "pretrained", **options)
     except RegardError:
         raise
-    except (TypeError, AssertionError) as error:
-        raise ModelError(
-            f"model {spec}",
-            expected="options that its constructor takes",
-            found=str(error)[:160],
-            remedy="correct model.options",
-        ) from error
-    except Exception as error:  # the hub's client raises errors of several libraries
-        if weights != "pretrained":
-            raise
+    except Exception as error:  # constructors, torch and the hub's client raise what they like
+        if weights != "pretrained" or isinstance(error, TypeError | AssertionError):
+            raise ModelError(
+                f"model {spec}",
+                expected="options that its constructor takes",
+                found=str(error)[:160] or type(error).__name__,
+                remedy="correct model.options",
+            ) from error
         raise ModelError(
             f"model {spec}, weights pretrained",
             expected="weights from the hub or its local cache",

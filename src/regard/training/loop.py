@@ -132,6 +132,7 @@ class Trainer:
 
     def _epoch(self) -> None:
         frozen, epoch = self._frozen(), self.progress.epoch
+        first = self.progress.step == 0
         freeze_backbone(self.prepared.net, frozen)
         rest = self.prepared.config.model.freeze_bn
         train_mode(self.prepared.net, frozen=frozen, freeze_bn=rest)
@@ -145,7 +146,18 @@ class Trainer:
                 self.save()
             if asked:
                 raise Interrupted(f"stopped after step {self.progress.step}")
+        if first:
+            self._tell_idle()
         self._end_epoch(started)
+
+    def _tell_idle(self) -> None:
+        """A term that no image of a whole epoch has had a region for has done nothing."""
+        for name in (term.title for term in self.prepared.terms):
+            if not self.stepper.guided[name]:
+                self.note(
+                    f"{name} has done nothing: no image of train has a region that is neither "
+                    "empty nor everything; regard data check lists them"
+                )
 
     def _step(self, batch: Batch) -> None:
         progress = self.progress
