@@ -12,6 +12,7 @@ import polars as pl
 
 from regard.data.atomic import write_atomically
 from regard.data.casting import BOXES, STRINGS, cast_column, wrong
+from regard.data.names import LONGEST, is_plain
 from regard.data.table_files import read_table
 from regard.errors import DataError, near
 
@@ -43,7 +44,8 @@ COLUMNS: dict[str, tuple[pl.DataType | type[pl.DataType], str]] = {
 }
 PATHS = ("image", "segmented", "mask", "region", "avoid", "ignore")
 VIEWS = ("image", "segmented")
-LONGEST_SPLIT = 100
+# No image has as many pixels on a side; sums and squares of what is less are exact enough.
+FARTHEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,7 @@ def _check_values(table: pl.DataFrame, where: str) -> None:
         if bad.any():
             row = int(bad.arg_true()[0])
             found = str(table["boxes"][row].to_list())
-            raise wrong(where, row, "boxes", "boxes of 4 finite numbers", found)
+            raise wrong(where, row, "boxes", "boxes of 4 finite numbers, of pixels", found)
     if "region_threshold" in table.columns:
         bad = ~table["region_threshold"].is_between(0, 255).fill_null(True)
         if bad.any():
@@ -278,11 +280,10 @@ def _check_values(table: pl.DataFrame, where: str) -> None:
 def _check_splits(splits: pl.Series, where: str) -> None:
     """Results are files that a split gives its name, such as `metrics/test.json`."""
     for name in splits.drop_nulls().unique(maintain_order=True).to_list():
-        plain = name.isprintable() and not {"/", "\\"} & {*name} and not name.startswith(".")
-        if not plain or len(name.encode()) > LONGEST_SPLIT:
+        if not is_plain(name):
             row = int((splits == name).arg_true()[0])
-            expected = "a name that a file can have, without / and no longer than "
-            raise wrong(where, row, "split", f"{expected}{LONGEST_SPLIT} bytes", repr(name))
+            expected = f"a name that a file can have, of {LONGEST} bytes at the most"
+            raise wrong(where, row, "split", expected, ascii(name))
 
 
 def _check_sets(labels: pl.Series, where: str) -> None:
@@ -297,9 +298,10 @@ def _check_sets(labels: pl.Series, where: str) -> None:
 
 
 def _four_numbers(boxes: pl.Series) -> pl.Series:
-    """Whether every box of a row, if it has any, is four finite numbers."""
-    box = pl.element()
-    finite = box.list.eval(pl.element().is_finite().fill_null(False)).list.all()
+    """Whether every box of a row, if it has any, is four numbers that pixels can have."""
+    box, number = pl.element(), pl.element()
+    near = number.is_finite() & (number.abs() <= FARTHEST)
+    finite = box.list.eval(near.fill_null(False)).list.all()
     whole = (box.list.len() == 4) & finite
     return boxes.list.eval(whole.fill_null(False)).list.all().fill_null(True)
 

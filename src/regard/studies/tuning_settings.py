@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from regard.data.names import named_plainly
 from regard.data.settings import Settings
 from regard.training.progress import lower_is_better
 
@@ -175,6 +176,7 @@ class Tuning(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> "Tuning":
+        named_plainly(self.name)
         if not self.search:
             raise ValueError("nothing to search; name keys such as training.optimiser.lr")
         metrics = [objective.metric for objective in self.objective]

@@ -121,6 +121,11 @@ class Trainer:
         with self.stopping.listening():
             while self.progress.epoch < self.how.epochs and not self._stale():
                 self._epoch()
+        if self.progress.best_step is None:
+            self.note(
+                f"{self.how.best} was never a number, so no checkpoint is the best one: name one, "
+                "as in regard evaluate RUN --checkpoint last"
+            )
         return self.progress
 
     def _stale(self) -> bool:

@@ -90,7 +90,7 @@ class Training(Settings):
     bf16: bool = False
     compile: bool = False
     clip: float | None = Field(default=None, gt=0)
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0)
     device: str = "auto"
     threads: int | None = Field(default=None, gt=0, le=1024)
     checkpoint_steps: int | None = Field(default=None, gt=0)
