@@ -5,7 +5,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from regard.data.mistakes import parse
+from regard.data.mistakes import parse, written
 from regard.errors import ConfigError, near
 from regard.models.settings import NAMED, NONE
 from regard.models.specs import moved
@@ -64,6 +64,7 @@ def read_study(
             remedy=f"use: regard train {path}",
         )
     if scale is not None:
+        parse(Study, values, str(path))
         scales = values.get("scales") or {}
         if scale not in scales:
             raise ConfigError(
@@ -88,6 +89,13 @@ def _kept(values: dict[str, Any], where: str) -> dict[str, Any]:
     kept = values.pop("keep", None)
     if kept is None:
         return values
+    if not isinstance(kept, list):
+        raise ConfigError(
+            f"{where}, keep",
+            expected="a list of arms",
+            found=written(kept),
+            remedy="write [ARM, ...], or leave keep out for all of them",
+        )
     arms = values.get("arms") or {}
     unknown = [arm for arm in kept if arm not in arms]
     if unknown or not kept:

@@ -14,7 +14,7 @@ from regard.scores.base import SCORES
 from regard.studies.pixel_metrics import MEAN_METRICS, of_class
 from regard.studies.set_metrics import SET_METRICS, of_hierarchy
 from regard.studies.sources import Sources
-from regard.training.config import Config, merged, parse_config
+from regard.training.config import Config, Partial, merged, parse_config
 
 # Those of `evaluation.metrics.evaluate` and of exchanged backgrounds that only labels have; with
 # those of segmenters and all scores of maps they are what a study can compare.
@@ -128,9 +128,9 @@ class Study(Settings):
     title: str = ""
     about: str = ""
     data: Sources = Sources()
-    base: dict[str, Any]
-    before: dict[str, Any] | None = None
-    arms: dict[str, dict[str, Any]] = Field(min_length=1)
+    base: Partial
+    before: Partial | None = None
+    arms: dict[str, Partial] = Field(min_length=1)
     baseline: str
     comparisons: tuple[tuple[str, str], ...] | None = None
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from regard.data.names import named_plainly
 from regard.data.settings import Settings
+from regard.training.config import Partial
 from regard.training.progress import lower_is_better
 
 
@@ -160,7 +161,7 @@ class Tuning(Settings):
     name: str = Field(min_length=1)
     title: str = ""
     about: str = ""
-    base: dict[str, Any]
+    base: Partial
     search: dict[str, Range]
     objective: tuple[Objective, ...] = (Objective(),)
     sampler: Literal["tpe", "grid", "random"] = "tpe"
