@@ -37,13 +37,14 @@ def some(values):
     return st.none() | values
 
 
+PATH = TEXT.filter(lambda text: "\0" not in text)
 VALID = {
-    "image": TEXT.filter(bool),
+    "image": PATH.filter(bool),
     "label": some(TEXT),
     "labels": some(st.lists(TEXT.filter(str.strip), max_size=3, unique=True)),
     "group": some(TEXT),
     "boxes": some(st.lists(BOX, max_size=2)),
-    "region": some(TEXT),
+    "region": some(PATH),
     "region_threshold": some(st.integers(0, 255)),
     "split": some(st.sampled_from(["train", "val", "test", "test shifted", "ütest"])),
     "synthetic": some(st.booleans()),
@@ -245,6 +246,7 @@ def described(folder):
     [
         ("image,label,label\na,x,y\n", "expected each column once, found 'label' 2 times"),
         ("image,split\na,../../x\n", "row 1, column 'split': expected a name that a file can have"),
+        ('image\na\n"b\0"\n', "row 2, column 'image': expected a path that a file can have"),
         ("image,split\na,.\n", "row 1, column 'split'"),
         ("image,split\na," + "x" * 101 + "\n", "row 1, column 'split'"),
         ("image,region_threshold\na,\nb,256\n", "row 2, column 'region_threshold': expected"),

@@ -75,8 +75,8 @@ def _exact(column: pl.Series, dtype: Expected) -> pl.Series:
         PolarsError: it cannot be cast.
     """
     leaf = _leaf(column.dtype)
-    if dtype in (pl.String, STRINGS) and leaf.is_nested():
-        raise pl.exceptions.InvalidOperationError("a structure is no text")
+    if leaf.is_nested():
+        raise pl.exceptions.InvalidOperationError("a structure is no value")
     if dtype in (pl.Int64, BOXES) and leaf == pl.Boolean:
         raise pl.exceptions.InvalidOperationError("a truth value is no number")
     if dtype == pl.Boolean and not leaf.is_numeric():

@@ -254,6 +254,11 @@ def _check_values(table: pl.DataFrame, where: str) -> None:
     missing = table["image"].is_null()
     if missing.any():
         raise wrong(where, int(missing.arg_true()[0]), "image", "a path", "an empty cell")
+    for name in (name for name in PATHS if name in table.columns):
+        bad = table[name].str.contains("\0", literal=True).fill_null(False)
+        if bad.any():
+            row = int(bad.arg_true()[0])
+            raise wrong(where, row, name, "a path that a file can have", ascii(table[name][row]))
     if "boxes" in table.columns:
         bad = ~_four_numbers(table["boxes"])
         if bad.any():

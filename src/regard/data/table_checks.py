@@ -86,10 +86,8 @@ def _splits(table: pl.DataFrame) -> Iterator[Problem]:
 
 
 def _alone(classes: pl.DataFrame) -> Iterator[Problem]:
-    """A net needs two classes to tell apart."""
-    used = classes
-    if not classes["split"].is_null().all():
-        used = classes.filter(pl.col("split") == "train")
+    """A net needs two classes to tell apart; a table without splits is not yet to be trained on."""
+    used = classes.filter(pl.col("split") == "train")
     if used["label"].n_unique() == 1:
         detail = f"{used['label'][0]!r} is the only class to train on; two or more are needed"
         yield Problem(None, "label", None, "one class", detail)

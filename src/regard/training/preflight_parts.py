@@ -58,6 +58,6 @@ def _parts(count: int, batch_size: int, accumulate: int, processes: int) -> set[
     sizes = set()
     for step in {min(whole, count), count % whole} - {0}:
         for number in range(processes):
-            share = len(Share(number, processes, cuts=True)([list(range(step))])[0])
+            share = Share(number, processes, cuts=True).rows_of(step)
             sizes |= {min(batch_size, share), share % batch_size}
     return sizes - {0}
