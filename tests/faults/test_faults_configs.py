@@ -118,7 +118,7 @@ def read_or_refused(read, path):
 
 
 @pytest.mark.parametrize("what", READERS)
-@pytest.mark.parametrize("times", [40, pytest.param(5000, marks=FULL)])
+@pytest.mark.parametrize("times", [40, pytest.param(3000, marks=FULL)])
 def test_files_with_anything_in_them_are_read_or_refused(tmp_path, tally, what, times):
     read, base = READERS[what]
     path = tmp_path / "c.yaml"

@@ -73,7 +73,11 @@ def read_study(
                 found=repr(scale),
                 remedy="leave --scale out, or choose one of these",
             )
-        values = _kept(merged(values, scales[scale] or {}), f"study {name}, scale {scale}")
+        where = f"study {name}, scale {scale}"
+        values = merged(values, scales[scale] or {})
+        kept = values.pop("keep", None)
+        parse(Study, values, where)
+        values = values if kept is None else _kept(values, kept, where)
     if seeds is not None:
         values["seeds"] = list(range(seeds))
     if folds is not None:
@@ -84,12 +88,9 @@ def read_study(
     return study.model_copy(update={"base": from_here(study.base, here), "arms": changes})
 
 
-def _kept(values: dict[str, Any], where: str) -> dict[str, Any]:
+def _kept(values: dict[str, Any], kept: Any, where: str) -> dict[str, Any]:
     """The study of those arms alone that a scale keeps, and what it says of them."""
-    kept = values.pop("keep", None)
-    if kept is None:
-        return values
-    if not isinstance(kept, list):
+    if not isinstance(kept, list) or not all(isinstance(arm, str) for arm in kept):
         raise ConfigError(
             f"{where}, keep",
             expected="a list of arms",
