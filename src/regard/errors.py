@@ -13,9 +13,13 @@ LostProcessError             of a training in several processes another one has 
 
 import errno
 import os
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
+
+# Controls but for the ends of lines and tabs, bytes that are no UTF-8, marks of direction.
+STEERING = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 class RegardError(ValueError):
@@ -24,7 +28,7 @@ class RegardError(ValueError):
     def __init__(self, where: str, *, expected: str, found: str, remedy: str) -> None:
         self.where, self.expected, self.found, self.remedy = where, expected, found, remedy
         line = f"{where}: expected {expected}, found {found}; {remedy}"
-        super().__init__(_harmless(" ".join(line.split())))
+        super().__init__(printable(" ".join(line.split())))
 
     def within(self, place: str) -> "RegardError":
         """The same mistake with a wider place named before its own."""
@@ -35,13 +39,6 @@ class RegardError(ValueError):
         # Errors of worker processes reach the user through pickle.
         fields = (self.where, self.expected, self.found, self.remedy)
         return _again, (type(self), *fields)
-
-
-def _harmless(text: str) -> str:
-    """Names from files may hold what a terminal would obey."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _again(
@@ -117,6 +114,14 @@ def of_system(error: OSError) -> RegardError:
     reason = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
     name = error.filename if error.filename is not None else "a file, or standard output"
     return RegardError(os.fsdecode(str(name)), expected=expected, found=reason, remedy=remedy)
+
+
+def printable(text: str) -> str:
+    """The text with what would steer a terminal, or turn its writing around, written out.
+
+    Labels and file names come from strangers.
+    """
+    return STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def near(name: str, known: Iterable[str]) -> str:

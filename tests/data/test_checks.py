@@ -266,7 +266,7 @@ def test_no_labels_at_all(images):
     ],
 )
 def test_an_empty_split(images, splits, expected):
-    problems = found(rows_of("aaaaaa", splits * 3), images)
+    problems = found(rows_of("aabbaa", splits * 3), images)
     assert problems == [(None, "split", *expected)]
 
 
@@ -290,7 +290,7 @@ def test_samples_of_several_classes_count_for_each(images):
 
 
 def test_an_image_listed_twice_is_an_error_across_splits(images):
-    rows = rows_of("aaaa", ["train", "train", "val", "test"])
+    rows = rows_of("ababab", ["train", "train", "val", "val", "test", "test"])
     rows[1]["image"] = rows[0]["image"]
     assert found(rows, images) == [(2, "image", "listed twice", "warning")]
     rows[2]["image"] = rows[0]["image"]

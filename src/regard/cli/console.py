@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from regard.errors import printable
 from regard.runs.files import dump_json
 
 # A file or a pipe has no width of its own, and nothing should be folded there.
@@ -101,18 +102,18 @@ class BarView:
 def table(title: str, columns: list[str], rows: list[list[Any]], *, left: int = 1) -> None:
     """Print a table; the first `left` columns are text, the rest numbers."""
     # The table's own title would be folded to the table's width.
-    console.print(Text(title, style="bold"), soft_wrap=True)
+    console.print(Text(printable(title), style="bold"), soft_wrap=True)
     shown = Table(box=box.SIMPLE_HEAD)
     for number, name in enumerate(columns):
-        shown.add_column(Text(name), justify="left" if number < left else "right")
+        shown.add_column(Text(printable(name)), justify="left" if number < left else "right")
     for row in rows:
-        shown.add_row(*(Text(str(cell)) for cell in row))
+        shown.add_row(*(Text(printable(str(cell))) for cell in row))
     console.print(shown)
 
 
 def say(text: str) -> None:
     """Print a line as it stands."""
-    console.print(Text(text), soft_wrap=True)
+    console.print(Text(printable(text)), soft_wrap=True)
 
 
 def plural(count: int, word: str) -> str:

@@ -4,7 +4,7 @@ import sys
 import time
 from typing import NoReturn
 
-from regard.errors import ConfigError
+from regard.errors import ConfigError, printable
 from regard.machine import place
 
 # Seconds; torchrun ends the other processes when the first has told what is wrong.
@@ -13,7 +13,7 @@ PATIENCE = 10.0
 
 def stop(text: str, code: int) -> NoReturn:
     """Print the line on standard error and leave with the code."""
-    print(f"regard: {text}", file=sys.stderr)
+    print(printable(f"regard: {text}"), file=sys.stderr)
     sys.exit(code)
 
 

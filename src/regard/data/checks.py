@@ -29,7 +29,7 @@ def check(
       `tiny region`, `full region`, `faint region`;
     - masks of classes: `unknown id`, `other size`;
     - boxes: `degenerate box`, `box outside`;
-    - the table: `no label`, `no split`, `listed twice`, `rare class`, `empty split`,
+    - the table: `no label`, `one class`, `no split`, `listed twice`, `rare class`, `empty split`,
       `class not in train`, `class not in split`.
 
     Args:

@@ -31,7 +31,8 @@ class Wanted:
             inner, *more = get_args(annotation)
             return cls.of(inner, [*more, *metadata])
         names = ("gt", "ge", "lt", "le", "min_length")
-        found = {n: getattr(m, n) for m in metadata for n in names if hasattr(m, n)}
+        each = [own for m in metadata for own in (m.metadata if isinstance(m, FieldInfo) else [m])]
+        found = {n: getattr(m, n) for m in each for n in names if hasattr(m, n)}
         return cls(annotation, tuple(found.items()))
 
     @classmethod

@@ -37,13 +37,15 @@ def box_fault(box: Sequence[float], size: Size) -> tuple[str, str, Severity] | N
     """
     xmin, ymin, xmax, ymax = box
     height, width = size
-    if xmax <= xmin or ymax <= ymin:
+    area = (xmax - xmin) * (ymax - ymin)
+    # Sides so short that their product is nothing make no area either.
+    if xmax <= xmin or ymax <= ymin or area == 0:
         return ("degenerate box", "has no area", "error")
     inside_x = min(xmax, width) - max(xmin, 0)
     inside_y = min(ymax, height) - max(ymin, 0)
     if inside_x <= 0 or inside_y <= 0:
         return ("box outside", "lies outside the image", "error")
-    inside = inside_x * inside_y / ((xmax - xmin) * (ymax - ymin))
+    inside = inside_x * inside_y / area
     if inside <= MOSTLY_OUTSIDE:
         return ("box outside", f"lies outside the image with {1 - inside:.0%} of its area", "error")
     if inside < 1:

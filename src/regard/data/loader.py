@@ -85,6 +85,10 @@ class Share:
             return list(batches[self.number :: self.size])
         return [batch[self._edge(len(batch), 0) : self._edge(len(batch), 1)] for batch in batches]
 
+    def rows_of(self, rows: int) -> int:
+        """How many of a batch of so many rows are this process's, where batches are cut."""
+        return self._edge(rows, 1) - self._edge(rows, 0)
+
     def _edge(self, rows: int, later: int) -> int:
         return -(-rows * (self.number + later) // self.size)
 

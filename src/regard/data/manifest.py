@@ -6,17 +6,16 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 
 from regard.data.atomic import write_atomically
-from regard.data.parquet import read_parquet, write_parquet
+from regard.data.casting import BOXES, STRINGS, cast_column, wrong
+from regard.data.names import LONGEST, is_plain
+from regard.data.parquet import write_parquet
+from regard.data.table_files import read_table
 from regard.errors import DataError, near
-
-STRINGS = pl.List(pl.String)
-BOXES = pl.List(pl.List(pl.Float64))
-POLARS_ERROR = pl.exceptions.PolarsError
 
 # One row of meaning a column. Paths are relative to the manifest's folder, or absolute.
 COLUMNS: dict[str, tuple[pl.DataType | type[pl.DataType], str]] = {
@@ -46,6 +45,8 @@ COLUMNS: dict[str, tuple[pl.DataType | type[pl.DataType], str]] = {
 }
 PATHS = ("image", "segmented", "mask", "region", "avoid", "ignore")
 VIEWS = ("image", "segmented")
+# No image has as many pixels on a side; sums and squares of what is less are exact enough.
+FARTHEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -173,25 +174,15 @@ def read_manifest(path: str | Path) -> Manifest:
             column's type is wrong (the row is named), a box has not four numbers.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # which takes any name, however long
         raise DataError(
             str(path),
             expected="a manifest file",
-            found="a folder" if path.is_dir() else "no such file",
+            found="a folder" if os.path.isdir(path) else "no such file",
             remedy="make one with: regard data import {folder,csv,...} SRC --out M.parquet",
         )
     _known_suffix(path)
-    try:
-        csv = path.suffix == ".csv"
-        # Brackets and stars in a file's name are its name, not a pattern.
-        table = pl.read_csv(path, infer_schema=False, glob=False) if csv else read_parquet(path)
-    except (POLARS_ERROR, OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            str(path),
-            expected=f"a readable {path.suffix[1:]} table",
-            found=str(error).splitlines()[0][:200],
-            remedy="write the file again",
-        ) from error
+    table = read_table(path)
     return Manifest(checked(table, str(path)), path.parent.resolve(), path)
 
 
@@ -211,7 +202,16 @@ def manifest_from_rows(rows: Iterable[Mapping[str, Any]], root: Path) -> Manifes
     names = [name for name in COLUMNS if any(row.get(name) is not None for row in rows)]
     schema = {name: COLUMNS[name][0] for name in names}
     data = {name: [row.get(name) for row in rows] for name in names}
-    return Manifest(checked(pl.DataFrame(data, schema=schema), str(root)), root)
+    try:
+        table = pl.DataFrame(data, schema=schema)
+    except UnicodeEncodeError as error:
+        raise DataError(
+            str(root),
+            expected="names of files and classes in UTF-8",
+            found=ascii(error.object)[:160],
+            remedy="rename the file or folder",
+        ) from error
+    return Manifest(checked(table, str(root)), root)
 
 
 def checked(table: pl.DataFrame, where: str) -> pl.DataFrame:
@@ -230,7 +230,7 @@ def checked(table: pl.DataFrame, where: str) -> pl.DataFrame:
     table = _with_sets(table)
     for name in table.columns:
         if name in COLUMNS:
-            table = table.with_columns(_cast(table[name], name, where))
+            table = table.with_columns(cast_column(table[name], name, COLUMNS[name][0], where))
     _check_values(table, where)
     return table
 
@@ -251,74 +251,45 @@ def natural(text: str) -> tuple[int, float, str]:
     return (0, number, text) if math.isfinite(number) else (1, 0.0, text)
 
 
-def _cast(column: pl.Series, name: str, where: str) -> pl.Series:
-    dtype = COLUMNS[name][0]
-    if column.dtype == pl.String:
-        column = column.replace({"": None})
-    if column.dtype == dtype:
-        return column
-    if column.dtype == pl.String and isinstance(dtype, pl.List):
-        return _from_json(column, name, dtype, where)
-    if column.dtype == pl.String and dtype == pl.Boolean:
-        return _from_words(column, name, where)
-    try:
-        # A CSV is read as text, so a label of digits stays the label it is.
-        return column.cast(cast(Any, dtype))
-    except POLARS_ERROR as error:
-        bad = next((i for i, v in enumerate(column.to_list()) if not _fits(v, dtype)), 0)
-        raise _wrong(where, bad, name, f"{dtype}", repr(column[bad])) from error
-
-
-def _fits(value: Any, dtype: Any) -> bool:
-    try:
-        pl.Series([value]).cast(dtype)
-    except (POLARS_ERROR, TypeError):
-        return False
-    return True
-
-
-def _from_words(column: pl.Series, name: str, where: str) -> pl.Series:
-    words = {"true": True, "false": False, "1": True, "0": False}
-    read = column.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
-    lost = read.is_null() & column.is_not_null()
-    if lost.any():
-        row = int(lost.arg_true()[0])
-        raise _wrong(where, row, name, "true or false", repr(column[row]))
-    return read
-
-
-def _from_json(column: pl.Series, name: str, dtype: Any, where: str) -> pl.Series:
-    values: list[Any] = []
-    shape = "[[10, 20, 30, 40]]" if dtype == BOXES else '["a", "b"]'
-    for row, text in enumerate(column.to_list()):
-        try:
-            value = json.loads(text) if text else None
-            if isinstance(value, str):  # which polars would take for a list of its letters
-                raise TypeError(value)
-            pl.Series([value], dtype=dtype, strict=True)
-        except (ValueError, TypeError, ArithmeticError, RecursionError, POLARS_ERROR) as error:
-            raise _wrong(where, row, name, f"a JSON list like {shape}", repr(text)) from error
-        values.append(value)
-    return pl.Series(name, values, dtype=dtype)
-
-
 def _check_values(table: pl.DataFrame, where: str) -> None:
     missing = table["image"].is_null()
     if missing.any():
-        raise _wrong(where, int(missing.arg_true()[0]), "image", "a path", "an empty cell")
+        raise wrong(where, int(missing.arg_true()[0]), "image", "a path", "an empty cell")
+    for name in (name for name in PATHS if name in table.columns):
+        bad = table[name].str.contains("\0", literal=True).fill_null(False)
+        if bad.any():
+            row = int(bad.arg_true()[0])
+            raise wrong(where, row, name, "a path that a file can have", ascii(table[name][row]))
     if "boxes" in table.columns:
         bad = ~_four_numbers(table["boxes"])
         if bad.any():
             row = int(bad.arg_true()[0])
             found = str(table["boxes"][row].to_list())
-            raise _wrong(where, row, "boxes", "boxes of 4 finite numbers", found)
+            raise wrong(where, row, "boxes", "boxes of 4 finite numbers, of pixels", found)
+    if "region_threshold" in table.columns:
+        bad = ~table["region_threshold"].is_between(0, 255).fill_null(True)
+        if bad.any():
+            row = int(bad.arg_true()[0])
+            found = str(table["region_threshold"][row])
+            raise wrong(where, row, "region_threshold", "a grey level from 0 to 255", found)
+    if "split" in table.columns:
+        _check_splits(table["split"], where)
     if "labels" in table.columns:
         _check_sets(table["labels"], where)
     if {"boxes", "box_labels"} <= set(table.columns):
         differ = (table["boxes"].list.len() != table["box_labels"].list.len()).fill_null(False)
         if differ.any():
             row = int(differ.arg_true()[0])
-            raise _wrong(where, row, "box_labels", "a label a box", "another number of labels")
+            raise wrong(where, row, "box_labels", "a label a box", "another number of labels")
+
+
+def _check_splits(splits: pl.Series, where: str) -> None:
+    """Results are files that a split gives its name, such as `metrics/test.json`."""
+    for name in splits.drop_nulls().unique(maintain_order=True).to_list():
+        if not is_plain(name):
+            row = int((splits == name).arg_true()[0])
+            expected = f"a name that a file can have, of {LONGEST} bytes at the most"
+            raise wrong(where, row, "split", expected, ascii(name))
 
 
 def _check_sets(labels: pl.Series, where: str) -> None:
@@ -329,24 +300,16 @@ def _check_sets(labels: pl.Series, where: str) -> None:
     for bad, expected in ((bare, "names of classes"), (twice, "each class once")):
         if bad.any():
             row = int(bad.arg_true()[0])
-            raise _wrong(where, row, "labels", expected, str(labels[row].to_list()))
+            raise wrong(where, row, "labels", expected, str(labels[row].to_list()))
 
 
 def _four_numbers(boxes: pl.Series) -> pl.Series:
-    """Whether every box of a row, if it has any, is four finite numbers."""
-    box = pl.element()
-    finite = box.list.eval(pl.element().is_finite().fill_null(False)).list.all()
+    """Whether every box of a row, if it has any, is four numbers that pixels can have."""
+    box, number = pl.element(), pl.element()
+    near = number.is_finite() & (number.abs() <= FARTHEST)
+    finite = box.list.eval(near.fill_null(False)).list.all()
     whole = (box.list.len() == 4) & finite
     return boxes.list.eval(whole.fill_null(False)).list.all().fill_null(True)
-
-
-def _wrong(where: str, row: int, column: str, expected: str, found: str) -> DataError:
-    return DataError(
-        f"{where}, row {row + 1}, column {column!r}",
-        expected=expected,
-        found=found[:120],
-        remedy="correct that cell",
-    )
 
 
 def _lists_to_json(table: pl.DataFrame) -> pl.DataFrame:

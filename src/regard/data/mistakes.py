@@ -1,6 +1,7 @@
 """A wrong setting in one line: where it stands, what was expected, what was found, what to do."""
 
 from collections.abc import Mapping, Sequence
+from reprlib import Repr
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +11,10 @@ from regard.data.expected import Wanted
 from regard.errors import ConfigError, RegardError, near
 
 T = TypeVar("T", bound=BaseModel)
+# A value is shown in 80 characters; what is larger than that need not be written out first.
+_BOUNDED = Repr()
+_BOUNDED.maxlevel, _BOUNDED.maxlist, _BOUNDED.maxtuple, _BOUNDED.maxdict = 4, 12, 12, 12
+_BOUNDED.maxset, _BOUNDED.maxstring, _BOUNDED.maxlong, _BOUNDED.maxother = 12, 400, 400, 400
 Keys = tuple[str | int, ...]
 OUT_OF_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 
@@ -89,6 +94,8 @@ def _said(
     value, found = mistake["input"], written(mistake["input"])
     if mistake["type"] == "extra_forbidden":
         return "a known key", repr(str(keys[-1])), near(str(keys[-1]), _names(kind, keys[:-1]))
+    if mistake["type"] == "invalid_key":
+        return "keys that are text", found, "put it in quotes"
     if mistake["type"] == "missing" and not isinstance(mistake["loc"][-1], int):
         return wanted.words, "nothing", "write it"
     if mistake["type"] == "value_error":
@@ -129,7 +136,7 @@ def written(value: Any) -> str:
     """A value as a config file has it, cut short."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value)
+    text = " ".join(_BOUNDED.repr(value).split())
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -124,7 +124,28 @@ def as_regions(regions: Regions | Tensor) -> Regions:
             found=f"shape {tuple(regions.shape)}",
             remedy="add or remove an axis",
         )
-    return Regions(regions if regions.is_floating_point() else regions.float())
+    return shares_only(Regions(regions if regions.is_floating_point() else regions.float()))
+
+
+def shares_only(regions: Regions) -> Regions:
+    """The regions, all of whose numbers are shares.
+
+    Raises:
+        DataError: masks of 0 to 255, say, with which every number would be wrong.
+    """
+    for mask in (regions.attend, regions.avoid, regions.ignore):
+        if mask is None or not mask.numel():
+            continue
+        low, high = mask.aminmax()
+        # Written so that nan fails too; resizing rounds.
+        if not (low >= -1e-3 and high <= 1 + 1e-3):
+            raise DataError(
+                "regions",
+                expected="shares from 0 to 1",
+                found=f"numbers from {float(low):g} to {float(high):g}",
+                remedy="divide masks of 0 to 255 by 255",
+            )
+    return regions
 
 
 def boxes_to_mask(boxes: Tensor, size: Size) -> Float[Tensor, "H W"]:

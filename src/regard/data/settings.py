@@ -1,6 +1,6 @@
 """The `data` section of a run's config."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -11,13 +11,14 @@ from pydantic import (
     model_validator,
 )
 
+Share = Annotated[float, Field(ge=0, le=1)]
 Task = Literal["classification", "multilabel", "segmentation"]
 
 
 class Settings(BaseModel):
-    """A section of a config: unknown keys are refused, values are checked and frozen."""
+    """A section of a config: unknown keys are refused, values are checked, finite and frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def sides(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -116,7 +117,7 @@ class Data(Settings):
     size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     fit: Literal["stretch", "pad", "crop"] = "stretch"
     interpolation: Literal["bilinear", "bicubic"] | None = None
-    mean: tuple[float, float, float] | None = None
+    mean: tuple[Share, Share, Share] | None = None
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     augment: Augment = Augment()
     split: str | None = None
@@ -124,7 +125,7 @@ class Data(Settings):
     folds: int | None = None
     fold: int = 0
     val_from_train: float | None = Field(default=None, gt=0, lt=1)
-    workers: int = Field(default=0, ge=0)
+    workers: int = Field(default=0, ge=0, le=1024)
     cache_mb: int = Field(default=1024, ge=0)
     max_pixels: int = Field(default=400_000_000, gt=0)
 

@@ -77,10 +77,10 @@ def folds(
         sets: as of `split`.
         val: share of the other folds that becomes val; None: the next fold is val.
     """
-    if k < 3 or not 0 <= fold < k:
+    if not 3 <= k <= max(3, len(manifest)) or not 0 <= fold < k:
         raise ConfigError(
             "folds",
-            expected="3 or more folds and a fold in 0..folds-1",
+            expected="3 or more folds, no more than samples, and a fold in 0..folds-1",
             found=f"folds={k}, fold={fold}",
             remedy="correct data.folds and data.fold",
         )

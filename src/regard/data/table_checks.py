@@ -18,7 +18,7 @@ def table_problems(manifest: Manifest) -> list[Problem]:
         found += _splits(table)
     classes = class_rows(table)
     if not classes.is_empty():
-        found += [*_classes_by_split(classes), *_rare(classes)]
+        found += [*_alone(classes), *_classes_by_split(classes), *_rare(classes)]
     return found
 
 
@@ -83,6 +83,14 @@ def _splits(table: pl.DataFrame) -> Iterator[Problem]:
     for row, image, name in wrong.select("row", "image", "split").iter_rows():
         detail = f"synthetic samples belong in train, not in {name}"
         yield Problem(row, "split", image, "synthetic outside train", detail)
+
+
+def _alone(classes: pl.DataFrame) -> Iterator[Problem]:
+    """A net needs two classes to tell apart; a table without splits is not yet to be trained on."""
+    used = classes.filter(pl.col("split") == "train")
+    if used["label"].n_unique() == 1:
+        detail = f"{used['label'][0]!r} is the only class to train on; two or more are needed"
+        yield Problem(None, "label", None, "one class", detail)
 
 
 def _classes_by_split(classes: pl.DataFrame) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 # Bytes of a file, values that a text stands for once its aliases are written out, and how deep they
 # lie in each other: a config with the names of all classes of ImageNet-21k has 22,000 values.
 MOST_BYTES, MOST_VALUES, DEEPEST, LARGEST = 16 << 20, 1_000_000, 60, 2**64
+_UNREAD = (ValueError, KeyError, AttributeError, TypeError, OverflowError, RecursionError)
 
 
 class RepeatedKeyError(yaml.YAMLError):
@@ -87,7 +88,7 @@ def read_yaml(text: str) -> Any:
     """
     try:
         return yaml.load(text, _Loader)
-    except (ValueError, OverflowError, RecursionError) as error:  # of the 31st of February, say
+    except _UNREAD as error:  # of the 31st of February, say
         raise yaml.YAMLError(f"a value that is none: {str(error)[:80]}") from error
 
 

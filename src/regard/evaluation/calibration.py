@@ -103,7 +103,8 @@ def ece_interval(
     calibrated = _calibrated_errors(confidence, resamples, seed)
     plausible = value <= np.quantile(calibrated, (1 + level) / 2)
     low = 0.0 if plausible else min(value, max(0.0, 2 * value - top))
-    return Interval(value, low, max(value, top), level, n, "reflected")
+    reason = "the same in every resample: too narrow" if np.ptp(replicates) == 0 else None
+    return Interval(value, low, max(value, top), level, n, "reflected", reason=reason)
 
 
 def _calibrated_errors(confidence: Floats, resamples: int, seed: int, bins: int = 15) -> Floats:

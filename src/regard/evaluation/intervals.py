@@ -16,6 +16,8 @@ Method = Literal["auto", "studentised", "bca", "percentile", "wilson"]
 
 _TRUSTED = 10.0  # standard errors from the mean to a studentised bound; 2 to 3 is usual
 _TINY = 1e-100  # of which the square is too small for a float64 to be exact
+_HUGE = 1e100  # of which the square is too large for one
+_BOUNDLESS = "a value is infinite, or too large to be squared"
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ def student_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """
     check_options(level)
     x, undefined = _defined(values)
+    if _boundless(x):
+        return missing(level, x.size, "student", _BOUNDLESS, undefined=undefined)
     if x.size < 2:
         mean = float(x[0]) if x.size else math.nan
         reason = "needs two values or more"
@@ -186,6 +190,8 @@ def bootstrap_interval(
     chosen = _choose(method, statistic is np.mean, x)
     if x.size == 0:
         return missing(level, 0, chosen, "no value is defined", undefined=undefined)
+    if _boundless(x):
+        return missing(level, x.size, chosen, _BOUNDLESS, undefined=undefined)
     value = float(statistic(x, axis=-1))
     if x.size == 1 and chosen != "wilson":
         reason = "needs two values or more"
@@ -193,6 +199,8 @@ def bootstrap_interval(
     if chosen == "wilson":
         return replace(wilson_interval(float(x.sum()), x.size, level), undefined=undefined)
     low = high = math.inf
+    if chosen == "studentised" and 0 < np.ptp(x) < _TINY:
+        chosen = "bca"
     if chosen == "studentised":
         low, high = resampling.studentised_limits(*mean_replicates(x, resamples, seed)[:3], level)
         # So few values differ that resamples lose their spread: t* runs away, up to infinity.
@@ -237,6 +245,10 @@ def _limits(
     left = [statistic(x[group != g], axis=-1) for g in range(group.max() + 1)]
     value = float(statistic(x, axis=-1))
     return resampling.bca_limits(value, replicates, np.array(left), level)
+
+
+def _boundless(x: NDArray[np.float64]) -> bool:
+    return bool((np.abs(x) > _HUGE).any())
 
 
 def _defined(values: ArrayLike) -> tuple[NDArray[np.float64], int]:

@@ -46,7 +46,7 @@ def options_of(kind: type[Term]) -> type[BaseModel]:
     known: dict[str, Any] = {
         field.name: (hints[field.name], _default(field)) for field in fields(kind)
     }
-    how = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    how = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
     return create_model(kind.__name__, __config__=how, **known)
 
 

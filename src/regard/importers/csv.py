@@ -1,5 +1,6 @@
 """Any CSV: one row a sample, or one row a box."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from regard.data.manifest import PATHS, Manifest, manifest_from_rows
+from regard.data.table_files import read_csv
 from regard.errors import DataError
 from regard.importers.boxes import Corners
 from regard.importers.files import entry, split_name
@@ -91,7 +93,9 @@ def import_csv(
         label="diagnosis", region="masks/{stem}.png", region_threshold=127)`
     """
     src, root = Path(src), Path(root)
-    table = _read(src)
+    table = read_csv(src)
+    if table.is_empty():
+        raise DataError(str(src), expected="one row or more", found="none", remedy="add samples")
     paths = {"segmented": segmented, "mask": mask, "region": region}
     paths |= {"avoid": avoid, "ignore": ignore}
     given = {"image": image, "label": label, "split": split, "group": group}
@@ -121,21 +125,6 @@ def import_csv(
             sample["region_threshold"] = region_threshold
         sample |= {key: entry(sample[key], root) for key in PATHS if sample.get(key)}
     return manifest_from_rows(samples, root)
-
-
-def _read(src: Path) -> pl.DataFrame:
-    try:
-        table = pl.read_csv(src, infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            str(src),
-            expected="a CSV file with a line of column names",
-            found=str(error).splitlines()[0][:160] if src.is_file() else "no such file",
-            remedy="correct the path or the file",
-        ) from error
-    if table.is_empty():
-        raise DataError(str(src), expected="one row or more", found="none", remedy="add samples")
-    return table
 
 
 def _templates(
@@ -210,7 +199,7 @@ def _set(cell: str | None, separator: str) -> list[str]:
 def _refuse_absent(rows: Iterable[Row], src: Path) -> None:
     """Single files that are missing are for the checks; none at all is a wrong option."""
     paths = [row["image"] for row in rows]
-    if not any(path.exists() for path in paths):
+    if not any(map(os.path.exists, paths)):
         raise DataError(
             str(src),
             expected="images where the paths say",
@@ -222,7 +211,7 @@ def _refuse_absent(rows: Iterable[Row], src: Path) -> None:
 def _refuse_none(rows: Iterable[Row], key: str, src: Path) -> None:
     """Some that are missing are for the checks or have none; none at all is a wrong option."""
     paths = [row[key] for row in rows if row.get(key)]
-    if paths and not any(path.is_file() for path in paths):
+    if paths and not any(map(os.path.isfile, paths)):
         raise DataError(
             f"{src}, --{key}",
             expected="files where the paths say",
@@ -233,5 +222,5 @@ def _refuse_none(rows: Iterable[Row], key: str, src: Path) -> None:
 
 def _leave_out_absent(rows: Iterable[Row], key: str) -> None:
     for row in rows:
-        if row.get(key) and not row[key].is_file():
+        if row.get(key) and not os.path.isfile(row[key]):
             row[key] = None

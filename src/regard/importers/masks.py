@@ -5,8 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from regard.data.manifest import POLARS_ERROR
 from regard.data.mask_classes import VOID_NAME, by_id
+from regard.data.table_files import read_csv
 from regard.errors import DataError
 from regard.importers.files import entry, folder_at, images_in, some
 
@@ -25,16 +25,11 @@ def read_table(path: Path, column: str | None) -> list[str | None]:
     Raises:
         DataError: unreadable, no such columns, an id that is none or comes twice.
     """
-    try:
-        table = pl.read_csv(path, infer_schema=False, glob=False)
-    except (POLARS_ERROR, OSError, UnicodeDecodeError) as error:
-        found = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        raise DataError(
-            str(path),
-            expected="a CSV of what the ids in masks mean, with columns id and class",
-            found=found.splitlines()[0][:160],
-            remedy="write one (id,class), or name it: --classes TABLE.csv",
-        ) from error
+    table = read_csv(
+        path,
+        expected="a CSV of what the ids in masks mean, with columns id and class",
+        remedy="write one (id,class), or name it: --classes TABLE.csv",
+    )
     wanted = [column] if column else [name for name in NAMES if name in table.columns][:1]
     lacking = [n for n in ("id", *(wanted or NAMES[:1])) if n not in table.columns]
     if lacking:

@@ -107,10 +107,8 @@ def _construct(
         return build(name, classes, pretrained=weights == "pretrained", **options)
     except RegardError:
         raise
-    except (TypeError, AssertionError) as error:
-        raise _unbuilt(spec, error) from error
-    except Exception as error:  # the hub's client raises errors of several libraries
-        if weights != "pretrained":
+    except Exception as error:  # constructors, torch and the hub's client raise what they like
+        if weights != "pretrained" or isinstance(error, TypeError | AssertionError):
             raise _unbuilt(spec, error) from error
         raise ModelError(
             f"model {spec}, weights pretrained",

@@ -20,7 +20,7 @@ def device_of(name: str, where: str = "training.device") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # of `meta` there is no number
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
             where,

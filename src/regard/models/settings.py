@@ -22,7 +22,7 @@ class Head(Settings):
     """
 
     kind: Literal["linear", "mlp"] = "linear"
-    width: int = Field(default=256, gt=0)
+    width: int = Field(default=256, gt=0, le=1_000_000)
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 

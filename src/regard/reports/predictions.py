@@ -225,13 +225,16 @@ def _steps(curve: Mapping[str, Any]) -> tuple[list[float], list[float]]:
     """Recall and precision, rising from 0: each precision holds back to the recall before.
 
     The area under these steps is the average precision. Of points of the same recall the one
-    with the fewest false alarms counts, and those without any hit have no place.
+    with the fewest false alarms counts, and those without any hit have no place. Nothing is
+    drawn of a class without images, or with all of them.
     """
     best: dict[float, float] = {}
     for recall, precision in zip(curve["recall"], curve["precision"], strict=True):
         if recall > 0:
             best[recall] = max(precision, best.get(recall, 0))
     recalls = sorted(best)
+    if not recalls:
+        return [], []
     return [0.0, *recalls], [best[recall] for recall in [*recalls[:1], *recalls]]
 
 

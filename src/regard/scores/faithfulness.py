@@ -42,8 +42,8 @@ def average_drop(maps: Tensor, model: Model) -> Tensor:
     """Share of the class's probability that is lost when only what the map shows is left.
 
     max(0, Y - O) / Y with Y the probability of the image and O that of the image times the map
-    over its maximum; lower is better. Times the map means towards zero, which after the usual
-    normalisation is the mean colour of the data set.
+    over its maximum; lower is better, and NaN where Y is 0. Times the map means towards zero,
+    which after the usual normalisation is the mean colour of the data set.
 
     Reference: Chattopadhyay et al., Grad-CAM++, arXiv:1710.11063, section 4.1.
     """
@@ -59,7 +59,7 @@ def increase(maps: Tensor, model: Model) -> Tensor:
     Reference: as `average_drop`.
     """
     whole, shown = _whole_and_shown(maps, model)
-    return (shown > whole).float()
+    return torch.where((shown + whole).isfinite(), (shown > whole).float(), torch.nan)
 
 
 def _whole_and_shown(maps: Tensor, model: Model) -> tuple[Tensor, Tensor]:
@@ -71,9 +71,9 @@ def _area(maps: Tensor, model: Model, steps: int, before: Tensor, after: Tensor)
     if steps < 1:
         raise ConfigError("steps", expected="1 or more", found=str(steps), remedy="try 20")
     curve = maps.new_empty(len(maps), steps + 1)
-    ranks = rank_of(maps)
+    ranks, pixels = rank_of(maps), maps.shape[1] * maps.shape[2]
     for rows, step in _chunks(len(maps), steps, maps.device):
-        count = (step * ranks[0].numel() / steps).round()
+        count = (step * pixels / steps).round()
         changed = ranks[rows] < count[:, None, None]
         images = torch.where(changed[:, None], after[rows], before[rows])
         curve[rows, step] = model.probabilities(images, rows)

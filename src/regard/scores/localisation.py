@@ -42,7 +42,9 @@ def iou(maps: Tensor, evidence: Evidence, *, quantile: float = 0.8) -> Tensor:
             "score iou", expected="a quantile in [0, 1)", found=str(quantile), remedy="try 0.8"
         )
     kept = evidence.counted > 0.5
-    cuts = torch.stack([_cut(row[some], quantile) for row, some in zip(maps, kept, strict=True)])
+    cuts = maps.new_zeros(len(maps))
+    for place, (row, some) in enumerate(zip(maps, kept, strict=True)):
+        cuts[place] = _cut(row[some], quantile)
     chosen, true = (maps > cuts[:, None, None]) & kept, (evidence.inside > 0.5) & kept
     return (chosen & true).sum((1, 2)) / (chosen | true).sum((1, 2))
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regard.data.regions import Evidence, Regions, as_regions
+from regard.data.regions import Evidence, Regions, as_regions, shares_only
 from regard.errors import ConfigError, DataError
 from regard.saliency.capture import undisturbed
 from regard.saliency.explain import resize
@@ -40,7 +40,8 @@ def score(
     """Score each map: against its region, by itself, or by asking the model.
 
     Maps are resized to the regions', or to the images' size (bilinear, align_corners=False). NaN
-    where the score is undefined: a map that is zero everywhere or not finite; for scores of
+    where the score is undefined: a map that is zero everywhere or not finite; for scores that ask
+    the model an answer of it that is not finite, or of which no share can be lost; for scores of
     regions no region, an empty one (for a binary score one that is nowhere above one half), and,
     where nothing could be wrong then, one that covers the whole image. The answer for an image
     does not depend on the others of its batch nor on the map's scale, and the maps are left as
@@ -97,6 +98,8 @@ def tally(
     """
     kind = SCORES[name]
     precise = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    # Also where the sign that is not asked for would hide it.
+    finite = precise.flatten(1).isfinite().all(1)
     maps = peak_normalised(one_sign(precise, sign)).float()
     if kind.asks == "region":
         evidence = _evidence(maps, regions, name, targets)
@@ -110,7 +113,7 @@ def tally(
     else:
         defined, given = maps.flatten(1).amax(1) > 0, (maps,)
     values = _bound(kind.formula, name, *given, **options)
-    defined = defined.view(-1, *(1 for _ in values.shape[1:]))
+    defined = (defined & finite).view(-1, *(1 for _ in values.shape[1:]))
     return torch.where(defined, values.float(), torch.nan)
 
 
@@ -135,7 +138,7 @@ def _evidence(
         raise DataError(
             f"score {name}", expected="regions", found="None", remedy="pass regions (B, H, W)"
         )
-    regions = as_regions(regions)
+    regions = shares_only(as_regions(regions))
     if maps.ndim != 3 or len(maps) != len(regions):
         raise DataError(
             f"score {name}",

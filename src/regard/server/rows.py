@@ -7,8 +7,9 @@ from typing import TypeVar
 import numpy as np
 import polars as pl
 
-from regard.data.manifest import POLARS_ERROR, Manifest
+from regard.data.manifest import Manifest
 from regard.data.parquet import read_parquet
+from regard.data.table_files import POLARS_ERROR
 from regard.errors import DataError, RegardError, RunError
 from regard.evaluation.gaze import by_image, each_image, score_names
 from regard.evaluation.segmentation import pooled_metrics

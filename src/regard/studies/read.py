@@ -5,7 +5,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from regard.data.mistakes import parse
+from regard.data.mistakes import parse, written
 from regard.errors import ConfigError, near
 from regard.models.settings import NAMED, NONE
 from regard.models.specs import moved
@@ -64,6 +64,7 @@ def read_study(
             remedy=f"use: regard train {path}",
         )
     if scale is not None:
+        parse(Study, values, str(path))
         scales = values.get("scales") or {}
         if scale not in scales:
             raise ConfigError(
@@ -72,7 +73,11 @@ def read_study(
                 found=repr(scale),
                 remedy="leave --scale out, or choose one of these",
             )
-        values = _kept(merged(values, scales[scale] or {}), f"study {name}, scale {scale}")
+        where = f"study {name}, scale {scale}"
+        values = merged(values, scales[scale] or {})
+        kept = values.pop("keep", None)
+        parse(Study, values, where)
+        values = values if kept is None else _kept(values, kept, where)
     if seeds is not None:
         values["seeds"] = list(range(seeds))
     if folds is not None:
@@ -83,11 +88,15 @@ def read_study(
     return study.model_copy(update={"base": from_here(study.base, here), "arms": changes})
 
 
-def _kept(values: dict[str, Any], where: str) -> dict[str, Any]:
+def _kept(values: dict[str, Any], kept: Any, where: str) -> dict[str, Any]:
     """The study of those arms alone that a scale keeps, and what it says of them."""
-    kept = values.pop("keep", None)
-    if kept is None:
-        return values
+    if not isinstance(kept, list) or not all(isinstance(arm, str) for arm in kept):
+        raise ConfigError(
+            f"{where}, keep",
+            expected="a list of arms",
+            found=written(kept),
+            remedy="write [ARM, ...], or leave keep out for all of them",
+        )
     arms = values.get("arms") or {}
     unknown = [arm for arm in kept if arm not in arms]
     if unknown or not kept:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
 
+from regard.data.names import named_plainly
 from regard.data.settings import Settings, Task
 from regard.errors import near
 from regard.evaluation.thresholds import AT_THRESHOLD
@@ -13,7 +14,7 @@ from regard.scores.base import SCORES
 from regard.studies.pixel_metrics import MEAN_METRICS, of_class
 from regard.studies.set_metrics import SET_METRICS, of_hierarchy
 from regard.studies.sources import Sources
-from regard.training.config import Config, merged, parse_config
+from regard.training.config import Config, Partial, merged, parse_config
 
 # Those of `evaluation.metrics.evaluate` and of exchanged backgrounds that only labels have; with
 # those of segmenters and all scores of maps they are what a study can compare.
@@ -127,15 +128,15 @@ class Study(Settings):
     title: str = ""
     about: str = ""
     data: Sources = Sources()
-    base: dict[str, Any]
-    before: dict[str, Any] | None = None
-    arms: dict[str, dict[str, Any]] = Field(min_length=1)
+    base: Partial
+    before: Partial | None = None
+    arms: dict[str, Partial] = Field(min_length=1)
     baseline: str
     comparisons: tuple[tuple[str, str], ...] | None = None
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
-    folds: int | None = Field(default=None, ge=3)
-    splits: tuple[str, ...] = ("test",)
-    metrics: tuple[str, ...] = ("accuracy", "energy", "energy_gain")
+    folds: int | None = Field(default=None, ge=3, le=1000)
+    splits: tuple[str, ...] = Field(default=("test",), min_length=1)
+    metrics: tuple[str, ...] = Field(default=("accuracy", "energy", "energy_gain"), min_length=1)
     published: Published | None = None
     bench: bool = False
     mean_maps: int = Field(default=0, ge=0)
@@ -154,6 +155,9 @@ class Study(Settings):
         for arm in named:
             if arm not in self.arms:
                 raise ValueError(f"unknown arm {arm!r}; {near(arm, self.arms)}")
+        for arm, other in self.comparisons or ():
+            if arm == other:
+                raise ValueError(f"{arm!r} compared with itself; name two arms")
         for metric in self.metrics:
             known = metric in known_metrics() or of_hierarchy(metric)
             if not known and of_class(metric) is None:
@@ -162,6 +166,8 @@ class Study(Settings):
             raise ValueError("a seed that comes twice; give each once")
         if BEFORE in self.arms:
             raise ValueError(f"arm {BEFORE!r}; that is the first training, choose another name")
+        for name in (self.name, *self.splits):
+            named_plainly(name)
         for arm in self.arms:
             if not arm.replace("-", "").replace("_", "").isalnum():
                 raise ValueError(f"arm {arm!r}; use letters, digits, - and _ only")

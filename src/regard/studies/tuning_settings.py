@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from regard.data.names import named_plainly
 from regard.data.settings import Settings
+from regard.training.config import Partial
 from regard.training.progress import lower_is_better
 
 
@@ -159,7 +161,7 @@ class Tuning(Settings):
     name: str = Field(min_length=1)
     title: str = ""
     about: str = ""
-    base: dict[str, Any]
+    base: Partial
     search: dict[str, Range]
     objective: tuple[Objective, ...] = (Objective(),)
     sampler: Literal["tpe", "grid", "random"] = "tpe"
@@ -175,6 +177,7 @@ class Tuning(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> "Tuning":
+        named_plainly(self.name)
         if not self.search:
             raise ValueError("nothing to search; name keys such as training.optimiser.lr")
         metrics = [objective.metric for objective in self.objective]

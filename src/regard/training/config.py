@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import AfterValidator
 
-from regard.data.mistakes import SettingError, parse
+from regard.data.mistakes import SettingError, parse, written
 from regard.data.settings import Data, Settings
 from regard.data.yaml_text import RepeatedKeyError, read_yaml, read_yaml_file
 from regard.errors import ConfigError
@@ -40,6 +41,21 @@ class Config(Settings):
     gaze: Gaze = Gaze()
     evaluate: Evaluate = Evaluate()
     classes: tuple[str, ...] | None = None
+
+
+def _in_sections(values: dict[str, Any]) -> dict[str, Any]:
+    """Whoever looks for a key of a section finds a section there."""
+    for name in Config.model_fields:
+        own = values.get(name)
+        if name == "classes" or isinstance(own, Mapping):
+            continue
+        if name in values and not (own is None and name == "distil"):
+            raise ValueError(f"{name}: {written(own)}; write a section of keys and values")
+    return values
+
+
+# What a study or a tuning says of a config.
+Partial = Annotated[dict[str, Any], AfterValidator(_in_sections)]
 
 
 def read_config(path: Path, changes: Sequence[str] = ()) -> Config:

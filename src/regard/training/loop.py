@@ -138,6 +138,11 @@ class Trainer:
         with self.stopping.listening():
             while self.progress.epoch < self.how.epochs and not self._stale():
                 self._epoch()
+        if self.progress.best_step is None:
+            self.note(
+                f"{self.how.best} was never a number, so no checkpoint is the best one: name one, "
+                "as in regard evaluate RUN --checkpoint last"
+            )
         return self.progress
 
     def _stale(self) -> bool:
@@ -149,6 +154,7 @@ class Trainer:
 
     def _epoch(self) -> None:
         frozen, epoch = self._frozen(), self.progress.epoch
+        first = self.progress.step == 0
         freeze_backbone(self.prepared.net, frozen)
         rest = self.prepared.config.model.freeze_bn
         train_mode(self.prepared.net, frozen=frozen, freeze_bn=rest)
@@ -162,7 +168,18 @@ class Trainer:
                 self.save()
             if asked:
                 raise Interrupted(f"stopped after step {self.progress.step}")
+        if first:
+            self._tell_idle()
         self._end_epoch(started)
+
+    def _tell_idle(self) -> None:
+        """A term that no image of a whole epoch has had a region for has done nothing."""
+        for name in (term.title for term in self.prepared.terms):
+            if not self.stepper.guided[name]:
+                self.note(
+                    f"{name} has done nothing: no image of train has a region that is neither "
+                    "empty nor everything; regard data check lists them"
+                )
 
     def _step(self, batch: Batch) -> None:
         progress = self.progress

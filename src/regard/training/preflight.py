@@ -129,12 +129,12 @@ def refuse_net(
     views = config.data.views
     # Images of train may be crops; those of val, and those whose gaze is measured, are whole.
     for size in dict.fromkeys((transform.size, config.data.augment.cut(transform.size))):
-        images = _blank(views, size)
         _refuse_size(config, net, size, whole=size == transform.size)
+        images = blank(views, size)
         for term in terms:
             _refuse_unmoved(config, net, images, term)
     if gaze:
-        images, targets = _blank(views, transform.size), torch.zeros(2, dtype=torch.long)
+        images, targets = blank(views, transform.size), torch.zeros(2, dtype=torch.long)
         if config.data.task == "segmentation":
             targets = PixelTarget(targets, torch.ones(2, *transform.size))
         with evaluating(net):
@@ -142,10 +142,10 @@ def refuse_net(
             explain(net, images, targets, config.gaze.method, layer=config.gaze.layer, view=view)
 
 
-def _blank(views: Sequence[str], size: Size) -> Images:
-    """Two images as the net takes them."""
-    blank = torch.zeros(2, 3, *size)
-    return blank if len(views) == 1 else dict.fromkeys(views, blank)
+def blank(views: Sequence[str], size: Size, count: int = 2) -> Images:
+    """Images of nothing as the net takes them."""
+    images = torch.zeros(count, 3, *size)
+    return images if len(views) == 1 else dict.fromkeys(views, images)
 
 
 def _refuse_size(config: Config, net: nn.Module, size: Size, *, whole: bool) -> None:
@@ -153,7 +153,7 @@ def _refuse_size(config: Config, net: nn.Module, size: Size, *, whole: bool) -> 
     views = config.data.views
     try:
         with undisturbed(net), evaluating(net), torch.no_grad():
-            logits = logits_of(net(_blank(views, size)))
+            logits = logits_of(net(blank(views, size)))
     except RegardError:
         raise
     except Exception as error:  # whatever a foreign net raises at inputs that it cannot take

@@ -49,6 +49,7 @@ from regard.training.preflight_augment import refuse_augment
 from regard.training.preflight_distil import refuse_distil, refuse_lesson, taught_terms
 from regard.training.preflight_evaluate import refuse_evaluate
 from regard.training.preflight_group import device_for, refuse_processes
+from regard.training.preflight_parts import refuse_single
 from regard.training.teacher import Teacher
 
 
@@ -134,6 +135,7 @@ def prepare(config: Config, folder: Path, group: Group = ALONE) -> Prepared:
     # That of a segmenter is scored when it is evaluated.
     scored = gaze or (masks is not None and bool(config.gaze.scores))
     refuse_net(config, net, transform, (*terms, *taught_terms(teacher)), gaze=scored)
+    refuse_single(config, net, transform, [sample.label for sample in train], group)
     device = device_for(config, group)
     return Prepared(
         config=config,

@@ -92,7 +92,7 @@ class Training(Settings):
     clip: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)
     device: str = "auto"
-    threads: int | None = Field(default=None, gt=0)
+    threads: int | None = Field(default=None, gt=0, le=1024)
     checkpoint_steps: int | None = Field(default=None, gt=0)
     checkpoint_minutes: float = Field(default=10.0, gt=0)
 

@@ -1,7 +1,8 @@
 """One optimiser step over an effective batch, in parts that fit into memory."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -40,6 +41,7 @@ class Stepper:
         steps: in an epoch.
         objective: what is learned.
         note: called with a text worth logging.
+        guided: by term, images that it was computed of so far.
     """
 
     prepared: Prepared
@@ -49,6 +51,7 @@ class Stepper:
     steps: int
     objective: Objective
     note: Callable[[str], None]
+    guided: Counter[str] = field(default_factory=Counter)
 
     @cached_property
     def net(self) -> nn.Module:
@@ -105,6 +108,7 @@ class Stepper:
         if self.prepared.group.size > 1:
             taken = self._together(taken, work.whole.share)
         self._refuse_non_finite(taken)
+        self.guided.update(work.whole.by.terms)
         self.rate.before_step(step)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)

@@ -1,0 +1,71 @@
+"""A table in a file, parquet or CSV, as it stands there."""
+
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+
+from regard.data.parquet import read_parquet
+from regard.errors import DataError
+
+POLARS_ERROR = pl.exceptions.PolarsError
+FAULTS = (POLARS_ERROR, OSError, UnicodeError)
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """A parquet file, or a CSV as of `read_csv`.
+
+    Raises:
+        DataError: it cannot be read, or a column of a CSV stands there twice.
+    """
+    expected, remedy = f"a readable {path.suffix[1:]} table", "write the file again"
+    if path.suffix == ".csv":
+        return read_csv(path, expected=expected, remedy=remedy)
+    try:
+        return read_parquet(path)
+    except FAULTS as error:
+        raise _unreadable(path, error, expected, remedy) from error
+
+
+def read_csv(
+    path: Path,
+    *,
+    expected: str = "a CSV file with a line of column names",
+    remedy: str = "correct the path or the file",
+) -> pl.DataFrame:
+    """A CSV, in which every cell is text and empty ones are missing.
+
+    Args:
+        path: of the file.
+        expected: what the error line says of a file that cannot be read.
+        remedy: what it says to do then.
+
+    Raises:
+        DataError: it cannot be read, or a column stands there twice.
+    """
+    try:
+        _refuse_repeated(path)
+        # Brackets and stars in a file's name are its name, not a pattern.
+        return pl.read_csv(path, infer_schema=False, glob=False)
+    except FAULTS as error:
+        raise _unreadable(path, error, expected, remedy) from error
+
+
+def _unreadable(path: Path, error: Exception, expected: str, remedy: str) -> DataError:
+    lines = str(error).splitlines() or [type(error).__name__]
+    found = lines[0][:200] if path.is_file() else "no such file"
+    return DataError(str(path), expected=expected, found=found, remedy=remedy)
+
+
+def _refuse_repeated(path: Path) -> None:
+    """Of two columns of one name polars would rename the second, and it would be lost unsaid."""
+    header = pl.read_csv(path, has_header=False, n_rows=1, infer_schema=False, glob=False)
+    names = Counter(name for name in header.row(0) if name)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise DataError(
+            str(path),
+            expected="each column once",
+            found=f"{twice[0]!r} {names[twice[0]]} times",
+            remedy="rename or delete all but one of them",
+        )
