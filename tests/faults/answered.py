@@ -63,7 +63,7 @@ def attack(strategy, times, attacked):
         database=None,
         deadline=None,
         derandomize=times < 1000,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=list(HealthCheck.__members__.values()),
         phases=[Phase.generate, Phase.shrink],
     )
     @given(strategy)
