@@ -11,6 +11,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from regard.cli.main import main
 from regard.errors import RegardError
 
+SLOW = (
+    HealthCheck.too_slow,
+    HealthCheck.filter_too_much,
+    HealthCheck.data_too_large,
+    HealthCheck.large_base_example,
+)
+
 
 class Answer(NamedTuple):
     """What a command answered."""
@@ -63,7 +70,7 @@ def attack(strategy, times, attacked):
         database=None,
         deadline=None,
         derandomize=times < 1000,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=SLOW,
         phases=[Phase.generate, Phase.shrink],
     )
     @given(strategy)

@@ -289,3 +289,11 @@ def test_what_was_found_of_studies_is_told(tmp_path, changes, found):
         read_study(tmp_path / "s.yaml")
     assert found in str(caught.value)
     assert is_one_line(caught.value)
+
+
+@pytest.mark.parametrize("keep", [5, "plain", [[], "b"], [None], {"plain": 1}])
+def test_a_scale_keeps_arms_by_their_names(tmp_path, keep):
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(STUDY | {"scales": {"small": {"keep": keep}}}))
+    with pytest.raises(ConfigError, match="scale small, keep: expected a list of arms") as caught:
+        read_study(tmp_path / "s.yaml", "small")
+    assert is_one_line(caught.value)

@@ -4,8 +4,11 @@ import csv
 import datetime
 import decimal
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +21,8 @@ from regard.data.fit import box_fault
 from regard.data.manifest import COLUMNS, manifest_from_rows, read_manifest
 from regard.data.splits import folds
 from regard.errors import ConfigError, DataError
-from tinyset import environment
+from regard.runs.run import load_run
+from tinyset import environment, write_config, write_set
 
 FULL = pytest.mark.torture
 # Formulas, markup, steering of terminals, right to left, emoji, ends of lines, names of others.
@@ -126,9 +130,10 @@ def read_or_refused(path):
     return None
 
 
-def fits(column, value):
+def fits(column, value: Any):
     """The value that a cell of another type stands for, by what the columns are said to hold."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
+    given: Any = value  # which isinstance does not narrow
     if value is None or value == "":
         return None
     if column == "synthetic":
@@ -143,9 +148,9 @@ def fits(column, value):
         number = isinstance(value, int | float | decimal.Decimal) and not isinstance(value, bool)
         return int(value) if number and value == int(value) and 0 <= value <= 255 else refuse()
     if column == "boxes":
-        return [[float(x) if type(x) is not bool else refuse() for x in box] for box in value]
+        return [[float(x) if type(x) is not bool else refuse() for x in box] for box in given]
     if column == "labels":
-        return [str(name) for name in value]
+        return [str(name) for name in given]
     if isinstance(value, bool):
         return str(value).lower()
     return (
@@ -315,7 +320,7 @@ def test_any_box_has_a_verdict(tally, times):
 def test_more_folds_than_samples_are_refused_at_once():
     rows = [{"image": f"{i}", "label": "ab"[i % 2]} for i in range(9)]
     with pytest.raises(ConfigError, match=r"no more than samples.*found folds=3000000"):
-        folds(manifest_from_rows(rows, ""), 3_000_000, 0)
+        folds(manifest_from_rows(rows, Path()), 3_000_000, 0)
 
 
 MEASURED = """
@@ -359,3 +364,33 @@ def test_a_long_table_takes_bounded_time_and_memory(tmp_path, tally, rows):
     assert peak < 1 + rows * 2.5e-6, peak
     print(f"{rows:,} rows: {seconds:.1f} s of one core, {peak:.2f} GB")
     tally(f"a table of {rows:,} rows", 1, 1)
+
+
+LABELS = ["=1+1", "<script>alert(1)</script>", "\x1b[31mred", "a\nb", "@x", "\u202egnp", "{{7*7}}",
+          "$x^2$", "../..", "nan", "", "y" * 300]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(len(LABELS), marks=FULL)])
+def test_labels_of_strangers_go_through_a_run_harmlessly(tmp_path, tally, count):
+    """Training, evaluation, scores, report and every CSV; nothing is run, nothing is lost."""
+    names = [label for label in LABELS[:count] if label]
+    write_set(tmp_path, counts={"train": 26, "val": 12, "test": 12}, classes=names[:3])
+    table = pl.read_parquet(tmp_path / "manifest.parquet")
+    labels = [names[row % len(names)] for row in range(table.height)]
+    table.with_columns(label=pl.Series(labels)).write_parquet(tmp_path / "manifest.parquet")
+    write_config(tmp_path, "training.epochs=1")
+    run = tmp_path / "run"
+    words = [["train", tmp_path / "config.yaml", "--out", run], ["evaluate", run], ["report", run]]
+    for asked in words if count == 2 else [*words, ["score", run], ["explain", run], words[-1]]:
+        answer = regard(*asked)
+        assert answer.code == 0, answer.err
+        assert not steers(answer.out + answer.err), ascii(answer.out + answer.err)
+    assert set(load_run(run).classes) == set(names)
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    assert "49" not in re.findall(r">([^<]{2})<", page) or "{{7*7}}" not in names
+    for path in run.rglob("*.csv"):
+        with path.open(newline="", encoding="utf-8") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        assert not [cell for cell in cells if cell.startswith(("=", "@", "\t", "\r"))], path
+    tally("labels of strangers, from training to report", len(names), len(names))

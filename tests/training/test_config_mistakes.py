@@ -96,8 +96,9 @@ def test_no_wrong_value_of_any_field_is_told_in_another_programs_words(kind, bas
         ("data.augment.hue", 0.6, "expected from 0 to 0.5, found 0.6; "),
         ("data.val_from_train", 1, "expected above 0 and below 1, found 1; "),
         ("data.manifest", 5, "expected text, found 5; put it in quotes: '5'"),
-        ("data.mean", [1, 2], "expected a list of 3 numbers or null, found [1, 2]; "),
-        ("data.mean", [1, 2, 3, 4], "expected a list of 3 numbers or null, found [1, 2, 3, 4]; "),
+        ("data.std", [1, 2], "expected a list of 3 numbers or null, found [1, 2]; "),
+        ("data.std", [1, 2, 3, 4], "expected a list of 3 numbers or null, found [1, 2, 3, 4]; "),
+        ("data.mean", [0, 0.5, 2], "data.mean.2: expected from 0 to 1, found 2; "),
         ("data.views", "image", "expected a list of 1 or more texts, found 'image'; write [image]"),
         ("data.views", [], "expected a list of 1 or more texts, found []; "),
         ("data.size", "big", "expected a whole number of 1 or more, a list of 2 whole numbers of 1 "

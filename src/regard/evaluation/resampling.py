@@ -97,7 +97,8 @@ def bca_limits(
     z = z0 + norm.ppf([(1 - level) / 2, (1 + level) / 2])
     shrink = np.maximum(1 - acceleration(jackknife) * z, 1e-3)
     low, high = np.quantile(kept, norm.cdf(z0 + z / shrink))
-    return float(low), float(high)
+    # Of few images most resamples may lie on one side; the limits hold the value all the same.
+    return min(float(low), value), max(float(high), value)
 
 
 def studentised(value: float, error: float, shifts: Floats, errors: Floats) -> tuple[Floats, float]:

@@ -154,7 +154,10 @@ def changed(values: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]
         path, equals, text = change.partition("=")
         if not equals or not path.strip("."):
             raise ConfigError(
-                f"--set {change}", expected="key=value", found=change, remedy="write a.b=c"
+                f"--set {_short(change)}",
+                expected="key=value",
+                found=_short(change),
+                remedy="write a.b=c",
             )
         result = placed(result, path, _value(text, change), f"--set {_short(change)}")
     return deepcopy(result)
@@ -241,7 +244,10 @@ def _value(text: str, change: str) -> Any:
         ) from error
     except yaml.YAMLError as error:
         raise ConfigError(
-            f"--set {change}", expected="a YAML value", found=text, remedy="quote it"
+            f"--set {_short(change)}",
+            expected="a YAML value",
+            found=_short(text),
+            remedy="quote it",
         ) from error
     if isinstance(value, str):
         # YAML 1.1 reads 1e-3 as a word.
