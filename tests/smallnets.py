@@ -19,7 +19,7 @@ ZOO = {
     "cnn1": ("regard:cnn1", {"width": 8}, 96),
     "cnn2": ("regard:cnn2", {"width": 8}, 96),
     "cnn2-avg": ("regard:cnn2", {"width": 8, "pool": "avg"}, 96),
-    "resnet18": ("timm:resnet18", {"channels": (16, 32, 64, 96)}, 64),
+    "resnet18": ("timm:resnet18", {"channels": (24, 48, 72, 96)}, 64),
     "lite0": ("timm:tf_efficientnet_lite0", {}, 64),
     "convnext": ("timm:convnext_atto", {"dims": (16, 24, 32, 48)}, 64),
     "vgg": ("vgg", {}, 64),

@@ -173,7 +173,7 @@ def test_a_gpu_does_not_wait_in_a_step(layer: str | None):
     terms = [Energy(layer=layer)]
     gradients(net, net, terms)  # what the net is made of is found out in the first step
     with Waits() as waits:
-        seen = guided_forward(net, images(), TARGETS, regions(), terms)
+        seen = guided_forward(net, images(), TARGETS, Regions(regions()), terms)
         (F.cross_entropy(seen.logits, TARGETS) + seen.loss()).backward()
     assert waits.count == 1  # the targets' range, on the device that they came from
 

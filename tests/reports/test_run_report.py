@@ -103,7 +103,7 @@ def test_what_a_uniform_map_reaches_too_is_no_best_map(run_folder):
 
 
 def test_terms_are_said_at_the_foot_and_linked_from_first_use(trained, page):
-    html = (trained / "report.html").read_text()
+    html = run_report(trained).read_text()
     links = [t["href"][1:] for t in page.named("a") if t.get("class") == "term"]
     lines = [t["id"] for t in page.named("dt") if t.get("id", "").startswith("word-")]
     assert sorted(links) == sorted(lines)
@@ -167,7 +167,7 @@ def test_where_a_training_started_is_said(run_folder, weights, said):
 )
 def test_readings_are_told_by_checkpoint(run_folder, checkpoints, said):
     lines = [json.dumps({"split": "test", "checkpoint": name}) for name in checkpoints]
-    (run_folder / "metrics" / "readings.jsonl").write_text("\n".join(lines))
+    (run_folder / "metrics" / "readings.jsonl").write_text("".join(f"{line}\n" for line in lines))
     assert said in see(run_report(run_folder, pictures=0)).text
 
 
@@ -251,7 +251,7 @@ def test_only_the_pages_own_script_may_run(trained, page):
 
 
 def test_nothing_is_asked_of_the_network(trained, page):
-    html = (trained / "report.html").read_text()
+    html = run_report(trained).read_text()
     assert "http://" not in html
     assert "https://" not in html
     assert page.named("link") == []
@@ -268,7 +268,7 @@ def test_every_picture_says_what_it_shows(page):
 
 
 def test_names_within_figures_are_unique_and_found(trained):
-    html = (trained / "report.html").read_text()
+    html = run_report(trained).read_text()
     names = re.findall(r' id="([^"]+)"', html)
     assert len(names) == len(set(names))
     assert set(re.findall(r"url\(#([^)]+)\)", html)) <= set(names)
@@ -276,7 +276,7 @@ def test_names_within_figures_are_unique_and_found(trained):
 
 
 def test_figures_take_their_colours_from_the_style_sheet(trained):
-    figures = re.findall(r"<svg role.*?</svg>", (trained / "report.html").read_text(), re.S)
+    figures = re.findall(r"<svg role.*?</svg>", run_report(trained).read_text(), re.S)
     assert any("var(--c0)" in figure for figure in figures)
     assert not any(re.search(r"(fill|stroke): #", figure) for figure in figures)
 

@@ -170,7 +170,7 @@ def test_numbers_of_a_bench_and_of_none(run):
     ("how", "said"),
     [
         ({"device": "gpu"}, "device: expected a device of this machine, found 'gpu'; use auto"),
-        ({"device": "meta"}, "device: expected cpu, cuda or auto, found 'meta'"),
+        ({"device": "meta"}, "device: expected a device of this machine, found 'meta'"),
         ({"batches": [4, 0]}, "batch: expected 1 or more, found 0"),
         ({"threads": 0}, "threads: expected 1 or more, found 0"),
     ],

@@ -185,10 +185,10 @@ def test_links_that_lead_out_are_not_followed(own, whole_folder, tmp_path):
     os.symlink(whole_folder / "runs/two", own.folder / "runs/linked")
     assert refusal(own.get("/api/run", params={"run": "runs/linked"}))[0] == 404
     secret = tmp_path / "secret.json"
-    secret.write_text('{"metrics": {"secret": {"value": 1}}}')
+    secret.write_text('{"metrics": {"hidden": {"value": 0.123456}}}')
     os.symlink(secret, own.folder / "runs/sets/metrics/secret.json")
-    assert "secret" not in own.get("/api/overview").text
-    assert "secret" not in own.get("/api/run", params={"run": "runs/sets"}).text
+    for answer in (own.get("/api/overview"), own.get("/api/run", params={"run": "runs/sets"})):
+        assert not {part for part in ("hidden", "0.123456") if part in answer.text}
     table = own.folder / "runs/one/predictions/test.parquet"
     table.unlink()
     os.symlink(whole_folder / "runs/two/predictions/test.parquet", table)

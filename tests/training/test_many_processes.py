@@ -308,7 +308,9 @@ def test_processes_that_share_a_gpu_are_refused():
     shared = (("node", 0), ("other", 0), ("node", 0))
     with pytest.raises(ConfigError, match="a GPU for each process, found 2 processes at GPU 0"):
         device_for(config, Pretended(4, *shared))
-    with pytest.raises(ConfigError, match="expected auto, cpu or cuda, for several processes"):
+    with pytest.raises(
+        ConfigError, match="expected a device of this machine, found 'meta'; use auto or cpu"
+    ):
         device_for(config_of("training.device=meta"), Pretended(2, None))
 
 

@@ -130,11 +130,13 @@ def as_regions(regions: Regions | Tensor) -> Regions:
 def shares_only(regions: Regions) -> Regions:
     """The regions, all of whose numbers are shares.
 
+    On a GPU they are not looked at: the processor would wait for it, in every step.
+
     Raises:
         DataError: masks of 0 to 255, say, with which every number would be wrong.
     """
     for mask in (regions.attend, regions.avoid, regions.ignore):
-        if mask is None or not mask.numel():
+        if mask is None or not mask.numel() or mask.device.type != "cpu":
             continue
         low, high = mask.aminmax()
         # Written so that nan fails too; resizing rounds.
