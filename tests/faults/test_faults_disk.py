@@ -311,3 +311,43 @@ def test_a_terminal_that_takes_nothing(words, regard, trained, tmp_path, tally):
     done = regard(*given, stdout="/dev/full")
     one_line(done, "standard output", "No space left on device")
     tally("standard output that is full", 1, 1)
+
+
+@pytest.mark.parametrize("rooms", [2, pytest.param(12, marks=pytest.mark.torture)])
+def test_a_server_on_a_full_disk(rooms, trained, disk, tally):
+    """Maps are shown, though none can be kept; a correction is saved whole or refused in a line."""
+    from starlette.testclient import TestClient
+
+    from regard.data.manifest import read_manifest
+    from regard.server.app import make_app
+    from regard.server.limits import Limits
+    from regard.server.service import Service
+
+    trained.copy(disk.place / "one")
+    asked = {"run": "one", "split": "test", "index": 36}
+    service, refused = Service.of(disk.place, Limits(), disk.place / "cache"), 0
+    app = make_app(service, None)
+    with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False) as client:
+
+        def correct(name: str):
+            told = {**asked, "manifest": name, "boxes": [[4, 6, 20, 30]]}
+            return client.post("/api/correction", json=told)
+
+        for room in range(rooms):
+            disk.room(room)
+            for index in (36, 37 + room % 4):
+                answer = client.get("/api/map", params={**asked, "index": index})
+                assert answer.status_code == 200, answer.text
+            answer = correct(f"fixed-{room}")
+            if answer.status_code != 200:
+                assert answer.status_code in (400, 503), answer.text
+                assert "No space left" in answer.text
+                refused += 1
+            assert whole(disk.place) == []
+            disk.room(None)
+            answer = correct(f"fixed-{room}")
+            assert answer.status_code == 200, answer.text
+            path = disk.place / f"corrections/fixed-{room}/fixed-{room}.parquet"
+            assert read_manifest(path).table["corrected"].sum() == 1
+    assert refused
+    tally("a server on a full disk", rooms, rooms)
