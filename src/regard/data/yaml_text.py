@@ -9,7 +9,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 _MERGE = "tag:yaml.org,2002:merge"
 # Bytes of a file, values that a text stands for once its aliases are written out, and how deep they
 # lie in each other: a config with the names of all classes of ImageNet-21k has 22,000 values.
-MOST_BYTES, MOST_VALUES, DEEPEST, LARGEST = 16 << 20, 1_000_000, 60, 2**64
+MOST_BYTES, MOST_VALUES, DEEPEST, LARGEST = 16 << 20, 1_000_000, 60, 2**256
 _UNREAD = (ValueError, KeyError, AttributeError, TypeError, OverflowError, RecursionError)
 
 
@@ -60,7 +60,7 @@ class _Loader(yaml.SafeLoader):
     def construct_yaml_int(self, node: ScalarNode) -> int:
         value = super().construct_yaml_int(node)
         if abs(value) > LARGEST:
-            raise yaml.YAMLError("a number of more than 64 bits")
+            raise yaml.YAMLError("a number of more than 256 bits")
         return value
 
     def compose_mapping_node(self, anchor: Any) -> MappingNode:

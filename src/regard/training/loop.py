@@ -105,10 +105,14 @@ class Trainer:
                 remedy="restore the run's config.yaml, or train anew into another --out",
             ) from error
         last, best = saved.path.name, self.progress.best_step
-        self.group.by_first(lambda: point_again(self.folder, last, best))
+        self.group.by_first(lambda: self._tidy(last, best))
         before = saved.state.get("processes", 1)
         if before != self.group.size:
             self.note(f"going on in {_processes(self.group.size)}, after {_processes(before)}")
+
+    def _tidy(self, last: str, best: int | None) -> None:
+        point_again(self.folder, last, best)
+        prune(self.folder)
 
     def _restore(self, saved: Checkpoint) -> None:
         refuse_other_kinds(saved.model, self.prepared.net.state_dict())
