@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS := offline seg tune web hf export postgres ray prune
 
-.PHONY: quickstart test check torture format bench lock clean
+.PHONY: quickstart test check cover torture format bench lock clean
 
 quickstart: .venv/ready
 	$(BIN)/regard quickstart
@@ -14,6 +14,11 @@ test: .venv/ready
 # Every attack at full length, which takes hours, and what came of each: see docs/reliability.md.
 torture: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m torture
+
+# What of the source the tests run, and whether that is enough.
+cover: .venv/ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=json:coverage.json
+	$(BIN)/python benchmarks/covered.py coverage.json
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

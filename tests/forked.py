@@ -17,14 +17,32 @@ from functools import cache
 from tempfile import TemporaryFile
 
 LOADED = """
-regard.cli.main regard.cli.show_run regard.cli.show_study regard.training.train
-regard.studies.runner regard.reports regard.runs.evaluate regard.screening.screen
+regard.cli.main regard.cli.show_run regard.cli.show_study regard.data.describe
+regard.deployment.export regard.deployment.prune regard.importers.coco regard.importers.folder
+regard.reports regard.reports.compare_report regard.reports.report regard.runs.averages
+regard.runs.bench regard.runs.compare regard.runs.evaluate regard.runs.explain regard.runs.scored
+regard.screening.screen regard.server.serving regard.studies.runner regard.training.train
 """.split()
 PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 
 
 class Forked(subprocess.Popen):
-    """As `subprocess.Popen`, of `python -m regard WORDS` alone."""
+    """As `subprocess.Popen`, of `python -m regard WORDS` alone.
+
+    Attributes:
+        used: when it has ended, the most memory that it held, megabytes.
+    """
+
+    def __init__(self, args, *, refused=None, failing=None, count=None, **given):
+        """Args:
+        args, given: as of `Popen`.
+        refused: what it is refused, see `limits.refuse`.
+        failing: the writing calls that fail, see `limits.Writes`.
+        count: a file's descriptor; it is written there how many of these calls there were.
+        """
+        self.special = {"refused": refused, "failing": failing}
+        self.count, self.used = count, 0
+        super().__init__(args, **given)
 
     def _execute_child(self, *given):
         # The names and the order of these arguments are CPython's own affair.
@@ -38,14 +56,21 @@ class Forked(subprocess.Popen):
             "env": dict(os.environ if told["env"] is None else told["env"]),
             "session": bool(told["start_new_session"]),
             "ends": [at for at, end in enumerate(ends) if end != -1],
+            **self.special,
         }
-        self.pid = _nursery().fork(order, [end for end in ends if end != -1])
+        given = [end for end in ends if end != -1]
+        if self.count is not None:
+            given.append(self.count)
+        self.pid = _nursery().fork(order, given)
         self._child_created = True
         self._close_pipe_fds(*(told[name] for name in PIPES))
 
     def _try_wait(self, wait_flags):
         status = _nursery().ended(self.pid, wait=not wait_flags & os.WNOHANG)
-        return (0, 0) if status is None else (self.pid, status)
+        if status is None:
+            return 0, 0
+        self.used = status["megabytes"]
+        return self.pid, status["status"]
 
     def _internal_poll(self, **_):
         if self.returncode is None and self._waitpid_lock.acquire(blocking=False):
@@ -83,7 +108,7 @@ class Nursery:
                     return told["born"]
 
     def ended(self, pid, *, wait):
-        """The status that a process ended with; None while it has not."""
+        """How a process ended; None while it has not."""
         with self.lock:
             self.line.setblocking(wait)
             try:
@@ -99,7 +124,7 @@ class Nursery:
         told = json.loads(self.line.recv(4096) or '{"gone": 1}')
         assert "gone" not in told, "the process that commands are forked off is gone"
         if "ended" in told:
-            self.statuses[told["ended"]] = told["status"]
+            self.statuses[told["ended"]] = told
         return told
 
 
@@ -137,39 +162,54 @@ def _serve(line):
 def _tell_the_ended(line):
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, used = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return
         if not pid:
             return
-        line.send(json.dumps({"ended": pid, "status": status}).encode())
+        told = {"ended": pid, "status": status, "megabytes": used.ru_maxrss // 1024}
+        line.send(json.dumps(told).encode())
 
 
 def _become(ends):
-    """A process of the order's own folder, environment, group and pipes; its words."""
+    """A process of the order's own folder, environment, group and pipes; what it is to do."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with os.fdopen(ends[0], "rb") as file:
         file.seek(0)
         order = json.load(file)
     if order["session"]:
         os.setsid()
-    for at, end in zip(order["ends"], ends[1:], strict=True):
+    streams = len(order["ends"]) + 1
+    for at, end in zip(order["ends"], ends[1:streams], strict=True):
         os.dup2(end, at)
         os.close(end)
+    order["count"] = next(iter(ends[streams:]), None)
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])
-    return order["words"]
+    return order
+
+
+def _run(order):
+    """The command, with what it is refused."""
+    sys.argv = ["regard", *order["words"]]
+    if order["refused"] is not None:
+        limits.refuse(**order["refused"])
+    writes = None if order["failing"] is None else limits.Writes(**order["failing"])
+    try:
+        main()
+    finally:
+        if order["count"] is not None and writes is not None:
+            os.write(order["count"], str(writes.count).encode())
 
 
 if __name__ == "__main__":
     import importlib
 
+    import limits
+
     sys.path.pop(0)
     for name in LOADED:
         importlib.import_module(name)
-    words = _serve(socket.socket(fileno=int(sys.argv[1])))
-    sys.argv = ["regard", *words]
-    from regard.cli.main import main
-
-    main()
+    main = sys.modules["regard.cli.main"].main
+    _run(_serve(socket.socket(fileno=int(sys.argv[1]))))

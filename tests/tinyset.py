@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import Future
 from pathlib import Path
 from unittest import mock
@@ -18,6 +17,7 @@ import yaml
 from PIL import Image
 
 from forked import Forked
+from processes import until
 from regard.data.manifest import manifest_from_rows
 from regard.runs.run import load_run
 from regard.studies import pool
@@ -170,12 +170,7 @@ def start_until(words, log, step, number=signal.SIGKILL, *, timeout=300):
         text=True,
         start_new_session=True,
     ) as process:
-        end = time.monotonic() + timeout
-        while steps_in(log) < step:
-            if process.poll() is not None or time.monotonic() > end:
-                os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
-                raise AssertionError(f"no step {step}: {process.communicate()[1]}")
-            time.sleep(0.002)
+        until(lambda: steps_in(log) >= step, process, timeout)
         os.killpg(process.pid, number)
         out, err = process.communicate(timeout=timeout)
     return process.returncode, out, err

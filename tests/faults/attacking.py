@@ -1,10 +1,8 @@
-"""What the attacks on files share: a zygote that runs commands, what is whole, what is the same."""
+"""What the attacks on files share: commands with limits, what is whole, what is the same."""
 
 import json
 import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +11,14 @@ import yaml
 from PIL import Image
 from safetensors.numpy import load_file
 
-ZYGOTE = Path(__file__).with_name("zygote.py")
+from forked import Forked
+from tinyset import REGARD
+
+ENVIRONMENT = os.environ | {
+    "OMP_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "1",
+    "PYTHONWARNINGS": "ignore",
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,6 @@ class Outcome:
     out: str
     err: str
     megabytes: int
-    seconds: float
     writes: int
 
     @property
@@ -33,43 +37,37 @@ class Outcome:
         return [line for line in self.err.splitlines() if line.startswith("regard: ")]
 
 
-class Zygote:
-    """Runs commands of regard in forks of one process that has all imported."""
+class Commands:
+    """Runs commands of regard one after the other, each with what it is refused."""
 
     def __init__(self, notes: Path) -> None:
         self.notes = notes
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, str(ZYGOTE)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
 
-    def __call__(self, *words: object, cwd: Path | None = None, **told: object) -> Outcome:
-        """`regard WORDS`, with what else a try says, see `zygote.py`."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        given = {"words": [str(word) for word in words], "cwd": str(cwd or self.notes)}
-        stdin.write(json.dumps({**given, "notes": str(self.notes), **told}) + "\n")
-        stdin.flush()
-        found = json.loads(stdout.readline())
-        texts = [(self.notes / name) for name in ("stdout", "stderr")]
-        out, err = (path.read_text(errors="replace") if path.exists() else "" for path in texts)
-        return Outcome(out=out, err=err, **found)
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(30)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+    def __call__(
+        self,
+        *words: object,
+        cwd: Path | None = None,
+        stdout: str | None = None,
+        failing: dict | None = None,
+        **refused: object,
+    ) -> Outcome:
+        """`regard WORDS`, see `forked.Forked` and `limits`."""
+        counted = os.memfd_create("writes")
+        with (
+            open(stdout or self.notes / "out", "wb") as out,
+            open(self.notes / "err", "wb") as err,
+            Forked(
+                [*REGARD, *words], cwd=cwd or self.notes, env=ENVIRONMENT, start_new_session=True,
+                stdout=out, stderr=err, refused=refused, failing=failing, count=counted,
+            ) as process,
+        ):  # fmt: skip
+            process.wait()
+        with open(counted, "rb") as file:
+            file.seek(0)
+            writes = int(file.read() or 0)
+        said = "" if stdout else (self.notes / "out").read_text(errors="replace")
+        told = (self.notes / "err").read_text(errors="replace")
+        return Outcome(process.returncode, said, told, process.used, writes)
 
 
 # Keys and columns that differ from one run to the next.

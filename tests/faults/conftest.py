@@ -1,19 +1,17 @@
-"""A trained run, and a process that forks for each try."""
+"""A trained run, and commands with what they are refused."""
 
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from attacking import Zygote
+from attacking import Commands
 
 
 @pytest.fixture(scope="session")
 def regard(tmp_path_factory):
-    """Runs `regard WORDS` in a fork."""
-    made = Zygote(tmp_path_factory.mktemp("notes"))
-    yield made
-    made.close()
+    """Runs `regard WORDS`."""
+    return Commands(tmp_path_factory.mktemp("notes"))
 
 
 @dataclass(frozen=True)

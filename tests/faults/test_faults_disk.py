@@ -217,14 +217,14 @@ def test_a_write_that_fails(name, count, regard, trained, tmp_path, tally):
 
     begin()
     words = command.words(place, trained)
-    done = regard(*words, nth=10**9, root=str(place))
+    done = regard(*words, failing={"root": str(place), "first": 10**9})
     assert done.code == 0, done.err[-3000:]
     wanted, survived = content(place), 0
     numbers = spread(done.writes, count)
     for number in numbers:
         begin()
         code = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS)[number % 4]
-        done = regard(*words, nth=number + 1, root=str(place), errno=code)
+        done = regard(*words, failing={"root": str(place), "first": number + 1, "code": code})
         one_line(done, os.strerror(code))
         assert whole(place) == []
         again = regard(*command.going_on(place, trained))

@@ -6,7 +6,7 @@ import signal
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
-from subprocess import PIPE, TimeoutExpired
+from subprocess import PIPE
 
 import polars as pl
 import pytest
@@ -16,6 +16,7 @@ from polars.testing import assert_frame_equal
 import regard
 from endings import assert_same
 from forked import Forked
+from processes import until
 from regard.evaluation.settings import Gaze
 from regard.runs.evaluate import evaluate_run
 from regard.runs.log import read_log
@@ -51,16 +52,6 @@ def resident(pid="self"):
 def started(words):
     quiet = {"stdout": PIPE, "stderr": PIPE, "text": True, "start_new_session": True}
     return Forked([*REGARD, *map(str, words)], env=environment(), **quiet)
-
-
-def waits(process, condition):
-    """Until something is so, or the process has ended."""
-    while not condition():
-        try:
-            process.wait(0.002)
-        except TimeoutExpired:
-            continue
-        return
 
 
 @pytest.mark.parametrize("count", [120, pytest.param(2000, marks=pytest.mark.torture)])
@@ -102,6 +93,18 @@ def test_a_split_that_does_not_fit_is_evaluated_alike(kind, tmp_path, tally):
     tally("memory: splits that do not fit", 1, 1)
 
 
+@pytest.mark.parametrize("size", [9000, 40_000])
+def test_images_that_no_memory_holds_are_told_in_one_line(size, regard, tmp_path, tally):
+    write_set(tmp_path, counts={"train": 4, "val": 2, "test": 2})
+    config = write_config(tmp_path, f"data.size={size}", f"model.options.size={size}")
+    done = regard("train", config, "--out", tmp_path / "run", megabytes=1500)
+    assert done.code == 2, done.err
+    (line,) = done.lines
+    assert "memory" in line
+    assert "Traceback" not in done.err
+    tally("memory: images that no memory holds", 1, 1)
+
+
 @pytest.mark.torture
 def test_fifty_epochs_leak_nothing(tmp_path, tally):
     write_set(tmp_path, counts={"train": 64, "val": 16, "test": 2}, side=64)
@@ -112,7 +115,7 @@ def test_fifty_epochs_leak_nothing(tmp_path, tally):
     log, held = tmp_path / "run/log.jsonl", {}
     with started(["train", config, "--out", tmp_path / "run"]) as process:
         for epoch in (5, 49):
-            waits(process, lambda: log.exists() and log.read_text().count('"epoch",') >= epoch)  # noqa: B023
+            until(lambda: log.exists() and log.read_text().count('"epoch",') >= epoch, process)  # noqa: B023
             held[epoch] = resident(process.pid)
         process.communicate()
     assert process.returncode == 0

@@ -15,6 +15,7 @@ from regard.reports.words import decimal, p_value, percent
 
 CHROMIUM = shutil.which("chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright.expect
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 GREY = (
@@ -116,19 +117,19 @@ def test_a_picture_is_enlarged_by_keyboard_and_focus_returns(page):
     stack = page.locator(".gallery .stack").nth(2)
     stack.focus()
     page.keyboard.press("Enter")
-    assert page.locator("dialog[open] .stack img").count() == 2
+    expect(page.locator("dialog[open] .stack img")).to_have_count(2)
     assert page.evaluate("document.querySelector('dialog').contains(document.activeElement)")
     page.keyboard.press("Escape")
-    assert page.locator("dialog[open]").count() == 0
-    assert stack.evaluate("s => s === document.activeElement")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    expect(stack).to_be_focused()
 
 
 def test_a_click_or_the_button_closes_an_enlarged_picture(page):
     for where in ("dialog .stack", "dialog .close"):
         page.locator(".gallery .stack").first.click()
-        assert page.locator("dialog[open]").count() == 1
+        expect(page.locator("dialog[open]")).to_have_count(1)
         page.locator(where).click()
-        assert page.locator("dialog[open]").count() == 0
+        expect(page.locator("dialog[open]")).to_have_count(0)
 
 
 def test_the_slider_fades_maps_and_the_switch_hides_outlines_by_keyboard(page):
@@ -140,13 +141,15 @@ def test_the_slider_fades_maps_and_the_switch_hides_outlines_by_keyboard(page):
     assert after == pytest.approx(before - 0.1)
     page.locator(".outlines").focus()
     page.keyboard.press("Space")
-    assert not page.locator(".gallery .outline").first.is_visible()
+    expect(page.locator(".gallery .outline").first).to_be_hidden()
     page.locator(".gallery .stack").first.click()
+    expect(page.locator("dialog[open]")).to_have_count(1)
     assert not page.locator("dialog .outline").is_visible()
     page.keyboard.press("Escape")
+    expect(page.locator("dialog[open]")).to_have_count(0)
     page.locator(".outlines").focus()
     page.keyboard.press("Space")
-    assert page.locator(".gallery .outline").first.is_visible()
+    expect(page.locator(".gallery .outline").first).to_be_visible()
 
 
 def test_print_has_no_navigation_and_no_controls(page):

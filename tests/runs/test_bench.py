@@ -187,5 +187,5 @@ def test_no_memory_for_a_single_image(run, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(bench_device, "throughput", full)
-    with pytest.raises(RunError, match="for one image, found less than that"):
+    with pytest.raises(RunError, match="expected memory for one image"):
         bench_run(run, **QUICK)

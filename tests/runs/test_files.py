@@ -138,14 +138,14 @@ def test_a_locked_folder_is_free_again_afterwards(tmp_path):
 
 def test_a_killed_process_may_take_a_moment_to_let_go(tmp_path):
     code = (
-        "import os, sys, time\n"
+        "import os, signal, sys\n"
         "from pathlib import Path\n"
         "from regard.runs.folder import locked\n"
         "if os.fork() == 0:\n"  # as in a study, the one who is waited for holds no lock
         "    much = bytearray(1_000_000_000)\n"
         "    with locked(Path(sys.argv[1])):\n"
         "        print('held', flush=True)\n"
-        "        time.sleep(60)\n"
+        "        signal.pause()\n"
         "else:\n"
         "    os.wait()\n"
     )

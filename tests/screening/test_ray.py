@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from processes import alive, until
 from regard.data.manifest import manifest_from_rows
 from regard.errors import ConfigError, MissingExtraError, RunError
 from regard.runs.run import load_run
@@ -218,14 +218,6 @@ def short():
     shutil.rmtree(folder)
 
 
-def until(condition, process, seconds=600):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 @pytest.mark.torture
 def test_killed_workers_and_commands_lose_and_double_no_row(home, tmp_path, short):
     pytest.importorskip("ray", reason="needs the extra ray")
@@ -269,10 +261,7 @@ def test_killed_workers_and_commands_lose_and_double_no_row(home, tmp_path, shor
     cluster = [pid for pid, line in family.items()
                if re.match(r"ray::Asker|[^\0]*/(raylet|gcs_server)\0", line)]  # fmt: skip
     assert len(cluster) >= 3
-    end = time.monotonic() + 60
-    while any(_alive(pid) for pid in cluster):
-        assert time.monotonic() < end, "Ray outlives the command"
-        time.sleep(0.05)
+    until(lambda: not any(alive(pid) for pid in cluster), seconds=60)  # else Ray outlives it
     shutil.rmtree(short)
     short.mkdir()
 
@@ -293,10 +282,3 @@ def test_killed_workers_and_commands_lose_and_double_no_row(home, tmp_path, shor
     assert wanted == sorted(path.relative_to(out) for path in out.rglob("*.parquet"))
     for path in wanted:
         assert pl.read_parquet(out / path).equals(pl.read_parquet(tmp_path / "local" / path)), path
-
-
-def _alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

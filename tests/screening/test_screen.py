@@ -5,7 +5,6 @@ import resource
 import shutil
 import subprocess
 import tarfile
-import time
 
 import numpy as np
 import polars as pl
@@ -15,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from forked import Forked
+from processes import until
 from regard.data.manifest import manifest_from_rows
 from regard.errors import ConfigError, DataError, RunError
 from regard.evaluation.intervals import upper_bound
@@ -248,8 +248,7 @@ def test_killed_again_and_again_it_has_the_same_rows(home, tmp_path, kills):
     for kill in range(kills):
         process = Forked([*REGARD, *words], env=environment(), stderr=subprocess.DEVNULL)
         enough = 2 + 18 * kill // (kills - 1) + int(rng.integers(3))
-        while process.poll() is None and len(list(out.glob("rows/part-*"))) < enough:
-            time.sleep(0.002)
+        until(lambda: len(list(out.glob("rows/part-*"))) >= enough, process)  # noqa: B023
         process.kill()
         assert process.wait() == -9
         assert len(list(out.glob("rows/part-*"))) < 30

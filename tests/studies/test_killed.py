@@ -4,8 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import time
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -14,6 +12,7 @@ from polars.testing import assert_frame_equal
 from small_study import STUDY, Watcher
 
 from forked import Forked
+from processes import until, workers
 from regard.runs.files import read_json
 from regard.studies.read import read_study
 from regard.studies.runner import run_study
@@ -51,23 +50,14 @@ def steps_in(out):
     return sum(log.read_bytes().count(b'{"kind": "step"') for log in logs)
 
 
-def workers_of(pid):
-    """The processes that train, of a study's process."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    told = {int(p): Path(f"/proc/{p}/cmdline").read_bytes() for p in children}
-    return sorted(p for p, words in told.items() if b"spawn_main" in words)
-
-
 def killed(home, out, point, one):
     """Start the study, and kill it, or one of its workers, at so many steps of all runs."""
     words = [*REGARD, "study", str(home / "study.yaml"), "--out", str(out), "--workers", "2"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     with Forked(words, env=environment(), start_new_session=True, **quiet) as process:
-        end = time.monotonic() + 300
-        while steps_in(out) < point and process.poll() is None and time.monotonic() < end:
-            time.sleep(0.002)
+        until(lambda: steps_in(out) >= point, process)
         if one:
-            os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+            os.kill(workers(process.pid)[0], signal.SIGKILL)
         else:
             os.killpg(process.pid, signal.SIGKILL)
         _, err = process.communicate(timeout=300)

@@ -17,6 +17,7 @@ import yaml
 from polars.testing import assert_frame_equal
 
 from forked import Forked
+from processes import until
 from regard.errors import ConfigError, MissingExtraError, RunError
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
@@ -157,11 +158,7 @@ class Replacing(Unseen):
 def test_machines_with_folders_of_their_own_share_the_trials(server, database, serial, tmp_path):
     first, second, third = (machine_at(tmp_path / name) for name in ("a", "b", "c"))
     with started(first, server.url(database, secret=None)) as old:
-        end = time.monotonic() + 600
-        while steps_of(first) < 2:
-            assert old.poll() is None, old.stderr.read()
-            assert time.monotonic() < end
-            time.sleep(0.002)
+        until(lambda: steps_of(first) >= 2, old)
         os.killpg(old.pid, signal.SIGSTOP)  # it has trial 0 until it is killed
         bare = server.url(database, secret=None)
         seen = Replacing(old, lambda: started(third, bare, "--workers", "2"))

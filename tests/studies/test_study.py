@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import polars as pl
@@ -16,6 +15,7 @@ from polars.testing import assert_frame_equal
 from small_study import STUDY, Watcher
 
 from forked import Forked
+from processes import alive, until, workers
 from regard.data.annotation import Annotation
 from regard.data.regions import overlap
 from regard.data.source import samples_of
@@ -38,7 +38,7 @@ from regard.studies.runner import conclude, run_study
 from regard.studies.settings import arm_config
 from regard.studies.summary import compare
 from regard.training.config import changed
-from tinyset import REGARD, environment, in_this_process, same_tensors, write_set
+from tinyset import REGARD, environment, in_this_process, same_tensors, steps_in, write_set
 
 COUNTS = {"train": 12, "val": 6, "test": 12}
 
@@ -402,12 +402,8 @@ def test_killed_with_all_its_processes_and_continued_it_ends_the_same(finished, 
     path.write_text(yaml.safe_dump(STUDY, sort_keys=False))
     words = [sys.executable, str(script), str(path), str(out)]
     with subprocess.Popen(words, env=environment(), start_new_session=True) as process:
-        end = time.monotonic() + 300
         log = out / "runs/plain-seed0/log.jsonl"
-        while not (log.is_file() and '"kind": "step"' in log.read_text()):
-            assert process.poll() is None
-            assert time.monotonic() < end
-            time.sleep(0.002)
+        until(lambda: steps_in(log) >= 1, process)
         os.killpg(process.pid, signal.SIGKILL)
     assert not (out / "results.parquet").exists()
     study = read_study(path)
@@ -440,16 +436,12 @@ def test_no_training_outlives_its_study(home, tmp_path, how):
     words = [*REGARD, "study", str(path), "--out", str(tmp_path / "out")]
     log = tmp_path / "out/runs/plain-seed0/log.jsonl"
     with Forked(words, env=environment(), stdout=subprocess.DEVNULL) as process:
-        end = time.monotonic() + 300
-        while not (log.is_file() and '"kind": "step"' in log.read_text()):
-            assert process.poll() is None
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        until(lambda: steps_in(log) >= 1, process)
+        trainings = workers(process.pid)
+        assert trainings
         process.send_signal(how)
     with locked(tmp_path / "out/runs/plain-seed0"):  # free at once, or it fails after a moment
-        size = log.stat().st_size
-    time.sleep(0.5)
-    assert log.stat().st_size == size
+        until(lambda: not any(alive(pid) for pid in trainings), seconds=60)
 
 
 def test_controls_of_areas_to_avoid_tell_of_these(home, tmp_path, monkeypatch):

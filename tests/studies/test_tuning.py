@@ -24,6 +24,7 @@ from optuna.trial import TrialState, create_trial
 from polars.testing import assert_frame_equal
 
 from forked import Forked
+from processes import until
 from regard.errors import ConfigError, MissingExtraError, NumericalError, RegardError, RunError
 from regard.runs import checkpoints
 from regard.runs.checkpoints import load
@@ -246,12 +247,9 @@ def test_killed_processes_continued_end_the_same(home, whole, tmp_path, kills):
         with Forked(
             words, env=environment(), start_new_session=True, stderr=subprocess.PIPE
         ) as process:
-            end = time.monotonic() + 600
-            while steps_of(out) < steps:
-                assert process.poll() is None, process.stderr.read()
-                assert time.monotonic() < end
-                time.sleep(0.002)
-            time.sleep(rng.random() / 3)
+            until(lambda: steps_of(out) >= steps, process)  # noqa: B023
+            at = time.monotonic() + rng.random() / 3
+            until(lambda: time.monotonic() >= at, process)  # noqa: B023
             os.killpg(process.pid, signal.SIGKILL)
     done = run_regard(*words[3:], timeout=600)
     assert done.returncode == 0, done.stderr

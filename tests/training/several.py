@@ -5,13 +5,13 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from unittest import mock
 
 import torch
 
 import regard
+from processes import until
 from regard.errors import LostProcessError
 from regard.evaluation.predict import model_input
 from regard.models.heads import train_mode
@@ -137,10 +137,7 @@ def failing(told):
     except LostProcessError as error:
         told.write_text(str(error))
     except ZeroDivisionError:
-        end = time.monotonic() + 60
-        while not told.is_file():
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        until(told.is_file)
 
 
 def main(home, job):

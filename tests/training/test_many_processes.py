@@ -13,6 +13,7 @@ import several
 import torch
 from several import CASES, in_processes
 
+from processes import children, until
 from regard.data.loader import Loader, Share
 from regard.errors import ConfigError, LostProcessError, RunError
 from regard.runs.checkpoints import checkpoints, load
@@ -213,7 +214,7 @@ def test_a_killed_process_ends_all_and_resumed_they_end_the_same(whole, tmp_path
     config = write_config(whole / "tiny", *LONG)
     with _torchrun("train", config, "--out", run) as job:
         _wait_for(run, 8, job)
-        (worker,) = [pid for pid in _children(job.pid) if _number(pid) == 1]
+        (worker,) = [pid for pid in children(job.pid) if _number(pid) == 1]
         killed = time.monotonic()
         os.kill(worker, signal.SIGKILL)
         err = job.communicate(timeout=300)[1]
@@ -263,15 +264,7 @@ def _torchrun(*words):
 
 
 def _wait_for(run, step, job):
-    end = time.monotonic() + 300
-    while steps_in(run / "log.jsonl") < step:
-        assert time.monotonic() < end
-        assert job.poll() is None, job.communicate()[1]
-        time.sleep(0.002)
-
-
-def _children(pid):
-    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    until(lambda: steps_in(run / "log.jsonl") >= step, job)
 
 
 def _number(pid):

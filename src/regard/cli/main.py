@@ -68,3 +68,9 @@ def main() -> None:
         stop(str(error), 1)
     except OSError as error:
         stop(str(of_system(error)), 2)
+    except (MemoryError, RuntimeError) as error:
+        from regard.models.device import lacking, out_of_memory
+
+        if not out_of_memory(error):
+            raise
+        stop(str(lacking("memory", error)), 2)

@@ -10,7 +10,7 @@ import torch
 from regard.evaluation.cost import Pass, peak_bytes
 from regard.evaluation.timing import Progress, take_turns, timing
 from regard.machine import free_mb
-from regard.models.device import out_of_memory
+from regard.models.device import out_of_memory, release
 
 # A larger batch has to bring so much more to be worth its memory and its latency.
 RISE = 1.03
@@ -51,11 +51,11 @@ class Contest:
             if not out_of_memory(error) or size == 1:
                 raise
             self.refused.append(size)
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-            return False
-        self.calls[size] = call
-        return True
+        else:
+            self.calls[size] = call
+            return True
+        release(self.device)
+        return False
 
     def _hopeful(self, size: int) -> bool:
         free = free_mb()

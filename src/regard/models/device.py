@@ -1,8 +1,13 @@
 """Where nets run: devices by their names, and running out of their memory."""
 
+import ctypes
+import gc
+import sys
+from contextlib import suppress
+
 import torch
 
-from regard.errors import ConfigError
+from regard.errors import ConfigError, RunError
 from regard.machine import processor
 
 
@@ -47,3 +52,27 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
         said in text for said in ALLOCATORS
     )
+
+
+def lacking(where: str, error: BaseException) -> RunError:
+    """What to say where not even one image fits."""
+    return RunError(
+        where,
+        expected="memory for one image",
+        found=str(error).strip().partition("\n")[0][:160] or "none",
+        remedy="free it, take smaller images or another device",
+    )
+
+
+def release(device: torch.device) -> None:
+    """Give back what was freed when memory has run out, before something smaller is tried.
+
+    A failed pass leaves cycles of graph and hooks, CUDA's allocator its cache, and a heap on a
+    processor pieces between those still in use.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif sys.platform == "linux":
+        with suppress(AttributeError):  # it is glibc's own
+            ctypes.CDLL(None).malloc_trim(0)

@@ -5,8 +5,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 
-from regard.errors import RunError
-from regard.models.device import out_of_memory
+from regard.models.device import lacking, out_of_memory, release
 
 A = TypeVar("A")
 
@@ -51,16 +50,10 @@ def fitted(
                 if not out_of_memory(error):
                     raise
                 if len(part) == 1:
-                    raise RunError(
-                        str(device),
-                        expected="memory for one image",
-                        found=str(error).partition("\n")[0][:160] or "none",
-                        remedy="free it, or choose another device",
-                    ) from error
+                    raise lacking(str(device), error) from error
                 most = len(part) // 2
             else:
                 yield part, answer
                 at += len(part)
                 continue
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
+            release(device)

@@ -7,11 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from regard.errors import RunError
 from regard.evaluation.cost import Images, Pass
 from regard.evaluation.throughput import Contest, throughput
 from regard.evaluation.timing import Progress
-from regard.models.device import device_name, out_of_memory
+from regard.models.device import device_name, lacking, out_of_memory
 from regard.runs.run import Run
 
 
@@ -47,12 +46,7 @@ def bench_device(
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        raise RunError(
-            str(run.folder),
-            expected=f"memory of {device_name(device)} for one image",
-            found="less than that",
-            remedy="free some, or bench it on another machine",
-        ) from error
+        raise lacking(device_name(device), error) from error
     return {
         "device": device.type,
         "name": device_name(device),

@@ -4,9 +4,9 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,8 @@ from regard.training.config import Config
 
 # Seconds in which a training whose study is gone may finish its step and save.
 SAVING = 20.0
+# Held by a process of a study or a tuning while it trains.
+AT_WORK = threading.Lock()
 
 
 class StudyWatcher(Protocol):
@@ -71,13 +73,13 @@ def run_all(
     watcher: StudyWatcher,
 ) -> Iterator[dict[str, Any]]:
     """Train and evaluate what is not done yet, in processes; a row each, as they end."""
-    context = multiprocessing.get_context("spawn")
+    context = for_trainings(__name__)
     epochs = {job: config.training.epochs for job, config in configs.items()}
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, stop_with_parent) as pool:
         jobs: dict[Future, Job] = {}
         for job, config in configs.items():
-            jobs[pool.submit(attempt, config, out / job.run, study.splits, out)] = job
+            jobs[pool.submit(_attempt, config, out / job.run, study.splits, out)] = job
         try:
             yield from _collect(jobs, out, epochs, watcher)
         except BaseException:
@@ -88,6 +90,24 @@ def run_all(
             raise
 
 
+def for_trainings(module: str) -> ForkServerContext | SpawnContext:
+    """How processes that train are begun: forked off one that has imported a module.
+
+    It has done nothing else, so no thread and no GPU is lost in the fork. Where there is none
+    (Windows), each process imports for itself, which takes seconds.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([module])
+    return context
+
+
+def _attempt(*given: Any) -> dict[str, Any]:
+    with AT_WORK:
+        return attempt(*given)
+
+
 def stop_with_parent() -> None:
     """Save and end when the study's process is gone, however it went."""
 
@@ -96,7 +116,7 @@ def stop_with_parent() -> None:
         if parent is not None:
             parent.join()
             os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(SAVING)
+            AT_WORK.acquire(timeout=SAVING)
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -1,6 +1,5 @@
 """Several processes at one tuning, each taking trials of its own."""
 
-import multiprocessing
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any, cast
 from optuna.trial import TrialState
 
 from regard.errors import RegardError, RunError
-from regard.studies.pool import EpochCount, stop_with_parent
+from regard.studies.pool import AT_WORK, EpochCount, for_trainings, stop_with_parent
 from regard.studies.tuning_folder import Origin, TuningFolder
 from regard.studies.tuning_settings import Tuning
 from regard.studies.tuning_space import Parameter
@@ -45,9 +44,11 @@ def _work(job: Job, answer: Connection) -> None:
     stop_with_parent()
     raised: RegardError | OSError | None = None
     try:
-        with opened(
-            job.tuning, job.folder, job.url, job.origin.samples, job.origin.threads
-        ) as place:
+        origin = job.origin
+        with (
+            AT_WORK,
+            opened(job.tuning, job.folder, job.url, origin.samples, origin.threads) as place,
+        ):
             worker = Worker(job.tuning, job.space, job.folder, place, job.total, job.epochs)
             worker.took = lambda number: answer.send(Taken(number))
             worker.work()
@@ -106,7 +107,7 @@ class Crew:
         self.worker.work()  # what they left, as they were killed
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = for_trainings(__name__)
         mine, other = context.Pipe(duplex=False)
         process = context.Process(target=_work, args=(self.job, other))
         process.start()

@@ -17,7 +17,7 @@ from regard.guidance.combination import Combination, Divisors
 from regard.guidance.forward import guided_forward
 from regard.guidance.forward_pass import Donors
 from regard.guidance.output import GuidedOutput
-from regard.models.device import out_of_memory
+from regard.models.device import lacking, out_of_memory, release
 from regard.models.patch_weighting import image_weights
 from regard.saliency.capture import Images
 from regard.saliency.outputs import logits_of
@@ -89,6 +89,7 @@ class Stepper:
 
         Raises:
             NumericalError: the loss or the gradient is not finite; nothing has moved then.
+            RunError: not even one image fits into memory.
         """
         work = self.work(batch, step)
         if self.prepared.group.size > 1:
@@ -98,11 +99,12 @@ class Stepper:
                 correct, parts = self.gradients(work, micro)
                 break
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not out_of_memory(error) or micro == 1:
+                if not out_of_memory(error):
                     raise
+                if micro == 1:
+                    raise lacking(str(self.device), error) from error
                 micro = max(1, min(micro, len(batch)) // 2)
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+            release(self.device)
             self.note(_smaller(micro))
         taken = Taken(work.whole.rows, correct, parts, micro)
         if self.prepared.group.size > 1:
