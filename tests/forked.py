@@ -4,6 +4,7 @@ They are forked off a process that has imported it and done nothing else; from t
 processes like any other, with pipes, groups and ends of their own.
 """
 
+import atexit
 import inspect
 import json
 import os
@@ -193,6 +194,9 @@ def _become(ends):
 def _run(order):
     """The command, with what it is refused."""
     sys.argv = ["regard", *order["words"]]
+    if "coverage" in sys.modules and (order["refused"] or order["failing"]):
+        # What a process may not do, its measuring may not do either: it would tell of that.
+        atexit.unregister(sys.modules["coverage"].Coverage.current()._atexit)
     if order["refused"] is not None:
         limits.refuse(**order["refused"])
     writes = None if order["failing"] is None else limits.Writes(**order["failing"])

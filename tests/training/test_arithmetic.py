@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 from regard.data.keys import key
 from regard.data.loader import oversampled
 from regard.data.regions import Regions
-from regard.errors import NumericalError
+from regard.errors import NumericalError, RunError
 from regard.evaluation.predict import Predictions, model_input
 from regard.guidance import Combination, Energy, divisors, guided_forward
 from regard.guidance.output import GuidedOutput
@@ -403,10 +403,10 @@ def test_a_share_smaller_than_a_part_is_what_is_halved(trainer, monkeypatch):
     assert sizes == [6, 3, 3]
 
 
-def test_other_errors_and_a_single_image_too_large_are_not_swallowed(trainer, monkeypatch):
+def test_other_errors_are_not_swallowed_and_a_single_image_too_large_is_told(trainer, monkeypatch):
     made = trainer(*PLAIN)
     batch = batches(made)[0]
-    for error, kind in ((RuntimeError("shape"), RuntimeError), (MemoryError(), MemoryError)):
+    for error, kind in ((RuntimeError("shape"), RuntimeError), (MemoryError(), RunError)):
 
         def fail(*_, error=error):
             raise error

@@ -13,6 +13,9 @@ from regard.scores.base import SCORES
 
 Floats = NDArray[np.float64]
 
+# By how much an image may pass the best of all maps without ties.
+TIES = 0.02
+
 
 @dataclass(frozen=True)
 class Marks:
@@ -51,8 +54,9 @@ def marks(scores: pl.DataFrame, name: str) -> Marks | None:
         return None
     best = by_row(scores, name, "best")
     sign = -1 if SCORES[name].better == "lower" else 1
-    # A region with soft edges has no single area, and a ceiling that is beaten is none.
-    beaten = np.nanmax((each_image(scores, name) - best) * sign, initial=-np.inf) > 1e-3
+    # A region with soft edges has no single area, and a ceiling that is beaten is none; but by so
+    # little a map may pass it of which some pixels tie.
+    beaten = np.nanmax((each_image(scores, name) - best) * sign, initial=-np.inf) > TIES
     uniform, ceiling = (
         _mean(_over_images(scores, rows)) for rows in (by_row(scores, name, "uniform"), best)
     )
