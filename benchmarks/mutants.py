@@ -6,7 +6,8 @@ A mutant is a change as cosmic-ray makes them (another operator, comparison, num
 rounds ...) somewhere in `scores` or `guidance`, but for annotations, where it would be the end of
 the import. Of the tests named below those are run that reach its line,
 the fastest first; a line that runs at the import is reached by all that reach its module. A mutant
-is killed where a test fails or the tests take five times as long. Survivors are listed: some are
+is killed where a test fails or the tests take five times as long. First the tests are run on the
+code as it is, and have to pass. Survivors are listed: some are
 no mistake (`>=` for `>` where equal cannot be), the others are tests to write.
 """
 
@@ -118,8 +119,14 @@ class Worker:
                               "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
+    def run(self, tests, limit):
+        """What came of the tests: killed, late, survived."""
+        self.process.stdin.write(json.dumps({"tests": tests, "limit": limit}) + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
     def ask(self, mutant, tests, limit):
-        """What came of a mutant: killed, late, survived."""
+        """What came of the tests of a mutant."""
         path = self.source / "regard" / mutant["module"]
         own = path.read_text()
         changed = mutated(own, mutant)
@@ -127,9 +134,7 @@ class Worker:
             own.splitlines(), changed.splitlines(), lineterm="", n=0))[2:])  # fmt: skip
         try:
             path.write_text(changed)
-            self.process.stdin.write(json.dumps({"tests": tests, "limit": limit}) + "\n")
-            self.process.stdin.flush()
-            return self.process.stdout.readline().strip()
+            return self.run(tests, limit)
         finally:
             path.write_text(own)
 
@@ -158,7 +163,8 @@ def work():
             null = os.open(os.devnull, os.O_RDWR)
             for own in (0, 1, 2):
                 os.dup2(null, own)
-            os._exit(pytest.main(["-x", "-p", "no:randomly", *order["tests"]]))
+            # What pytest would rewrite has been imported already.
+            os._exit(pytest.main(["-x", "--assert=plain", *order["tests"]]))
         print(outcome(pid, order["limit"]), flush=True)
 
 
@@ -212,6 +218,8 @@ def main():
                 print(at, mutant["outcome"], mutant["module"], mutant["line"], flush=True)
 
         with ThreadPoolExecutor(len(workers)) as pool:
+            alone = list(pool.map(lambda worker: worker.run(TESTS, 3600), workers))
+            assert set(alone) == {"survived"}, f"without a mutant the tests are {alone}"
             list(pool.map(shared, range(len(workers))))
         for worker in workers:
             worker.process.stdin.close()

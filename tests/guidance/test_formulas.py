@@ -218,7 +218,7 @@ def test_ignored_areas_are_treated_as_if_they_were_inside(kind):
 # Every method ----------------------------------------------------------------------------
 
 DIFFERENTIABLE = [name for name in METHODS if METHODS[name].differentiable]
-QUICK = {"smoothgrad": {"samples": 2}, "scorecam": {"max_n": 4}, "expected_gradients": {}}
+QUICK = {"smoothgrad": {"samples": 2}, "scorecam": {"max_n": 4}, "rise": {"masks": 8}}
 
 
 @pytest.mark.parametrize("method", DIFFERENTIABLE)
