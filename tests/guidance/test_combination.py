@@ -182,3 +182,26 @@ def test_a_satisfied_term_reaches():
     net.requires_grad_(False)
     assert reaches(net, pictures(2), 3, Energy())
     assert not any(p.requires_grad for p in net.parameters())
+
+
+def test_each_term_has_a_variance_of_its_own():
+    """With three terms, whose places cannot be taken for each other."""
+    net = tiny().double()
+    terms = [MAGTR(contrast=True), Energy(contrast=True), ActDiff(weight=0.5)]
+    out = guided_forward(net, pictures(6, dtype=torch.float64), LABELS, regions(), terms)
+    losses = cross_entropy(out.logits, LABELS, reduction="none")
+    by = divisors(LABELS, regions(), terms)
+    sums, own = Combination("sum", terms).double()(losses, out, by)
+    combination = Combination("uncertainty", terms).double()
+    variances = torch.tensor([0.3, -0.2, 0.5, 0.1], dtype=torch.float64)
+    with torch.no_grad():
+        combination.log_variances.copy_(variances)
+    total, _ = combination(losses, out, by)
+    weights = [1.0, *(out.weights[term.title] for term in terms)]
+    parts = [own["cross_entropy"], *(own[f"loss.{term.title}"] for term in terms)]
+    expected = sum(
+        w * part * torch.exp(-s) + s / 2
+        for w, part, s in zip(weights, parts, variances, strict=True)
+    )
+    torch.testing.assert_close(total, expected)
+    torch.testing.assert_close(sums, sum(w * p for w, p in zip(weights, parts, strict=True)))

@@ -296,3 +296,16 @@ def test_terms_of_pixels_look_at_the_first_view():
         out = guided_forward(net, views, LABELS, boxes(), [TERMS[kind]()])
         (found,) = torch.autograd.grad(out.loss(), [net.image.stem.weight])
         assert float(found.abs().max()) > 0
+
+
+def test_energy_of_a_coarse_map_counts_shares_of_pixels_that_are_ignored_in_part():
+    net, draw = zoo_net("cnn2-avg"), torch.Generator().manual_seed(4)
+    images = torch.randn(2, 3, 96, 96, generator=draw)
+    inside, ignore = torch.rand(2, 2, 96, 96, generator=draw)
+    ignore[:, 20:50, 10:60] = 1
+    regions, targets = Regions(inside, ignore=ignore), torch.tensor([0, 1])
+    with evaluating(net):
+        out = guided_forward(net, images, targets, regions, [Energy()])
+    maps = regard.explain(net, images, targets, "gradcam")
+    expected = 1 - regard.score(maps, regions, "energy")
+    torch.testing.assert_close(out.losses["energy"].detach(), expected, rtol=1e-4, atol=1e-5)

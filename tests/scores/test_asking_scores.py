@@ -333,3 +333,46 @@ def test_images_without_a_partner_or_a_region_are_undefined():
     assert found.original.isnan().tolist() == [False] * 4 + [True]
     with pytest.raises(DataError, match="pass one of each an image"):
         regard.scores.background_reliance(Middle(), images, regions[:3], labels)
+
+
+class Keeps(nn.Module):
+    """Keeps what it is asked about."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def forward(self, images):
+        self.asked.append(images.clone())
+        return images.mean((2, 3))[:, :2]
+
+
+def test_the_net_is_asked_about_the_subject_before_each_background():
+    from regard.data.backgrounds import emptied, mean_outside
+    from regard.scores.background import partners
+
+    draw = torch.Generator().manual_seed(2)
+    images, labels = torch.rand(6, 3, 8, 8, generator=draw), torch.arange(6) % 2
+    regions = torch.rand(6, 8, 8, generator=draw)  # all edges are soft
+    net = Keeps()
+    regard.scores.background_reliance(net, images, regions, labels, seed=3, chunk=6)
+    inside = regions[:, None]
+    same, anyone = partners(labels, torch.ones(6).bool(), 3)
+    empty = emptied(images, inside)
+    around = [
+        images,
+        mean_outside(images, inside).expand_as(images),
+        blurred(empty),
+        empty[same],
+        empty[anyone],
+    ]
+    assert len(net.asked) == len(around)
+    for asked, background in zip(net.asked, around, strict=True):
+        torch.testing.assert_close(asked, inside * images + (1 - inside) * background)
+
+
+def test_more_images_than_regions_or_labels_are_refused():
+    images, regions, labels = two_classes(4)
+    for own, marks in ((regions[:3], labels), (regions, labels[:3])):
+        with pytest.raises(DataError, match="pass one of each an image"):
+            regard.scores.background_reliance(Middle(), images, own, marks)

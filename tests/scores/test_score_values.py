@@ -8,6 +8,7 @@ import torch
 
 import regard
 from regard.data.regions import Regions
+from regard.errors import ConfigError, DataError
 from regard.scores import SCORES
 
 SIZE = (9, 11)
@@ -194,3 +195,20 @@ def test_iou_s_ceiling_is_reached_by_a_map_whose_values_differ():
         assert math.isclose(regard.score(region, region, "iou").item(), min(1, 0.2 / area)) == (
             area <= 0.2
         )
+
+
+def test_iou_is_defined_where_everything_is_region_and_scores_of_two_sides_are_not():
+    maps, region = torch.arange(100.0).reshape(1, 10, 10) + 1, torch.ones(1, 10, 10)
+    assert regard.score(maps, region, "iou").item() == pytest.approx(0.2)
+    assert regard.score(maps, region, "energy").isnan().all()
+
+
+def test_maps_that_are_not_one_a_region_are_refused():
+    with pytest.raises(DataError, match=r"expected 2 maps \(B, h, w\), one a region"):
+        regard.score(torch.ones(3, 5, 5), torch.ones(2, 5, 5), "energy")
+
+
+@pytest.mark.parametrize("ious", [(), (0.0, 0.5), (0.5, 1.1), (-0.1,)])
+def test_overlaps_that_make_no_hit_or_any_are_refused(ious):
+    with pytest.raises(ConfigError, match=r"expected ious in \(0, 1\], one or more"):
+        regard.score(torch.rand(1, 5, 5), torch.eye(5)[None], "max_box_acc", ious=ious)
