@@ -343,7 +343,7 @@ def test_scorecam_variants_agree_with_their_libraries(variant, oracle, monkeypat
 
 def test_scorecam_agrees_with_grad_cam_on_a_photo(trained, photos, monkeypatch):
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    small = nn.functional.interpolate(photos[:1], (96, 96), mode="bilinear")
+    small = nn.functional.interpolate(photos[:1], (64, 64), mode="bilinear")
     targets = trained(small).argmax(1)
     found = regard.explain(trained, small, targets, "scorecam", layer="bn2", variant="grad-cam")
     expected = by_grad_cam("ScoreCAM", trained, trained.bn2, small, targets).clamp_min(0)
@@ -385,7 +385,7 @@ def test_scorecam_in_bfloat16_is_near():
 
 
 def test_scorecam_by_default_is_near_the_exact_one_on_a_photo(trained, photos):
-    small = torch.nn.functional.interpolate(photos[:1], (144, 144), mode="bilinear")
+    small = torch.nn.functional.interpolate(photos[:1], (96, 96), mode="bilinear")
     exact = regard.explain(trained, small, None, "scorecam", precision="float32")
     near = regard.explain(trained, small, None, "scorecam")
     assert float(torch.corrcoef(torch.stack([exact.flatten(), near.flatten()]))[0, 1]) > 0.99

@@ -61,9 +61,9 @@ BY_LOGIT = {"ablationcam"}
 
 
 def in_turn(pairs):
-    """Pairs of method and net: the quick tests try each method on every fourth of its nets."""
+    """Pairs of method and net: the quick tests try each method on every sixth of its nets."""
     methods, nets = list(METHODS), list(ZOO)
-    quick = [(methods.index(method) + nets.index(name)) % 4 == 0 for method, name in pairs]
+    quick = [(methods.index(method) + nets.index(name)) % 6 == 0 for method, name in pairs]
     return [
         pytest.param(*pair, marks=() if now else pytest.mark.torture)
         for pair, now in zip(pairs, quick, strict=True)
