@@ -3,11 +3,14 @@
 import ctypes
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
 
 # Numbers of options of glibc's mallopt, and the largest block that it keeps on its heap.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _LARGEST = 32 * 2**20
+# What glibc begins with, for both.
+_USUAL = 128 * 2**10
 
 
 def cores() -> int:
@@ -49,14 +52,35 @@ def keep_memory() -> bool:
 
     glibc hands large blocks back to the system at once, and every step of a training then waits
     for fresh pages: a tenth to a half of a step on a CPU. The peak stays the same. Of other
-    libraries of C, and where the environment tunes malloc already, nothing is changed.
+    libraries of C, where the environment tunes malloc already, and under a limit of the address
+    space (`ulimit -v`), of which kept blocks are a part, nothing is changed.
 
     Returns:
         Whether glibc agreed.
     """
+    return not _bounded() and _tune(_LARGEST, 2**30)
+
+
+def hand_back_memory() -> None:
+    """Hand what is free back to the system, and from here on all that is freed: it has run out."""
+    _tune(_USUAL, _USUAL)
+    with suppress(OSError, AttributeError, TypeError):  # glibc's own
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _tune(largest: int, kept: int) -> bool:
+    """Let glibc keep blocks of so many bytes on its heap, and of that as much where it is free."""
     tuned = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
     try:
         tune = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):  # no glibc here
         return False
-    return not tuned and bool(tune(_MMAP_THRESHOLD, _LARGEST) and tune(_TRIM_THRESHOLD, 2**30))
+    return not tuned and bool(tune(_MMAP_THRESHOLD, largest) and tune(_TRIM_THRESHOLD, kept))
+
+
+def _bounded() -> bool:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return False
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY

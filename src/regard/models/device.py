@@ -1,14 +1,11 @@
 """Where nets run: devices by their names, and running out of their memory."""
 
-import ctypes
 import gc
-import sys
-from contextlib import suppress
 
 import torch
 
 from regard.errors import ConfigError, RunError
-from regard.machine import processor
+from regard.machine import hand_back_memory, processor
 
 
 def device_of(name: str, where: str = "training.device") -> torch.device:
@@ -73,6 +70,5 @@ def release(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    elif sys.platform == "linux":
-        with suppress(AttributeError):  # it is glibc's own
-            ctypes.CDLL(None).malloc_trim(0)
+    else:
+        hand_back_memory()
