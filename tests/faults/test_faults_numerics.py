@@ -326,9 +326,9 @@ def injure(trainer, place, value, step):
 
 PLACES = ["input", "activation", "logits", "gradient", "weight", "buffer"]
 QUICK = [("input", math.nan, 2), ("gradient", math.inf, 4), ("buffer", math.nan, 3)]
-# Minus infinity before a ReLU is a sound zero after it.
+# Minus infinity before a ReLU is a sound zero after it, and as a logit a sound probability of 0.
 VALUES = {place: [math.nan, math.inf, -math.inf] for place in PLACES}
-VALUES["activation"] = [math.nan, math.inf]
+VALUES["activation"] = VALUES["logits"] = [math.nan, math.inf]
 ALL = [(place, value, step) for place in PLACES for value in VALUES[place] for step in range(1, 7)]
 
 

@@ -77,7 +77,7 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
 def _how(app: Guard) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        log_level="warning",
+        log_level="error",  # a line for each request of nonsense would be as many as anyone likes
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE,
