@@ -318,7 +318,7 @@ def injure(trainer, place, value, step):
                     b for b in net.buffers() if b.is_floating_point()
                 )  # fmt: skip
                 with torch.no_grad():
-                    part.view(-1)[0] = value
+                    part[(0,) * part.ndim] = value
             own(batch)
 
         trainer._step = stepped

@@ -64,8 +64,8 @@ def lacking(where: str, error: BaseException) -> RunError:
 def release(device: torch.device) -> None:
     """Give back what was freed when memory has run out, before something smaller is tried.
 
-    A failed pass leaves cycles of graph and hooks, CUDA's allocator its cache, and a heap on a
-    processor pieces between those still in use.
+    A failed pass may leave cycles of graph and hooks; CUDA's allocator keeps its cache, and a heap
+    on a processor the pieces between those still in use.
     """
     gc.collect()
     if device.type == "cuda":
