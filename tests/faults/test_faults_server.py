@@ -93,9 +93,10 @@ def questions(draw):
 
 
 @pytest.mark.torture
-def test_ten_minutes_of_mixed_load(folder, tally):
+def test_ten_minutes_of_mixed_load(folder, tally, request):
     lasts, done = float(os.environ.get("REGARD_LOAD_SECONDS", "600")), threading.Event()
     served, told, faults = Served(folder), Counter(), []
+    request.addfinalizer(served.process.kill)
 
     def quick(number):
         draw = random.Random(number)
@@ -162,7 +163,7 @@ def test_ten_minutes_of_mixed_load(folder, tally):
     assert not any(client.is_alive() for client in clients)
     assert served.process.poll() is None
     with httpx2.Client(base_url=f"{served.address}api/", timeout=60) as http:
-        assert [run["run"] for run in http.get("overview").json()["runs"]] == [RUNS[0]]
+        assert [run["id"] for run in http.get("overview").json()["runs"]] == [RUNS[0]]
         gone = http.get("gallery", params={"run": RUNS[1], "split": "test"})
         assert gone.status_code == 404
         asked = {"run": RUNS[0], "split": "test", "index": 40}
