@@ -5,6 +5,7 @@ processes like any other, with pipes, groups and ends of their own.
 """
 
 import atexit
+import gc
 import inspect
 import json
 import os
@@ -18,7 +19,7 @@ from functools import cache
 from tempfile import TemporaryFile
 
 LOADED = """
-regard.cli.main regard.cli.show_run regard.cli.show_study regard.data.describe
+regard.__main__ regard.cli.main regard.cli.show_run regard.cli.show_study regard.data.describe
 regard.deployment.export regard.deployment.prune regard.importers.coco regard.importers.folder
 regard.reports regard.reports.compare_report regard.reports.report regard.runs.averages
 regard.runs.bench regard.runs.compare regard.runs.evaluate regard.runs.explain regard.runs.scored
@@ -200,11 +201,9 @@ def _run(order):
     if order["refused"] is not None:
         limits.refuse(**order["refused"])
     writes = None if order["failing"] is None else limits.Writes(**order["failing"])
-    try:
-        main()
-    finally:
-        if order["count"] is not None and writes is not None:
-            os.write(order["count"], str(writes.count).encode())
+    if order["count"] is not None and writes is not None:
+        atexit.register(lambda: os.write(order["count"], str(writes.count).encode()))
+    program()
 
 
 if __name__ == "__main__":
@@ -215,5 +214,8 @@ if __name__ == "__main__":
     sys.path.pop(0)
     for name in LOADED:
         importlib.import_module(name)
-    main = sys.modules["regard.cli.main"].main
+    program = sys.modules["regard.__main__"].program
+    # What is loaded is nobody's garbage, and is not copied because a collector counts it.
+    gc.collect()
+    gc.freeze()
     _run(_serve(socket.socket(fileno=int(sys.argv[1]))))
