@@ -227,7 +227,7 @@ SEGMENTER = {
     "data": {"manifest": "manifest.parquet", "size": [32, 48], "val_from_train": 0.25},
     "model": {
         "spec": "regard:fpn",
-        "options": {"encoder": "mobilenetv3_small_050", "width": 16},
+        "options": {"encoder": "test_efficientnet", "width": 16},
     },
     "training": {
         "epochs": 3, "batch_size": 4, "threads": 1, "device": "cpu", "best": "val.mean_iou",

@@ -76,8 +76,17 @@ def answers(run, pixels):
         return run.net.eval()(images)
 
 
-@pytest.mark.parametrize("format", ["onnx", "torch"])
-@pytest.mark.parametrize("kind", list(KINDS))
+torture = pytest.mark.torture
+
+
+@pytest.mark.parametrize(
+    ("kind", "format"),
+    [
+        *((kind, "onnx") for kind in KINDS),
+        ("classifier", "torch"),
+        *(pytest.param(kind, "torch", marks=torture) for kind in KINDS if kind != "classifier"),
+    ],
+)
 def test_every_kind_of_net_answers_alike_at_any_batch(trained, tmp_path, kind, format):
     run = trained(kind)
     out = tmp_path / f"net{'.onnx' if format == 'onnx' else '.pt2'}"
@@ -113,8 +122,15 @@ def test_a_stranger_runs_it_with_onnxruntime_alone(trained, tmp_path):
     assert about["classes"] == ["fern", "moss"]
 
 
-@pytest.mark.parametrize("format", ["onnx", "torch"])
-@pytest.mark.parametrize("contrast", [False, True])
+@pytest.mark.parametrize(
+    ("format", "contrast"),
+    [
+        ("onnx", True),
+        ("torch", False),
+        pytest.param("onnx", False, marks=torture),
+        pytest.param("torch", True, marks=torture),
+    ],
+)
 def test_the_second_output_is_grad_cam_of_the_predicted_class(trained, tmp_path, format, contrast):
     run = trained("classifier", "model.options.pool=avg", f"gaze.contrast={contrast}")
     out = tmp_path / f"net{'.onnx' if format == 'onnx' else '.pt2'}"
@@ -296,7 +312,10 @@ def test_eight_bits_that_are_slower_or_worse_are_refused(trained, tmp_path, time
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("kind", "metric"), [("segmenter", "pixels"), ("sets", "labels")])
+@pytest.mark.parametrize(
+    ("kind", "metric"),
+    [pytest.param("segmenter", "pixels", marks=torture), ("sets", "labels")],
+)
 def test_other_tasks_are_weighed_in_their_own_measure(trained, tmp_path, timed, kind, metric):
     run = trained(kind)
     timed(0.002, 0.001)

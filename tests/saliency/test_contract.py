@@ -56,14 +56,21 @@ ROUGH = {
 PAIRS = [(m, n) for m in METHODS for n in ZOO if n in ONLY.get(m, ZOO)]
 REFUSED = [(m, n) for m, nets in ONLY.items() for n in ZOO if n not in nets]
 DIFFERENTIABLE = [m for m in METHODS if METHODS[m].differentiable]
+# Methods that ask the net many times.
+DEAR = {m for m in METHODS if METHODS[m].extra_forwards}
 # Maps whose scale is one over the logit.
 BY_LOGIT = {"ablationcam"}
 
 
 def in_turn(pairs):
-    """Pairs of method and net: the quick tests try each method on every sixth of its nets."""
+    """Pairs of method and net: the quick tests try each method on every eighth of its nets."""
     methods, nets = list(METHODS), list(ZOO)
-    quick = [(methods.index(method) + nets.index(name)) % 6 == 0 for method, name in pairs]
+    quick = [(methods.index(method) + nets.index(name)) % 8 == 0 for method, name in pairs]
+    return quickly(pairs, quick)
+
+
+def quickly(pairs, quick):
+    """Of these pairs some are for the quick tests."""
     return [
         pytest.param(*pair, marks=() if now else pytest.mark.torture)
         for pair, now in zip(pairs, quick, strict=True)
@@ -239,13 +246,13 @@ def test_double_precision_is_kept(method):
     close(maps.float(), explain(small(method), images.float(), 1, method))
 
 
+HALVED = [
+    (m, n) for m in METHODS for n in (("vit",) if m in OF_ATTENTION else ("cnn2-avg", "resnet18"))
+]
+
+
 @pytest.mark.parametrize(
-    ("method", "name"),
-    [
-        (m, n)
-        for m in METHODS
-        for n in (("vit",) if m in OF_ATTENTION else ("cnn2-avg", "resnet18"))
-    ],
+    ("method", "name"), quickly(HALVED, [n != "resnet18" or m not in DEAR for m, n in HALVED])
 )
 def test_half_precision_is_near(method, name):
     net, images = copy.deepcopy(zoo_net(name)).bfloat16(), images_for(name).bfloat16()
@@ -261,15 +268,17 @@ def test_half_precision_is_near(method, name):
     assert float(torch.corrcoef(both)[0, 1]) > 0.9
 
 
-@each_method
-def test_a_batch_gives_what_single_images_give_in_half_precision(method):
-    for name in ("vit",) if method in OF_ATTENTION else ("lite0", "vit"):
-        if (method, name) not in PAIRS:
-            continue
-        net, images = copy.deepcopy(zoo_net(name)).bfloat16(), images_for(name).bfloat16()
-        batch = explain(net, images, 1, method)
-        single = [explain(net, images[i : i + 1], 1, method)[0] for i in range(3)]
-        close(batch.float(), torch.stack(single).float(), rtol=2e-2)
+IN_BATCHES = [(m, n) for m, n in PAIRS if n in ("lite0", "vit")]
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), quickly(IN_BATCHES, [n == "vit" or m not in DEAR for m, n in IN_BATCHES])
+)
+def test_a_batch_gives_what_single_images_give_in_half_precision(method, name):
+    net, images = copy.deepcopy(zoo_net(name)).bfloat16(), images_for(name).bfloat16()
+    batch = explain(net, images, 1, method)
+    single = [explain(net, images[i : i + 1], 1, method)[0] for i in range(3)]
+    close(batch.float(), torch.stack(single).float(), rtol=2e-2)
 
 
 def strongest(net, images, method):
@@ -551,8 +560,12 @@ def test_a_layer_is_given_by_name_or_itself(method):
         assert not early.equal(found)
 
 
-@each_of_layers
-@pytest.mark.parametrize("attribute", ["module", "_orig_mod"])
+WRAPPED = list(product(OF_LAYERS, ("module", "_orig_mod")))
+
+
+@pytest.mark.parametrize(
+    ("method", "attribute"), quickly(WRAPPED, [m not in DEAR or a == "module" for m, a in WRAPPED])
+)
 def test_layers_are_found_behind_wrappers(method, attribute):
     net, images = zoo_net("resnet18"), images_for("resnet18", 2)
     wrapped = Wrapped(net, attribute).eval()

@@ -10,9 +10,9 @@ from regard.saliency import PixelTarget
 from regard.saliency.layers import find_layer
 
 SPECS = {
-    "regard:fpn": {"encoder": "mobilenetv3_small_050", "width": 16},
+    "regard:fpn": {"encoder": "test_efficientnet", "width": 16},
     "smp:fpn": {"encoder": "resnet18"},
-    "smp:unet": {"encoder": "mobilenetv3_small_050"},
+    "smp:unet": {"encoder": "test_efficientnet"},
 }
 each_net = pytest.mark.parametrize("spec", SPECS)
 

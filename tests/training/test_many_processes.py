@@ -99,7 +99,10 @@ def found_by(size, home, tmp_path_factory):
     """What so many find."""
 
     def make(_):
-        in_processes(home, size, {"do": "gradients", "cases": [*CASES], "into": f"{size}.pt"})
+        job = {"into": f"{size}.pt"}
+        if size == 2:  # two uninterrupted runs, too
+            job["runs"] = {str(home / "two"): SHORT, str(home / "whole"): LONG}
+        in_processes(home, size, job)
 
     made_once(tmp_path_factory, f"several-{size}", make)
     return torch.load(home / f"{size}.pt")
@@ -116,14 +119,9 @@ def three(home, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(home, tmp_path_factory):
+def whole(home, two):
     """Two uninterrupted runs in two processes."""
-
-    def make(_):
-        runs = {str(home / "two"): SHORT, str(home / "whole"): LONG}
-        in_processes(home, 2, {"do": "train", "runs": runs})
-
-    made_once(tmp_path_factory, "several-trained", make)
+    assert two
     return home
 
 
@@ -232,7 +230,7 @@ def test_a_killed_process_ends_all_and_resumed_they_end_the_same(whole, tmp_path
     assert _lines(err) == [
         f"regard: stopped after step {step}; go on with: regard train {run} --resume"
     ]
-    in_processes(whole, 2, {"do": "resume", "run": str(run)})
+    in_processes(whole, 2, {"resumed": str(run)})
     for which in ("last", "best"):
         found, wanted = (load(p / "checkpoints", which) for p in (run, whole / "whole"))
         assert same_tensors(found.model, wanted.model)

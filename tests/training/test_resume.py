@@ -99,6 +99,7 @@ def test_killed_then_interrupted_it_ends_the_same(whole, tiny, tmp_path, kills):
     assert_same(run, whole)
 
 
+@pytest.mark.torture
 def test_with_loading_processes_killed_and_resumed_it_ends_the_same(whole, tiny, tmp_path):
     config, run = write_config(tmp_path, *EVERYTHING, "data.workers=1"), tmp_path / "run"
     shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)

@@ -196,7 +196,7 @@ def test_the_best_epoch_by_a_loss_is_the_lowest():
         (("gaze.backgrounds=true",), "false for sets of labels"),
         (("training.best=val.balanced_accuracy",), "training.best: expected a metric of val"),
         (("data.task=classification",), "'label' with two classes or more in train"),
-        (("model={spec: regard:fpn, options: {encoder: mobilenetv3_small_050}}",),
+        (("model={spec: regard:fpn, options: {encoder: test_efficientnet}}",),
          "model.spec for multilabel: expected a classifier"),
         (("data.hierarchy=nowhere.csv",), "nowhere.csv: expected a CSV of child,parent"),
     ],

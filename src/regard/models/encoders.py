@@ -15,6 +15,9 @@ from regard.models.inputs import InputSpec, input_spec
 
 STRIDES = (4, 8, 16, 32)
 
+# Of encoders that were asked before: to build one, even without weights, takes a tenth of a second.
+_KNOWN: dict[str, list[int]] = {}
+
 
 def known_encoder(spec: str, name: str | None) -> str:
     """The name of a backbone of timm.
@@ -85,6 +88,13 @@ class Encoder(nn.Module):
 
 
 def _strides(name: str, options: Mapping[str, Any]) -> list[int]:
+    key = f"{name} {sorted(options.items())}"
+    if key not in _KNOWN:
+        _KNOWN[key] = _asked_strides(name, options)
+    return _KNOWN[key]
+
+
+def _asked_strides(name: str, options: Mapping[str, Any]) -> list[int]:
     try:
         with torch.device("meta"):
             net: Any = timm.create_model(name, features_only=True, **options)
