@@ -9,6 +9,7 @@ import gc
 import inspect
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -29,7 +30,7 @@ PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 
 
 class Forked(subprocess.Popen):
-    """As `subprocess.Popen`, of `python -m regard WORDS` alone.
+    """As `subprocess.Popen`, of `python -m regard WORDS` and `python FILE WORDS` alone.
 
     Attributes:
         used: when it has ended, the most memory that it held, megabytes.
@@ -49,10 +50,14 @@ class Forked(subprocess.Popen):
     def _execute_child(self, *given):
         # The names and the order of these arguments are CPython's own affair.
         told = inspect.signature(subprocess.Popen._execute_child).bind(self, *given).arguments
-        program, option, module, *words = map(str, told["args"])
-        assert (program, option, module) == (sys.executable, "-m", "regard"), told["args"]
+        program, file, *words = map(str, told["args"])
+        assert program == sys.executable, told["args"]
+        if file == "-m":
+            file, module, *words = None, *words
+            assert module == "regard", told["args"]
         ends = [told["p2cread"], told["c2pwrite"], told["errwrite"]]
         order = {
+            "file": file,
             "words": words,
             "cwd": os.path.abspath(told["cwd"] or "."),
             "env": dict(os.environ if told["env"] is None else told["env"]),
@@ -194,7 +199,7 @@ def _become(ends):
 
 def _run(order):
     """The command, with what it is refused."""
-    sys.argv = ["regard", *order["words"]]
+    sys.argv = [order["file"] or "regard", *order["words"]]
     if "coverage" in sys.modules and (order["refused"] or order["failing"]):
         # What a process may not do, its measuring may not do either: it would tell of that.
         atexit.unregister(sys.modules["coverage"].Coverage.current()._atexit)
@@ -203,7 +208,10 @@ def _run(order):
     writes = None if order["failing"] is None else limits.Writes(**order["failing"])
     if order["count"] is not None and writes is not None:
         atexit.register(lambda: os.write(order["count"], str(writes.count).encode()))
-    program()
+    if order["file"] is None:
+        program()
+    sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)
+    runpy.run_path(order["file"], run_name="__main__")
 
 
 if __name__ == "__main__":

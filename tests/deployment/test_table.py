@@ -44,6 +44,7 @@ def printed(script, monkeypatch, capsys, *words):
     return rows_of(capsys.readouterr().out)
 
 
+@pytest.mark.torture
 def test_a_classifier_pruned_and_distilled(script, tmp_path, monkeypatch, capsys):
     write_set(tmp_path)
     more = "model.options.width=16", "training.epochs=3", "training.optimiser.lr=0.01"

@@ -67,7 +67,10 @@ def test_explanations_leak_nothing(count, tally):
     tally("memory: explanations without a leak", count, count)
 
 
-@pytest.mark.parametrize("kind", ["classifier", "segmenter", "sets"])
+@pytest.mark.parametrize(
+    "kind",
+    ["classifier", "segmenter", pytest.param("sets", marks=pytest.mark.torture)],
+)
 def test_a_split_that_does_not_fit_is_evaluated_alike(kind, tmp_path, tally):
     base = {"classifier": BASE, "segmenter": SEGMENTER, "sets": SETS}[kind]
     {"classifier": write_set, "segmenter": write_masks, "sets": write_sets}[kind](tmp_path)

@@ -1,6 +1,7 @@
 """Guidance of nets that went through torch.compile."""
 
 from contextlib import nullcontext
+from itertools import product
 
 import pytest
 import torch
@@ -95,8 +96,18 @@ TERMS_OF_MAPS = {
 }
 
 
-@pytest.mark.parametrize("asked", ASKED)
-@pytest.mark.parametrize("terms", TERMS_OF_MAPS)
+# Each kind of regions and each set of terms; all pairs at full length.
+QUICK = {("energy", "all"), ("stopped", "avoided"), ("two", "some"), ("energy", "ignored"),
+         ("two", "by class")}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("terms", "asked"),
+    [
+        pytest.param(*pair, marks=() if pair in QUICK else pytest.mark.torture)
+        for pair in product(TERMS_OF_MAPS, ASKED)
+    ],
+)
 def test_pass_and_terms_are_one_graph(terms: str, asked: str):
     net, backend = tiny(norm=True).train(), Counting()
     run = torch.compile(net, backend=backend)

@@ -55,7 +55,7 @@ def browser():
         found.close()
 
 
-@pytest.fixture(params=["en", "fr"])
+@pytest.fixture(params=["en", pytest.param("fr", marks=pytest.mark.torture)])
 def page(request, browser, tmp_path):
     opened = browser.new_page()
     errors = []

@@ -183,7 +183,7 @@ base:
   data: {manifest: MANIFEST, size: [64, 96], val_from_train: 0.25}
   model: {spec: regard:fpn, options: {encoder: test_efficientnet, width: 16}}
   training:
-    {epochs: 6, batch_size: 4, best: val.mean_iou, device: cpu, threads: 1, optimiser: {lr: 0.003}}
+    {epochs: 4, batch_size: 4, best: val.mean_iou, device: cpu, threads: 1, optimiser: {lr: 0.003}}
   gaze: {layer: LAYER}
 arms:
   plain: {}

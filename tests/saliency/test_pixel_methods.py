@@ -2,6 +2,7 @@
 
 import copy
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -297,7 +298,9 @@ def gap(net, images, targets, baseline, **options):
 @pytest.mark.parametrize(
     ("name", "baseline"),
     [
-        *((n, b) for n in ("vit", "swin", "resnet18", "lite0", "cnn2") for b in (0.0, 0.3)),
+        *((n, b) for n in ("vit", "swin", "resnet18", "cnn2") for b in (0.0, 0.3)),
+        ("lite0", 0.0),
+        pytest.param("lite0", 0.3, marks=pytest.mark.torture),
         ("convnext", 0.3),
     ],
 )
@@ -423,8 +426,18 @@ def compare(method, net, images, targets):
     assert difference(found, expected.to(found)) < 1e-4
 
 
-@pytest.mark.parametrize("method", LIKE_CAPTUM)
-@pytest.mark.parametrize("name", ["resnet18", "lite0", "convnext", "vit"])
+MANY = ("integrated_gradients", "occlusion")
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        pytest.param(
+            *pair, marks=pytest.mark.torture if pair[0] == "lite0" and pair[1] in MANY else ()
+        )
+        for pair in product(["resnet18", "lite0", "convnext", "vit"], LIKE_CAPTUM)
+    ],
+)
 def test_methods_agree_with_captum(method, name):
     # In float64: captum's batches are others, and rounding would be all that is compared.
     net, images = copy.deepcopy(zoo_net(name)).double(), images_for(name).double()
@@ -433,6 +446,7 @@ def test_methods_agree_with_captum(method, name):
 
 @pytest.mark.parametrize("method", LIKE_CAPTUM)
 def test_methods_agree_with_captum_on_photos(method, trained, photos):
+    photos = photos[:1] if method in MANY else photos
     compare(method, trained, photos, trained(photos).argmax(1))
 
 

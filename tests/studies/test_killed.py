@@ -67,8 +67,7 @@ def killed(home, out, point, one):
 @pytest.mark.parametrize(
     ("point", "one"),
     [
-        (POINTS[0], False),
-        *(pytest.param(point, False, marks=pytest.mark.torture) for point in POINTS[1:]),
+        *(pytest.param(point, False, marks=pytest.mark.torture) for point in POINTS),
         pytest.param(POINTS[0], True, marks=pytest.mark.torture),
     ],
 )

@@ -38,13 +38,19 @@ SOME = {
     "herbarium-crossvit": ["C2", "twin", "twin-power-iou"],
     "imagenet-saliency": ["plain", "magtr-quotient", "scorecam-10"],
     "imbalance-cnn": ["none", "both", "both-augmented"],
+    "streets-convnext": ["resnet50", "convnextv2-atto"],
 }
+# And of those with large nets: small ones of their kind.
+LIGHTER = {"resnet50": "test_resnet", "convnextv2-atto": "test_convnext"}
 
 
 def some_arms(name, folder):
     """The recipe as a file, with some of its arms."""
     values = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
     values["scales"]["smoke"]["keep"] = SOME[name]
+    for arm in LIGHTER.keys() & set(SOME[name]):
+        arms = values["scales"]["smoke"].setdefault("arms", {})
+        arms[arm] = {"model": {"options": {"encoder": LIGHTER[arm]}}}
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(values, sort_keys=False))
     return path

@@ -11,6 +11,7 @@ from unittest import mock
 import torch
 
 import regard
+from forked import Forked
 from processes import until
 from regard.errors import LostProcessError
 from regard.evaluation.predict import model_input
@@ -155,14 +156,14 @@ def main(home, job):
             resume(Path(job["resumed"]))
 
 
-def in_processes(home, size, job, *, timeout=600):
-    """Do a job in so many processes."""
+def started(words, size):
+    """So many processes that know of each other, as torchrun starts them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    started = [
-        subprocess.Popen(
-            [sys.executable, __file__, home, json.dumps(job)],
+    return [
+        Forked(
+            [sys.executable, *words],
             env=os.environ
             | {
                 "RANK": str(number),
@@ -172,13 +173,19 @@ def in_processes(home, size, job, *, timeout=600):
                 "OMP_NUM_THREADS": "1",
                 "PYTHONPATH": os.pathsep.join(sys.path),
             },
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
         for number in range(size)
     ]
-    errors = [process.communicate(timeout=timeout)[1] for process in started]
-    assert [process.returncode for process in started] == [0] * size, "\n".join(errors)
+
+
+def in_processes(home, size, job, *, timeout=600):
+    """Do a job in so many processes."""
+    group = started([__file__, home, json.dumps(job)], size)
+    errors = [process.communicate(timeout=timeout)[1] for process in group]
+    assert [process.returncode for process in group] == [0] * size, "\n".join(errors)
 
 
 if __name__ == "__main__":

@@ -238,14 +238,16 @@ def test_a_killed_process_ends_all_and_resumed_they_end_the_same(whole, tmp_path
     assert log_lines(run) == log_lines(whole / "whole")
 
 
-def test_a_mistake_that_one_process_finds_is_one_line(home, tmp_path):
+@pytest.mark.parametrize("torchrun", [False, pytest.param(True, marks=pytest.mark.torture)])
+def test_a_mistake_that_one_process_finds_is_one_line(home, tmp_path, torchrun):
     shutil.copytree(home / "tiny", tmp_path, dirs_exist_ok=True)
     for path in (tmp_path / "images").glob("train-*[0-9].png"):
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])  # the header is whole
-    with _torchrun("train", write_config(tmp_path), "--out", tmp_path / "run") as job:
-        err = job.communicate(timeout=300)[1]
-    assert job.returncode != 0
+    words = "train", write_config(tmp_path), "--out", tmp_path / "run"
+    jobs = [_torchrun(*words)] if torchrun else several.started(["-m", "regard", *words], 2)
+    err = "".join(job.communicate(timeout=300)[1] for job in jobs)
+    assert all(job.returncode for job in jobs)
     (line,) = _lines(err)
     assert "expected a readable image" in line
     assert "regard/" not in err  # no traceback of Regard's
