@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS := offline seg tune web hf export postgres ray prune
 
+# Tests start hundreds of processes: what one has compiled, the next ones read.
+test torture cover: export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: quickstart test check cover torture format bench lock clean
 
 quickstart: .venv/ready

@@ -209,9 +209,10 @@ def _run(order):
     if order["count"] is not None and writes is not None:
         atexit.register(lambda: os.write(order["count"], str(writes.count).encode()))
     if order["file"] is None:
-        program()
+        own.program()
     sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)
     runpy.run_path(order["file"], run_name="__main__")
+    own.leave(0)
 
 
 if __name__ == "__main__":
@@ -222,7 +223,7 @@ if __name__ == "__main__":
     sys.path.pop(0)
     for name in LOADED:
         importlib.import_module(name)
-    program = sys.modules["regard.__main__"].program
+    own = sys.modules["regard.__main__"]
     # What is loaded is nobody's garbage, and is not copied because a collector counts it.
     gc.collect()
     gc.freeze()

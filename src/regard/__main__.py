@@ -11,19 +11,23 @@ from regard.errors import of_system
 
 
 def program() -> NoReturn:
-    """A command, and the end of its process.
+    """A command, and the end of its process."""
+    try:
+        main()
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise  # a text, which Python prints
+        leave(end.code or 0)
+    leave(0)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with this code, at once.
 
     An interpreter takes itself apart before it ends: 1.5 s after a training, for all that torch
     imports. The system takes back the memory anyway. As processes of `multiprocessing` do, this
     one ends once its threads and exit handlers have, and all that it said is written.
     """
-    try:
-        main()
-        code = 0
-    except SystemExit as end:
-        code = 0 if end.code is None else end.code
-        if not isinstance(code, int):
-            raise  # a text, which Python prints
     threading._shutdown()
     atexit._run_exitfuncs()
     try:

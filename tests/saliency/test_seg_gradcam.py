@@ -14,7 +14,9 @@ SPECS = {
     "smp:fpn": {"encoder": "resnet18"},
     "smp:unet": {"encoder": "test_efficientnet"},
 }
-each_net = pytest.mark.parametrize("spec", SPECS)
+each_net = pytest.mark.parametrize(
+    "spec", ["regard:fpn", "smp:unet", pytest.param("smp:fpn", marks=pytest.mark.torture)]
+)
 
 
 def segmenter(spec):

@@ -86,13 +86,16 @@ assert signal.getsignal(signal.SIGINT) is before
 """
 
 
-def test_a_signal_that_comes_before_it_runs_is_not_lost(whole_folder):
-    done = subprocess.run(
-        [sys.executable, "-c", EARLY, whole_folder],
-        env=environment(), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "Stopped."
+def test_a_signal_that_comes_before_it_runs_is_not_lost(whole_folder, tmp_path):
+    script = tmp_path / "early.py"
+    script.write_text(EARLY)
+    with Forked(
+        [sys.executable, script, whole_folder], env=environment() | {"PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert out.splitlines()[-1] == "Stopped."
 
 
 def test_a_token_opens_it(started):

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 
 import numpy as np
 import polars as pl
@@ -385,23 +384,11 @@ def test_holm_corrects_the_comparisons_of_one_metric_together(home):
 
 def test_killed_with_all_its_processes_and_continued_it_ends_the_same(finished, home, tmp_path):
     _, whole, _, _ = finished
-    out, script = tmp_path / "out", tmp_path / "go.py"
-    script.write_text(
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from regard.studies.runner import run_study\n"
-        "from regard.studies.read import read_study\n"
-        "class Quiet:\n"
-        "    def made(self, done, total): pass\n"
-        "    def epochs(self, done, total): pass\n"
-        "    def finished(self, row): pass\n"
-        "if __name__ == '__main__':\n"
-        "    run_study(read_study(sys.argv[1]), Path(sys.argv[2]), Quiet(), workers=1)\n"
-    )
-    path = home / "again.yaml"
+    out, path = tmp_path / "out", home / "again.yaml"
     path.write_text(yaml.safe_dump(STUDY, sort_keys=False))
-    words = [sys.executable, str(script), str(path), str(out)]
-    with subprocess.Popen(words, env=environment(), start_new_session=True) as process:
+    words = [*REGARD, "study", path, "--out", out, "--workers", "1"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with Forked(words, env=environment(), start_new_session=True, **quiet) as process:
         log = out / "runs/plain-seed0/log.jsonl"
         until(lambda: steps_in(log) >= 1, process)
         os.killpg(process.pid, signal.SIGKILL)

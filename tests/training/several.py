@@ -191,4 +191,3 @@ def in_processes(home, size, job, *, timeout=600):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     main(Path(sys.argv[1]), json.loads(sys.argv[2]))
-    os._exit(0)  # at once, see `regard.__main__`
