@@ -155,15 +155,18 @@ def test_differences_are_those_of_all_pixels_and_images_are_resampled_together()
     assert (same.difference.value, same.p_value) == (0, 1)
 
 
-def test_an_interval_of_a_difference_covers_the_truth():
-    """Of 200 draws without a difference about 5 % are said to have one."""
+@pytest.mark.parametrize(
+    ("tries", "most"), [(60, 9), pytest.param(200, 24, marks=pytest.mark.torture)]
+)
+def test_an_interval_of_a_difference_covers_the_truth(tries, most):
+    """Of draws without a difference about 5 % are said to have one."""
     generator, claimed = np.random.default_rng(3), 0
-    for _ in range(200):
+    for _ in range(tries):
         a, b = counted(generator, 30, 0.6), counted(generator, 30, 0.6)
         sides = [pooled_of([table]) for table in (a, b)]
         interval = compare_pooled(*sides, 30, level=0.95)["mean_iou"].difference
         claimed += not interval.low <= 0 <= interval.high
-    assert 2 <= claimed <= 24
+    assert 1 <= claimed <= most
 
 
 def test_seeds_count_together():

@@ -3,6 +3,8 @@ import re
 from browser_site import HOSTILE, HOSTILE_FILE, pixels, unlike
 from playwright.sync_api import expect
 
+from processes import until
+
 A, B = "runs/a", "runs/b"
 
 
@@ -98,7 +100,7 @@ def test_opacity_changes_pixels_and_zero_shows_the_photo(web):
     assert unlike(full, some) > 1
     assert unlike(full, none) > unlike(some, none) > 1
     page.get_by_label("Region's outline").uncheck()
-    assert unlike(pixels(stack), none) > 0.5
+    until(lambda: unlike(pixels(stack), none) > 0.5, seconds=60)
 
 
 def test_a_class_and_a_method_change_the_maps(web):
@@ -109,7 +111,7 @@ def test_a_class_and_a_method_change_the_maps(web):
     page.get_by_label("Map by").select_option("saliency")
     page.wait_for_url("**method=saliency**")
     web.settled()
-    assert unlike(pixels(stack), first) > 1
+    until(lambda: unlike(pixels(stack), first) > 1, seconds=60)
 
 
 def test_keys_move_over_the_grid_and_over_pages(web):

@@ -5,6 +5,8 @@ from browser_site import HOSTILE, pixels, unlike
 from PIL import Image
 from playwright.sync_api import expect
 
+from processes import until
+
 A, B, MASKS = "runs/a", "runs/b", "runs/masks"
 PHOTO = ".photos .stack"
 
@@ -37,7 +39,7 @@ def test_bars_are_the_probabilities_and_choose_the_map(web, api):
     expect(page.locator(".bars button").nth(1)).to_have_attribute("aria-pressed", "true")
     expect(page.locator(".bars button").nth(1)).to_be_focused()
     web.settled()
-    assert unlike(pixels(page.locator(PHOTO)), before) > 1
+    until(lambda: unlike(pixels(page.locator(PHOTO)), before) > 1, seconds=60)
     assert "target=" in page.url
 
 
@@ -88,12 +90,12 @@ def test_a_pixel_of_a_segmenter_has_a_map_and_the_mask_is_shown(web, api):
     page.wait_for_url("**pixel=0.5**")
     expect(page.get_by_text("This pixel is taken for")).to_be_visible()
     web.settled()
-    assert unlike(pixels(page.locator(PHOTO)), whole) > 0.5
+    until(lambda: unlike(pixels(page.locator(PHOTO)), whole) > 0.5, seconds=60)
     plain = pixels(page.locator(PHOTO))
     page.get_by_label("Predicted mask").check()
     page.locator(f"{PHOTO} img.prediction:not([hidden])").wait_for()
     web.settled()
-    assert unlike(pixels(page.locator(PHOTO)), plain) > 1
+    until(lambda: unlike(pixels(page.locator(PHOTO)), plain) > 1, seconds=60)
     page.get_by_label("Pixel, % across").fill("25")
     page.get_by_label("% down").focus()
     page.wait_for_url("**pixel=0.25**")
@@ -118,7 +120,7 @@ def test_an_image_of_ones_own_has_a_map_and_leaves_nothing(web, site_folder):
     page.get_by_label("Map's opacity").fill("75")
     page.locator(".bars button").nth(1).click()
     expect(page.locator(".bars button").nth(1)).to_have_attribute("aria-pressed", "true")
-    assert unlike(pixels(page.locator(PHOTO)), shown) > 1
+    until(lambda: unlike(pixels(page.locator(PHOTO)), shown) > 1, seconds=60)
     assert sorted(site_folder.rglob("*")) == before
 
 

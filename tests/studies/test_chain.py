@@ -24,7 +24,7 @@ def at_most(share, studies, bound):
     return binom.sf(round(share * studies) - 1, studies, bound) > 0.001
 
 
-@pytest.mark.parametrize("suits", [0.0, 0.7])
+@pytest.mark.parametrize("suits", [0.7, pytest.param(0.0, marks=pytest.mark.torture)])
 def test_four_arms_without_a_difference_are_left_alone(suits):
     share = chain.false_claims(World(images=200, suits=suits), arms=5, studies=300)
     assert at_most(share, 300, 0.05)
