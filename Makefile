@@ -1,6 +1,8 @@
 # Two commands for everyone: `make quickstart` and `make test`. The rest is for those who change Regard.
 PYTHON ?= python3
 BIN := .venv/bin
+# One more than cores, as some tests wait for a browser or for another process.
+WORKERS := 3
 EXTRAS := offline seg tune web hf export postgres ray prune
 
 # Tests start hundreds of processes: what one has compiled, the next ones read.
@@ -12,15 +14,15 @@ quickstart: .venv/ready
 	$(BIN)/regard quickstart
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # Every attack at full length, which takes hours, and what came of each: see docs/reliability.md.
 torture: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m torture
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m torture
 
 # What of the source the tests run, and whether that is enough.
 cover: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=json:coverage.json
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=json:coverage.json
 	$(BIN)/python benchmarks/covered.py coverage.json
 
 check: .venv/ready

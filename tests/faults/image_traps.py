@@ -224,23 +224,23 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def placed(folder):
-    """Each trap at a path, one after the other, with the ways to read it."""
-    for name, (make, ways, _) in TRAPS.items():
+def placed(folder, every):
+    """Each trap, or every so many-th, at a path, one after the other, with the ways to read it."""
+    for name, (make, ways, _) in [*TRAPS.items()][::every]:
         path = Path(folder, "trap.jpg")
         path.write_bytes(make())
         yield name, path, ways
         path.unlink()
-    for name, put in PLACED.items():
+    for name, put in [*PLACED.items()][::every]:
         path = Path(folder, "trap.jpg")
         put(path)
         yield name, path, ALL
         path.unlink()
 
 
-def main(folder):
+def main(folder, every):
     torch.set_num_threads(1)
-    for name, path, ways in placed(folder):
+    for name, path, ways in placed(folder, every):
         for way in ways:
             print(json.dumps({"begun": f"{name}: {way}"}), flush=True)
             before, began = peak(), time.process_time()
@@ -254,4 +254,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

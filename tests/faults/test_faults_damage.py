@@ -28,7 +28,7 @@ def refused(error: Exception) -> None:
     assert "found" in str(error)
 
 
-@pytest.mark.parametrize("places", lengths(100, 5000))
+@pytest.mark.parametrize("places", lengths(50, 5000))
 def test_a_checkpoint_with_damage_is_passed_over_and_named(places, trained, tmp_path, tally):
     """At random places of all files of all checkpoints, the two pointers among them."""
     whole = trained.run / "checkpoints"
@@ -67,7 +67,7 @@ def right(found, true) -> None:
     assert found.state == wanted.state
 
 
-@pytest.mark.parametrize("places", lengths(100, 5000))
+@pytest.mark.parametrize("places", lengths(50, 5000))
 def test_a_table_with_damage_is_refused(places, trained, tmp_path, tally):
     """Every byte counts: there is no damage with which other numbers are read."""
     source = trained.run / "scores/test.parquet"
@@ -103,7 +103,7 @@ TEXTS = ("config.yaml", "environment.json", "log.jsonl", "metrics/test.json",
          "metrics/readings.jsonl", "checkpoints/best.json")  # fmt: skip
 
 
-@pytest.mark.parametrize("places", lengths(100, 5000))
+@pytest.mark.parametrize("places", lengths(50, 5000))
 def test_a_text_with_damage_is_refused_or_read(places, trained, tmp_path, tally):
     """What is no YAML or JSON any more is told as such, whatever the bytes are."""
     from regard.runs.folder import RunFolder

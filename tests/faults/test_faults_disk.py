@@ -75,7 +75,7 @@ COMMANDS = {
 }
 # Of the full length: every place of a training and a screening, so many of what takes longer.
 LENGTHS = {"train": 1000, "screen": 1000, "study": 6}
-QUICK = {"train": 3, "evaluate": 1, "screen": 1}
+QUICK = {"train": 2, "evaluate": 1, "screen": 1}
 
 
 def by_class(trained) -> Path:
@@ -204,7 +204,7 @@ def same(found: dict, wanted: dict) -> list[str]:
     return sorted(n for n in names - loose if found.get(n) != wanted.get(n))
 
 
-@pytest.mark.parametrize(("name", "count"), commands({"train": 2, "screen": 1}, 16))
+@pytest.mark.parametrize(("name", "count"), commands({"train": 1, "screen": 1}, 16))
 def test_a_write_that_fails(name, count, regard, trained, tmp_path, tally):
     """The N-th file, folder or rename is refused, and all after it, for every N."""
     command, place = COMMANDS[name], tmp_path / "place"

@@ -311,6 +311,7 @@ def test_integrated_gradients_sum_to_the_difference_of_the_logits(name, baseline
         assert float(gap(net, images, targets, baseline).max()) < 0.01
 
 
+@pytest.mark.torture
 def test_integrated_gradients_of_photos_sum_to_the_difference_of_the_logits(trained, photos):
     photos = torch.nn.functional.interpolate(photos[:1], (128, 128), mode="bilinear")
     with torch.no_grad():

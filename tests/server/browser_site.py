@@ -56,7 +56,7 @@ def site_folder(tmp_path_factory):
     write_masks(folder / "scenes")
     trained(folder, "a", folder / "tiny", gaze="gradcam")
     trained(folder, "b", folder / "tiny", "training.seed=1", gaze="gradcam")
-    trained(folder, "masks", folder / "scenes", base=SEGMENTER)
+    trained(folder, "masks", folder / "scenes", "training.epochs=12", base=SEGMENTER)
     return folder
 
 
