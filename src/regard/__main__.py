@@ -28,7 +28,7 @@ def leave(code: int) -> NoReturn:
     imports. The system takes back the memory anyway. As processes of `multiprocessing` do, this
     one ends once its threads and exit handlers have, and all that it said is written.
     """
-    threading._shutdown()
+    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
     atexit._run_exitfuncs()
     try:
         sys.stdout.flush()
