@@ -1,8 +1,8 @@
 # Two commands for everyone: `make quickstart` and `make test`. The rest is for those who change Regard.
 PYTHON ?= python3
 BIN := .venv/bin
-# One more than cores, as some tests wait for a browser or for another process.
-WORKERS := 3
+# Processes that run tests.
+WORKERS := 2
 EXTRAS := offline seg tune web hf export postgres ray prune
 
 # Tests start hundreds of processes: what one has compiled, the next ones read.
