@@ -158,12 +158,15 @@ def _serve(line):
             pid = os.fork()
             if not pid:
                 signal.set_wakeup_fd(-1)
-                for each in (line, awake, told):
+                for each in (awake, told):
                     each.close()
-                return _become(ends)
+                try:
+                    return _become(ends)
+                finally:  # from here on it has a group of its own, which may be killed
+                    line.send(json.dumps({"born": os.getpid()}).encode())
+                    line.close()
             for end in ends:
                 os.close(end)
-            line.send(json.dumps({"born": pid}).encode())
 
 
 def _tell_the_ended(line):
