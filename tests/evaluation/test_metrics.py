@@ -263,7 +263,7 @@ def covers(intervals, truth):
 
 # How often, and by how much the share that covers may then differ from 0.95.
 OFTEN = pytest.mark.parametrize(
-    ("tries", "apart"), [(500, 0.03), pytest.param(2000, 0.02, marks=pytest.mark.torture)]
+    ("tries", "apart"), [(500, 0.02), pytest.param(2000, 0.02, marks=pytest.mark.torture)]
 )
 
 
