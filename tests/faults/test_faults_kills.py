@@ -32,7 +32,7 @@ TRAININGS = {
     "about to stop": ("training.epochs=40", "training.patience=2", "training.best=val.accuracy"),
     "two loading processes": ("data.workers=2",),
 }
-KILLS, AGAIN = 10, 6
+KILLS, AGAIN = 15, 6
 # Which splits were looked at and when; one that was killed has looked, too.
 OF_ITS_OWN = {".lock", "readings.jsonl"}
 COMMON = (

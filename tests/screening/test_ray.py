@@ -219,7 +219,7 @@ def short():
 
 
 @pytest.mark.torture
-def test_killed_workers_and_commands_lose_and_double_no_row(home, tmp_path, short):
+def test_killed_workers_and_commands_lose_and_double_no_row(home, tmp_path, short, tally):
     pytest.importorskip("ray", reason="needs the extra ray")
     names = pl.read_parquet(home / "manifest.parquet")["image"].to_list() * COPIES
     manifest_from_rows([{"image": str(home / name)} for name in names], tmp_path).write(
@@ -282,3 +282,4 @@ def test_killed_workers_and_commands_lose_and_double_no_row(home, tmp_path, shor
     assert wanted == sorted(path.relative_to(out) for path in out.rglob("*.parquet"))
     for path in wanted:
         assert pl.read_parquet(out / path).equals(pl.read_parquet(tmp_path / "local" / path)), path
+    tally("kill -9: screening on Ray, two workers and the command", 3, 3)

@@ -237,7 +237,7 @@ def test_no_more_is_read_ahead_than_the_threads_may(home, run, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.torture)])
-def test_killed_again_and_again_it_has_the_same_rows(home, tmp_path, kills):
+def test_killed_again_and_again_it_has_the_same_rows(home, tmp_path, tally, kills):
     names = pl.read_parquet(home / "manifest.parquet")["image"].to_list() * 40
     manifest_from_rows([{"image": str(home / name)} for name in names], tmp_path).write(
         tmp_path / "many.parquet"
@@ -263,6 +263,7 @@ def test_killed_again_and_again_it_has_the_same_rows(home, tmp_path, kills):
     assert {p.name for p in (out / "rows").iterdir()} == {
         p.name for p in (whole / "rows").iterdir()
     }
+    tally("kill -9: screening", kills, kills)
 
 
 @pytest.mark.parametrize(("done", "named"), [(14, "rows/part-0000"), (48, "maps/part-0000")])

@@ -72,7 +72,7 @@ def killed(home, out, point, one):
     ],
 )
 def test_the_tables_are_those_of_an_uninterrupted_study(
-    home, whole, tmp_path, monkeypatch, point, one
+    home, whole, tmp_path, monkeypatch, tally, point, one
 ):
     out = tmp_path / "out"
     code, err = killed(home, out, point, one)
@@ -95,3 +95,4 @@ def test_the_tables_are_those_of_an_uninterrupted_study(
     assert_frame_equal(*arms, check_exact=True)
     rows = [pl.read_csv(f / "results.csv").drop("seconds") for f in (out, whole)]
     assert_frame_equal(*rows, check_exact=True)
+    tally("kill -9: a training of a study" if one else "kill -9: study", 1, 1)

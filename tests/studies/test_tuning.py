@@ -216,7 +216,7 @@ def killing(rng):
 @pytest.mark.parametrize(
     "seed", [1, *(pytest.param(seed, marks=pytest.mark.torture) for seed in (0, 2))]
 )
-def test_ended_at_any_point_and_continued_it_ends_the_same(home, whole, tmp_path, seed):
+def test_ended_at_any_point_and_continued_it_ends_the_same(home, whole, tmp_path, tally, seed):
     expected, kills, rng = table_in(whole[0]), 0, random.Random(seed)
     while True:
         patches = killing(rng)
@@ -236,12 +236,13 @@ def test_ended_at_any_point_and_continued_it_ends_the_same(home, whole, tmp_path
     for row in expected.iter_rows(named=True):
         own, other = (load(f / row["run"] / "checkpoints") for f in (tmp_path / "out", whole[0]))
         assert same_tensors(own.model, other.model)
+    tally("tuning ended at any call", kills, kills)
 
 
 @pytest.mark.parametrize(
     "kills", [(9,), pytest.param((2, 5, 9, 11, 13), marks=pytest.mark.torture)]
 )
-def test_killed_processes_continued_end_the_same(home, whole, tmp_path, kills):
+def test_killed_processes_continued_end_the_same(home, whole, tmp_path, tally, kills):
     out, rng = tmp_path / "out", random.Random(1)
     tuning_in(home, name="again.yaml")
     words = [*REGARD, "tune", str(home / "again.yaml"), "--trials", str(TRIALS), "--out", str(out)]
@@ -258,6 +259,7 @@ def test_killed_processes_continued_end_the_same(home, whole, tmp_path, kills):
     assert "going on with" in done.stderr
     assert_frame_equal(table_in(out), table_in(whole[0]), check_exact=True)
     assert (out / "report.html").is_file()
+    tally("kill -9: tuning", len(kills), len(kills))
 
 
 def steps_of(out):

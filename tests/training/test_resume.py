@@ -77,7 +77,7 @@ def test_the_uninterrupted_run_exercises_what_has_a_state(whole):
 
 
 @pytest.mark.parametrize("kills", [(11,), pytest.param((1, 4, 11, 18), marks=pytest.mark.torture)])
-def test_killed_then_interrupted_it_ends_the_same(whole, tiny, tmp_path, kills):
+def test_killed_then_interrupted_it_ends_the_same(whole, tiny, tmp_path, tally, kills):
     config, run = write_config(tmp_path, *EVERYTHING), tmp_path / "läuft hier"
     (tmp_path / "manifest.parquet").symlink_to(tiny / "manifest.parquet")
     (tmp_path / "images").symlink_to(tiny / "images")
@@ -97,6 +97,7 @@ def test_killed_then_interrupted_it_ends_the_same(whole, tiny, tmp_path, kills):
     assert last.state["log_bytes"] == (run / "log.jsonl").stat().st_size
     resume(run)
     assert_same(run, whole)
+    tally("kill -9, then Ctrl-C: training", len(kills) + 1, len(kills) + 1)
 
 
 @pytest.mark.torture
