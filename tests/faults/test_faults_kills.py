@@ -90,6 +90,7 @@ def test_trainings(kind, tmp_path, tally):
         else:
             resume(run)
         assert_same(run, whole)
+        assert not list(run.rglob("*.partial*"))
         shutil.rmtree(run)
         survived = kills
     tally(f"kill -9, training: {kind}", kills, survived)

@@ -82,6 +82,23 @@ def test_a_file_is_swapped_in_once_it_is_whole(tmp_path):
     assert path.read_text() == "whole"
 
 
+def test_what_a_killed_process_had_half_written_is_removed(tmp_path):
+    """And nothing else: not what a living one writes, nor a neighbour's."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    lost, neighbours = (tmp_path / f".{name}.{dead.pid}.partial" for name in ("a.b.json", "b.json"))
+    names = [f".a.b.json.{os.getppid()}.partial", ".a.b.json.partial", ".a.b.json.0.partial",
+             f".a.b.json.{2**70}.partial", f"a.b.json.{dead.pid}.partial", "c.partial"]  # fmt: skip
+    others = [tmp_path / name for name in names]
+    for path in (lost, neighbours, *others):
+        path.write_text("half")
+    write_json(tmp_path / "a.b.json", 1)
+    assert not lost.exists()
+    assert set(tmp_path.iterdir()) == {tmp_path / "a.b.json", neighbours, *others}
+    write_json(tmp_path / "b.json", 1)
+    assert not neighbours.exists()
+
+
 def test_numbers_that_are_not_finite_are_words():
     text = dump_json({"a": [math.nan, math.inf, (-math.inf, 1.5)], 3: "ü"})
     assert json.loads(text) == {"a": ["NaN", "Infinity", ["-Infinity", 1.5]], "3": "ü"}
@@ -162,4 +179,10 @@ def test_a_folder_without_a_config_is_no_run(tmp_path, content):
     if content is not None:
         (tmp_path / "config.yaml").write_text(content)
     with pytest.raises(RunError, match="expected a run's folder"):
+        RunFolder(tmp_path).read_config()
+
+
+def test_a_run_that_was_killed_before_it_had_a_config_is_begun_again(tmp_path):
+    write_json(RunFolder(tmp_path).environment, {})
+    with pytest.raises(RunError, match=f"begin again.*: regard train CONFIG --out {tmp_path}"):
         RunFolder(tmp_path).read_config()

@@ -338,7 +338,17 @@ def test_an_error_is_told_as_text(home, tmp_path, monkeypatch):
 
     monkeypatch.setattr(arm_module, "run_arm", full)
     row = attempt(config, tmp_path / "run", ("test",), home)
-    assert row["error"] == "stopped by: [Errno 28] No space left on device"
+    assert row["error"].startswith(
+        "a file, or standard output: expected room on the disk, found No space left on device; make"
+    )
+    assert row["remedy"].startswith("mend that")
+
+    def fails(*_):
+        raise KeyError("a fault")
+
+    monkeypatch.setattr(arm_module, "run_arm", fails)
+    row = attempt(config, tmp_path / "run", ("test",), home)
+    assert row["error"] == "stopped by: 'a fault'"
     assert row["remedy"] == "the same command tries again what failed"
 
 

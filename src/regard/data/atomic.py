@@ -6,13 +6,18 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
+_PARTIAL = re.compile(r"\.(.+)\.([1-9]\d{0,9})\.partial", re.DOTALL)
+
 
 def write_atomically(path: Path, write: Callable[[Path], Any], *, flush: bool = True) -> Path:
     """Let `write` fill a neighbouring file, flush it to disk and swap it in.
+
+    What a process that was killed had half written of the same file is removed.
 
     Args:
         path: of the file; its folder is made.
@@ -25,6 +30,8 @@ def write_atomically(path: Path, write: Callable[[Path], Any], *, flush: bool = 
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    for left in _left_in(path.parent).pop(path.name, ()):
+        left.unlink(missing_ok=True)
     try:
         with blamed(path):
             write(partial)
@@ -36,6 +43,27 @@ def write_atomically(path: Path, write: Callable[[Path], Any], *, flush: bool = 
     if flush:
         sync(path.parent)
     return path
+
+
+@lru_cache(maxsize=256)
+def _left_in(folder: Path) -> dict[str, list[Path]]:
+    """Files that dead processes never finished, by the name each was to have; looked for once."""
+    found: dict[str, list[Path]] = {}
+    for path in folder.glob(".*.partial"):
+        parts = _PARTIAL.fullmatch(path.name)
+        if parts and not path.is_dir() and not _alive(int(parts[2])):
+            found.setdefault(parts[1], []).append(path)
+    return found
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 @contextmanager

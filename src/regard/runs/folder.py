@@ -137,11 +137,16 @@ class RunFolder:
         )
 
     def _not_a_run(self, found: str) -> RunError:
+        remedy = "give a folder that regard train wrote"
+        if self.environment.is_file() and not self.config.exists():
+            remedy += (
+                f", or begin again, it was ended at once: regard train CONFIG --out {self.path}"
+            )
         return RunError(
             str(self.path),
             expected="a run's folder",
             found=found if self.path.is_dir() else "no such folder",
-            remedy="give a folder that regard train wrote",
+            remedy=remedy,
         )
 
 

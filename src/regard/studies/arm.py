@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from regard.errors import ConfigError, NumericalError, RegardError, RunError
+from regard.errors import ConfigError, NumericalError, RegardError, RunError, of_system
 from regard.evaluation.settings import Evaluate, Gaze
 from regard.models.build import parameters_of
 from regard.runs.bench import bench_run
@@ -36,7 +36,9 @@ def attempt(config: Config, out: Path, splits: tuple[str, ...], folder: Path) ->
         return {"status": "failed", "error": str(error), "remedy": MENDED}
     except NumericalError as error:
         return {"status": "failed", "error": str(error), "remedy": OTHERWISE}
-    except Exception as error:  # a full disk, no memory, or a fault of ours or of a library
+    except OSError as error:
+        return {"status": "failed", "error": str(of_system(error)), "remedy": MENDED}
+    except Exception as error:  # no memory, or a fault of ours or of a library
         text = " ".join(str(error).split()) or type(error).__name__
         return {"status": "failed", "error": f"stopped by: {text}", "remedy": AGAIN}
 
