@@ -37,14 +37,14 @@ def _alike(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture
-def tally(record_property):
+def tally(request):
     """Tell how many of an attack's tries were survived; all must be.
 
     The end of the output has a table of all attacks.
     """
 
     def tell(attack: str, tried: int, survived: int) -> None:
-        record_property("tally", (attack, tried, survived))
+        request.node.user_properties.append(("tally", (attack, tried, survived)))
         assert survived == tried, f"{attack}: {tried - survived} of {tried} lost"
 
     return tell

@@ -126,3 +126,17 @@ def test_corrected_folds_by_hand_and_at_the_edges():
     assert np.isnan(corrected_folds([0.1, 0.1, 0.1], 1).p_value)
     with pytest.raises(DataError, match="positive share"):
         corrected_folds(d, 0)
+
+
+def test_differences_that_are_equal_but_for_rounding_are_no_proof():
+    a, b = np.array([18, 17, 16]) / 20, np.array([19, 18, 17]) / 20
+    pieces = np.zeros((3, 20))
+    pieces[[0, 1, 2], [1, 5, 9]] = 1
+    found = crossed_test(a, b, pieces)
+    assert np.isnan(found.p_value)
+    assert found.difference.method == "student"
+    folds = corrected_folds(b - a, 0.5)
+    assert np.isnan(folds.p_value)
+    assert folds.difference.reason == "all folds differ alike"
+    nothing = corrected_folds([1e-17, -1e-17, 3e-17], 0.5, scale=0.8)
+    assert nothing.p_value == 1

@@ -97,8 +97,60 @@ def test_paired_bootstrap_covers_and_keeps_its_level(draw, tries, apart):
     below = np.array([t.p_value < 0.05 for t in found])
     assert abs(inside.mean() - 0.95) <= apart
     assert 0.03 <= below.mean() <= 0.065
-    agree = [(t.p_value >= 0.05) == i for t, i in zip(found, inside, strict=True)]
-    assert all(a for a, t in zip(agree, found, strict=True) if t.difference.method != "bca")
+    assert all((t.p_value >= 0.05) == i for t, i in zip(found, inside, strict=True))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng, n: np.where(rng.random(n) < 4 / n, rng.normal(0.3, 0.3, n), 0),
+        lambda rng, n: np.where(rng.random(n) < 0.05, rng.normal(0, 1, n), 0.1),
+    ],
+    ids=["few differ", "most are alike"],
+)
+def test_p_and_interval_agree_also_where_the_interval_is_that_of_bca(draw):
+    rng, methods = np.random.default_rng(0), []
+    for n in rng.choice([20, 60, 200], 150):
+        found = paired_bootstrap(np.zeros(n), draw(rng, n), resamples=499)
+        methods.append(found.difference.method)
+        held = found.difference.low <= 0 <= found.difference.high
+        assert (found.p_value >= 0.05) == held, found
+    assert methods.count("bca") > 30
+
+
+def test_few_images_claim_no_more_than_their_signs_do():
+    """Resamples of two differences all lie on one side, which is worth nothing."""
+    for n in (2, 3, 5):
+        nearly = 0.25 + np.arange(n) * 1e-6
+        assert paired_bootstrap(np.zeros(n), nearly).p_value == 2.0 ** (1 - n)
+        assert paired_bootstrap(np.zeros(n), np.full(n, 0.25)).p_value == 2.0 ** (1 - n)
+    many = paired_bootstrap(np.zeros(40), np.full(40, 0.25), resamples=499)
+    assert many.p_value == 2 / 500
+    assert many.difference.reason == "all values are equal"
+
+
+def test_differences_that_are_equal_but_for_rounding_are_no_proof():
+    """One image more of twenty in each of three seeds, which are three numbers in float64."""
+    a, b = np.array([18, 17, 16]) / 20, np.array([19, 18, 17]) / 20
+    assert np.ptp(b - a) > 0
+    found = paired_student(a, b)
+    assert np.isnan(found.p_value)
+    assert found.difference.low == found.difference.high == pytest.approx(0.05)
+    assert found.difference.reason == "all values are equal"
+    assert paired_student([0.3, 0.1], [0.1 + 0.2, 0.1]).p_value == 1
+    # What is small beside nothing larger is no rounding.
+    assert paired_student([0, 0, 0], [1e-20, 2e-20, 3e-20]).p_value == pytest.approx(
+        0.0742, abs=1e-4
+    )
+
+
+def test_no_p_value_is_zero():
+    right, n = np.zeros(10_000, dtype=bool), 10_000
+    right[:3000] = True
+    better = np.arange(n) < 9000
+    assert 0 < mcnemar_exact(right, better).p_value < 1e-300
+    assert 0 < mcnemar_exact(right, better).mid_p < 1e-300
+    assert 0 < paired_bootstrap(right, better).p_value < 1e-300
 
 
 @pytest.mark.parametrize("rates", [(0.05, 0.10), (0.05, 0.05), (0.01, 0.06)])

@@ -233,6 +233,18 @@ def test_a_dead_net_gives_finite_gradients(kind, head):
         assert bool(gradient.isfinite().all())
 
 
+@each_of_maps
+@pytest.mark.parametrize("exponent", [-45, -42, -40, -39, -38, -37, -36, -30, -20])
+def test_the_smallest_maps_give_finite_gradients(kind, exponent):
+    """A net that is sure of its answer has gradients at the end of what a float can hold."""
+    maps = torch.rand(6, 8, 8, generator=torch.Generator().manual_seed(0)).double() * 10.0**exponent
+    maps = maps.float().requires_grad_()
+    losses = TERMS[kind]().loss(maps, Regions(rectangles()).of(None))
+    assert bool(losses.isfinite().all())
+    (gradient,) = torch.autograd.grad(losses.sum(), maps)
+    assert bool(gradient.isfinite().all())
+
+
 @each_term
 @each_head
 @pytest.mark.parametrize("parts", [(3, 3), (1, 5), (2, 2, 2), (1,) * 6])
@@ -285,6 +297,45 @@ def test_the_net_runs_once_and_maps_are_shared(monkeypatch):
     assert out.maps["found"] is out.maps["again"] is out.maps["named"]
     assert out.maps["early"].shape == (6, 4, 4)
     assert not torch.equal(out.maps["early"], out.maps["found"])
+
+
+def test_options_that_differ_in_the_middle_of_a_tensor_give_other_maps():
+    """Its repr shows the corners alone."""
+    net, images = tiny(), pictures(2, side=40)
+    around = torch.zeros(4, 3, 40, 40)
+    terms = []
+    for value in (1.0, -3.0):
+        background = around.clone()
+        background[:, :, 8:32, 8:32] = value
+        how = {"method": "expected_gradients", "options": {"background": background, "samples": 4}}
+        terms.append(Energy(name=str(value), **how))
+    region = rectangles(2, (40, 40))
+    together = guided_forward(net, images, LABELS[:2], region, terms).losses
+    for term in terms:
+        apart = guided_forward(net, images, LABELS[:2], region, [term]).losses[term.title]
+        torch.testing.assert_close(together[term.title], apart)
+    assert not torch.equal(*together.values())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [{"pool": "max"}, {"between": nn.Sequential(nn.Linear(6, 6, bias=False), nn.Tanh())}],
+    ids=["max", "mlp"],
+)
+def test_dead_images_first_do_not_make_it_another_head(head):
+    """Of dead activations any pooling, and a head without biases, gives what a linear one does."""
+    fresh, later = tiny(**head), tiny(**head)
+    with torch.no_grad():
+        for net in (fresh, later):
+            net.stem.bias.zero_()
+            net.last.bias.zero_()
+    term = Energy(method="hirescam", layer="after")
+    guided_forward(later, torch.zeros(2, 3, 8, 8), LABELS[:2], rectangles(2), [term])
+    losses = [
+        guided_forward(net, pictures(6), LABELS, rectangles(), [term]).losses
+        for net in (fresh, later)
+    ]
+    torch.testing.assert_close(losses[0]["energy"], losses[1]["energy"])
 
 
 @each_head

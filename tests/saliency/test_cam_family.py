@@ -501,3 +501,37 @@ def test_the_gradient_of_eigencam_is_that_of_differences():
                 weight[place] += step
                 slope = (up - down) / (2 * step)
                 assert abs(slope - float(gradient[place])) < 1e-5 * max(1, abs(slope))
+
+
+class Shared(nn.Module):
+    """One module after every convolution, all of which reach the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 6, 3, padding=1)
+        self.relu, self.hidden, self.last = nn.ReLU(), nn.Linear(12, 6), nn.Linear(6, 3)
+
+    def head(self, first, second):
+        pooled = torch.cat([first, second], 1).mean((2, 3))
+        return self.last(torch.tanh(self.hidden(pooled)))
+
+    def forward(self, images):
+        first = self.relu(self.one(images))
+        return self.head(first, self.relu(self.two(first)))
+
+
+def test_ablationcam_of_a_module_that_is_called_twice_changes_its_last_call():
+    torch.manual_seed(0)
+    net, images = Shared().double().eval(), pictures(2, dtype=torch.float64)
+    found = regard.explain(net, images, 1, "ablationcam", layer="relu")
+    with torch.no_grad():
+        first = net.relu(net.one(images))
+        second = net.relu(net.two(first))
+        whole = net.head(first, second)[:, 1]
+        expected = torch.zeros_like(found)
+        for channel in range(6):
+            without = second.clone()
+            without[:, channel] = 0
+            fall = (whole - net.head(first, without)[:, 1]) / whole.abs()
+            expected += fall[:, None, None] * second[:, channel]
+    torch.testing.assert_close(found, expected.clamp_min(0))

@@ -545,3 +545,24 @@ def test_draws_are_those_of_the_seed_alone(method):
     torch.manual_seed(99)
     assert regard.explain(net, images, 0, method, **{few: 4}, **options).equal(first)
     assert not regard.explain(net, images, 0, method, **{few: 4}, seed=1, **options).equal(first)
+
+
+def test_occlusion_of_what_is_there_already_changes_nothing():
+    """A blank image's map is dead, though a net's answers hang on the batch by rounding."""
+
+    class Rounding(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = tiny(between=nn.Tanh())
+
+        def forward(self, images):
+            return self.net(images) * (1 + 1e-6 * len(images))
+
+    net = Rounding().eval()
+    images = pictures(3, side=16)
+    images[1] = 0
+    for part in (images, images[1:2], images[1:]):
+        maps = regard.explain(net, part, 1, "occlusion", window=4, stride=3)
+        blank = (part == 0).flatten(1).all(1)
+        assert not maps[blank].any()
+        assert bool(maps[~blank].flatten(1).any(1).all())

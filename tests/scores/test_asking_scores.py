@@ -9,7 +9,7 @@ from torch import nn
 
 import regard
 from regard.data.backgrounds import blurred
-from regard.errors import ConfigError, DataError
+from regard.errors import ConfigError, DataError, TargetError
 from regard.scores import SCORES
 from regard.scores.faithfulness import rank_of
 from smallnets import pictures, tiny, untouched
@@ -210,6 +210,25 @@ def test_options_out_of_range_are_refused(name, options):
         scored(name, maps_of(), **options)
 
 
+@each_of_model
+@pytest.mark.parametrize(
+    "targets", [torch.tensor([1]), torch.tensor([0, 1, 2, 1]), torch.tensor([0, 1, -1]),
+                torch.tensor([0, 1, 3]), torch.tensor([0.0, 1.0, 2.0]), [0, 1]]
+)  # fmt: skip
+def test_targets_that_are_no_class_of_each_image_are_refused(name, targets):
+    with pytest.raises(TargetError, match=r"^targets: expected "):
+        scored(name, maps_of(3), targets=targets)
+
+
+@each_of_model
+def test_targets_may_be_a_list_or_one_for_all(name):
+    expected = scored(name, maps_of(3), targets=torch.tensor([1, 1, 1]))
+    for targets in ([1, 1, 1], 1):
+        torch.testing.assert_close(
+            scored(name, maps_of(3), targets=targets), expected, equal_nan=True
+        )
+
+
 # Sanity ----------------------------------------------------------------------------------
 
 
@@ -234,6 +253,22 @@ def test_sanity_is_the_mean_rank_correlation_over_the_stages():
         pairs = [spearmanr(a, b).statistic for a, b in both]
         stages.append(np.nan_to_num(pairs))
     np.testing.assert_allclose(found.numpy(), np.mean(stages, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("sign", ["positive", "absolute"])
+def test_a_net_that_forgets_nothing_passes_for_itself_of_either_sign(sign, monkeypatch):
+    from regard.scores import sanity
+
+    monkeypatch.setattr(sanity, "_shuffle", lambda *_: None)
+    net, images, targets = tiny(), pictures(3), torch.tensor([0, 1, 2])
+    maps = regard.explain(net, images, targets, "input_x_gradient")
+    how = {"method": "input_x_gradient", "sign": sign}
+    found = scored("sanity", maps, net, images, targets, **how)
+    np.testing.assert_allclose(found.numpy(), 1, atol=1e-6)
+    # Of maps with a graph, and within inference mode.
+    assert torch.equal(scored("sanity", maps.requires_grad_(), net, images, targets, **how), found)
+    with torch.inference_mode():
+        assert torch.equal(scored("sanity", maps, net, images, targets, **how), found)
 
 
 def test_randomising_shuffles_from_the_output_down_in_a_copy():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import regard
 from regard.data.regions import Regions
-from regard.errors import ConfigError, DataError
+from regard.errors import ConfigError, DataError, TargetError
 from regard.scores import SCORES
 from regard.scores.base import one_sign
 
@@ -308,3 +308,13 @@ def test_an_error_in_a_formula_is_not_taken_for_a_wrong_option(monkeypatch):
     monkeypatch.setitem(SCORES._entries, "broken", replace(kind, formula=broken))
     with pytest.raises(TypeError, match="a fault of the formula"):
         regard.score(random_maps(), blocks(), "broken")
+
+
+@pytest.mark.parametrize(
+    "targets", [torch.tensor([1]), torch.tensor([0, 1, 5]), torch.tensor([0, 1, -1]),
+                torch.tensor([0.0, 1.0, 1.0])]
+)  # fmt: skip
+def test_targets_without_a_region_are_refused(targets):
+    by_class = torch.rand(3, 2, 4, 4).round()
+    with pytest.raises(TargetError, match=r"^targets: expected "):
+        regard.score(torch.rand(3, 4, 4), by_class, "energy", targets=targets)

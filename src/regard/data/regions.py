@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from regard.errors import DataError
+from regard.errors import DataError, TargetError
 
 Size = tuple[int, int]
 # Batches of regions, or one; by class they have a class axis before the pixels.
@@ -60,6 +60,7 @@ class Regions:
 
         Raises:
             DataError: regions by class without targets.
+            TargetError: another number of targets than regions, or no integers.
         """
         attend, present = self.attend, self.present
         if attend.ndim == 4:
@@ -69,6 +70,13 @@ class Regions:
                     expected="targets to choose the class's region",
                     found="regions (B, K, H, W) and no targets",
                     remedy="pass targets, ints (B,)",
+                )
+            if targets.shape != (len(attend),) or targets.is_floating_point():
+                raise TargetError(
+                    "targets",
+                    expected=f"{len(attend)} class indices, one an image",
+                    found=f"{targets.dtype} of shape {tuple(targets.shape)}",
+                    remedy="pass ints (B,)",
                 )
             rows = torch.arange(len(attend), device=attend.device)
             attend = attend[rows, targets]

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t
 
 from regard.errors import DataError
-from regard.evaluation.intervals import Interval, check_options, missing
-from regard.evaluation.paired import PairedTest, paired_student
+from regard.evaluation.intervals import Interval, check_options, missing, settled
+from regard.evaluation.paired import PairedTest, differences, paired_student
 
 Floats = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ def crossed_test(
     """
     check_options(level)
     seeds = paired_student(a_by_seed, b_by_seed, level)
-    delta = np.asarray(b_by_seed, dtype=np.float64) - np.asarray(a_by_seed, dtype=np.float64)
+    delta = differences(a_by_seed, b_by_seed)
     kept = ~np.isnan(delta)
     if pieces is None or kept.sum() < 2 or math.isnan(seeds.p_value):
         return seeds
@@ -106,7 +106,12 @@ def pseudo_values(whole: float, left_out: Floats) -> Floats:
 
 
 def corrected_folds(
-    differences: ArrayLike, ratio: float, *, value: float | None = None, level: float = 0.95
+    by_fold: ArrayLike,
+    ratio: float,
+    *,
+    value: float | None = None,
+    scale: float | None = None,
+    level: float = 0.95,
 ) -> PairedTest:
     """A difference of a cross-validation with the corrected t-test over its folds.
 
@@ -120,10 +125,12 @@ def corrected_folds(
     An approximation: where the trainings have less in common than that, it claims too rarely.
 
     Args:
-        differences: (K,) b - a of each fold's test part; with several seeds of their mean. NaN are
-            left out and counted.
+        by_fold: (K,) difference b - a of each fold's test part; with several seeds of their mean.
+            NaN are left out and counted.
         ratio: n_test / n_train; with a fold each for test and val 1 / (K - 2).
         value: d, of the pooled predictions of all folds; None: the mean of the differences.
+        scale: the size of what the differences were computed from: where they differ by rounding
+            alone (1e-12 of it) they are equal and have no p-value. None: of the largest of them.
         level: in (0, 1).
 
     Raises:
@@ -141,8 +148,9 @@ def corrected_folds(
             found=repr(ratio),
             remedy="give the sizes of a fold's parts",
         )
-    all_ = np.asarray(differences, dtype=np.float64).reshape(-1)
+    all_ = np.asarray(by_fold, dtype=np.float64).reshape(-1)
     x = all_[~np.isnan(all_)]
+    x = settled(x, float(np.abs(x).max(initial=0)) if scale is None else scale)
     undefined, k = all_.size - x.size, x.size
     middle = value if value is not None else float(x.mean()) if k else math.nan
     if k < 2 or math.isnan(middle):
@@ -153,10 +161,11 @@ def corrected_folds(
     if np.ptp(x) == 0:
         why = "all folds differ alike"
         interval = missing(level, k, "corrected-t", why, value=middle, undefined=undefined)
-        return PairedTest(interval, 1.0 if middle == 0 else math.nan)
+        return PairedTest(interval, 1.0 if x[0] == 0 else math.nan)
     half = float(t.ppf((1 + level) / 2, k - 1)) * error
     interval = Interval(middle, middle - half, middle + half, level, k, "corrected-t", undefined)
-    return PairedTest(interval, float(2 * t.sf(abs(middle) / error, k - 1)))
+    p = float(2 * t.sf(abs(middle) / error, k - 1))
+    return PairedTest(interval, max(p, float(np.finfo(np.float64).tiny)))
 
 
 def _pieces(pieces: ArrayLike, seeds: int) -> Floats:

@@ -16,12 +16,17 @@ from regard.evaluation.intervals import (
     Interval,
     bootstrap_interval,
     check_options,
+    left_out,
     mean_replicates,
     missing,
+    replicates_of,
+    settled,
     student_interval,
 )
 from regard.evaluation.label_sets import is_sets, validate_sets
-from regard.evaluation.resampling import percentile_limits
+from regard.evaluation.resampling import bca_p, percentile_limits
+
+_LEAST = float(np.finfo(np.float64).tiny)  # a p-value is never 0, whatever a float64 can hold
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,11 @@ def paired_bootstrap(
 
     The studentised bootstrap of the differences; the p-value inverts it (twice the smaller
     tail of t* beyond the observed t), so that it is under 1 - level where the interval
-    leaves out 0. Differences that are all -1, 0 or 1 (right against wrong) have the
-    interval of Bonett and Price instead (2012, J. Educ. Behav. Stat. 37:479): a
-    bootstrap of a few flips is too narrow, and of none has no width at all.
+    leaves out 0; where the interval is that of BCa, its p-value inverts that. It is never below
+    2^(1 - N), which is what N differences of one sign are worth (the sign test), nor below
+    2 / (resamples + 1). Differences that are all -1, 0 or 1 (right against wrong) have the
+    interval of Bonett and Price instead (2012, J. Educ. Behav. Stat. 37:479): a bootstrap of a
+    few flips is too narrow, and of none has no width at all.
 
     Args:
         a: (N,) score of each image by the first model.
@@ -87,7 +94,7 @@ def paired_bootstrap(
         0.5
     """
     check_options(level, resamples)
-    delta = _differences(a, b)
+    delta = differences(a, b)
     x = delta[~np.isnan(delta)]
     undefined = delta.size - x.size
     if x.size and bool(np.isin(x, (-1, 0, 1)).all()):
@@ -95,9 +102,22 @@ def paired_bootstrap(
     interval = bootstrap_interval(delta, resamples=resamples, seed=seed, level=level)
     if x.size < 2:
         return PairedTest(interval, math.nan)
+    if not x.any():
+        return PairedTest(interval, 1.0)
+    return PairedTest(
+        interval, max(_bootstrap_p(x, interval, resamples, seed), 2.0 ** (1 - x.size))
+    )
+
+
+def _bootstrap_p(x: NDArray[np.float64], interval: Interval, resamples: int, seed: int) -> float:
+    if np.ptp(x) == 0:
+        return min(1.0, 2 / (resamples + 1))
+    if interval.method == "bca":
+        drawn = replicates_of(x, np.mean, resamples, seed)
+        return bca_p(interval.value, drawn, left_out(x, np.mean, seed))
     _, _, replicates, observed = mean_replicates(x, resamples, seed)
     tail = min((replicates >= observed).sum(), (replicates <= observed).sum())
-    return PairedTest(interval, min(1.0, 2 * (float(tail) + 1) / (resamples + 1)))
+    return min(1.0, 2 * (float(tail) + 1) / (resamples + 1))
 
 
 def _bonett_price(x: NDArray[np.float64], undefined: int, level: float) -> PairedTest:
@@ -107,7 +127,7 @@ def _bonett_price(x: NDArray[np.float64], undefined: int, level: float) -> Paire
     half = float(norm.ppf((1 + level) / 2)) * error
     low, high = max(-1.0, p - q - half), min(1.0, p - q + half)
     interval = Interval((won - lost) / n, low, high, level, n, "bonett-price", undefined)
-    return PairedTest(interval, float(2 * norm.sf(abs(p - q) / error)))
+    return PairedTest(interval, max(float(2 * norm.sf(abs(p - q) / error)), _LEAST))
 
 
 def percentile_test(value: float, replicates: ArrayLike, n: int, level: float = 0.95) -> PairedTest:
@@ -144,8 +164,8 @@ def paired_student(a_by_seed: ArrayLike, b_by_seed: ArrayLike, level: float = 0.
             either is left out, and counted.
         level: in (0, 1).
 
-    Fewer than two seeds give NaN bounds and p-value. Differences that are all equal show no
-    spread to measure them by: p is 1 when they are 0, else NaN.
+    Fewer than two seeds give NaN bounds and p-value. Differences that are all equal, but for
+    rounding, show no spread to measure them by: p is 1 when they are 0, else NaN.
 
     Raises:
         DataError: the lengths differ.
@@ -154,7 +174,7 @@ def paired_student(a_by_seed: ArrayLike, b_by_seed: ArrayLike, level: float = 0.
         >>> round(paired_student([1.0, 2.0, 3.0], [1.1, 2.3, 3.2]).p_value, 3)
         0.074
     """
-    delta = _differences(a_by_seed, b_by_seed)
+    delta = differences(a_by_seed, b_by_seed)
     interval = student_interval(delta, level)
     x = delta[~np.isnan(delta)]
     if x.size < 2:
@@ -163,7 +183,7 @@ def paired_student(a_by_seed: ArrayLike, b_by_seed: ArrayLike, level: float = 0.
         return PairedTest(interval, 1.0 if x[0] == 0 else math.nan)
     x = x / np.abs(x).max()  # squares of the smallest numbers would be zero
     observed = abs(x.mean()) / (x.std(ddof=1) / math.sqrt(x.size))
-    return PairedTest(interval, float(2 * t.sf(observed, x.size - 1)))
+    return PairedTest(interval, max(float(2 * t.sf(observed, x.size - 1)), _LEAST))
 
 
 def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
@@ -191,7 +211,8 @@ def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
     tail = 2 * float(binom.cdf(fewer, m, 0.5))
     # With won == lost the two tails share that outcome; it is then counted once, not twice.
     mid_p = tail - float(binom.pmf(fewer, m, 0.5))
-    return McNemar(min(1.0, tail), min(1.0, mid_p), lost, won, a.size)
+    tail, mid_p = (min(1.0, max(p, _LEAST)) for p in (tail, mid_p))
+    return McNemar(tail, mid_p, lost, won, a.size)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -280,9 +301,18 @@ def compare_accuracy(
     }
 
 
-def _differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+def differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Each b - a, (N,), NaN where either is; `settled` where they differ by rounding alone.
+
+    Raises:
+        DataError: the lengths differ.
+    """
     x, y = _pair(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
-    return y - x
+    delta = y - x
+    known = ~np.isnan(delta)
+    scale = np.abs(np.concatenate([x[known], y[known]])).max(initial=0)
+    delta[known] = settled(delta[known], float(scale))
+    return delta
 
 
 def _pair(a: NDArray, b: NDArray) -> Sequence[NDArray]:

@@ -101,6 +101,19 @@ def bca_limits(
     return min(float(low), value), max(float(high), value)
 
 
+def bca_p(value: float, replicates: Floats, jackknife: Floats) -> float:
+    """Two-sided p-value of no effect: 1 - level of the narrowest `bca_limits` that hold 0.
+
+    At least 2 / (B + 1), as of any test by B resamples.
+    """
+    outside, holds = 0.0, 1.0
+    for _ in range(40):
+        level = (outside + holds) / 2
+        low, high = bca_limits(value, replicates, jackknife, level)
+        outside, holds = (outside, level) if low <= 0 <= high else (level, holds)
+    return 1.0 if outside == 0 else max(1 - holds, min(1.0, 2 / (replicates.size + 1)))
+
+
 def studentised(value: float, error: float, shifts: Floats, errors: Floats) -> tuple[Floats, float]:
     """Studentised replicates t* = (mean* - mean) / error*, (B,), and t = mean / error.
 

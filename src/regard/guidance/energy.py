@@ -9,7 +9,7 @@ from torch import Tensor
 from regard.data.regions import Evidence
 from regard.guidance.base import TERMS
 from regard.guidance.forward_pass import ForwardPass
-from regard.guidance.maps import MapTerm
+from regard.guidance.maps import MapTerm, has_room
 from regard.scores.base import one_sign
 
 
@@ -58,4 +58,5 @@ def _outside(maps: Tensor, inside: Tensor, counted: Tensor) -> Tensor:
     area, part = counted.sum((1, 2)), inside.sum((1, 2))
     # All pixels of an image may be ignored; the term is not valid for it then.
     uniform = part / torch.where(area > 0, area, 1)
-    return 1 - torch.where(total > 0, found / torch.where(total > 0, total, 1), uniform)
+    alive = has_room(total)
+    return 1 - torch.where(alive, found / torch.where(alive, total, 1), uniform)

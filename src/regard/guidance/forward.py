@@ -23,13 +23,13 @@ from regard.saliency.compiled import eager, one_graph
 from regard.saliency.layers import find_layer, remembered_head, require_map
 from regard.saliency.observe import Request, observe, pixels_of
 from regard.saliency.seen import Seen
-from regard.saliency.targets import PixelTarget, classes_of, resolve
+from regard.saliency.targets import PixelTarget, class_indices, classes_of, resolve
 
 
 def guided_forward(
     net: nn.Module,
     images: Images,
-    targets: Tensor | PixelTarget,
+    targets: Tensor | Sequence[int] | PixelTarget,
     regions: Regions | Tensor,
     terms: Sequence[Term],
     *,
@@ -62,7 +62,8 @@ def guided_forward(
 
     Raises:
         ConfigError: two terms of one name, or a term that a segmenter has no numbers for.
-        DataError: another number of regions than images, or of pairs; a row that is no image.
+        DataError: another number of regions than images, of pairs, or of classes; a row that is
+            no image.
         ModelError, TargetError: as `regard.explain`.
 
     Example:
@@ -75,6 +76,9 @@ def guided_forward(
         >>> loss = torch.nn.functional.cross_entropy(out.logits, labels) + out.loss()
     """
     _refuse_doubles(terms)
+    if not isinstance(targets, Tensor | PixelTarget):
+        given = images if rows is None else rows
+        targets = class_indices(targets, len(pixels_of(given, None)))
     if rows is None and isinstance(targets, Tensor):
         answer = answer_of(net, images, targets, as_regions(regions), terms)
         if answer is not None:
@@ -216,6 +220,13 @@ def _evidence(regions: Regions | Tensor, labels: Tensor, logits: Tensor) -> Evid
             expected=f"{len(logits)} regions, one an image",
             found=str(len(regions)),
             remedy="use Regions(..., present=) where some images have none",
+        )
+    if regions.attend.ndim == 4 and regions.attend.shape[1] != logits.shape[1]:
+        raise DataError(
+            "guided_forward",
+            expected=f"regions of {logits.shape[1]} classes, as the net has",
+            found=str(regions.attend.shape[1]),
+            remedy="pass regions (B, K, H, W), or (B, H, W) of the targets",
         )
     return regions.to(logits.device).of(labels)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from regard.data.regions import Evidence
 from regard.guidance.base import TERMS
-from regard.guidance.maps import MapTerm, counted_maps, mean_over, normal_maps
+from regard.guidance.maps import MapTerm, counted_maps, has_room, mean_over, normal_maps
 
 # Share of a uniform distribution that is mixed into both of KL's, so that it stays finite.
 UNIFORM = 1e-3
@@ -102,4 +102,4 @@ class IoU(MapTerm):
 def _shares(values: Tensor) -> Tensor:
     """Values (B, H, W) over their sum."""
     total = values.sum((1, 2), keepdim=True)
-    return values / torch.where(total > 0, total, 1)
+    return values / torch.where(has_room(total), total, 1)

@@ -86,7 +86,10 @@ class MapTerm(Term):
 
     def raw(self, seen: ForwardPass) -> Tensor:
         """Maps (B, h, w) at the layer's resolution."""
-        key = (self.method, repr(sorted(self.options.items())))
+        key = (
+            self.method,
+            tuple((name, _told(self.options[name])) for name in sorted(self.options)),
+        )
         return seen.maps(
             self.technique,
             key,
@@ -107,18 +110,33 @@ class MapTerm(Term):
         """The loss of each image, of maps at least 0 and at the region's size."""
 
 
+def _told(value: Any) -> Any:
+    """What tells an option's value from others; of a tensor, which the term holds, itself."""
+    return id(value) if isinstance(value, Tensor) else repr(value)
+
+
 def counted_maps(maps: Tensor, evidence: Evidence) -> Tensor:
     """Maps (B, H, W) where pixels count; one that is zero there becomes uniform."""
     counted = maps * evidence.counted
-    alive = counted.flatten(1).amax(1)[:, None, None] > 0
+    alive = has_room(counted.flatten(1).amax(1))[:, None, None]
     return torch.where(alive, counted, evidence.counted)
+
+
+def has_room(values: Tensor) -> Tensor:
+    """Which values can be divided by: the gradient of a share of less would be infinite.
+
+    A map of such values is one of zeros as far as a loss is concerned.
+    """
+    # In half precision everything below 0.00006 is as small as that, and is divided by.
+    least = torch.finfo(values.dtype).tiny * 100 if values.dtype != torch.float16 else 0
+    return values > least
 
 
 def normal_maps(maps: Tensor, evidence: Evidence) -> Tensor:
     """n: maps (B, H, W) over their maximum; a zero map becomes uniform."""
     counted = counted_maps(maps, evidence)
     peak = counted.flatten(1).amax(1)[:, None, None]
-    return counted / torch.where(peak > 0, peak, 1)
+    return counted / torch.where(has_room(peak), peak, 1)
 
 
 def mean_over(values: Tensor, where: Tensor) -> Tensor:

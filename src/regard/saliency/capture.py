@@ -126,13 +126,32 @@ def _pass_contiguous(_module: nn.Module, _inputs: object, output: Tensor) -> Non
 
 
 @contextmanager
-def substitute(module: nn.Module, output: Tensor) -> Iterator[None]:
-    """Within, the module gives this output."""
-    hook = module.register_forward_hook(lambda _module, _inputs, _output: output)
+def counting(module: nn.Module) -> Iterator[Callable[[], int]]:
+    """Within, the module's calls are counted; yields what tells of them."""
+    calls = 0
+
+    def count(_module: nn.Module, _inputs: object, _output: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    hook = module.register_forward_hook(count)
     try:
-        yield
+        yield lambda: calls
     finally:
         hook.remove()
+
+
+@contextmanager
+def substitute(module: nn.Module, output: Tensor, call: int) -> Iterator[None]:
+    """Within, the module gives this output at one of its calls, counted from 1."""
+    with counting(module) as calls:
+        hook = module.register_forward_hook(
+            lambda _module, _inputs, own: output if calls() == call else own
+        )
+        try:
+            yield
+        finally:
+            hook.remove()
 
 
 def trace(net: nn.Module, images: Images) -> list[Visit]:

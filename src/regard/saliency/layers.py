@@ -209,7 +209,7 @@ def _head_of(
 
 
 def remembered_head(net: nn.Module, images: Images, layer: Layer) -> Tensor | None:
-    """What `linear_head` gives of a pass of the first images, remembered by the module's name.
+    """What `linear_head` gives of a pass of the first images in noise, remembered by its name.
 
     For the steps of a training, in which a look at this very pass's numbers would have a GPU wait.
     Parameters that are zero all over are noise in that pass: a head that starts at zero would pass
@@ -225,9 +225,17 @@ def remembered_head(net: nn.Module, images: Images, layer: Layer) -> Tensor | No
 def _head_name(net: nn.Module, images: Images, layer: Layer) -> str | None:
     filled = _filled(net)
     with undisturbed(net), torch.no_grad(), watch({layer.name: layer.module}, cut=False) as seen:
-        logits = logits_of(functional_call(net, filled, (copied(images, 2),)))
+        logits = logits_of(functional_call(net, filled, (_noisy(copied(images, 2)),)))
     maps = layer.layout.maps(require_map(net, images, layer, seen.get(layer.name)))
     return _head_of(net, maps, logits, filled)
+
+
+def _noisy(images: Images) -> Images:
+    """The images with noise on them: on blank ones heads of any pooling look alike."""
+    if isinstance(images, Mapping):
+        return {view: cast(Tensor, _noisy(pixels)) for view, pixels in images.items()}
+    generator = torch.Generator().manual_seed(0)
+    return images + torch.randn(images.shape, generator=generator).to(images)
 
 
 def _gives(weight: Tensor, bias: Tensor | None, activations: Tensor, logits: Tensor) -> bool:

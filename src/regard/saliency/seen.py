@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from regard.saliency.capture import Images, leaf, sound_gradients, substitute
+from regard.saliency.capture import Images, counting, leaf, sound_gradients, substitute
 from regard.saliency.observe import Request, observe, with_pixels
 from regard.saliency.outputs import logits_of
 from regard.saliency.second_derivatives import twice_differentiable
@@ -94,9 +95,17 @@ class Seen(Watched):
         )
         return replace(self, images=images, observed=observed, target=target)
 
+    @cached_property
+    def calls(self) -> int:
+        """How often a pass of the net calls the layer, which was seen at the last call."""
+        assert self.layer is not None
+        with torch.no_grad(), counting(self.layer.module) as calls:
+            self.logits_at(self.pixels)
+        return calls()
+
     @contextmanager
     def substituting(self, activations: Tensor, rows: Tensor) -> Iterator[None]:
-        """Within, the layer gives these activations (n, C, h, w); prefix tokens stay.
+        """Within, the layer gives these activations (n, C, h, w) in one pass; prefix tokens stay.
 
         Args:
             activations: in place of the layer's.
@@ -104,7 +113,7 @@ class Seen(Watched):
         """
         assert self.layer is not None
         output = self.layer.layout.output(activations, self._output[rows])
-        with substitute(self.layer.module, output):
+        with substitute(self.layer.module, output, self.calls):
             yield
 
     def _images(self, pixels: Tensor, rows: Tensor | None) -> Images:

@@ -61,24 +61,45 @@ def resolve(targets: Targets, logits: Tensor) -> Tensor | PixelTarget:
 
 def _indices(targets: Tensor | Sequence[int], logits: Tensor) -> Tensor:
     """Class indices (B,) on the logits' device; what comes from the CPU is checked there."""
-    indices = _tensor(targets)
-    if indices.shape != (len(logits),) or indices.is_floating_point():
+    return class_indices(targets, len(logits), logits.shape[1]).to(logits.device)
+
+
+def class_indices(
+    targets: Tensor | Sequence[int] | int, images: int, classes: int | None = None
+) -> Tensor:
+    """Class indices (B,), where they are.
+
+    Args:
+        targets: a class for each of the images, or one for all.
+        images: their number.
+        classes: of the net, where that is known.
+
+    Raises:
+        TargetError: another number of them, no integers, or a class out of range.
+    """
+    indices = _tensor([targets] * images if isinstance(targets, int) else targets)
+    if indices.shape != (images,) or indices.is_floating_point():
         raise TargetError(
             "targets",
-            expected=f"{len(logits)} class indices, one an image",
+            expected=f"{images} class indices, one an image",
             found=f"{indices.dtype} of shape {tuple(indices.shape)}",
             remedy="pass ints (B,), or None for the predicted class",
         )
-    outside = (indices < 0) | (indices >= logits.shape[1])
+    refuse_classes(indices, classes)
+    # A tensor made in inference mode cannot be part of a graph; its copy can.
+    return indices.long().clone()
+
+
+def refuse_classes(indices: Tensor, classes: int | None) -> None:
+    """Raise TargetError for an index below 0, or of no class where their number is known."""
+    outside = indices < 0 if classes is None else (indices < 0) | (indices >= classes)
     if bool(outside.any()):
         raise TargetError(
             "targets",
-            expected=f"classes 0 to {logits.shape[1] - 1}",
+            expected="classes from 0 on" if classes is None else f"classes 0 to {classes - 1}",
             found=str(int(indices[outside][0])),
             remedy="check the labels against the net's classes",
         )
-    # A tensor made in inference mode cannot be part of a graph; its copy can.
-    return indices.long().clone().to(logits.device)
 
 
 def _tensor(targets: Tensor | Sequence[int]) -> Tensor:

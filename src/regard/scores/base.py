@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from regard.errors import ConfigError
 from regard.registry import Registry
 from regard.saliency.capture import undisturbed
 from regard.saliency.outputs import logits_of
-from regard.saliency.targets import PixelTarget, of_rows, pixels_of, value
+from regard.saliency.targets import PixelTarget, of_rows, pixels_of, refuse_classes, value
 
 Formula = Callable[..., Tensor]
 Asks = Literal["region", "map", "model"]
@@ -89,6 +90,12 @@ class Model:
     targets: Tensor | PixelTarget
     independent: bool = False
 
+    @cached_property
+    def _highest(self) -> int:
+        """The highest class index; -1 for pixel targets, which are checked before."""
+        given = self.targets
+        return int(given.max()) if isinstance(given, Tensor) and given.numel() else -1
+
     def probabilities(self, images: Tensor, rows: Tensor | None = None) -> Tensor:
         """The target's softmax probability (n,) of other images (n, 3, H, W).
 
@@ -102,6 +109,8 @@ class Model:
         targets = of_rows(self.targets, rows)
         with torch.no_grad(), undisturbed(self.net):
             logits = logits_of(self.net(images))
+        if logits.shape[1] <= self._highest:
+            refuse_classes(cast(Tensor, self.targets), logits.shape[1])
         shares = logits.float().sigmoid() if self.independent else logits.float().softmax(1)
         return value(shares, targets) / pixels_of(targets)
 

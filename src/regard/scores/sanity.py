@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ def sanity(
     method: str = "gradcam",
     stages: int = 4,
     seed: int = 0,
+    sign: Literal["positive", "absolute"] = "positive",
     **options: Any,
 ) -> Tensor:
     """Rank correlation of the map with those of the net as it is randomised; lower is better.
@@ -42,17 +43,23 @@ def sanity(
         method: of `regard.explain`, that made the maps.
         stages: 1 or more.
         seed: of the shuffling.
+        sign: what counts of the other maps, as it did of these.
         options: of `regard.explain`, as for the maps: `layer`, `contrast` and the method's own.
     """
     if stages < 1:
         raise ConfigError("stages", expected="1 or more", found=str(stages), remedy="try 4")
     size = (maps.shape[1], maps.shape[2])
-    own, found = maps.flatten(1).cpu().numpy(), []
-    for net in randomised(model.net, stages, seed):
-        other = explain(net, model.images, model.targets, method, **options)
-        other = resize(one_sign(other.float(), "positive"), size).flatten(1).cpu().numpy()
-        found.append([spearman(*pair) for pair in zip(own, other, strict=True)])
+    own, found = _rows(maps), []
+    with torch.inference_mode(False):  # else the copy's parameters would have no gradient
+        for net in randomised(model.net, stages, seed):
+            other = explain(net, model.images, model.targets, method, **options)
+            other = _rows(resize(one_sign(other.float(), sign), size))
+            found.append([spearman(*pair) for pair in zip(own, other, strict=True)])
     return torch.tensor(np.mean(found, 0), device=maps.device)
+
+
+def _rows(maps: Tensor) -> np.ndarray:
+    return maps.detach().flatten(1).cpu().numpy()
 
 
 def randomised(net: nn.Module, stages: int, seed: int) -> Iterator[nn.Module]:

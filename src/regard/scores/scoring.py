@@ -13,7 +13,7 @@ from regard.errors import ConfigError, DataError
 from regard.saliency.capture import undisturbed
 from regard.saliency.explain import resize
 from regard.saliency.outputs import logits_of
-from regard.saliency.targets import PixelTarget, classes_of, resolve
+from regard.saliency.targets import PixelTarget, Targets, class_indices, classes_of, resolve
 from regard.scores.base import (
     SCORES,
     Formula,
@@ -32,7 +32,7 @@ def score(
     *,
     net: nn.Module | None = None,
     images: Tensor | None = None,
-    targets: Tensor | PixelTarget | None = None,
+    targets: Targets = None,
     sign: Literal["positive", "absolute"] = "positive",
     independent: bool = False,
     **options: Any,
@@ -68,6 +68,7 @@ def score(
         ConfigError: an unknown score or option.
         DataError: no regions, net or images where they are needed, or another number of them
             than maps.
+        TargetError: another number of targets than maps, or a class that is none.
 
     Example:
         >>> inside = torch.zeros(1, 4, 4); inside[:, :2] = 1
@@ -86,7 +87,7 @@ def tally(
     *,
     net: nn.Module | None = None,
     images: Tensor | None = None,
-    targets: Tensor | PixelTarget | None = None,
+    targets: Targets = None,
     sign: Literal["positive", "absolute"] = "positive",
     independent: bool = False,
     **options: Any,
@@ -112,7 +113,8 @@ def tally(
         defined, given = maps.flatten(1).amax(1) > 0, (maps, model)
     else:
         defined, given = maps.flatten(1).amax(1) > 0, (maps,)
-    values = _bound(kind.formula, name, *given, **options)
+    again = {"sign": sign} if kind.explains else {}
+    values = _bound(kind.formula, name, *given, **again, **options)
     defined = (defined & finite).view(-1, *(1 for _ in values.shape[1:]))
     return torch.where(defined, values.float(), torch.nan)
 
@@ -132,7 +134,7 @@ def _bound(formula: Formula, name: str, *given: Any, **options: Any) -> Tensor:
 
 
 def _evidence(
-    maps: Tensor, regions: Regions | Tensor | None, name: str, targets: Tensor | PixelTarget | None
+    maps: Tensor, regions: Regions | Tensor | None, name: str, targets: Targets
 ) -> Evidence:
     if regions is None:
         raise DataError(
@@ -146,15 +148,19 @@ def _evidence(
             found=f"maps of shape {tuple(maps.shape)}",
             remedy="pass one map an image",
         )
-    classes = None if targets is None else classes_of(targets, len(maps)).to(maps.device)
-    return regions.to(maps.device).of(classes)
+    if targets is None:
+        return regions.to(maps.device).of(None)
+    classes = regions.attend.shape[1] if regions.attend.ndim == 4 else None
+    if isinstance(targets, PixelTarget):
+        targets = classes_of(targets, len(maps))
+    return regions.to(maps.device).of(class_indices(targets, len(maps), classes).to(maps.device))
 
 
 def _model(
     maps: Tensor,
     net: nn.Module | None,
     images: Tensor | None,
-    targets: Tensor | PixelTarget | None,
+    targets: Targets,
     name: str,
 ) -> Model:
     if net is None or images is None or len(images) != len(maps):
@@ -164,7 +170,9 @@ def _model(
             found="no net" if net is None else "no images" if images is None else f"{len(images)}",
             remedy="pass the net and the images that the maps are of",
         )
-    if targets is None or (isinstance(targets, PixelTarget) and isinstance(targets.where, str)):
+    if targets is None or isinstance(targets, PixelTarget):
         with torch.no_grad(), undisturbed(net):
             targets = resolve(targets, logits_of(net(images.clone())))
+    else:
+        targets = class_indices(targets, len(maps))
     return Model(net, images, targets.to(images.device))

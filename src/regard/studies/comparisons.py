@@ -215,7 +215,8 @@ def _over_folds(a: Sequence[Trained], b: Sequence[Trained], folds: Folds) -> Pai
     if len(known) < len(rows):
         return None
     value = float(np.mean([other.value - one.value for one, other in zip(a, b, strict=True)]))
-    return corrected_folds(np.mean(known, axis=0), folds.ratio, value=value)
+    scale = max(abs(side.value) for side in (*a, *b))
+    return corrected_folds(np.mean(known, axis=0), folds.ratio, value=value, scale=scale)
 
 
 def _by_fold(a: Trained, b: Trained, folds: Folds) -> NDArray[np.float64] | None:
