@@ -99,6 +99,8 @@ _REFUSED = {
     errno.EROFS: ("a file system that may be written", "choose a folder on another one"),
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
+    errno.ENAMETOOLONG: ("a name of at most 255 bytes", "rename it"),
+    errno.EEXIST: ("a folder", "choose another path"),
     errno.ENOENT: ("a file or folder that is there", "check the path"),
     errno.ENOTDIR: ("a folder", "choose another path"),
     errno.EISDIR: ("a file", "choose another path"),

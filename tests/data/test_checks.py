@@ -163,6 +163,20 @@ def test_what_a_region_covers(tmp_path, levels, threshold, kind):
     assert of_files(rows, tmp_path)[:1] == expected
 
 
+@pytest.mark.parametrize("column", ["avoid", "ignore"])
+@pytest.mark.parametrize(
+    ("white", "severity"), [(255, None), (200, None), (100, "warning"), (1, "error")]
+)
+def test_areas_whose_white_is_not_white(tmp_path, column, white, severity):
+    """Of 0 and 1 in place of 0 and 255 next to nothing would be avoided, unseen."""
+    noise().save(tmp_path / "a.png")
+    values = np.zeros((30, 40))
+    values[:10] = white
+    grey(tmp_path / "area.png", values)
+    expected = [] if severity is None else [(1, column, "faint area", severity)]
+    assert of_files([{"image": "a.png", column: "area.png"}], tmp_path)[:1] == expected
+
+
 def test_a_region_of_next_to_nothing(tmp_path):
     noise(100, 100).save(tmp_path / "a.png")
     for name, pixels in (("tiny.png", 49), ("small.png", 51)):

@@ -353,6 +353,24 @@ def test_a_mask_of_palette_indices_gives_the_indices(tmp_path):
     assert decode_grey(tmp_path / "mask.png").tolist() == [[2, 0, 1]]
 
 
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF"])
+def test_a_mask_of_a_palette_of_greys_is_what_is_seen(tmp_path, kind):
+    """Writers put the colours of a picture in any order: white may have the index 0."""
+    image = Image.new("P", (3, 2))
+    image.putpalette([255, 255, 255, 0, 0, 0, 100, 100, 100])
+    image.putdata([0, 1, 2, 2, 1, 0])
+    image.save(tmp_path / "mask", kind)
+    assert decode_grey(tmp_path / "mask").tolist() == [[255, 0, 100], [100, 0, 255]]
+
+
+def test_indices_whose_greys_do_not_tell_them_apart_stay(tmp_path):
+    image = Image.new("P", (3, 1))
+    image.putpalette([0] * 9)
+    image.putdata([2, 0, 1])
+    image.save(tmp_path / "mask.png")
+    assert decode_grey(tmp_path / "mask.png").tolist() == [[2, 0, 1]]
+
+
 def test_nan_in_a_float_mask_is_outside(tmp_path):
     values = np.array([[np.nan, 1.0, np.inf]], dtype=np.float32)
     Image.fromarray(values).save(tmp_path / "mask.tif")

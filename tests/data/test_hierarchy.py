@@ -1,6 +1,8 @@
 """A tree of classes: what is read, what follows from it, what is refused."""
 
 import itertools
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,3 +114,20 @@ def test_what_is_no_csv_of_parents(tmp_path):
     (tmp_path / "bytes.csv").write_bytes(b"child,parent\n\xff\xfe,a\n")
     with pytest.raises(DataError, match=r"a CSV of child,parent"):
         read_hierarchy(tmp_path / "bytes.csv", CLASSES)
+
+
+def test_spaces_around_the_names_of_columns_are_none_of_them(tmp_path):
+    names = written(tmp_path, ANIMALS, "child, parent")
+    assert read_hierarchy(names, CLASSES) == read_hierarchy(written(tmp_path, ANIMALS), CLASSES)
+
+
+def test_what_has_no_end_is_not_read(tmp_path):
+    """A stranger's config may name any file."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(DataError, match="found a pipe or a device"):
+            read_hierarchy(path, CLASSES)
+    with (tmp_path / "long.csv").open("wb") as file:
+        file.truncate(2**24 + 1)
+    with pytest.raises(DataError, match="found more than 16,777,216 bytes"):
+        read_hierarchy(tmp_path / "long.csv", CLASSES)

@@ -139,6 +139,14 @@ def test_what_is_avoided_without_a_region_leaves_the_rest_to_look_at(folder):
     assert inside.min() < 0.05
 
 
+@pytest.mark.parametrize("column", ["avoid", "ignore"])
+def test_areas_of_0_and_1_are_refused(folder, column):
+    """They look black, and next to nothing of them would count."""
+    save(folder / "ones.png", (spot(70, 30) > 128).astype(np.uint8))
+    with pytest.raises(DataError, match="found grey levels of 0 and 1, which look black; write"):
+        one(sample(folder, region=str(folder / "region.png"), **{column: str(folder / "ones.png")}))
+
+
 def test_avoided_and_ignored_areas_come_beside_the_region(folder):
     stamp, region = str(folder / "stamp.png"), str(folder / "region.png")
     regions = one(sample(folder, region=region, avoid=stamp, ignore=stamp)).regions

@@ -27,7 +27,7 @@ from regard.guidance import Energy, guided_forward
 from regard.models.heads import find_classifiers
 from regard.models.pruned import cut, of_first, read_kept, write_kept
 from regard.runs.evaluate import evaluate_run
-from regard.runs.files import read_json
+from regard.runs.files import read_json, write_json
 from regard.runs.run import load_run
 from regard.training.loop import Trainer
 from regard.training.prepare import prepare
@@ -504,6 +504,42 @@ def test_what_is_found_wrong_is_not_kept(folder, monkeypatch):
     monkeypatch.setattr(channels, "_places", wrong)
     with pytest.raises(ModelError, match="other answers than Torch-Pruning's own"):
         kept_channels(run.net, torch.randn(2, 3, 32, 32), share=0.5)
+
+
+def test_a_second_pruning_into_the_folder_changes_nothing_of_the_first(folder, tmp_path):
+    """Both have found it free; by the time that the second one writes the first one trains."""
+    run, out = load_run(folder / "run"), folder / tmp_path.name
+    own, seen = prune.train, []
+
+    def train_meanwhile(*args, **kwargs):
+        with mock.patch.object(prune, "train", own), pytest.raises(RunError) as caught:
+            prune_run(run, out, share=0.6, multiple=2)
+        seen.append(caught.value.expected)
+        return own(*args, **kwargs)
+
+    with (
+        mock.patch.object(prune, "train", train_meanwhile),
+        mock.patch("regard.runs.folder.PATIENCE", 0.05),
+    ):
+        prune_run(run, out, share=0.3, multiple=2)
+    assert seen == ["a folder that no other process writes into"]
+    assert read_json(out / "pruning.json")["share"] == 0.3
+    load_run(out)
+    with pytest.raises(RunError, match="expected a new folder, found a run"):
+        prune_run(run, out, share=0.6, multiple=2)
+    shutil.rmtree(out)
+
+
+def test_what_a_run_left_that_never_began_is_not_taken_for_the_next_one_s(folder, tmp_path):
+    """An architecture or a table of channels is there before the config is."""
+    out = folder / tmp_path.name
+    write_json(out / "architecture/config.json", {"model_type": "vit"})
+    (out / "pruned.json").write_text("{}")
+    train(config_of(*WIDER), out, folder=folder)
+    assert not (out / "architecture/config.json").exists()
+    assert not (out / "pruned.json").exists()
+    load_run(out)
+    shutil.rmtree(out)
 
 
 def test_the_command(folder):

@@ -83,7 +83,8 @@ def test_trainings(kind, tmp_path, tally):
             if not killed(words, draw.uniform(0, lasts)):
                 break
             kills += 1
-            words = ["train", run, "--resume"] if (run / "environment.json").exists() else first
+            # Before its config is there it is no run yet, and begun again.
+            words = ["train", run, "--resume"] if (run / "config.yaml").exists() else first
         if words is first:
             done = run_regard(*first) if not (run / "checkpoints/best.json").exists() else None
             assert done is None or done.returncode == 0, done.stderr

@@ -85,3 +85,29 @@ def test_mistakes_are_told_in_one_line(smears, tmp_path):
     bare = manifest_from_rows([{"image": "a.png"}], tmp_path).write(tmp_path / "bare.parquet")
     with pytest.raises(DataError, match="box_labels"):
         import_crops(bare, root=tmp_path)
+
+
+@pytest.mark.parametrize(("option", "value"), [("size", -5), ("most", -1), ("copies", 0)])
+def test_numbers_that_are_none_are_refused(smears, tmp_path, option, value):
+    with pytest.raises(ConfigError, match=f"--{option}: expected a whole number"):
+        import_crops(smears, root=tmp_path, **{option: value})
+
+
+def test_most_counts_boxes_not_their_copies(smears, tmp_path):
+    table = import_crops(smears, root=tmp_path, most=1, copies=3).table
+    assert sorted(table["label"].to_list()) == ["rbc"] * 3 + ["wbc"] * 3
+    assert len({tuple(row) for row in table.select("group", "label").rows()}) == 2
+
+
+def test_boxes_without_a_label_are_left_out_and_said(tmp_path):
+    Image.new("RGB", (100, 80)).save(tmp_path / "a.png")
+    row = {"image": "a.png", "boxes": BOXES, "box_labels": ["rbc", None, "rbc"]}
+    manifest = manifest_from_rows([row], tmp_path).write(tmp_path / "m.parquet")
+    said = []
+    assert import_crops(manifest, root=tmp_path, say=said.append).table["label"].to_list() == [
+        "rbc"
+    ]
+    assert said == ["boxes without an area, left out: 1", "boxes without a label, left out: 1"]
+    nothing = manifest_from_rows([row | {"box_labels": [None] * 3}], tmp_path)
+    with pytest.raises(DataError, match="expected boxes with an area and a label"):
+        import_crops(nothing.write(tmp_path / "n.parquet"), root=tmp_path)

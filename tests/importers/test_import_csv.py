@@ -141,6 +141,10 @@ def test_templates_reach_no_further_than_the_columns(table, tmp_path):
         ("image,label\n,x\n", {}, "row 1: expected an image's path"),
         ("image,label\n", {}, "expected one row or more"),
         ("", {}, "expected a CSV file"),
+        ("image,label\na.png,x\nb.png,y,z\n", {}, "found 3 cells in row 2, and 2 columns"),
+        ("image,label\na.png,x\n", {"label": "{label"}, "--label: expected names of columns in"),
+        ("image,label\na.png,x\n", {"label": "label}"}, "--label: expected a column 'label}'"),
+        ("image,label\na.png,x\n", {"label": "{}x"}, "--label: expected names of columns in"),
         ("image,label\nzz.png,x\n", {}, "none of 1, the first being"),
         ("image,label\nzz.png,x\n", {}, "set --images to the folder"),
         ("image,label\na.png,x\n", {"region": "{stm}"}, "--region: expected a column 'stm'"),
@@ -159,7 +163,26 @@ def test_mistakes_are_told_in_one_line(table, tmp_path, text, options, expected)
     assert "\n" not in str(caught.value)
 
 
+def test_spaces_around_labels_splits_and_groups_are_none_of_them(table, tmp_path):
+    src = table("image,label,split,group\na.png, x ,test , p\nb.png,x, ,q\n")
+    rows = import_csv(src, root=tmp_path).table
+    assert rows["label"].to_list() == ["x", "x"]
+    assert rows["split"].to_list() == ["test", None]
+    assert rows["group"].to_list() == ["p", "q"]
+
+
+def test_labels_that_contradict_each_other_are_said(table, tmp_path):
+    said = []
+    src = table("image,label\na.png,x\na.png,y\nb.png,x\n")
+    rows = import_csv(src, root=tmp_path, say=said.append).table
+    assert rows["labels"].to_list() == [["x", "y"], ["x"]]
+    assert said == ["images whose rows name several classes, so that all have sets of them: "
+                    "1: a.png"]  # fmt: skip
+
+
 def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(DataError, match="found a folder"):
+        import_csv(tmp_path, root=tmp_path)
     with pytest.raises(DataError, match="no such file"):
         import_csv(tmp_path / "absent.csv", root=tmp_path)
 

@@ -45,6 +45,12 @@ def test_options_are_read_in_both_ways():
         "region_threshold": 7,
     }
     assert importer_options(IMPORTERS["voc"], "voc", ["--no-difficult"]) == {"difficult": False}
+    for word, value in {"--difficult=no": False, "--difficult=TRUE": True, "--one-based=0": False,
+                        "--no-one-based=false": True}.items():  # fmt: skip
+        name = "one_based" if "one" in word else "difficult"
+        assert importer_options(IMPORTERS["voc"], "voc", [word]) == {name: value}
+    with pytest.raises(ConfigError, match="--difficult: expected nothing behind it, or true or fa"):
+        importer_options(IMPORTERS["voc"], "voc", ["--difficult=2"])
 
 
 def test_docstrings_are_taken_apart():

@@ -61,3 +61,13 @@ def test_mistakes(challenge, tmp_path):
         import_imagenet(challenge, root=challenge, classes="n01,n03")
     with pytest.raises(DataError, match="expected a folder"):
         import_imagenet(tmp_path / "none", root=tmp_path)
+
+
+def test_classes_of_one_first_word_stay_apart(challenge):
+    names = "n01 crane, a bird\nn02 crane, a machine\n"
+    (challenge / "LOC_synset_mapping.txt").write_text(names)
+    table = import_imagenet(challenge, root=challenge, words=True).table
+    assert set(table["label"]) == {"crane (n01)", "crane (n02)"}
+    (challenge / "LOC_synset_mapping.txt").write_bytes("n01 é".encode("latin-1"))
+    with pytest.raises(DataError, match="expected a text in UTF-8"):
+        import_imagenet(challenge, root=challenge, words=True)

@@ -143,3 +143,11 @@ def test_real_streets(shared):
     assert names == ("sky", "construction", "object", "flat", "nature", "vehicle", "human")
     found = mask_classes(manifest).read(manifest.resolve(manifest.table["mask"][0]), (360, 480))
     assert set(found.unique().tolist()) <= {*range(7), VOID}
+
+
+@pytest.mark.parametrize(("folder", "name"), [("images", "a1.bmp"), ("masks", "a1_L.png")])
+def test_two_files_of_one_name_are_refused(tmp_path, picture, folder, name):
+    src = tree(tmp_path, picture, ("a", "images", "masks"))
+    picture(src / folder / name)
+    with pytest.raises(DataError, match="expected one image a name, found a1"):
+        import_camvid(src, root=src)

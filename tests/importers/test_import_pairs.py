@@ -66,3 +66,33 @@ def test_two_files_of_one_name_and_missing_folders_are_refused(tmp_path, picture
     picture(tmp_path / "images" / "1.png")
     with pytest.raises(DataError, match=r"1\.jpg and 1\.png"):
         import_pairs(tmp_path, root=tmp_path)
+
+
+def pairs(folder, picture, text):
+    for name in ("1", "2"):
+        picture(folder / "images" / f"{name}.jpg")
+        picture(folder / "segmented" / f"{name}.jpg")
+    (folder / "labels.csv").write_text(text)
+    said = []
+    manifest = import_pairs(folder, root=folder, labels="labels.csv", say=said.append)
+    return manifest.table, said
+
+
+def test_splits_and_groups_of_the_table_stay(tmp_path, picture):
+    text = "image,label,split,group\n1.jpg,a,train,x\n2.jpg,b,test,y\n"
+    table, said = pairs(tmp_path, picture, text)
+    assert table["split"].to_list() == ["train", "test"]
+    assert table["group"].to_list() == ["x", "y"]
+    assert said == []
+
+
+def test_a_photo_with_two_labels_has_both_and_that_is_said(tmp_path, picture):
+    table, said = pairs(tmp_path, picture, "image,label\n1.jpg,a\n2.jpg,b\n2.jpg,a\n")
+    assert table["labels"].to_list() == [["a"], ["a", "b"]]
+    assert said == ["images whose rows name several classes, so that all have sets of them: "
+                    "1: 2.jpg"]  # fmt: skip
+
+
+def test_a_table_without_a_label_is_refused(tmp_path, picture):
+    with pytest.raises(DataError, match="expected labels in 'label', found none"):
+        pairs(tmp_path, picture, "image,label\n1.jpg,\n2.jpg,\n")

@@ -146,3 +146,35 @@ def test_missing_parts_are_named(tmp_path, voc):
     (src / "Annotations" / "1.xml").write_text("<html/>")
     with pytest.raises(DataError, match="expected <annotation>, found <html>"):
         import_voc(src, root=src)
+
+
+def test_of_two_images_of_one_stem_the_annotation_names_one(voc, picture):
+    src = voc({"1": item(), "2": item()})
+    picture(src / "JPEGImages/1.png")
+    assert import_voc(src, root=src).table["image"].to_list() == [
+        "JPEGImages/1.jpg",
+        "JPEGImages/2.jpg",
+    ]
+    (src / "Annotations/1.xml").write_text(f"<annotation>{item()}</annotation>")
+    with pytest.raises(DataError, match=r"one image a name, found 1\.jpg and 1\.png"):
+        import_voc(src, root=src)
+
+
+@pytest.mark.parametrize("coding", ["unicode", "utf8mb4", "hex"])
+def test_a_coding_that_nobody_knows_is_one_line(voc, coding):
+    src = voc({"1": item()})
+    (src / "Annotations/1.xml").write_text(
+        f'<?xml version="1.0" encoding="{coding}"?><annotation>{item()}</annotation>'
+    )
+    with pytest.raises(DataError, match="expected an annotation in XML"):
+        import_voc(src, root=src)
+
+
+def test_lists_of_splits_in_other_codings(voc):
+    src = voc({"1": item(), "2": item()})
+    (src / "splits").mkdir()
+    (src / "splits/test.txt").write_bytes("\ufeff1\n".encode())
+    assert import_voc(src, root=src).table["split"].to_list() == ["test", None]
+    (src / "splits/test.txt").write_bytes("é\n".encode("latin-1"))
+    with pytest.raises(DataError, match="expected a text in UTF-8"):
+        import_voc(src, root=src)

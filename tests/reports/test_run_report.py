@@ -84,7 +84,7 @@ def test_methods_are_ranked_from_the_stored_scores(run_folder):
     difference = (other["energy"] - own["energy"]).filter(defined).mean()
     row = page.row("layercam − gradcam")
     assert row[1].split("|")[0] == f"{difference:.3f}".replace("-", "−")
-    assert row[3] == "behind"
+    assert row[3] == "not told apart"  # four images of one sign would be so one time in eight
     share = 2 / own.height
     assert page.row("Dead maps")[3] == f"{share:.1%}".replace("%", "\N{NO-BREAK SPACE}%")
     assert f"there are many by layercam ({share * 100:.1f}" in page.text
@@ -302,6 +302,47 @@ def test_a_missing_file_is_said(run_folder, path, said):
 def test_a_damaged_file_is_said(run_folder):
     (run_folder / "scores" / "test.parquet").write_bytes(b"PAR1 nonsense")
     assert "scores/test.parquet cannot be read" in see(run_report(run_folder, pictures=0)).text
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("metrics/test.json", '"x"', "metrics/test.json cannot be read"),
+        ("metrics/test.json", '{"metrics": 1}', "metrics/test.json cannot be read"),
+        ("metrics/test.json", '{"gaze": {"gradcam": 1}}', "metrics/test.json cannot be read"),
+        ("metrics/test.json", '{"metrics": null}', ""),
+        ("environment.json", "null", ""),
+        ("log.jsonl", '{"kind": "epoch", "epoch": 1e308}\n', "no finished epoch"),
+        ("log.jsonl", '{"kind": "epoch", "epoch": "x"}\n', "no finished epoch"),
+    ],
+)
+def test_what_is_no_file_of_a_run_counts_as_one_that_cannot_be_read(run_folder, path, text, said):
+    (run_folder / path).write_text(text)
+    assert said in see(run_report(run_folder, pictures=0)).text
+
+
+def test_what_metrics_lack_is_one_line(run_folder):
+    values = json.loads((run_folder / "metrics/test.json").read_text())
+    del values["metrics"]["per_class"]
+    (run_folder / "metrics/test.json").write_text(json.dumps(values))
+    with pytest.raises(RunError, match=r"expected files as this version .*'per_class'; evaluate"):
+        run_report(run_folder, pictures=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"classes": [1, 2]}, "classes are no list of names"),
+        ({"classes": "ab"}, "classes are no list of names"),
+        ({"data": None}, "KeyError\\('data'\\)"),
+        ({"training": 3}, "KeyError\\('training'\\)"),
+    ],
+)
+def test_a_config_of_another_kind_is_one_line(run_folder, change, said):
+    config = yaml.safe_load((run_folder / "config.yaml").read_text()) | change
+    (run_folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(RunError, match=said):
+        run_report(run_folder, pictures=0)
 
 
 def test_a_lost_manifest_leaves_out_counts_and_pictures(run_folder):

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import polars as pl
@@ -82,21 +83,58 @@ def test_a_file_is_swapped_in_once_it_is_whole(tmp_path):
     assert path.read_text() == "whole"
 
 
-def test_what_a_killed_process_had_half_written_is_removed(tmp_path):
-    """And nothing else: not what a living one writes, nor a neighbour's."""
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    lost, neighbours = (tmp_path / f".{name}.{dead.pid}.partial" for name in ("a.b.json", "b.json"))
-    names = [f".a.b.json.{os.getppid()}.partial", ".a.b.json.partial", ".a.b.json.0.partial",
-             f".a.b.json.{2**70}.partial", f"a.b.json.{dead.pid}.partial", "c.partial"]  # fmt: skip
-    others = [tmp_path / name for name in names]
-    for path in (lost, neighbours, *others):
-        path.write_text("half")
-    write_json(tmp_path / "a.b.json", 1)
-    assert not lost.exists()
-    assert set(tmp_path.iterdir()) == {tmp_path / "a.b.json", neighbours, *others}
-    write_json(tmp_path / "b.json", 1)
-    assert not neighbours.exists()
+def test_what_a_killed_process_had_half_written_is_written_anew(tmp_path):
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from regard.data.atomic import write_atomically\n"
+        "def half(partial):\n"
+        "    partial.write_text('{' + 1000 * 'x')\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "write_atomically(Path(sys.argv[1]), half)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.json")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [p.name for p in tmp_path.iterdir()] == [".a.json.partial"]
+    write_json(tmp_path / "a.json", 1)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert read_json(tmp_path / "a.json") == 1
+
+
+def test_two_that_write_one_file_at_once_leave_one_whole(tmp_path):
+    path, meeting, names = tmp_path / "a.txt", threading.Barrier(8), []
+
+    def write(number):
+        def fill(partial):
+            names.append(partial.name)
+            partial.write_text(str(number) * 1000)
+            meeting.wait(60)
+
+        write_atomically(path, fill)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() in {str(number) * 1000 for number in range(8)}
+    assert len(set(names)) == 8
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_what_stands_in_the_place_of_the_half_is_left_alone(tmp_path, kind):
+    """Through a stranger's link nothing is written."""
+    place, other = tmp_path / ".a.json.partial", tmp_path / "other"
+    other.write_text("mine")
+    if kind == "link":
+        place.symlink_to(other)
+    else:
+        place.mkdir()
+    write_json(tmp_path / "a.json", 1)
+    assert read_json(tmp_path / "a.json") == 1
+    assert other.read_text() == "mine"
+    assert place.is_symlink() or place.is_dir()
 
 
 def test_numbers_that_are_not_finite_are_words():

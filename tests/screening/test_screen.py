@@ -5,6 +5,7 @@ import resource
 import shutil
 import subprocess
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from regard.errors import ConfigError, DataError, RunError
 from regard.evaluation.intervals import upper_bound
 from regard.runs.run import load_run
 from regard.saliency.explain import explain
+from regard.screening import maps as maps_module
 from regard.screening import pieces as pieces_module
 from regard.screening.cutting import Cutting, cutting_of
 from regard.screening.operator import Operator, operator_of
@@ -356,3 +358,29 @@ def test_a_segmenter_is_refused(tmp_path):
     run = load_run(tmp_path / "run")
     with pytest.raises(RunError, match="expected a classifier of one view, found a segmenter"):
         screen(run, open_source(tmp_path / "manifest.parquet"), tmp_path / "out")
+
+
+def test_maps_whose_removal_was_broken_off_are_made_again(home, run, tmp_path, monkeypatch):
+    source, out = open_source(home / "manifest.parquet"), tmp_path / "out"
+    screen(run, source, out, uncertain=0.2, part=20)
+    before = {p.relative_to(out): p.read_bytes() for p in out.glob("maps/*/*")}
+    remove, removed = shutil.rmtree, []
+
+    class KilledError(BaseException):
+        """The process ends here."""
+
+    def broken_off(path, **how):
+        if Path(path).is_dir() and "part-" in Path(path).name and not how:
+            next(Path(path).glob("*.jpg")).unlink()
+            removed.append(path)
+            raise KilledError
+        return remove(path, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(maps_module.shutil, "rmtree", broken_off)
+        with pytest.raises(KilledError):
+            screen(run, source, out, uncertain=0.1, part=20)
+    assert removed
+    screen(run, source, out, uncertain=0.2, part=20)
+    assert {p.relative_to(out): p.read_bytes() for p in out.glob("maps/*/*")} == before
+    assert not list(out.rglob("*.partial"))

@@ -1,20 +1,27 @@
 """`regard serve` as a command: its address, its refusals, its end."""
 
+import contextlib
+import http.client
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import zipfile
 
 import httpx2
 import pytest
+import uvicorn
 
 from forked import Forked
 from regard.errors import ConfigError
+from regard.server.app import make_app
 from regard.server.page import STATIC
-from regard.server.serving import serve
+from regard.server.patience import Patient
+from regard.server.service import Service
+from regard.server.serving import _how, _listening, serve
 from tinyset import REGARD, environment, run_regard
 
 
@@ -168,3 +175,31 @@ def test_a_wheel_carries_the_page(tmp_path):
     for path in STATIC.rglob("*"):
         if path.is_file() and not path.name.startswith("."):
             assert f"regard/server/static/{path.relative_to(STATIC).as_posix()}" in names
+
+
+def test_connections_on_which_nothing_is_asked_are_closed(whole_folder, monkeypatch):
+    """A thousand of them would shut everybody out."""
+    monkeypatch.setattr(Patient, "patience", 0.3)
+    listener = _listening("127.0.0.1", 0)
+    server = uvicorn.Server(_how(make_app(Service.of(whole_folder, None), None)))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        where = listener.getsockname()[:2]
+        whole = b"GET /api/overview HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        with contextlib.ExitStack() as stack:
+            open_ = [stack.enter_context(socket.create_connection(where, 30)) for _ in range(3)]
+            _, half, asked = open_
+            half.sendall(whole[:20])
+            asked.sendall(whole)
+            answer = http.client.HTTPResponse(asked)
+            answer.begin()
+            assert answer.status == 200
+            assert answer.read().startswith(b"{")
+            asked.sendall(whole[:20])
+            for connection in open_:
+                while connection.recv(1 << 20):
+                    pass  # to its end, which the server makes
+    finally:
+        server.should_exit = True
+        thread.join(60)

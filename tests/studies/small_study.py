@@ -29,5 +29,8 @@ class Watcher:
     def epochs(self, done, total):
         self.seen.append((dict(done), total))
 
+    def averaged(self, done, total):
+        self.seen.append(("averaged", done, total))
+
     def finished(self, row):
         self.rows.append(row)

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 
 import numpy as np
 import polars as pl
@@ -22,6 +23,7 @@ from regard.data.where import Where
 from regard.errors import ConfigError, DataError, RunError
 from regard.evaluation.intervals import student_interval
 from regard.evaluation.paired import holm, paired_bootstrap, paired_student
+from regard.runs import folder as folder_module
 from regard.runs.bench import bench_run
 from regard.runs.checkpoints import load
 from regard.runs.files import read_json, write_json
@@ -29,7 +31,7 @@ from regard.runs.folder import RunFolder, locked
 from regard.runs.log import read_log
 from regard.runs.run import load_run
 from regard.studies import arm as arm_module
-from regard.studies import pool
+from regard.studies import pool, runner
 from regard.studies.arm import attempt, evaluated, is_of, run_arm
 from regard.studies.comparisons import verdict
 from regard.studies.read import read_study
@@ -493,3 +495,57 @@ def test_nets_are_measured_one_after_the_other_at_the_end(home, tmp_path, monkey
     run_study(study, out, Bar())
     assert len(measured) == 4
     assert pl.read_parquet(out / "results.parquet").equals(table)
+
+
+def test_threads_stay_those_of_the_first_call(home, tmp_path, monkeypatch):
+    """Sums hang on them, and so the weights of arms that have not begun yet."""
+    in_this_process(monkeypatch)
+    changes = ("arms={plain: {}, other: {training: {seed: 1}}}", "comparisons=null",
+               "base.training.epochs=1")  # fmt: skip
+    out, path = tmp_path / "out", home / "threads.yaml"
+
+    def study(seeds):
+        values = changed(STUDY, [*changes, f"seeds={seeds}"])
+        del values["base"]["training"]["threads"]
+        path.write_text(yaml.safe_dump(values, sort_keys=False))
+        return read_study(path)
+
+    monkeypatch.setattr(runner, "cores", lambda: 4)
+    run_study(study([0]), out, Watcher(), workers=2)
+    assert read_json(out / "threads.json") == {"threads": 2}
+    run_study(study([0, 1]), out, Watcher(), workers=1)
+    told = {read_json(path)["threads"] for path in out.glob("runs/*/environment.json")}
+    assert len(list(out.glob("runs/*"))) == 4
+    assert told == {2}
+
+
+def test_mean_maps_are_of_as_many_images_as_the_study_says(home, tmp_path, monkeypatch):
+    in_this_process(monkeypatch)
+    changes = ("arms={plain: {}, other: {training: {seed: 1}}}", "comparisons=null", "seeds=[0]",
+               "base.training.epochs=1")  # fmt: skip
+    counts = []
+    for number in (2, 10):
+        run_study(study_in(home, *changes, f"mean_maps={number}"), tmp_path / "out", Watcher(),
+                  workers=1)  # fmt: skip
+        averages = (tmp_path / "out/runs/plain-seed0").glob("explanations/global/*/averages.json")
+        counts.append(read_json(next(averages))["rows"][0]["images"])
+    assert counts == [2, 10]
+
+
+def test_a_training_whose_study_was_killed_is_waited_for(home, tmp_path):
+    """It may take some seconds to finish its step and to save."""
+    config = arm_config(study_in(home), "plain", 0, None, 1)
+    out, held, free = tmp_path / "run", threading.Event(), threading.Event()
+
+    def hold():
+        with locked(out):
+            held.set()
+            assert free.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(60)
+    threading.Timer(2 * folder_module.PATIENCE, free.set).start()
+    run_arm(config, out, (), home)
+    thread.join()
+    assert (out / "checkpoints/best.json").is_file()

@@ -144,6 +144,17 @@ def test_a_value_of_set_is_blamed_on_set(tmp_path, change, start):
     assert str(caught.value).startswith(start)
 
 
+def test_what_set_puts_in_quotes_stays_text(tmp_path):
+    path = write_config(tmp_path, base=BASE)
+    for text in ("'1'", '"1"', "'1e-3'", "'2024'"):
+        assert read_config(path, [f"data.manifest={text}"]).data.manifest == text[1:-1]
+    assert read_config(path, ["training.optimiser.lr=1e-3"]).training.optimiser.lr == 0.001
+    with pytest.raises(ConfigError, match="put it in quotes: '2024'"):
+        read_config(path, ["data.manifest=2024"])
+    with pytest.raises(ConfigError, match="put it in quotes as it was written: 'yes', 'no'"):
+        read_config(path, ["data.manifest=no"])
+
+
 def test_a_mistake_of_the_file_is_blamed_on_the_file(tmp_path):
     path = write_config(tmp_path, "training.epochs=ten")
     with pytest.raises(ConfigError) as caught:

@@ -3,13 +3,16 @@
 import json
 import shutil
 import signal
+from unittest import mock
 
 import pytest
+from PIL import Image
 
 from endings import assert_same
 from regard.errors import RunError
 from regard.runs.checkpoints import checkpoints, load
 from regard.runs.folder import locked
+from regard.training.loop import Trainer
 from regard.training.train import resume, train
 from tinyset import (
     config_of,
@@ -167,6 +170,84 @@ def test_a_kill_while_saving_falls_back_to_the_checkpoint_before(copy, whole, da
     said = [text for text in notes if newest.name in text]
     assert len(said) == (damage != "partial")
     assert all(text.endswith(f"going on from {before}") for text in said)
+
+
+def turn_a_bit(checkpoint):
+    content = bytearray((checkpoint / "model.safetensors").read_bytes())
+    content[-5] ^= 1
+    (checkpoint / "model.safetensors").unlink()  # a kept epoch has the same bytes
+    (checkpoint / "model.safetensors").write_bytes(content)
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+def ended_in_epoch(number, changes, folder):
+    """A run whose process ended as the epoch began."""
+    own, calls = Trainer._epoch, 0
+
+    def epoch(trainer):
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise KilledError
+        own(trainer)
+
+    with mock.patch.object(Trainer, "_epoch", epoch), pytest.raises(KilledError):
+        train(config_of(*changes), folder / "run", folder=folder)
+    return folder / "run"
+
+
+@pytest.mark.parametrize(("damaged", "steps"), [(1, 2), (2, 4)])
+def test_newer_damaged_checkpoints_make_way_though_the_best_one_was_pruned(
+    tmp_path, damaged, steps
+):
+    """The newest is the best, and the best one that an older one tells of has made way for it."""
+    write_set(tmp_path)
+    changes = ("training.epochs=4", f"training.checkpoint_steps={steps}",
+               "training.best=" + ("last" if damaged == 1 else "val.balanced_accuracy"),
+               "training.keep_epochs=all")  # fmt: skip
+    train(config_of(*changes), tmp_path / "whole", folder=tmp_path)
+    run = ended_in_epoch(3 if damaged == 1 else 4, changes, tmp_path)
+    for path in checkpoints(run / "checkpoints")[:damaged]:
+        turn_a_bit(path)
+    resume(run)
+    assert_same(run, tmp_path / "whole", notes=False)
+    names = [{p.name for p in f.glob("checkpoints/epoch-*")} for f in (run, tmp_path / "whole")]
+    assert names[0] == names[1] == {f"epoch-{number}" for number in range(5)}
+
+
+def test_an_epoch_that_a_kill_left_unkept_is_kept(copy, whole):
+    cut(copy, int(checkpoints(whole / "checkpoints")[0].name[5:]))
+    last = max(int(p.name[6:]) for p in (whole / "checkpoints").glob("epoch-*"))
+    shutil.rmtree(copy / f"checkpoints/epoch-{last}")
+    resume(copy)
+    assert (copy / f"checkpoints/epoch-{last}/model.safetensors").is_file()
+
+
+def test_what_guidance_did_not_do_is_told_also_after_a_kill_in_the_first_epoch(tmp_path):
+    write_set(tmp_path)
+    for path in (tmp_path / "images").glob("*-region.png"):
+        Image.new("L", (32, 32), 255).save(path)
+    changes = ("training.epochs=2", "training.checkpoint_steps=1",
+               "guidance.terms=[{term: energy}]")  # fmt: skip
+    train(config_of(*changes), tmp_path / "whole", folder=tmp_path)
+    own, steps = Trainer._step, 0
+
+    def step(trainer, batch):
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            raise KilledError
+        own(trainer, batch)
+
+    with mock.patch.object(Trainer, "_step", step), pytest.raises(KilledError):
+        train(config_of(*changes), tmp_path / "run", folder=tmp_path)
+    resume(tmp_path / "run")
+    assert_same(tmp_path / "run", tmp_path / "whole")
+    notes = [line["text"] for line in log_lines(tmp_path / "run") if line["kind"] == "note"]
+    assert any("energy has done nothing" in text for text in notes)
 
 
 def test_when_no_checkpoint_is_whole_there_is_one_error(copy):

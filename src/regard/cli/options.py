@@ -36,12 +36,24 @@ def importer_options(importer: Callable, name: str, words: Sequence[str]) -> dic
                 remedy=near(option, known) if known else "leave it out",
             )
         if isinstance(known[option].default, bool):
-            options[option] = yes
+            options[option] = yes == _truth(value, word, name) if equals else yes
             continue
         if not equals:
             value = _following(rest, option, name)
         options[option] = _typed(known[option], value, name)
     return options
+
+
+def _truth(text: str, word: str, name: str) -> bool:
+    told = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in told:
+        raise ConfigError(
+            f"regard data import {name}, {word.partition('=')[0]}",
+            expected="nothing behind it, or true or false",
+            found=repr(text),
+            remedy="leave it out",
+        )
+    return told[text.lower()]
 
 
 def own_parameters(importer: Callable) -> list[inspect.Parameter]:

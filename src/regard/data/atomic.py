@@ -1,23 +1,23 @@
 """Writing whole files or none."""
 
+import fcntl
 import hashlib
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any
-
-_PARTIAL = re.compile(r"\.(.+)\.([1-9]\d{0,9})\.partial", re.DOTALL)
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any], *, flush: bool = True) -> Path:
     """Let `write` fill a neighbouring file, flush it to disk and swap it in.
 
-    What a process that was killed had half written of the same file is removed.
+    The neighbour's name is the same each time, and it is locked while it is filled: what a process
+    that was killed had half written is written anew. Of two at once the second takes another name.
 
     Args:
         path: of the file; its folder is made.
@@ -29,41 +29,42 @@ def write_atomically(path: Path, write: Callable[[Path], Any], *, flush: bool = 
         OSError: with the path, the disk is full, say.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    for left in _left_in(path.parent).pop(path.name, ()):
-        left.unlink(missing_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    held = _held(partial)
+    if held is None:
+        partial = path.with_name(f".{path.name}.{threading.get_native_id()}.partial")
     try:
         with blamed(path):
             write(partial)
             if flush:
                 sync(partial)
             os.replace(partial, path)
-    finally:
+    except BaseException:
         partial.unlink(missing_ok=True)
+        raise
+    finally:
+        if held is not None:
+            os.close(held)
     if flush:
         sync(path.parent)
     return path
 
 
-@lru_cache(maxsize=256)
-def _left_in(folder: Path) -> dict[str, list[Path]]:
-    """Files that dead processes never finished, by the name each was to have; looked for once."""
-    found: dict[str, list[Path]] = {}
-    for path in folder.glob(".*.partial"):
-        parts = _PARTIAL.fullmatch(path.name)
-        if parts and not path.is_dir() and not _alive(int(parts[2])):
-            found.setdefault(parts[1], []).append(path)
-    return found
-
-
-def _alive(process: int) -> bool:
+def _held(path: Path) -> int | None:
+    """A descriptor of the file, new or left by a dead process, if nobody else fills it."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
+        handle = os.open(path, flags, 0o666)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(handle).st_ino == path.stat().st_ino:
+            return handle
+    except OSError:  # held, swapped in meanwhile, or a file system without locks
         pass
-    return True
+    os.close(handle)
+    return None
 
 
 @contextmanager

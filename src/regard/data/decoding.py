@@ -71,7 +71,9 @@ def decode(
 
 
 def decode_grey(source: str | Path, *, max_pixels: int = MAX_PIXELS) -> Tensor:
-    """Decode a mask or region upright: float32 (H, W) in 0..255; palette indices as they are.
+    """Decode a mask or region upright: float32 (H, W) in 0..255.
+
+    Of a palette of greys these, of one of colours the indices.
 
     Raises:
         DataError: unreadable, truncated, damaged or too many pixels.
@@ -133,6 +135,12 @@ def image_size(source: str | Path | bytes) -> Size:
             if size is None:
                 raise
             return size
+
+
+def orientation_of(path: str | Path) -> int:
+    """1 to 8: how the pixels of a file are to be turned, as EXIF has it, from its header alone."""
+    with _blamed(path), _file(path) as file, guarded, _opened(file) as header:
+        return _orientation(header, file)
 
 
 def _file(source: str | Path | bytes) -> BinaryIO:

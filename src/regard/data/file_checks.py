@@ -48,6 +48,9 @@ def file_problems(
         found += _ids(row, cells, decoded["mask"])
     if "region" in decoded:
         found += _region(row, cells, decoded["region"])
+    for column in ("avoid", "ignore"):
+        if column in decoded:
+            found += _faint(row, column, cells[column], decoded[column])
     return found
 
 
@@ -103,6 +106,15 @@ def _region(row: int, cells: Cells, grey: Tensor) -> Iterator[Problem]:
         yield Problem(row, "region", file, "empty region", detail, "warning")
     else:
         yield from _extent(row, "region", file, share)
+
+
+def _faint(row: int, column: str, file: str, grey: Tensor) -> Iterator[Problem]:
+    """An area whose white is not 255: of it next to nothing would be avoided or ignored."""
+    brightest = float(grey.max())
+    if 0 < brightest < 128:
+        detail = f"its brightest grey level is {brightest:.0f} of 255; write it as 0 and 255"
+        severity = "error" if brightest <= 1 else "warning"
+        yield Problem(row, column, file, "faint area", detail, severity)
 
 
 def _ids(row: int, cells: Cells, ids: Tensor) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """A tree of classes, or several: each label's parent, and what follows from it."""
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.data.manifest import natural
+from regard.data.reading import open_file
 from regard.data.settings import Data
 from regard.errors import DataError, near
 
 COLUMNS = ["child", "parent"]
+MAX_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -138,18 +141,29 @@ def _column(name: str) -> str:
 
 def _pairs(path: Path) -> Iterator[tuple[str, str | None]]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if [name.strip() for name in reader.fieldnames or ()] != COLUMNS:
-                columns = ", ".join(map(_column, reader.fieldnames or ())) or "none"
-                remedy = "write a first line: child,parent"
-                raise _wrong(str(path), "the columns child,parent", columns, remedy)
-            for cells in reader:
-                child, parent = (str(cells.get(name) or "").strip() for name in COLUMNS)
-                yield child, parent or None
+        reader = csv.DictReader(io.StringIO(_text(path), newline=""))
+        names = [name.strip() for name in reader.fieldnames or ()]
+        if names != COLUMNS:
+            columns = ", ".join(map(_column, names)) or "none"
+            remedy = "write a first line: child,parent"
+            raise _wrong(str(path), "the columns child,parent", columns, remedy)
+        reader.fieldnames = names
+        for cells in reader:
+            child, parent = (str(cells.get(name) or "").strip() for name in COLUMNS)
+            yield child, parent or None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         found = str(error)[:160] if path.is_file() else "no such file"
         raise _wrong(str(path), "a CSV of child,parent", found, "correct data.hierarchy") from error
+
+
+def _text(path: Path) -> str:
+    """All of the file, which a stranger's config may have named: no device, and of some length."""
+    with open_file(path) as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        found, remedy = f"more than {MAX_BYTES:,} bytes", "correct data.hierarchy"
+        raise _wrong(str(path), "a CSV of child,parent", found, remedy)
+    return data.decode("utf-8-sig")
 
 
 def _line(name: str, parents: Mapping[str, str | None]) -> Iterator[str]:

@@ -122,7 +122,9 @@ def _remedy(value: Any, wanted: Wanted, default: Any) -> str:
         guess = near(value, wanted.choices)
         if guess.startswith("did you mean"):
             return guess
-    if kind is str and isinstance(value, bool | int | float):
+    if kind is str and isinstance(value, bool):
+        return "put it in quotes as it was written: 'yes', 'no', 'on', 'off', 'true' or 'false'"
+    if kind is str and isinstance(value, int | float):
         return f"put it in quotes: '{written(value)}'"
     if get_origin(kind) is tuple and len(wanted.kinds) == 1 and isinstance(value, str):
         return f"write [{value}]"

@@ -26,14 +26,27 @@ def rgb(image: Picture) -> np.ndarray:
 
 
 def grey(image: Picture) -> np.ndarray:
-    """Float32 (H, W) in 0..255 of any mode, not yet upright; of a palette the indices."""
+    """Float32 (H, W) in 0..255 of any mode, not yet upright.
+
+    A palette of greys is taken at its word; in one of colours the indices are what tells.
+    """
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return deep(image)
-    if image.mode not in ("L", "P"):
+    if image.mode not in ("L", "P") or (image.mode == "P" and _greys(image)):
         image = image.convert("L")
     return np.array(image, dtype=np.float32)
+
+
+def _greys(image: Image.Image) -> bool:
+    """Whether the colours that occur are greys, and tell the indices apart."""
+    used = np.unique(np.array(image))
+    colours = np.array(image.getpalette("RGB") or (), dtype=np.uint8).reshape(-1, 3)
+    if used.max(initial=0) >= len(colours):
+        return False
+    found = colours[used]
+    return bool((found == found[:, :1]).all()) and len(np.unique(found[:, 0])) == len(used)
 
 
 def deep(image: Image.Image) -> np.ndarray:

@@ -9,6 +9,11 @@ from PIL import Image
 from regard.data.atomic import write_atomically
 
 
+def own_name(path: str | Path) -> str:
+    """The file's name without its suffix, of at most 100 bytes: a part of another file's name."""
+    return Path(path).stem.encode()[:100].decode(errors="ignore")
+
+
 def save_image(
     image: Image.Image, path: Path, kind: str, *, flush: bool = False, **how: Any
 ) -> Path:

@@ -1,5 +1,6 @@
 """A table in a file, parquet or CSV, as it stands there."""
 
+import csv
 from collections import Counter
 from pathlib import Path
 
@@ -53,8 +54,24 @@ def read_csv(
 
 def _unreadable(path: Path, error: Exception, expected: str, remedy: str) -> DataError:
     lines = str(error).splitlines() or [type(error).__name__]
-    found = lines[0][:200] if path.is_file() else "no such file"
+    found = _row_at_fault(path) or lines[0].removeprefix("found ")[:200]
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
     return DataError(str(path), expected=expected, found=found, remedy=remedy)
+
+
+def _row_at_fault(path: Path) -> str | None:
+    """The first row of a CSV that has another number of cells than the header."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.reader(file)
+            header = next(rows)
+            for number, row in enumerate(rows, start=1):
+                if len(row) > len(header):
+                    return f"{len(row)} cells in row {number}, and {len(header)} columns"
+    except (OSError, ValueError, csv.Error, StopIteration):
+        pass
+    return None
 
 
 def _refuse_repeated(path: Path) -> None:

@@ -11,6 +11,7 @@ from regard.data.decoding import Size, decode_grey, image_size
 from regard.data.regions import boxes_to_mask
 from regard.data.sample import Sample, says_where
 from regard.data.transforms import Transform
+from regard.errors import DataError
 
 # Files of areas that several samples share (the corners of a frame), kept at the most.
 SHARED = 16
@@ -97,7 +98,15 @@ class Where:
         """The mask of a file at the input size, (H, W); decoded once if many samples share it."""
         found = self._shared.get(path)
         if found is None:
-            found = self.transform.fit_mask(self._grey(path) / 255)
+            grey = self._grey(path)
+            if 0 < grey.max() <= 1:
+                raise DataError(
+                    path,
+                    expected="a grey image that is white, 255, where to avoid or to ignore",
+                    found="grey levels of 0 and 1, which look black",
+                    remedy="write it as 0 and 255",
+                )
+            found = self.transform.fit_mask(grey / 255)
             if path in self._shared:
                 self._shared[path] = found
         return found

@@ -26,7 +26,7 @@ from regard.models.pruned import cut, of_first, read_kept, write_kept
 from regard.models.settings import Model
 from regard.models.tensors import write_safetensors
 from regard.runs.files import read_json, write_json
-from regard.runs.folder import RunFolder
+from regard.runs.folder import RunFolder, locked
 from regard.runs.net import from_checkpoint
 from regard.runs.run import Run, load_run
 from regard.saliency.capture import Images
@@ -110,10 +110,6 @@ def prune_run(
         whole = of_first(read_kept(run.folder / run.config["model"]["pruned"]), kept)
     left, found = _better(replace(run, net=cut(deepcopy(run.net), kept)), images)
     told |= {"cut": found, "after": None}
-    out.mkdir(parents=True, exist_ok=True)
-    write_kept(whole, files.kept)
-    _write_weights(left.net, out / FIRST)
-    write_json(out / REPORT, told)
     model = config.model.model_copy(
         update={
             "pruned": _from(files.kept, run.folder),
@@ -123,7 +119,12 @@ def prune_run(
     if config.model.freeze == "backbone":
         say("the backbone is frozen, so only the classifier mends the cut: --set model.freeze=none")
     config = config.model_copy(update={"model": model})
-    train(config, out, folder=run.folder, watcher=watcher)
+    with locked(out):
+        _refuse_existing(files)  # another one may have come and gone meanwhile
+        write_kept(whole, files.kept)
+        _write_weights(left.net, out / FIRST)
+        write_json(out / REPORT, told)
+        train(config, out, folder=run.folder, watcher=watcher, held=True)
     return finish(out)
 
 

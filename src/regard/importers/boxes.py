@@ -1,11 +1,14 @@
 """Boxes of other formats as pixel edges."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
+from regard.data.decoding import TURNED, image_size, orientation_of
 from regard.errors import DataError, near
+from regard.importers.files import some
 
 
 @dataclass(frozen=True)
@@ -73,3 +76,75 @@ def edges(
             remedy="correct the box",
         )
     return [xmin + first, ymin + first, xmax + last, ymax + last]
+
+
+@dataclass
+class Uprights:
+    """Boxes on upright photos, and which photos are not as their annotations say.
+
+    An annotation tells the size of the photo that its boxes were drawn on. A camera that was held
+    upright stores the photo on its side, with an orientation; some tools draw boxes on it as it is
+    stored.
+
+    Attributes:
+        turned: photos whose boxes were turned with them.
+        other: photos of another size than their annotations say, and both sizes.
+    """
+
+    turned: list[str] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+
+    def boxes(
+        self, boxes: list[list[float]], told: tuple[Any, Any], photo: Path
+    ) -> list[list[float]]:
+        """The boxes in pixel edges of the upright photo.
+
+        Args:
+            boxes: in pixel edges of the photo that they were drawn on.
+            told: its (H, W); of no use unless both are positive whole numbers.
+            photo: its file; one that cannot be read is for the check to find.
+        """
+        if not boxes or not all(type(side) is int and side > 0 for side in told):
+            return boxes
+        try:
+            size, orientation = image_size(photo), 1
+            if size == told:
+                return boxes
+            if size == (told[1], told[0]):
+                orientation = orientation_of(photo)
+        except DataError:
+            return boxes
+        if orientation not in TURNED:
+            sizes = f"{told[1]} x {told[0]}, is {size[1]} x {size[0]}"
+            self.other.append(f"{photo.name} ({sizes})")
+            return boxes
+        self.turned.append(photo.name)
+        return [turned_box(box, told, orientation) for box in boxes]
+
+    def tell(self, say: Callable[[str], object] | None) -> None:
+        """A line about each kind of photo, if there are any."""
+        if say is None:
+            return
+        if self.turned:
+            say("photos stored on their side, whose boxes were turned with them: "
+                + some(self.turned))  # fmt: skip
+        if self.other:
+            say("photos of another size than their annotations say, boxes kept as they are: "
+                + some(self.other))  # fmt: skip
+
+
+def turned_box(box: Sequence[float], size: tuple[int, int], orientation: int) -> list[float]:
+    """A box of the stored photo on the upright one.
+
+    Args:
+        box: in pixel edges.
+        size: (H, W) as it is stored.
+        orientation: 1 to 8, of EXIF.
+    """
+    height, width = size
+    left, top, right, bottom = box
+    if orientation in (2, 3, 7, 8):
+        left, right = width - right, width - left
+    if orientation in (3, 4, 6, 7):
+        top, bottom = height - bottom, height - top
+    return [top, left, bottom, right] if orientation in TURNED else [left, top, right, bottom]

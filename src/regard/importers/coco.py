@@ -6,6 +6,7 @@ from pathlib import Path
 from regard.data.manifest import Manifest, manifest_from_rows
 from regard.data.threads import Progress
 from regard.errors import ConfigError, DataError, near
+from regard.importers.boxes import Uprights
 from regard.importers.coco_classes import class_rows
 from regard.importers.coco_json import Part, read_part
 from regard.importers.coco_layout import Layout
@@ -47,8 +48,9 @@ def import_coco(
 
     A sample has the boxes of its objects with their classes, and one label; `labels` are all
     classes in it, where samples have several. Images without an object are left out, unless
-    `label` is `all`. Crowds
-    (`iscrowd`) are no boxes and give no label, but their class is in the image.
+    `label` is `all`. Crowds (`iscrowd`) are no boxes and give no label, but their class is in the
+    image. Boxes of a photo that is stored on its side are turned with it, where the JSON has the
+    size of the stored one.
 
     Args:
         src: the folder that holds annotations and images.
@@ -91,12 +93,14 @@ def import_coco(
         rows, jobs = class_rows(parts, root, files, background)
     else:
         kept, lines = labelled(parts, label)
-        rows = object_rows(kept, root)
+        uprights = Uprights()
+        rows = object_rows(kept, root, uprights, progress if masks is None else None)
         jobs = add_regions(rows, kept, root, files) if masks else []
         lines += [] if masks else crowds_left_out(kept)
         if say is not None:
             for line in lines:
                 say(line)
+        uprights.tell(say)
     write_all(jobs, progress)
     return manifest_from_rows(rows, root)
 

@@ -85,7 +85,7 @@ def canvas_of(part: Part, key: Hashable, value: int) -> np.ndarray:
 
 
 def _positive(value: object) -> bool:
-    return isinstance(value, int) and value > 0
+    return type(value) is int and value > 0
 
 
 def _written(job: Job) -> None:

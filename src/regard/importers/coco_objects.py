@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from regard.data.manifest import natural
+from regard.data.threads import Progress, in_threads
 from regard.errors import DataError
+from regard.importers.boxes import Uprights
 from regard.importers.coco_json import Item, Part, area, is_crowd
 from regard.importers.coco_masks import Job, ignored_mask, mask_path, region_mask
 from regard.importers.files import entry
@@ -69,18 +71,27 @@ def labelled(parts: Sequence[Part], how: str) -> tuple[list[Labelled], list[str]
     return kept, lines
 
 
-def object_rows(images: Sequence[Labelled], root: Path) -> list[Row]:
-    """Every image with its boxes and classes."""
+def object_rows(
+    images: Sequence[Labelled], root: Path, uprights: Uprights, progress: Progress | None = None
+) -> list[Row]:
+    """Every image with its boxes, those of the upright photo, and classes."""
+    boxes = in_threads(lambda image: _boxes(image, uprights), images, progress)
     rows = []
-    for image in images:
+    for image, own in zip(images, boxes, strict=True):
         part, objects = image.part, _objects(image.items)
         row = part.row(image.key, root) | {"label": image.label}
         if objects:
-            row["boxes"] = [part.box(item) for item in objects]
+            row["boxes"] = own
             row["box_labels"] = [part.name(item) for item in objects]
         row["labels"] = sorted({part.name(item) for item in image.items}, key=natural)
         rows.append(row)
     return with_labels(rows, sets=any(image.label is None for image in images))
+
+
+def _boxes(image: Labelled, uprights: Uprights) -> list[list[float]]:
+    part, photo = image.part, image.part.photos[image.key]
+    boxes = [part.box(item) for item in _objects(image.items)]
+    return uprights.boxes(boxes, photo.size, part.folder / photo.name)
 
 
 def add_regions(

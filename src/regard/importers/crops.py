@@ -1,9 +1,10 @@
 """A sample for each box of another manifest: the box with what is around it, cut out."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 from regard.data.decoding import Size, decode
 from regard.data.keys import key, keyed_generator
 from regard.data.manifest import Manifest, manifest_from_rows, read_manifest
-from regard.data.pictures import save_image
+from regard.data.pictures import own_name, save_image
 from regard.data.regions import boxes_to_mask
 from regard.data.threads import Progress, in_threads
 from regard.errors import ConfigError, DataError
@@ -84,12 +85,28 @@ def import_crops(
         DataError: boxes without labels, or an image that cannot be read.
     """
     _refuse_cut_boxes(times, jitter)
+    for option, number, least in (("size", size, 0), ("most", most, 0), ("copies", copies, 1)):
+        if number < least:
+            raise ConfigError(
+                f"regard data import crops, --{option}",
+                expected=f"a whole number of {least} or more",
+                found=str(number),
+                remedy="correct it, or leave it out",
+            )
     manifest = read_manifest(src)
     folder = files or Path(root) / "crops"
-    cuts, empty = _cuts(manifest, folder, jitter, copies, seed)
+    cuts, left = _cuts(manifest, folder, jitter, copies, seed)
     jobs = [(row, own) for row, own in _fewer(cuts, most, seed).items() if own]
-    if empty and say is not None:
-        say(f"boxes without an area, left out: {empty}")
+    if say is not None:
+        for what, count in left.items():
+            say(f"boxes without {what}, left out: {count}")
+    if not jobs:
+        raise DataError(
+            str(src),
+            expected="boxes with an area and a label",
+            found="none",
+            remedy="correct the manifest",
+        )
     made = in_threads(lambda job: _cut_all(manifest, *job, times, size, Path(root)), jobs, progress)
     return manifest_from_rows((row for rows in made for row in rows), Path(root))
 
@@ -113,9 +130,9 @@ def _refuse_cut_boxes(times: float, jitter: float) -> None:
 
 def _cuts(
     manifest: Manifest, folder: Path, jitter: float, copies: int, seed: int
-) -> tuple[dict[int, list[Cut]], int]:
-    """The crops by row of the manifest, and how many boxes have no area."""
-    table, found, empty = manifest.table, {}, 0
+) -> tuple[dict[int, list[Cut]], Counter[str]]:
+    """The crops by row of the manifest, and how many boxes lack what a crop needs."""
+    table, found, left = manifest.table, {}, Counter[str]()
     if not {"boxes", "box_labels"} <= set(table.columns):
         raise DataError(
             str(manifest.path),
@@ -127,8 +144,12 @@ def _cuts(
         image, boxes, labels = values
         pairs = [(tuple(box), label) for box, label in zip(boxes or (), labels or (), strict=True)]
         whole = [box for box, _ in pairs if box[2] > box[0] and box[3] > box[1]]
-        empty += len(pairs) - len(whole)
-        stem = f"{PurePath(image).stem}-{row}"
+        named = [label is not None and bool(label.strip()) for _, label in pairs]
+        left["an area"] += len(pairs) - len(whole)
+        left["a label"] += sum(
+            not own for own, (box, _) in zip(named, pairs, strict=True) if box in whole
+        )
+        stem = f"{own_name(image)}-{row}"
         found[row] = [
             Cut(
                 box,
@@ -138,10 +159,10 @@ def _cuts(
                 _shift(jitter, seed, row, number, copy),
             )
             for number, (box, label) in enumerate(pairs)
-            if box in whole
+            if box in whole and named[number]
             for copy in range(copies)
         ]
-    return found, empty
+    return found, +left
 
 
 def _shift(jitter: float, *parts: int) -> tuple[float, float]:
@@ -156,10 +177,11 @@ def _fewer(cuts: dict[int, list[Cut]], most: int, seed: int) -> dict[int, list[C
         return cuts
     every = [(row, cut) for row, own in cuts.items() for cut in own]
     every.sort(key=lambda item: key("drawn", seed, item[0], *map(str, item[1].box)))
-    kept, counts = dict[int, list[Cut]](), dict[str, int]()
+    kept, drawn = dict[int, list[Cut]](), dict[str, set[tuple[int, Box]]]()
     for row, cut in every:
-        counts[cut.label] = counts.get(cut.label, 0) + 1
-        if counts[cut.label] <= most:
+        boxes = drawn.setdefault(cut.label, set())
+        if (row, cut.box) in boxes or len(boxes) < most:
+            boxes.add((row, cut.box))
             kept.setdefault(row, []).append(cut)
     return {row: sorted(kept[row], key=lambda cut: cut.path.name) for row in sorted(kept)}
 

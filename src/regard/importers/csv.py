@@ -1,7 +1,7 @@
 """Any CSV: one row a sample, or one row a box."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from regard.data.manifest import PATHS, Manifest, manifest_from_rows
 from regard.data.table_files import read_csv
 from regard.errors import DataError
 from regard.importers.boxes import Corners
-from regard.importers.files import entry, split_name
+from regard.importers.files import entry, some, split_name
 from regard.importers.gather import gather
 from regard.importers.registry import IMPORTERS
 from regard.importers.template import Template
@@ -19,6 +19,8 @@ from regard.importers.template import Template
 Row = dict[str, Any]
 # What a sample may do without.
 AREAS = ("region", "avoid", "ignore")
+# Of which spaces around them are no part.
+NAMES = ("label", "split", "group")
 # How a cell says that it holds, or does not.
 TRUTHS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 
@@ -45,6 +47,7 @@ def import_csv(
     inclusive: bool = False,
     one_based: bool = False,
     box_label: str | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> Manifest:
     """Import a CSV, whatever its columns are called.
 
@@ -83,6 +86,7 @@ def import_csv(
         inclusive: xmax and ymax are the last pixel inside, not the edge behind it.
         one_based: the first pixel is called 1, not 0.
         box_label: column or template of the class of the row's box.
+        say: called with a line where rows of one image name several classes.
 
     Raises:
         DataError: no such file, not a CSV, no such column, a box that is not four numbers,
@@ -118,8 +122,14 @@ def import_csv(
         named = Template(box_label, table.columns, where) if box_label else None
         for number, cells in enumerate(table.iter_rows(named=True)):
             rows[number]["box"] = corners.box(cells, f"{src}, row {number + 1}")
-            rows[number]["box_label"] = named.fill(cells) if named else None
+            rows[number]["box_label"] = (named.fill(cells) or "").strip() or None if named else None
     samples = gather(rows, str(src), sets=label_separator is not None)
+    several = [sample["image"].name for sample in samples if len(sample.get("labels") or ()) > 1]
+    if several and label_separator is None and say is not None:
+        say(
+            "images whose rows name several classes, so that all have sets of them: "
+            + some(several)
+        )
     for sample in samples:
         if region_threshold is not None and sample.get("region"):
             sample["region_threshold"] = region_threshold
@@ -153,6 +163,7 @@ def _rows(
                 remedy="fill or remove the row",
             )
         row: Row = {key: column.fill(cells, Path(name).stem) for key, column in columns.items()}
+        row |= {key: (row[key] or "").strip() or None for key in NAMES if key in row}
         row |= {key: src.parent / row[key] for key in PATHS if row.get(key)}
         row["image"] = images / name
         if row.get("split"):

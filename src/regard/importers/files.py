@@ -1,7 +1,7 @@
 """Finding images on the disk, and naming them in a manifest."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from regard.data.manifest import natural
@@ -56,6 +56,39 @@ def entry(path: str | Path, root: Path) -> str:
     if absolute.is_relative_to(below):
         return absolute.relative_to(below).as_posix()
     return absolute.as_posix()
+
+
+def one_a_stem(paths: Sequence[Path]) -> Path:
+    """The only file of a name without its suffix.
+
+    Raises:
+        DataError: there are more, and nothing tells which one is meant.
+    """
+    if len(paths) > 1:
+        raise DataError(
+            str(paths[0].parent),
+            expected="one image a name",
+            found=" and ".join(path.name for path in paths[:3]),
+            remedy="remove one of them",
+        )
+    return paths[0]
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a text.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            str(path),
+            expected="a text in UTF-8",
+            found=f"byte {error.start} is none of it",
+            remedy="save it again as UTF-8",
+        ) from error
 
 
 def some(names: Iterable[object]) -> str:

@@ -1,12 +1,14 @@
 """ImageNet: a folder a class, called by its WordNet id, and XML files of boxes."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from regard.data.manifest import Manifest, manifest_from_rows
 from regard.errors import ConfigError, DataError
-from regard.importers.files import entry, folder_at, folders_in, images_in
+from regard.importers.boxes import Uprights
+from regard.importers.files import entry, folder_at, folders_in, images_in, lines_of
 from regard.importers.registry import IMPORTERS
 from regard.importers.voc import objects_in
 
@@ -38,8 +40,9 @@ def import_imagenet(
         root: the folder in which the manifest will be written.
         classes: WordNet ids between commas, `n01440764,n02102040`; None: all.
         boxed: leave out images without a box.
-        words: labels are the classes' first words, of `LOC_synset_mapping.txt`, not their ids.
-        say: called with a line about what was left out.
+        words: labels are the classes' first words, of `LOC_synset_mapping.txt`, not their ids; of
+            classes of one first word (there are two cranes) with the id behind it.
+        say: called with a line about what was left out, and about boxes that were turned.
 
     Raises:
         DataError: no such folders or classes, an XML that cannot be read.
@@ -50,9 +53,10 @@ def import_imagenet(
     annotations = next((src / name for name in ANNOTATIONS if (src / name).is_dir()), None)
     wanted = _wanted(classes, folder_at(images / "train"))
     names, rows, without = _names(src) if words else {}, [], 0
+    uprights = Uprights()
     for split in ("train", "val"):
         for path, wnid in _listed(images / split, wanted):
-            row = _row(path, wnid, split, annotations)
+            row = _row(path, wnid, split, annotations, uprights)
             if row is not None and row["label"] not in wanted:
                 continue
             if row is None or (boxed and row["boxes"] is None):
@@ -62,6 +66,7 @@ def import_imagenet(
             rows.append(row | {"image": entry(path, Path(root)), "split": split})
     if without and say is not None:
         say(f"images without a {'box' if boxed else 'class'}, left out: {without}")
+    uprights.tell(say)
     return manifest_from_rows(rows, Path(root))
 
 
@@ -97,10 +102,10 @@ def _listed(folder: Path, wanted: list[str]) -> list[tuple[Path, str | None]]:
 
 
 def _row(
-    path: Path, wnid: str | None, split: str, annotations: Path | None
+    path: Path, wnid: str | None, split: str, annotations: Path | None, uprights: Uprights
 ) -> dict[str, Any] | None:
     """The image's class and boxes; None for one of a class that nobody tells."""
-    objects = None if annotations is None else _objects(annotations / split, path, wnid)
+    objects = None if annotations is None else _objects(annotations / split, path, wnid, uprights)
     if wnid is None:
         if not objects:
             return None
@@ -110,15 +115,15 @@ def _row(
 
 
 def _objects(
-    folder: Path, path: Path, wnid: str | None
+    folder: Path, path: Path, wnid: str | None, uprights: Uprights
 ) -> list[tuple[str, tuple[float, ...]]] | None:
     places = [folder / str(wnid) / f"{path.stem}.xml", folder / f"{path.stem}.xml"]
     place = next((place for place in places if place.is_file()), None)
-    return None if place is None else objects_in(place)
+    return None if place is None else objects_in(place, path, uprights)
 
 
 def _names(src: Path) -> dict[str, str]:
-    """The first word of each class."""
+    """The first word of each class, with the class's id where another one has it, too."""
     path = next((src / name for name in NAMES if (src / name).is_file()), None)
     if path is None:
         raise DataError(
@@ -127,6 +132,7 @@ def _names(src: Path) -> dict[str, str]:
             found="none",
             remedy="add it, or leave --words out",
         )
-    lines = path.read_text(encoding="utf-8").splitlines()
-    pairs = (line.replace("\t", " ").partition(" ") for line in lines if line.strip())
-    return {wnid: text.split(",")[0].strip() for wnid, _, text in pairs}
+    pairs = (line.replace("\t", " ").partition(" ") for line in lines_of(path) if line.strip())
+    words = {wnid: text.split(",")[0].strip() for wnid, _, text in pairs}
+    often = Counter(words.values())
+    return {wnid: f"{word} ({wnid})" if often[word] > 1 else word for wnid, word in words.items()}

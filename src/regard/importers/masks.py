@@ -8,7 +8,7 @@ import polars as pl
 from regard.data.mask_classes import VOID_NAME, by_id
 from regard.data.table_files import read_csv
 from regard.errors import DataError
-from regard.importers.files import entry, folder_at, images_in, some
+from regard.importers.files import entry, folder_at, images_in, one_a_stem, some
 
 # What pixels of which nothing is said are called elsewhere.
 UNSAID = {"", "void", "unlabelled", "unlabeled", "ignore"}
@@ -60,10 +60,10 @@ def paired(images: Path, masks: Path, root: Path) -> Iterator[dict[str, str]]:
     A mask may be called as its photo, or so with `_L`, as those of CamVid are.
 
     Raises:
-        DataError: a folder is missing, or a photo without a mask, or a mask without a photo.
+        DataError: a folder is missing, or a photo without a mask, or a mask without a photo, or two
+            of one name.
     """
-    photos = {path.stem: path for path in images_in(folder_at(images))}
-    known = {path.stem.removesuffix("_L"): path for path in images_in(folder_at(masks))}
+    photos, known = _by_name(images, ""), _by_name(masks, "_L")
     for there, other, what, folder in (
         (photos, known, "mask", masks),
         (known, photos, "photo", images),
@@ -78,6 +78,13 @@ def paired(images: Path, masks: Path, root: Path) -> Iterator[dict[str, str]]:
             )
     for stem, photo in photos.items():
         yield {"image": entry(photo, root), "mask": entry(known[stem], root)}
+
+
+def _by_name(folder: Path, ending: str) -> dict[str, Path]:
+    found: dict[str, list[Path]] = {}
+    for path in images_in(folder_at(folder)):
+        found.setdefault(path.stem.removesuffix(ending), []).append(path)
+    return {name: one_a_stem(paths) for name, paths in found.items()}
 
 
 def with_classes(

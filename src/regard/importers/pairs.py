@@ -1,6 +1,6 @@
 """Photos beside their segmented copies, where everything but the subject is black."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ def import_pairs(
     image: str = "image",
     label: str = "label",
     region_threshold: int = 10,
+    say: Callable[[str], object] | None = None,
 ) -> Manifest:
     """Import photos and their segmented copies, matched by name without the suffix.
 
@@ -33,11 +34,13 @@ def import_pairs(
         root: the folder in which the manifest will be written.
         raw: the folder of photos, from `src` on.
         segmented: the folder of segmented copies, from `src` on.
-        labels: a CSV of labels, from `src` on; left out, the folders inside `raw` are classes,
+        labels: a CSV of labels, from `src` on, with columns `split` and `group` if there are any;
+            left out, the folders inside `raw` are classes,
             if there are any.
         image: its column of the image's path, or a template: text with columns in braces.
         label: its column of the class, or a template.
         region_threshold: the region is where the copy is brighter than this, 0 to 255.
+        say: called with a line where rows of one photo name several classes.
 
     Raises:
         DataError: a folder is missing or empty, two files share a name, a photo has no
@@ -46,13 +49,15 @@ def import_pairs(
     src = Path(src)
     photos, copies = _by_name(src / raw), _by_name(src / segmented)
     _refuse_unmatched(photos.keys(), copies.keys(), f"{src}, {raw} and {segmented}")
-    classes = _from_folders(photos) if labels is None else _from_csv(src, raw, labels, image, label)
+    told = (
+        _from_folders(photos) if labels is None else _from_csv(src, raw, labels, image, label, say)
+    )
     if labels is not None:
-        _refuse_unmatched(photos.keys(), classes.keys(), f"{src}, {raw} and {labels}")
+        _refuse_unmatched(photos.keys(), told.keys(), f"{src}, {raw} and {labels}")
     rows: list[dict[str, Any]] = []
     for name, photo in photos.items():
         copy = entry(copies[name], root)
-        row = {"image": entry(photo, root), "segmented": copy, "label": classes[name]}
+        row = {"image": entry(photo, root), "segmented": copy} | told[name]
         rows.append(row | {"region": copy, "region_threshold": region_threshold})
     return manifest_from_rows(rows, Path(root))
 
@@ -75,14 +80,26 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _from_folders(photos: dict[str, Path]) -> dict[str, str | None]:
-    return {name: name.split("/")[0] if "/" in name else None for name in photos}
+def _from_folders(photos: dict[str, Path]) -> dict[str, dict[str, Any]]:
+    return {name: {"label": name.split("/")[0] if "/" in name else None} for name in photos}
 
 
-def _from_csv(src: Path, raw: str, labels: str, image: str, label: str) -> dict[str, str | None]:
-    table = import_csv(src / labels, root=src / raw, images=raw, image=image, label=label).table
-    pairs = zip(table["image"].to_list(), table["label"].to_list(), strict=True)
-    return {Path(path).with_suffix("").as_posix(): name for path, name in pairs}
+def _from_csv(
+    src: Path, raw: str, labels: str, image: str, label: str, say: Callable[[str], object] | None
+) -> dict[str, dict[str, Any]]:
+    """By the photo's name without suffix what the CSV says of it."""
+    how = {"root": src / raw, "images": raw, "image": image, "label": label, "say": say}
+    table = import_csv(src / labels, **how).table
+    told = table.select(name for name in ("label", "labels", "split", "group") if name in table)
+    if not {"label", "labels"} & set(told.columns):
+        raise DataError(
+            str(src / labels),
+            expected=f"labels in {label!r}",
+            found="none",
+            remedy="fill the column, or name another one: --label COLUMN",
+        )
+    names = [Path(path).with_suffix("").as_posix() for path in table["image"].to_list()]
+    return dict(zip(names, told.to_dicts(), strict=True))
 
 
 def _refuse_unmatched(first: Iterable[str], second: Iterable[str], where: str) -> None:

@@ -22,8 +22,16 @@ class Template:
 
     def __init__(self, text: str, columns: Sequence[str], where: str) -> None:
         self.computed = "{" in text
-        self.text = text if self.computed else "{" + text + "}"
-        for name in FIELD.findall(self.text):
+        self.text, self.names = text, FIELD.findall(text) if self.computed else [text]
+        rest = FIELD.sub("", text)
+        if self.computed and ("{" in rest or "}" in rest or not self.names):
+            raise DataError(
+                where,
+                expected="names of columns in braces, as in {image}",
+                found=repr(text),
+                remedy="close the brace, or leave it out",
+            )
+        for name in self.names:
             if name not in columns and name != "stem":
                 raise DataError(
                     where,
@@ -35,6 +43,8 @@ class Template:
     def fill(self, cells: Mapping[str, Any], stem: str = "") -> str | None:
         """The text for one row; None where one of its columns is empty."""
         values = dict(cells) if "stem" in cells else {**cells, "stem": stem}
-        if any(values[name] in (None, "") for name in FIELD.findall(self.text)):
+        if any(values[name] in (None, "") for name in self.names):
             return None
+        if not self.computed:
+            return str(values[self.text])
         return FIELD.sub(lambda match: str(values[match[1]]), self.text)

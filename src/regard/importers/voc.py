@@ -1,15 +1,15 @@
 """Pascal VOC: an XML file of boxes an image."""
 
 import xml.etree.ElementTree as ET
-from collections.abc import KeysView
+from collections.abc import Callable, KeysView, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 from xml.parsers import expat
 
 from regard.data.manifest import Manifest, manifest_from_rows, natural
 from regard.errors import DataError
-from regard.importers.boxes import edges
-from regard.importers.files import SPLITS, entry, folder_at, images_in, some
+from regard.importers.boxes import Uprights, edges
+from regard.importers.files import SPLITS, entry, folder_at, images_in, lines_of, one_a_stem, some
 from regard.importers.gather import with_labels
 from regard.importers.registry import IMPORTERS
 
@@ -20,13 +20,19 @@ LISTS = ("ImageSets/Main", "splits")
 
 @IMPORTERS.register("voc")
 def import_voc(
-    src: Path, *, root: Path, one_based: bool = True, difficult: bool = True
+    src: Path,
+    *,
+    root: Path,
+    one_based: bool = True,
+    difficult: bool = True,
+    say: Callable[[str], object] | None = None,
 ) -> Manifest:
     """Import `Annotations/*.xml` and `JPEGImages/` (or `annotations/`, `images/`).
 
     `labels` are the classes in the image, `label` stands where there is only one. Splits
     are kept from `ImageSets/Main/{train,val,test}.txt` or `splits/*.txt`; images that are in
-    `trainval.txt` alone are train. Images without an annotation are left out.
+    `trainval.txt` alone are train. Images without an annotation are left out. Boxes of a photo that
+    is stored on its side are turned with it, where `<size>` is that of the stored one.
 
     Args:
         src: the folder that holds both folders.
@@ -34,35 +40,59 @@ def import_voc(
         one_based: the first pixel is called 1 and corners are inclusive, as in VOC; without
             it corners are pixel edges from 0 on.
         difficult: keep objects that are marked as difficult.
+        say: called with a line about photos that are not as their annotations say.
 
     Raises:
         DataError: a folder is missing, a file is no annotation or declares a document type,
-            an image is missing, lists and annotations differ.
+            an image is missing, or two have its name, lists and annotations differ.
     """
     src = folder_at(Path(src))
-    images = {path.stem: path for path in images_in(_first(src, IMAGES))}
+    images, uprights = images_in(_first(src, IMAGES)), Uprights()
+    named, by_stem = {path.name: path for path in images}, _by_stem(images)
     rows: dict[str, dict[str, Any]] = {}
     for path in sorted(_first(src, ANNOTATIONS).glob("*.xml")):
         tree = _parse(path)
-        row = _objects(tree, path, one_based, difficult)
-        rows[path.stem] = row | {"image": entry(_image(tree, path, images), root)}
+        row, photo = _objects(tree, path, one_based, difficult), _image(tree, path, named, by_stem)
+        row["boxes"] = uprights.boxes(row["boxes"], _size(tree), photo)
+        rows[path.stem] = row | {"image": entry(photo, root)}
     if not rows:
         raise DataError(
             str(_first(src, ANNOTATIONS)), expected="*.xml", found="none", remedy="add annotations"
         )
     for name, split in _splits(src, rows.keys()).items():
         rows[name]["split"] = split
+    uprights.tell(say)
     return manifest_from_rows(with_labels(list(rows.values())), Path(root))
 
 
-def objects_in(path: Path, *, one_based: bool = True) -> list[tuple[str, tuple[float, ...]]]:
-    """The classes and boxes in one annotation, difficult ones too.
+def objects_in(
+    path: Path, photo: Path, uprights: Uprights, *, one_based: bool = True
+) -> list[tuple[str, tuple[float, ...]]]:
+    """The classes and boxes in one annotation of a photo, difficult ones too.
 
     Raises:
         DataError: it is no annotation, or declares a document type.
     """
-    found = _objects(_parse(path), path, one_based, difficult=True)
-    return list(zip(found["box_labels"], map(tuple, found["boxes"]), strict=True))
+    tree = _parse(path)
+    found = _objects(tree, path, one_based, difficult=True)
+    boxes = uprights.boxes(found["boxes"], _size(tree), photo)
+    return list(zip(found["box_labels"], map(tuple, boxes), strict=True))
+
+
+def _size(tree: ET.Element) -> tuple[int, int]:
+    """(H, W) of the photo that the boxes were drawn on; zeros where nothing is said."""
+    texts = [tree.findtext(f"size/{side}", "").strip() for side in ("height", "width")]
+    height, width = (
+        int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0 for text in texts
+    )
+    return height, width
+
+
+def _by_stem(images: Sequence[Path]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in images:
+        found.setdefault(path.stem, []).append(path)
+    return found
 
 
 def _first(src: Path, names: tuple[str, ...]) -> Path:
@@ -74,7 +104,7 @@ def _parse(path: Path) -> ET.Element:
     try:
         _refuse_doctype(data)
         tree = ET.fromstring(data)
-    except (ET.ParseError, expat.ExpatError, ValueError) as error:
+    except (ET.ParseError, expat.ExpatError, ValueError, LookupError) as error:
         raise DataError(
             str(path),
             expected="an annotation in XML",
@@ -120,12 +150,16 @@ def _class(item: ET.Element, where: str) -> str:
     return name
 
 
-def _image(tree: ET.Element, path: Path, images: dict[str, Path]) -> Path:
+def _image(
+    tree: ET.Element, path: Path, named: dict[str, Path], by_stem: dict[str, list[Path]]
+) -> Path:
     # The annotation may have been made elsewhere: of its file's path the name alone counts.
     written = PurePosixPath(tree.findtext("filename", "").strip().replace("\\", "/"))
+    if written.stem == path.stem and written.name in named:
+        return named[written.name]
     for stem in (path.stem, written.stem):
-        if stem in images:
-            return images[stem]
+        if stem in by_stem:
+            return one_a_stem(by_stem[stem])
     raise DataError(
         str(path),
         expected=f"its image in {' or '.join(IMAGES)}",
@@ -166,5 +200,5 @@ def _splits(src: Path, known: KeysView[str]) -> dict[str, str]:
 def _listed(path: Path) -> list[str]:
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = lines_of(path)
     return [line.strip().removesuffix(".jpg") for line in lines if line.strip()]

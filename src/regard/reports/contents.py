@@ -48,7 +48,7 @@ class SplitContents:
     @property
     def numbers(self) -> Mapping[str, Any]:
         """The metrics alone; empty when there are none."""
-        return (self.metrics or {}).get("metrics", {})
+        return (self.metrics or {}).get("metrics") or {}
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,9 @@ def read_run(folder: Path) -> RunContents:
     files = RunFolder(folder)
     config = files.read_config()
     files.refuse_links()
+    for key in ("data", "model", "training"):
+        if not isinstance(config.get(key), dict):
+            raise files.foreign(KeyError(key))
     method = (config.get("gaze") or {}).get("method")
     check = _CHECKS[task_in(config)]
     kinds = {"metrics": ".json", "predictions": ".parquet", "scores": ".parquet"}
@@ -142,9 +145,9 @@ def read_run(folder: Path) -> RunContents:
     return RunContents(
         folder=folder,
         config=config,
-        environment=attempt(lambda: read_json(files.environment), {}),
+        environment=attempt(lambda: _mapping(read_json(files.environment)), {}),
         untrained=attempt(lambda: next(read_log(files.log, "untrained"), None), None),
-        epochs=tuple(attempt(lambda: list(read_log(files.log, "epoch")), [])),
+        epochs=tuple(attempt(lambda: [_epoch(r) for r in read_log(files.log, "epoch")], [])),
         notes=tuple(attempt(lambda: [r["text"] for r in read_log(files.log, "note")], [])),
         readings=tuple(attempt(lambda: list(read_lines(files.readings)), [])),
         splits=tuple(_read_split(files, name, method, check) for name in names),
@@ -163,13 +166,33 @@ def task_in(config: Mapping[str, Any]) -> Task:
 
 
 def _read_split(files: RunFolder, name: str, method: str | None, check: Check) -> SplitContents:
-    metrics = attempt(lambda: read_json(files.metrics(name)), None)
+    metrics = attempt(lambda: _metrics(read_json(files.metrics(name))), None)
     predictions = attempt(lambda: check(read_table(files.predictions(name))), None)
     methods = attempt(lambda: read_table(files.scores(name)), None)
     scores = attempt(lambda: _of_method(methods, method), None)
     values = {"metrics": metrics, "predictions": predictions, "scores": scores}
     missing = [_missing(files, kind, name) for kind, value in values.items() if value is None]
     return SplitContents(name, metrics, predictions, scores, methods, tuple(missing))
+
+
+def _mapping(values: Any) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise TypeError("no mapping")
+    return values
+
+
+def _metrics(values: Any) -> dict[str, Any]:
+    """What `regard evaluate` writes; another thing counts as one that cannot be read."""
+    _, gaze = (_mapping(_mapping(values).get(key) or {}) for key in ("metrics", "gaze"))
+    for one in gaze.values():
+        _mapping(one)
+    return values
+
+
+def _epoch(record: dict[str, Any]) -> dict[str, Any]:
+    if type(record.get("epoch")) is not int or not 0 <= record["epoch"] < 10**9:
+        raise ValueError("no epoch")
+    return record
 
 
 def _missing(files: RunFolder, kind: str, name: str) -> str:

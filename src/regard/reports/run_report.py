@@ -1,12 +1,14 @@
 """The report of a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import yaml
 
 from regard.data.settings import Task
+from regard.errors import RegardError, RunError
 from regard.evaluation.gaze import by_class, each_image, score_names
 from regard.language import phrase, speaking
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
@@ -73,13 +75,30 @@ def run_report(
         The file's path.
 
     Raises:
-        RunError: this is no run's folder.
+        RunError: this is no run's folder, or its files are not as this version writes them.
         ConfigError: reports are not written in that language.
     """
     with speaking(language_of(language)):
         contents = read_run(Path(run))
-        page = run_page(contents, pictures, progress)
+        with _as_written(contents):
+            page = run_page(contents, pictures, progress)
         return write_page(page, Path(out or run / "report.html"))
+
+
+@contextmanager
+def _as_written(run: RunContents) -> Iterator[None]:
+    """Within, what is missing in a file or of another kind is the folder's fault, not a crash."""
+    try:
+        yield
+    except RegardError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise RunError(
+            str(run.folder),
+            expected="files as this version of regard writes them",
+            found=f"{type(error).__name__}: {error}"[:120],
+            remedy="evaluate the run again, or restore its files",
+        ) from error
 
 
 def run_page(run: RunContents, pictures: int, progress: Step | None) -> Page:

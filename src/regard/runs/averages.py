@@ -104,6 +104,7 @@ def average_maps(
         "method": method,
         "signed": METHODS[method].signed,
         "split": split,
+        "limit": limit,
         "checkpoint": run.checkpoint,
         "layer": gaze.layer,
         "contrast": gaze.contrast,

@@ -68,14 +68,31 @@ def point(folder: Path, which: str, name: str) -> None:
 def point_again(folder: Path, last: str, best: int | None) -> None:
     """Set right what a kill left behind that came between a checkpoint and its pointers.
 
+    Where the newest was damaged, the best one that an older one knows of may have been pruned: the
+    training that goes on comes to the next best one again, and until then there is none.
+
     Args:
         folder: of the checkpoints.
         last: name of the newest whole one.
         best: the step of the best one that it knows of.
     """
     for which, name in (("last", last), ("best", f"step-{best}")):
-        if pointed(folder, which) != name and (which == "last" or best is not None):
+        if pointed(folder, which) == name or (which == "best" and best is None):
+            continue
+        if (folder / name).is_dir():
             point(folder, which, name)
+        else:
+            (folder / f"{which}.json").unlink(missing_ok=True)
+
+
+def drop_newer(folder: Path, name: str) -> None:
+    """Remove the checkpoints after this one, which were passed over as damaged.
+
+    Else those that the training comes to again would count as older than they are, and be pruned.
+    """
+    for path in checkpoints(folder):
+        if int(path.name[5:]) > int(name[5:]):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def pointed(folder: Path, which: str) -> str | None:

@@ -21,13 +21,13 @@ from regard.runs.evaluate import (
     Step,
     has_regions,
     image_paths,
-    note_reading,
     predict_split,
     predictions_of,
     scored_labels,
 )
 from regard.runs.evaluate_masks import counted, scored
 from regard.runs.files import read_json, write_json, write_table
+from regard.runs.readings import note_reading
 from regard.runs.run import Run
 from regard.runs.scored import scores_of
 from regard.saliency.base import METHODS
@@ -49,7 +49,8 @@ def refuse_folder(out: Path) -> None:
         RunError: a file, or a folder that holds files of another kind.
     """
     if out.is_dir():
-        found = {path.name for path in out.iterdir()}
+        names = {path.name for path in out.iterdir()}
+        found = {name for name in names if not (name.startswith(".") and name.endswith(".partial"))}
         # A comparison that was stopped has its pairs, which are written first, and no summary.
         stopped = PAIRS in found and found <= {PAIRS, SUMMARY, REPORT}
         if not found or stopped or _is_comparison(out / SUMMARY):

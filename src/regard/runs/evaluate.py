@@ -1,7 +1,6 @@
 """Evaluate a run on a split: predictions, metrics with intervals, gaze scores, as files."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,9 @@ from regard.runs.background import BACKGROUND, options_of
 from regard.runs.deciding import CHOSEN_ON, asked_of, decision, numbers_at
 from regard.runs.evaluate_masks import evaluate_masks
 from regard.runs.files import read_json, read_table, write_json, write_table
-from regard.runs.folder import RunFolder
+from regard.runs.folder import RunFolder, locked
 from regard.runs.inference import inferring
-from regard.runs.log import add_line
+from regard.runs.readings import note_reading, writing
 from regard.runs.reliance import reliance_numbers, reliance_table
 from regard.runs.run import Run
 from regard.runs.scored import (
@@ -104,9 +103,7 @@ def evaluate_run(
     images = image_paths(run, split)
     if run.segments:
         how = {"gaze": gaze, "background": background, "keep": keep, "progress": progress}
-        values = evaluate_masks(run, split, images, asked=asked, **how)
-        note_reading(run, split, by)
-        return values
+        return evaluate_masks(run, split, images, asked=asked, by=by, **how)
     ask = _ask_sets if run.several else _ask_labels
     table, fresh = ask(run, split, images, gaze, background, progress)
     decided = decision(run, reading, split, table, lambda: _val(run, by))
@@ -123,26 +120,28 @@ def evaluate_run(
         values["metrics"] |= numbers_at(table, decided)
         values["threshold"] = decided
     table = table if hierarchy is None else with_levels(table, hierarchy)
-    scored = with_earlier(run, split, {m: rows for m, rows in fresh.items() if rows is not None})
-    if scored:
-        values["gaze"] = {method: _summary(run, rows) for method, rows in scored.items()}
-        write_table(run.files.scores(split), pl.concat(scored.values(), how="diagonal"))
     reliance = reliance_table(run, split) if backgrounds else None
-    if reliance is not None:
-        values["backgrounds"] = reliance_numbers(reliance)
-        write_table(run.files.backgrounds(split), reliance)
-    write_table(run.files.predictions(split), table)
-    write_json(run.files.metrics(split), values)
-    note_reading(run, split, by)
+    known = {method: rows for method, rows in fresh.items() if rows is not None}
+    with writing(run, split, by):
+        scored = with_earlier(run, split, known)
+        if scored:
+            values["gaze"] = {method: _summary(run, rows) for method, rows in scored.items()}
+            write_table(run.files.scores(split), pl.concat(scored.values(), how="diagonal"))
+        if reliance is not None:
+            values["backgrounds"] = reliance_numbers(reliance)
+            write_table(run.files.backgrounds(split), reliance)
+        write_table(run.files.predictions(split), table)
+        write_json(run.files.metrics(split), values)
     return values
 
 
 def _val(run: Run, by: str) -> pl.DataFrame:
     """The predictions of val: those that were written of this checkpoint, else made now."""
     metrics, predictions = run.files.metrics(CHOSEN_ON), run.files.predictions(CHOSEN_ON)
-    known = metrics.is_file() and predictions.is_file()
-    if known and read_json(metrics)["checkpoint"] == run.checkpoint:
-        return read_table(predictions)
+    with locked(metrics.parent):
+        known = metrics.is_file() and predictions.is_file()
+        if known and read_json(metrics)["checkpoint"] == run.checkpoint:
+            return read_table(predictions)
     found = predict_split(run, CHOSEN_ON, None, None)
     note_reading(run, CHOSEN_ON, by)
     return predictions_of(run, found, image_paths(run, CHOSEN_ON))
@@ -286,16 +285,3 @@ def predictions_of(run: Run, found: Predictions, images: Mapping[int, str]) -> p
     return predictions_table(
         found.index, names, found.labels, found.probabilities, list(run.classes)
     )
-
-
-def note_reading(run: Run, split: str, by: str) -> None:
-    """Add a line to the run's readings: this split was read now, with this checkpoint.
-
-    Args:
-        run: loaded.
-        split: of its manifest.
-        by: the command that read it, such as `regard compare`.
-    """
-    when = datetime.now(UTC).isoformat(timespec="seconds")
-    told = {"split": split, "checkpoint": run.checkpoint, "time": when, "command": by}
-    add_line(run.files.readings, told)

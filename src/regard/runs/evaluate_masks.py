@@ -24,6 +24,7 @@ from regard.models.fitting import fitted
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.files import read_json, write_json, write_table
 from regard.runs.inference import told
+from regard.runs.readings import writing
 from regard.runs.run import Run
 from regard.runs.scored import class_gaze_summary, class_scores_of, with_earlier
 from regard.saliency.capture import evaluating
@@ -43,6 +44,7 @@ def evaluate_masks(
     background: int = BACKGROUND,
     keep: bool = False,
     progress: Step | None = None,
+    by: str = "regard evaluate",
 ) -> dict[str, Any]:
     """Write `predictions/SPLIT.parquet` and `metrics/SPLIT.json` of a segmenter.
 
@@ -61,6 +63,7 @@ def evaluate_masks(
         background: images of train that a method begins from, see `background_of`.
         keep: take the metrics of pixels that are there, if they are of this checkpoint.
         progress: called with the number of images after each batch.
+        by: the command that reads the split, for the note.
 
     Returns:
         What was written to `metrics/SPLIT.json`.
@@ -69,16 +72,22 @@ def evaluate_masks(
         DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
     """
     before = _before(run, split) if keep else None
-    values = before or _measured(asked, split, images, progress)
+    table = None if before else counted(asked, split, images, progress)
+    values = before or {}
+    if table is not None:
+        values = _measured(asked, split, table)
     wanted = [how for how in gaze if how.scores]
     fresh = {how.method: scored(run, split, images, how, background, progress) for how in wanted}
-    found = with_earlier(run, split, fresh)
-    if found:
-        values["gaze"] = {
-            method: class_gaze_summary(rows, run.classes) for method, rows in found.items()
-        }
-        write_table(run.files.scores(split), pl.concat(found.values(), how="diagonal"))
-    write_json(run.files.metrics(split), values)
+    with writing(run, split, by):
+        found = with_earlier(run, split, fresh)
+        if found:
+            values["gaze"] = {
+                method: class_gaze_summary(rows, run.classes) for method, rows in found.items()
+            }
+            write_table(run.files.scores(split), pl.concat(found.values(), how="diagonal"))
+        if table is not None:
+            write_table(run.files.predictions(split), table)
+        write_json(run.files.metrics(split), values)
     return values
 
 
@@ -90,14 +99,10 @@ def _before(run: Run, split: str) -> dict[str, Any] | None:
     return values if values["checkpoint"] == run.checkpoint else None
 
 
-def _measured(
-    run: Run, split: str, images: Mapping[int, str], progress: Step | None
-) -> dict[str, Any]:
-    """Count the pixels, and measure."""
-    table = counted(run, split, images, progress)
+def _measured(run: Run, split: str, table: pl.DataFrame) -> dict[str, Any]:
+    """The metrics of counted pixels."""
     confusions = np.array(table["confusion"].to_list(), dtype=np.int64)
     edges = [Boundary(*map(np.array, row)) for row in table["boundary"].to_list()]
-    write_table(run.files.predictions(split), table)
     return {
         "split": split,
         "checkpoint": run.checkpoint,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from regard.data.atomic import write_atomically
 from regard.data.decoding import image_size
-from regard.data.pictures import save_image
+from regard.data.pictures import own_name, save_image
 from regard.data.sample import Draw, Sample, of_label
 from regard.data.samples import Samples
 from regard.data.source import mask_classes, samples_of, splits_of
@@ -248,7 +248,7 @@ def _row(run: Run, seen: Seen, method: str, number: int, gaze: Gaze) -> dict[str
         "contrast": gaze.contrast,
         "target": run.classes[seen.chosen],
         **_answer(run, seen),
-        "overlay": f"{method}/{number:05d}-{Path(seen.path).stem}.jpg",
+        "overlay": f"{method}/{number:05d}-{own_name(seen.path)}.jpg",
         "map": f"{method}/{number:05d}",
     }
 

@@ -124,6 +124,9 @@ class RunFolder:
             raise self._not_a_run("no config.yaml that can be read") from error
         if not isinstance(values, dict) or "model" not in values:
             raise self._not_a_run("a config.yaml without a model")
+        classes = values.get("classes") or []
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise self._not_a_run("a config.yaml whose classes are no list of names")
         return values
 
     def foreign(self, error: Exception) -> RunError:
@@ -160,15 +163,19 @@ def _stranger(path: str, found: str) -> RunError:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, patience: float | None = None) -> Iterator[None]:
     """Hold the folder for this process; a killed one lets go by itself.
+
+    Args:
+        folder: made where it is missing.
+        patience: seconds in which another process may let go of it; None: two.
 
     Raises:
         RunError: another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open_lock(folder / ".lock") as handle:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + (PATIENCE if patience is None else patience)
         while not _taken(handle):
             if time.monotonic() > end:
                 raise RunError(

@@ -68,9 +68,13 @@ class Unwritten:
 
 
 def add_line(path: Path, values: Mapping[str, Any]) -> None:
-    """Append a line to a file that holds one JSON object a line."""
+    """Append a line to a file that holds one JSON object a line; a torn last line goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab", buffering=0) as file:
+    with path.open("a+b", buffering=0) as file:
+        file.seek(0)
+        before = file.readall()
+        if before and not before.endswith(b"\n"):
+            os.ftruncate(file.fileno(), before.rfind(b"\n") + 1)
         append_line(file, dump_json(values), path)
 
 

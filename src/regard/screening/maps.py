@@ -102,7 +102,11 @@ def make_maps(
     targets = {out / MAPS / f"part-{part:06d}": rows for part, rows in picked.items()}
     for old in (out / MAPS).glob("part-*"):
         if old not in targets or not _is_of(old, targets[old]):
-            shutil.rmtree(old)
+            # Under another name first: half of it removed, it would pass for a whole one.
+            gone = old.with_name(f".{old.name}.{os.getpid()}.partial")
+            shutil.rmtree(gone, ignore_errors=True)
+            old.rename(gone)
+            shutil.rmtree(gone)
     for target, rows in targets.items():
         if not target.is_dir():
             partial = target.with_name(f".{target.name}.{os.getpid()}.partial")

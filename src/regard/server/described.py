@@ -75,7 +75,7 @@ def _split(shelves: Shelves, facts: Facts, name: str) -> SplitLine:
 
 def _scored(path: Path) -> list[str]:
     methods = read_parquet(path, ["method"])["method"]
-    return methods.unique(maintain_order=True).to_list()
+    return methods.cast(pl.String).unique(maintain_order=True).to_list()
 
 
 def _method(name: str, unfit: str | None) -> MethodLine:

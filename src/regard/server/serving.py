@@ -13,6 +13,7 @@ import uvicorn
 from regard.errors import ConfigError
 from regard.server.app import make_app
 from regard.server.limits import Limits
+from regard.server.patience import Patient
 from regard.server.safety import Guard, refuse_open
 from regard.server.service import Service
 
@@ -77,6 +78,7 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
 def _how(app: Guard) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=Patient,
         log_level="error",  # a line for each request of nonsense would be as many as anyone likes
         access_log=False,
         server_header=False,

@@ -11,7 +11,7 @@ from regard.runs.bench import bench_run
 from regard.runs.benched import bench_numbers, read_bench
 from regard.runs.evaluate import evaluate_run, has_regions
 from regard.runs.files import read_json, write_json
-from regard.runs.folder import RunFolder
+from regard.runs.folder import RunFolder, locked
 from regard.runs.inference import told
 from regard.runs.log import read_log
 from regard.runs.run import Run, load_run
@@ -19,6 +19,8 @@ from regard.studies.pixel_metrics import class_numbers
 from regard.training.config import Config, parse_config
 from regard.training.train import resume, train
 
+# Seconds in which a training whose study is gone may finish its step and save.
+SAVING = 20.0
 # What may help when a run has failed.
 AGAIN = "the same command tries again what failed"
 MENDED = "mend that, then the same command tries again what failed"
@@ -53,6 +55,8 @@ def run_arm(config: Config, out: Path, splits: tuple[str, ...], folder: Path) ->
     """
     files = RunFolder(out)
     claim(out / "arm.json", config, "study")
+    with locked(out, SAVING + 10):
+        pass  # a training whose study was killed is done with it
     if files.config.is_file():
         resume(out)
     else:

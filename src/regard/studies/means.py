@@ -36,15 +36,23 @@ def average_arms(
         run = load_run(out / row["run"])
         method = Gaze.model_validate(run.config["gaze"]).method
         folder = run.folder / "explanations" / "global" / method
-        if not _averaged(run, folder, split):
+        if not _averaged(run, folder, split, limit):
             average_maps(run, split, method, folder, limit=limit)
         progress(number, len(first))
 
 
-def _averaged(run: Run, folder: Path, split: str) -> bool:
-    """Whether the folder's maps are of this checkpoint and split."""
+def _averaged(run: Run, folder: Path, split: str, limit: int | None) -> bool:
+    """Whether the folder's maps are of this checkpoint and split, and of as many images."""
     path = folder / NUMBERS
     if not path.is_file():
         return False
     values = read_json(path)
-    return values["checkpoint"] == run.checkpoint and values["split"] == split
+    gaze = Gaze.model_validate(run.config["gaze"])
+    wanted = {
+        "checkpoint": run.checkpoint,
+        "split": split,
+        "limit": limit,
+        "layer": gaze.layer,
+        "contrast": gaze.contrast,
+    }
+    return all(key in values and values[key] == value for key, value in wanted.items())

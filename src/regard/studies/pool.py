@@ -10,12 +10,10 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any, Protocol
 
-from regard.studies.arm import AGAIN, attempt
+from regard.studies.arm import AGAIN, SAVING, attempt
 from regard.studies.settings import Job, Study
 from regard.training.config import Config
 
-# Seconds in which a training whose study is gone may finish its step and save.
-SAVING = 20.0
 # Held by a process of a study or a tuning while it trains.
 AT_WORK = threading.Lock()
 

@@ -9,7 +9,14 @@ from pydantic import ValidationError
 
 from regard.errors import RegardError, RunError
 from regard.machine import cores, free_mb
-from regard.runs.files import read_yaml, write_csv, write_json, write_table, write_yaml
+from regard.runs.files import (
+    read_json,
+    read_yaml,
+    write_csv,
+    write_json,
+    write_table,
+    write_yaml,
+)
 from regard.runs.folder import locked
 from regard.studies.arm import bench_arms
 from regard.studies.folds import own_splits, refuse_folds
@@ -27,6 +34,7 @@ from regard.training.config import Config
 
 # A process with torch, a small net and its data takes about this much.
 PROCESS_MB = 1200
+THREADS = "threads.json"
 
 
 def run_study(
@@ -50,11 +58,14 @@ def run_study(
     """
     workers = workers or _workers(len(study.jobs))
     manifest = study.data.manifest
-    configs = _configs(study, max(1, cores() // workers))
+    threads = _threads(out) or max(1, cores() // workers)
+    configs = _configs(study, threads)
     if manifest is None:
         _refuse(study, configs, out)
     with locked(out):
         _claim(study, out)
+        if _threads(out) is None:
+            write_json(out / THREADS, {"threads": threads})
         _make_data(study, out, watcher)
         if manifest is not None:
             _refuse(study, configs, out)
@@ -68,6 +79,15 @@ def run_study(
         if study.mean_maps:
             average_arms(rows, out, study.splits[0], study.mean_maps, watcher.averaged)
         return conclude(study, out, rows)
+
+
+def _threads(out: Path) -> int | None:
+    """Of each training, as it was when the study began: sums, and so the weights, hang on it."""
+    try:
+        found = read_json(out / THREADS)["threads"]
+    except (OSError, ValueError, LookupError, TypeError, RunError):
+        return None
+    return found if type(found) is int and found > 0 else None
 
 
 def _configs(study: Study, threads: int) -> dict[Job, Config]:

@@ -249,8 +249,8 @@ def _value(text: str, change: str) -> Any:
             found=_short(text),
             remedy="quote it",
         ) from error
-    if isinstance(value, str):
-        # YAML 1.1 reads 1e-3 as a word.
+    if isinstance(value, str) and value == text.strip():
+        # YAML 1.1 reads 1e-3 as a word, and what stands in quotes is one.
         try:
             return float(value)
         except ValueError:

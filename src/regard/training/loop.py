@@ -15,6 +15,7 @@ from regard.models.heads import freeze_backbone, train_mode
 from regard.models.tensors import refuse_other_kinds
 from regard.runs.checkpoints import (
     Checkpoint,
+    drop_newer,
     flatten_optimiser,
     keep,
     point,
@@ -111,8 +112,13 @@ class Trainer:
             self.note(f"going on in {_processes(self.group.size)}, after {_processes(before)}")
 
     def _tidy(self, last: str, best: int | None) -> None:
+        drop_newer(self.folder, last)
         point_again(self.folder, last, best)
         prune(self.folder)
+        progress = self.progress
+        ended = progress.epoch > 0 and progress.batch == 0
+        if ended and self.measuring.keeps(progress.epoch):
+            keep(self.folder, last, progress.epoch)  # the kill may have come before it
 
     def _restore(self, saved: Checkpoint) -> None:
         refuse_other_kinds(saved.model, self.prepared.net.state_dict())
@@ -123,6 +129,7 @@ class Trainer:
         restore_formats(self.optimiser)
         self.rate.restore(saved.state["rate"])
         self.progress = Progress.restored(saved.state["progress"])
+        self.stepper.guided.update(saved.state.get("guided", {}))
 
     def begin(self) -> None:
         """Save the first weights; where epoch 0 is kept, measure them too."""
@@ -158,7 +165,7 @@ class Trainer:
 
     def _epoch(self) -> None:
         frozen, epoch = self._frozen(), self.progress.epoch
-        first = self.progress.step == 0
+        first = epoch == 0
         freeze_backbone(self.prepared.net, frozen)
         rest = self.prepared.config.model.freeze_bn
         train_mode(self.prepared.net, frozen=frozen, freeze_bn=rest)
@@ -242,6 +249,7 @@ class Trainer:
             "optimiser": rest,
             "rate": self.rate.state(),
             "combination": self.combination.state(),
+            "guided": dict(self.stepper.guided),
             "log_bytes": self.log.sync(),
             "processes": self.group.size,
         }

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ def train(
     folder: Path = Path(),
     watcher: Watcher | None = None,
     group: Group | None = None,
+    held: bool = False,
 ) -> Progress:
     """Train into a new folder.
 
@@ -49,6 +50,7 @@ def train(
         folder: that paths in the config start from.
         watcher: told of steps and epochs.
         group: of the processes that train together; None: that of torch's default process group.
+        held: the caller holds the folder, see `regard.runs.folder.locked`.
 
     Raises:
         RunError: the folder holds a run.
@@ -64,7 +66,7 @@ def train(
         try:
             refuse_unlike(group, prepared.config, prepared.digest, teacher=_teacher(prepared))
             _refuse_files(prepared)
-            with _held(group, out):
+            with nullcontext() if held else _held(group, out):
                 group.by_first(lambda: _begin(files, prepared, folder))
                 with closing(_log(files, group, 0)) as log:
                     return _fit(files, prepared, log, watcher, None)
@@ -245,9 +247,13 @@ def _write_config(files: RunFolder, prepared: Prepared, folder: Path) -> None:
     if values["model"]["pruned"] is not None:
         write_kept(read_kept(folder / values["model"]["pruned"]), files.kept)
         values["model"]["pruned"] = files.kept.name
+    else:
+        files.kept.unlink(missing_ok=True)  # of another training that ended before it had begun
     architecture = architecture_of(prepared.net)
     if architecture is not None:
         write_json(files.architecture, architecture)
+    else:
+        files.architecture.unlink(missing_ok=True)
     told: dict[str, Any] = {"samples": prepared.digest, "processes": prepared.group.size}
     if prepared.teacher is not None:
         told["teacher"] = prepared.teacher.weights
