@@ -122,6 +122,28 @@ def test_missing_extra_and_misshapen_tensors_are_one_clear_line(state, tmp_path)
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_blamed_on_their_file(state, tmp_path, value):
+    first = "features.0.weight"
+    path = written(state | {first: torch.full_like(state[first], value)}, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=f"found a number that is not finite in {first}"):
+        build(path)
+
+
+def test_a_head_that_lost_a_part_is_no_head_of_other_classes(state, tmp_path):
+    head = [name for name in state if name.startswith("classifier")]
+    assert len(head) == 2
+    for lost in head:
+        part = {name: value for name, value in state.items() if name != lost}
+        with pytest.raises(ModelError, match=f"found 1 missing, first {lost}"):
+            build(written(part, tmp_path / f"{lost}.pt"))
+    bare = {name: value for name, value in state.items() if name not in head}
+    assert torch.equal(
+        build(written(bare, tmp_path / "bare.pt")).state_dict()["features.0.weight"],
+        state["features.0.weight"],
+    )
+
+
 def test_weights_of_another_net_are_refused(state, tmp_path):
     path = written(state, tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match=r"tensors of ResNet, found .* missing"):

@@ -173,6 +173,8 @@ def test_numbers_of_a_bench_and_of_none(run):
         ({"device": "meta"}, "device: expected a device of this machine, found 'meta'"),
         ({"batches": [4, 0]}, "batch: expected 1 or more, found 0"),
         ({"threads": 0}, "threads: expected 1 or more, found 0"),
+        ({"seconds": -1.0}, "seconds: expected a number of 0 or more, found -1"),
+        ({"seconds": float("nan")}, "seconds: expected a number of 0 or more, found nan"),
     ],
 )
 def test_mistakes_are_told_in_a_line_and_nothing_is_written(run, how, said):

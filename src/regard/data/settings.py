@@ -1,6 +1,6 @@
 """The `data` section of a run's config."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -8,8 +8,11 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Task = Literal["classification", "multilabel", "segmentation"]
@@ -19,6 +22,25 @@ class Settings(BaseModel):
     """A section of a config: unknown keys are refused, values are checked, finite and frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """`yes` is no 1: pydantic takes it for one."""
+        if isinstance(value, bool):
+            kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
+            if kinds & {int, float} and bool not in kinds:
+                raise PydanticCustomError("no_number", "a number")
+        return value
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types that an annotation lets a value have by itself, not within a list."""
+    parts = () if isinstance(annotation, type) else get_args(annotation)
+    inner = set[Any]().union(
+        *(_kinds(part) for part in parts if isinstance(part, type) or get_args(part))
+    )
+    return inner or {annotation}
 
 
 def sides(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -133,4 +155,6 @@ class Data(Settings):
     def _one_way_to_split(self) -> "Data":
         if self.folds is not None and self.split is not None:
             raise ValueError("both folds and split; leave one of them out")
+        if self.folds is None and self.fold != 0:
+            raise ValueError(f"fold {self.fold} and no folds; set folds, or leave fold out")
         return self

@@ -61,6 +61,13 @@ def export_run(
         MissingExtraError: without the extra `export`, for ONNX.
         DataError: the run's photos are gone.
     """
+    if not 0 <= most_lost <= 1:
+        raise ConfigError(
+            "regard export, most-lost",
+            expected="a share from 0 to 1",
+            found=f"{most_lost:g}",
+            remedy="correct it",
+        )
     target = _target(run, out, format, quantize)
     say = note or (lambda text: None)
     net = Deployed(run, gaze=gaze)

@@ -40,14 +40,17 @@ class TermSettings(Settings, extra="allow"):
         return kind(**{name: getattr(options, name) for name in options.model_fields_set})
 
 
+class _Options(Settings):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
 def options_of(kind: type[Term]) -> type[BaseModel]:
     """The options of a term as a model, from the fields of its dataclass."""
     hints = get_type_hints(kind)
     known: dict[str, Any] = {
         field.name: (hints[field.name], _default(field)) for field in fields(kind)
     }
-    how = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
-    return create_model(kind.__name__, __config__=how, **known)
+    return create_model(kind.__name__, __base__=_Options, **known)
 
 
 def _default(option: Field) -> Any:

@@ -67,7 +67,8 @@ class Part:
         Raises:
             DataError: not four finite numbers.
         """
-        xmin, ymin, width, height = edges(item.get("bbox", ()), self.where(item))
+        box = item.get("bbox")
+        xmin, ymin, width, height = edges(box if isinstance(box, list) else (), self.where(item))
         return [xmin, ymin, xmin + width, ymin + height]
 
     def where(self, item: Item) -> str:

@@ -55,7 +55,9 @@ def load_weights(net: nn.Module, state: Mapping[str, Tensor], where: str) -> Non
     own = net.state_dict()
     state = {re.sub(r"^(module\.|_orig_mod\.)+", "", name): value for name, value in state.items()}
     fits = {n for n in state if n in own and own[n].shape == state[n].shape}
-    if {n for n in own if n.startswith(head)} - fits:
+    of_head = {n for n in own if n.startswith(head)}
+    # Another number of classes, or none; a head of which a part is lost is no other one.
+    if {n for n in of_head if n in state} - fits or not of_head & state.keys():
         state = {n: v for n, v in state.items() if not n.startswith(head)}
         own = {n: v for n, v in own.items() if not n.startswith(head)}
     wrong = {
@@ -71,6 +73,9 @@ def load_weights(net: nn.Module, state: Mapping[str, Tensor], where: str) -> Non
                 found=f"{len(names)} {kind}, first {names[0]}",
                 remedy=_own_names(net),
             )
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise _not_weights(Path(where), f"a number that is not finite in {name}")
     try:
         refuse_other_kinds(state, own)
     except ValueError as error:

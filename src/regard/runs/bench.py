@@ -1,5 +1,6 @@
 """What a run's net costs: latency, images a second, memory, operations; as `bench.json`."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -60,6 +61,13 @@ def bench_run(
     """
     _refuse_less_than_one("batch", batches or ())
     _refuse_less_than_one("threads", [] if threads is None else [threads])
+    if not 0 <= seconds < math.inf:
+        raise ConfigError(
+            "regard bench, seconds",
+            expected="a number of 0 or more",
+            found=f"{seconds:g}",
+            remedy="correct it",
+        )
     devices = _devices(device)
     notes: list[str] = []
     with _on_threads(threads), evaluating(run.net), torch.no_grad():
