@@ -154,3 +154,13 @@ def test_a_line_after_a_torn_one_stands_by_itself(tmp_path):
     path.write_text('{"a": 2, "b')
     add_line(path, {"a": 3})
     assert [line["a"] for line in read_lines(path)] == [3]
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "{", "null", '{"checkpoint": "step-99"}'])
+def test_metrics_that_are_none_are_written_anew(run, text):
+    evaluate_run(load_run(run), "test", gaze=[GRADCAM])
+    whole = read_json(run / "metrics/test.json")
+    (run / "metrics/test.json").write_text(text)
+    assert not evaluated(load_run(run), "test")
+    evaluate_run(load_run(run), "test", gaze=[GRADCAM])
+    assert read_json(run / "metrics/test.json") == whole

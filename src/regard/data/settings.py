@@ -35,7 +35,7 @@ class Settings(BaseModel):
 
 
 def _kinds(annotation: Any) -> set[Any]:
-    """The types that an annotation lets a value have by itself, not within a list."""
+    """The types that an annotation names."""
     parts = () if isinstance(annotation, type) else get_args(annotation)
     inner = set[Any]().union(
         *(_kinds(part) for part in parts if isinstance(part, type) or get_args(part))

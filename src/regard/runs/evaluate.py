@@ -27,10 +27,10 @@ from regard.models.windows import OVERLAP
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.deciding import CHOSEN_ON, asked_of, decision, numbers_at
 from regard.runs.evaluate_masks import evaluate_masks
-from regard.runs.files import read_json, read_table, write_json, write_table
+from regard.runs.files import read_table, write_json, write_table
 from regard.runs.folder import RunFolder, locked
 from regard.runs.inference import inferring
-from regard.runs.readings import note_reading, writing
+from regard.runs.readings import checkpoint_of, note_reading, writing
 from regard.runs.reliance import reliance_numbers, reliance_table
 from regard.runs.run import Run
 from regard.runs.scored import (
@@ -139,8 +139,7 @@ def _val(run: Run, by: str) -> pl.DataFrame:
     """The predictions of val: those that were written of this checkpoint, else made now."""
     metrics, predictions = run.files.metrics(CHOSEN_ON), run.files.predictions(CHOSEN_ON)
     with locked(metrics.parent):
-        known = metrics.is_file() and predictions.is_file()
-        if known and read_json(metrics)["checkpoint"] == run.checkpoint:
+        if predictions.is_file() and checkpoint_of(metrics) == run.checkpoint:
             return read_table(predictions)
     found = predict_split(run, CHOSEN_ON, None, None)
     note_reading(run, CHOSEN_ON, by)

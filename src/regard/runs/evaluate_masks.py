@@ -24,7 +24,7 @@ from regard.models.fitting import fitted
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.files import read_json, write_json, write_table
 from regard.runs.inference import told
-from regard.runs.readings import writing
+from regard.runs.readings import checkpoint_of, writing
 from regard.runs.run import Run
 from regard.runs.scored import class_gaze_summary, class_scores_of, with_earlier
 from regard.saliency.capture import evaluating
@@ -93,10 +93,9 @@ def evaluate_masks(
 
 def _before(run: Run, split: str) -> dict[str, Any] | None:
     """The metrics of pixels that are there, of this checkpoint."""
-    if not run.files.metrics(split).is_file() or not run.files.predictions(split).is_file():
-        return None
-    values = read_json(run.files.metrics(split))
-    return values if values["checkpoint"] == run.checkpoint else None
+    metrics, predictions = run.files.metrics(split), run.files.predictions(split)
+    known = predictions.is_file() and checkpoint_of(metrics) == run.checkpoint
+    return read_json(metrics) if known else None
 
 
 def _measured(run: Run, split: str, table: pl.DataFrame) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from regard.evaluation.pixel_gaze import PixelGaze
 from regard.evaluation.predict import Predictions
 from regard.evaluation.settings import Gaze
 from regard.runs.files import read_json, read_table
+from regard.runs.readings import checkpoint_of
 from regard.runs.run import Run
 
 # Beside the scores themselves; a table has those that fit its task.
@@ -57,11 +58,9 @@ def with_earlier(
 def _earlier(run: Run, split: str) -> dict[str, pl.DataFrame]:
     """What `metrics/SPLIT.json` tells of and `scores/SPLIT.parquet` holds of this checkpoint."""
     files = run.files
-    if not files.metrics(split).is_file() or not files.scores(split).is_file():
+    if not files.scores(split).is_file() or checkpoint_of(files.metrics(split)) != run.checkpoint:
         return {}
     before = read_json(files.metrics(split))
-    if before["checkpoint"] != run.checkpoint:
-        return {}
     table = read_table(files.scores(split))
     fixed = [name for name in COLUMNS if name in table.columns]
     return {

@@ -14,6 +14,7 @@ from regard.runs.files import read_json, write_json
 from regard.runs.folder import RunFolder, locked
 from regard.runs.inference import told
 from regard.runs.log import read_log
+from regard.runs.readings import checkpoint_of
 from regard.runs.run import Run, load_run
 from regard.studies.pixel_metrics import class_numbers
 from regard.training.config import Config, parse_config
@@ -80,7 +81,7 @@ def evaluated(run: Run, split: str) -> bool:
     Of a segmenter also whether it was asked as a study asks: whole images at the run's own size.
     """
     path = run.files.metrics(split)
-    if not path.is_file():
+    if checkpoint_of(path) != run.checkpoint:
         return False
     values = read_json(path)
     how, telling = run.config["gaze"], has_regions(run, split)
@@ -89,7 +90,7 @@ def evaluated(run: Run, split: str) -> bool:
     decides = Evaluate.model_validate(run.config.get("evaluate") or {}).chooses
     whole = whole and ("threshold" in values or not decides)
     alike = not run.segments or values.get("inference", told(run)) == told(run)
-    return values["checkpoint"] == run.checkpoint and whole and alike
+    return whole and alike
 
 
 def claim(path: Path, config: Config, what: Literal["study", "tuning"], **more: Any) -> None:
