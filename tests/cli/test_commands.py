@@ -341,6 +341,13 @@ def test_what_cannot_be_averaged_is_refused_in_a_line(regard, run, words, told):
     assert not (run / "explanations").exists()
 
 
+@pytest.mark.parametrize("words", [("--split", "test"), ("--limit", 3)])
+def test_images_and_a_split_are_not_both_explained(regard, run, words):
+    answer = regard("explain", run, "--images", "photo.jpg", *words)
+    assert answer.code == 2
+    assert f"found {words[0]}; leave out {words[0]}, or --images" in answer.err
+
+
 def test_less_than_one_image_is_not_explained(regard, run):
     answer = regard("explain", run, "--limit", -1)
     assert answer.code == 2

@@ -375,3 +375,36 @@ def test_errors_of_the_decoder_are_one_line(tmp_path):
     assert not any("\n" in p.detail for p in problems)
     with pytest.raises(DataError):
         manifest_from_rows([], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("splits", "told"),
+    [
+        (["train", "val"], ["the 2 samples of group 'p' lie in train and val"]),
+        (["val", "test"], ["the 2 samples of group 'p' lie in test and val"]),
+        (["test", "test_shifted"], []),
+        (["train", "train"], []),
+    ],
+)
+def test_a_group_that_is_learned_from_lies_in_one_split(tmp_path, splits, told):
+    rows = [{"image": f"{i}.png", "label": "a", "group": "p", "split": name}
+            for i, name in enumerate(splits)]  # fmt: skip
+    problems = check(manifest_from_rows(rows, tmp_path))
+    found = [p for p in problems if p.kind == "group in several splits"]
+    assert [p.detail for p in found] == told
+    assert all(p.severity == "error" for p in found)
+
+
+def test_what_lies_beside_the_label_is_not_learned(tmp_path):
+    """As of COCO: one label an image, and all classes that are in it."""
+
+    def kinds(rows):
+        rows = [{"image": f"{i}.png", "label": label, "labels": labels, "split": split}
+                for i, (label, labels, split) in enumerate(rows)]  # fmt: skip
+        return {p.detail for p in check(manifest_from_rows(rows, tmp_path))
+                if p.kind == "class not in train"}  # fmt: skip
+
+    beside = [("a", ["a"], "train"), ("c", ["c"], "train"), ("a", ["a", "b"], "val")]
+    assert kinds(beside) == set()
+    learned = [("a", ["a", "b"], "train"), ("c", ["c"], "train"), ("b", ["b"], "val")]
+    assert kinds(learned) == {"class 'b' of val never occurs in train"}

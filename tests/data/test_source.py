@@ -167,3 +167,14 @@ def test_a_split_of_the_manifest_is_kept(folder):
 def test_val_that_is_there_is_not_carved_again(folder):
     with pytest.raises(ConfigError, match="remove val_from_train"):
         open_manifest(Data(manifest="plain.csv", val_from_train=0.2), folder)
+
+
+def test_boxes_of_other_classes_alone_say_nothing_of_the_own_one():
+    data = manifest_from_rows(
+        [{"image": "a", "label": "cat", "split": "train", "boxes": [[0, 0, 1, 1]],
+          "box_labels": ["dog"]}],
+        Path(),
+    )  # fmt: skip
+    assert samples_of(data, "train", ["cat", "dog"], views(["image"]))[0].boxes is None
+    # A part of the subject is its own.
+    assert samples_of(data, "train", ["cat"], views(["image"]))[0].boxes == ((0, 0, 1, 1),)

@@ -222,3 +222,40 @@ def test_a_synthetic_sample_whose_group_is_elsewhere_is_left_out():
 
 def test_a_set_that_is_synthetic_throughout_is_dealt_like_any_other():
     assert split(made(0, 90)).table["split"].equals(split(made(90, 0)).table["split"])
+
+
+@pytest.mark.parametrize(
+    ("each", "scheme", "least"),
+    [
+        (1, "70/15/15", 15),
+        (2, "70/15/15", 25),
+        (2, "90/10", 18),
+        (3, "90/10", 25),
+        (4, "80/20", 60),
+    ],
+)
+def test_small_classes_leave_no_part_empty_or_far_from_its_share(each, scheme, least):
+    """Dealt class by class, all of a class of two would go to train."""
+    parts = split(manifest([f"c{n:03}" for n in range(100) for _ in range(each)]), scheme)
+    sizes = Counter(parts.table["split"])
+    assert set(sizes) == {"train", "val", "test"} if scheme.count("/") == 2 else {"train", "test"}
+    assert all(size >= least for name, size in sizes.items() if name != "train")
+    assert sizes["train"] >= 0.65 * 100 * each
+    if each > 1:
+        shown = parts.table.filter(split="train")["label"].n_unique()
+        assert shown == 100
+
+
+@pytest.mark.parametrize("labels", [["a"] * 100, ["a", "b"] * 50])
+def test_few_groups_are_spread_over_all_parts(labels):
+    for sizes in ([20] * 5, [34, 33, 33], [90, 5, 5]):
+        groups = [f"g{n}" for n, size in enumerate(sizes) for _ in range(size)]
+        parts = split(manifest(labels, groups)).table
+        assert set(parts["split"]) == {"train", "val", "test"}
+        assert parts.group_by("group").agg(pl.col("split").n_unique())["split"].max() == 1
+
+
+def test_val_of_small_classes_is_carved():
+    names = [f"c{n:03}" for n in range(100) for _ in range(3)]
+    carved = carve_val(manifest(names, split=["train"] * 299 + ["test"]), 0.1).table
+    assert 25 <= carved.filter(split="val").height <= 35

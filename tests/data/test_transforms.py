@@ -1,10 +1,12 @@
 import pytest
 import torch
+from PIL import Image
 from pydantic import ValidationError
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from regard.data.augmenting import augment
+from regard.data.decoding import decode_grey
 from regard.data.keys import keyed_generator
 from regard.data.settings import Augment, Data
 from regard.data.transforms import Transform
@@ -288,3 +290,34 @@ def test_settings_that_cannot_work_are_refused(wrong):
     Data(manifest="m.csv")
     with pytest.raises(ValidationError):
         Data(manifest="m.csv", **wrong)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("sides", [(257, 289), (513, 263), (905, 1023)])
+def test_a_jpeg_that_is_decoded_smaller_lies_where_its_region_does(
+    tmp_path, orientation, fit, sides
+):
+    """Of sides that are no multiple of 8 the last pixel at 1/8 of the size is a part of one."""
+    spot = (200 * bump(0.55 * sides[0], 0.6 * sides[1], sides, 12.0)).round().to(torch.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for kind in ("jpg", "png"):
+        how = {"quality": 95, "subsampling": 0} if kind == "jpg" else {}
+        Image.fromarray(spot.numpy()).convert("RGB").save(tmp_path / f"a.{kind}", exif=exif, **how)
+    transform = Transform((64, 64), (0, 0, 0), (1, 1, 1), fit=fit)
+    jpeg, png = (transform.load(tmp_path / f"a.{kind}")[0].float() for kind in ("jpg", "png"))
+    region = transform.fit_mask(decode_grey(tmp_path / "a.png") / 255)
+    middles = [centre(found * (found > 0.3 * found.max())) for found in (jpeg, png, region)]
+    torch.testing.assert_close(middles[0], middles[1], atol=0.06, rtol=0)
+    torch.testing.assert_close(middles[1], middles[2], atol=0.06, rtol=0)
+
+
+@pytest.mark.parametrize("sides", [(700, 20), (800, 3), (20, 700)])
+def test_a_long_narrow_region_has_its_rows(sides):
+    """torch gives all rows of one column the value of the first."""
+    mask = torch.zeros(sides)
+    mask[: sides[0] // 2, : sides[1] if sides[0] > sides[1] else sides[1] // 2] = 1
+    fitted = Transform((32, 32), (0, 0, 0), (1, 1, 1), fit="pad").fit_mask(mask)
+    image = Transform((32, 32), (0, 0, 0), (1, 1, 1), fit="pad").load(as_image(mask))[0]
+    torch.testing.assert_close(fitted, image / 255, atol=0.01, rtol=0)

@@ -3,6 +3,7 @@
 import csv
 import datetime
 import decimal
+import json
 import os
 import re
 import subprocess
@@ -136,6 +137,10 @@ def fits(column, value: Any):
     given: Any = value  # which isinstance does not narrow
     if value is None or value == "":
         return None
+    if column in ("boxes", "labels") and isinstance(value, str):  # as a CSV has them
+        given = json.loads(value)
+        if given is None:
+            return None
     if column == "synthetic":
         if isinstance(value, bool):
             return value

@@ -105,3 +105,32 @@ def test_photos_of_another_size_than_their_annotation_says_are_told(tmp_path, wr
     assert table["boxes"].to_list() == [[list(map(float, BOX))]]
     assert said == ["photos of another size than their annotations say, boxes kept as they are: "
                     "1: a.png (32 x 20, is 40 x 64)"]  # fmt: skip
+
+
+@pytest.mark.parametrize("masks", ["region", "classes"])
+def test_masks_are_turned_with_their_photos(tmp_path, masks):
+    importer, photo = coco(tmp_path, SIZE)
+    path = tmp_path / "annotations/instances_train.json"
+    lists = json.loads(path.read_text())
+    left, top, right, bottom = BOX
+    lists["annotations"][0]["segmentation"] = [[left, top, right, top, right, bottom, left, bottom]]
+    path.write_text(json.dumps(lists))
+    table = importer(tmp_path, root=tmp_path, masks=masks, background=masks == "classes").table
+    column = "region" if masks == "region" else "mask"
+    mask = np.array(Image.open(tmp_path / table[column][0]))
+    bright = decode(photo)[0].numpy() > 128
+    assert mask.shape == bright.shape
+    inside_ids = set(np.unique(mask[bright]).tolist())
+    assert len(inside_ids) == 1
+    assert not inside_ids & set(np.unique(mask[~bright]).tolist())
+
+
+@pytest.mark.parametrize("write", [coco, voc, imagenet])
+def test_photos_whose_size_does_not_tell_are_said(tmp_path, write):
+    importer, photo = write(tmp_path, SIZE)
+    stored(photo, 3)
+    said = []
+    table = importer(tmp_path, root=tmp_path, say=said.append).table
+    assert table["boxes"].to_list() == [[list(map(float, BOX))]]
+    assert said == ["photos that are turned without another size, boxes kept as of the upright "
+                    "ones: 1: a.png"]  # fmt: skip

@@ -211,3 +211,14 @@ def test_an_unknown_method_is_refused_before_anything_is_read(runs, tmp_path):
         compared(tmp_path / "out", runs / "plain", runs / "other", method="gradcan")
     assert files(runs) == before
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_of_the_same_samples_under_other_paths_is_compared(runs, tiny, tmp_path):
+    """As a retraining from corrections has them."""
+    table = pl.read_parquet(tiny / "manifest.parquet")
+    paths = [name for name in ("image", "region") if name in table.columns]
+    table.with_columns(pl.format("{}/{}", pl.lit(str(tiny)), pl.col(n)).alias(n)
+                       for n in paths).write_parquet(tmp_path / "manifest.parquet")  # fmt: skip
+    train(config_of("training.epochs=1"), tmp_path / "again", folder=tmp_path)
+    summary = compared(tmp_path / "out", runs / "plain", tmp_path / "again")
+    assert summary["others"][0]["images"] == 12

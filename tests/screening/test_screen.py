@@ -187,6 +187,22 @@ def test_groups_have_rates_and_a_bound_where_none_was_found(home, run, tmp_path)
     assert upper_bound(7, 7) == 1.0
 
 
+def test_a_group_that_cannot_be_read_is_in_the_table_of_groups(home, run, tmp_path):
+    for name in ("anna", "ben"):
+        (tmp_path / "films" / name).mkdir(parents=True)
+    for number in range(4):
+        shutil.copy(home / f"images/test-0{number}.png", tmp_path / "films/anna")
+        (tmp_path / f"films/ben/{number}.png").write_bytes(b"no image")
+    source = open_source(tmp_path / "films", "folder")
+    told = screen(run, source, tmp_path / "out", positive="moss", threshold=0.0)
+    rows = pl.read_csv(tmp_path / "out/groups.csv").to_dicts()
+    assert rows == [
+        {"group": "anna", "pieces": 4, "positive": 4, "unreadable": 0, "rate": 1.0, "upper": 1.0},
+        {"group": "ben", "pieces": 0, "positive": 0, "unreadable": 4, "rate": None, "upper": None},
+    ]
+    assert (told["groups"], told["unreadable"], told["pieces"]) == (2, 4, 4)
+
+
 def test_memory_that_runs_out_halves_the_batch(home, run, tmp_path, monkeypatch):
     real, sizes = Operator._asked, []
 

@@ -69,3 +69,17 @@ def test_confusions_are_summed_over_the_seeds(study, done, tmp_path):
             "arms": {"plain": [[5, 3], [1, 3]], "guided": [[4, 0], [0, 2]]},
         }
     }
+
+
+def test_what_an_arm_is_held_against_is_of_the_images_of_all_its_seeds(study, done, tmp_path):
+    plain, _ = gaze_spread(study, done, tmp_path)
+    known = [AREA[0], AREA[1], AREA[3]]  # the second is defined by the first seed alone
+    assert plain["best"] == pytest.approx(np.mean([min(a / 0.2, 0.2 / a) for a in known]))
+    values = {**IOU, ("plain", 0): [np.nan] * 4}
+    for (arm, seed), own in values.items():
+        table = pl.DataFrame({"index": [5, 6, 7, 8], "area": AREA, "iou": own})
+        write_table(RunFolder(tmp_path / f"runs/{arm}-seed{seed}").scores("test"), table)
+    plain, _ = gaze_spread(study, done, tmp_path)
+    known = [AREA[0], AREA[3]]
+    assert plain["images"] == 2
+    assert plain["best"] == pytest.approx(np.mean([min(a / 0.2, 0.2 / a) for a in known]))

@@ -80,3 +80,12 @@ def test_a_folder_with_files_is_refused(tmp_path):
     Image.new("L", (2, 2)).save(tmp_path / "x.png")
     with pytest.raises(ConfigError, match="files in it"):
         write_scenes(tmp_path)
+
+
+def test_scenes_of_a_split_are_its_own_whatever_other_splits_there_are(tmp_path):
+    sets = {"both": {"train": 2, "test": 2}, "train": {"train": 2}, "test": {"test": 2}}
+    for name, counts in sets.items():
+        write_scenes(tmp_path / name, counts=counts, size=(64, 96), seed=3)
+    both, train, test = (read(tmp_path / name) for name in sets)
+    assert both == train | test
+    assert not set(train.values()) & set(test.values())

@@ -58,6 +58,7 @@ def explain(
         _refuse_single(images, target)
         _average(run, method, split or "test", limit, background, out, as_json=as_json)
         return
+    _refuse_split(images, split, limit)
     from regard.cli.console import counter, print_json
     from regard.cli.show_run import show_explanations
     from regard.runs.explain import explain_images, images_of
@@ -80,6 +81,19 @@ def explain(
         print_json(rows)
     else:
         show_explanations(rows, folder)
+
+
+def _refuse_split(images: list[Path], split: str | None, limit: int | None) -> None:
+    from regard.errors import ConfigError
+
+    given = "--split" if split is not None else "--limit"
+    if images and (split is not None or limit is not None):
+        raise ConfigError(
+            "regard explain --images",
+            expected="images alone",
+            found=given,
+            remedy=f"leave out {given}, or --images",
+        )
 
 
 def _refuse_single(images: list[Path], target: str | None) -> None:

@@ -19,7 +19,7 @@ def show_screening(values: dict[str, Any], out: Path) -> None:
         rate = "–" if told["rate"] is None else f"{told['rate']:.3g}"
         say(
             f"{told['class']}, {told['threshold']:g} or more: {told['pieces']:,}, a rate of {rate}"
-            f", below {told['upper']:.3g} with {told['level']:.0%} confidence"
+            f", at most {told['upper']:.3g} with {told['level']:.0%} confidence"
         )
     if values["groups"]:
         say(f"{plural(values['groups'], 'group')}: {out / 'groups.csv'}")

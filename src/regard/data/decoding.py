@@ -27,6 +27,9 @@ TURNED = (5, 6, 7, 8)
 TILE_WIDTH, TILE_HEIGHT = 0x0142, 0x0143
 JPEGS = ("JPEG", "MPO")
 Size = tuple[int, int]
+Reach = tuple[float, float, float, float]
+# Axes of (C, H, W) that are turned around, once rows and columns have changed places.
+_FLIPS = {2: (2,), 3: (1, 2), 4: (1,), 6: (2,), 7: (1, 2), 8: (1,)}
 
 
 def decode(
@@ -53,21 +56,41 @@ def decode(
     Raises:
         DataError: unreadable, truncated, damaged, empty or too many pixels.
     """
+    return decode_scaled(source, need=need, max_pixels=max_pixels)[0]
+
+
+def decode_scaled(
+    source: str | Path | bytes | Image.Image,
+    *,
+    need: Size | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[Tensor, Reach | None]:
+    """As `decode`, and where the picture lies in it.
+
+    A JPEG of 9 x 9 pixels is 4.5 x 4.5 at half the size, of 5 x 5 pixels: resized as if it were 5,
+    it would not lie where its region does.
+
+    Returns:
+        uint8 tensor (3, H, W), and the picture's top, left, bottom and right edge in it; None: all
+        of it.
+    """
     name = source if isinstance(source, str | Path) else "image"
     with _blamed(name):
         if isinstance(source, Image.Image):
             with guarded:
                 _refuse_large(source, name, max_pixels)
                 source.load()
-                return _upright_rgb(modes.rgb(source), _orientation(source))
+                return _upright_rgb(modes.rgb(source), _orientation(source)), None
         data = source if isinstance(source, bytes) else read_file(source)
         plain = _plain_jpeg(data, need, max_pixels)
         if plain is not None:
-            return _upright_rgb(plain, 1)
+            array, extent = plain
+            return _upright_rgb(array, 1), _reach(extent, array.shape[:2], 1)
         with guarded, _opened(io.BytesIO(data)) as header:
             _refuse_large(header, name, max_pixels)
-            picture, orientation = _picture(header, data, need, max_pixels)
-            return _upright_rgb(modes.rgb(picture), orientation)
+            picture, orientation, extent = _picture(header, data, need, max_pixels)
+            array = modes.rgb(picture)
+            return _upright_rgb(array, orientation), _reach(extent, array.shape[:2], orientation)
 
 
 def decode_grey(source: str | Path, *, max_pixels: int = MAX_PIXELS) -> Tensor:
@@ -82,7 +105,7 @@ def decode_grey(source: str | Path, *, max_pixels: int = MAX_PIXELS) -> Tensor:
         data = read_file(source)
         with _opened(io.BytesIO(data)) as header:
             _refuse_large(header, source, max_pixels)
-            picture, orientation = _picture(header, data, None, max_pixels)
+            picture, orientation, _ = _picture(header, data, None, max_pixels)
             values = torch.from_numpy(modes.grey(picture))
             return _upright(values[None], orientation)[0].contiguous()
 
@@ -102,7 +125,7 @@ def decode_ids(source: str | Path, *, max_pixels: int = MAX_PIXELS) -> Tensor:
                 raise _no_ids(source, f"{len(header.getbands())} channels ({header.mode})")
             if header.format in JPEGS:
                 raise _no_ids(source, "a JPEG, which blurs them")
-            picture, orientation = _picture(header, data, None, max_pixels)
+            picture, orientation, _ = _picture(header, data, None, max_pixels)
             values = np.array(picture).astype(np.int64)
             lowest, highest = values.min(initial=0), values.max(initial=0)
             if lowest < 0 or highest > 255:
@@ -205,13 +228,17 @@ def _orientation(header: Image.Image, file: BinaryIO | None = None) -> int:
 
 def _picture(
     header: Image.Image, data: bytes, need: Size | None, max_pixels: int
-) -> tuple[modes.Picture, int]:
-    """A file's picture as it is stored, of JPEGs no larger than is needed, and how to turn it."""
+) -> tuple[modes.Picture, int, jpeg_files.Extent | None]:
+    """A file's picture as it is stored, of JPEGs no larger than is needed, and how to turn it.
+
+    And its extent, in pixels of that, where it is not all of it.
+    """
     if header.format in JPEGS:
         orientation = _orientation(header)
         wanted = (need[1], need[0]) if need and orientation in TURNED else need
         try:
-            return _jpeg(data, header.mode, wanted, max_pixels), orientation
+            found, extent = _jpeg(data, header.mode, wanted, max_pixels)
+            return found, orientation, extent
         except jpeg_files.UnknownSamplingError:
             jpeg_files.refuse_scans(data)
     elif header.format == "PNG":
@@ -223,22 +250,27 @@ def _picture(
         hush_libtiff()
     # Pillow turns a TIFF upright here, and says so by taking the orientation away.
     header.load()
-    return header, _orientation(header, io.BytesIO(data))
+    return header, _orientation(header, io.BytesIO(data)), None
 
 
-def _jpeg(data: bytes, mode: str, need: Size | None, max_pixels: int) -> modes.Picture:
+def _jpeg(
+    data: bytes, mode: str, need: Size | None, max_pixels: int
+) -> tuple[modes.Picture, jpeg_files.Extent]:
     """A JPEG of the mode that Pillow sees in it, `RGB`, `L` or `CMYK`."""
     size, _ = jpeg_files.header(data)
     if size[0] * size[1] > max_pixels:  # its two decoders read its header each by itself
         raise ValueError(f"{size[1]} x {size[0]} where its header says less")
-    array = jpeg_files.decoded(data, size, need, {"L": "GRAY"}.get(mode, mode))
+    array, extent = jpeg_files.decoded(data, size, need, {"L": "GRAY"}.get(mode, mode))
     if mode != "CMYK":
-        return array.squeeze(2) if mode == "L" else array
+        return array.squeeze(2) if mode == "L" else array, extent
     # As Adobe writes them, and everyone else after it: ink is 0.
-    return Image.frombytes("CMYK", (array.shape[1], array.shape[0]), (255 - array).tobytes())
+    side = array.shape[1], array.shape[0]
+    return Image.frombytes("CMYK", side, (255 - array).tobytes()), extent
 
 
-def _plain_jpeg(data: bytes, need: Size | None, max_pixels: int) -> np.ndarray | None:
+def _plain_jpeg(
+    data: bytes, need: Size | None, max_pixels: int
+) -> tuple[np.ndarray, jpeg_files.Extent] | None:
     """A JPEG in grey or RGB that says nothing of being turned; None: it is another matter.
 
     Most are such, and of a small one reading the header with Pillow takes as long as decoding it.
@@ -271,11 +303,32 @@ def _upright_rgb(array: np.ndarray, orientation: int) -> Tensor:
     return _upright(torch.from_numpy(array).permute(2, 0, 1), orientation).contiguous()
 
 
+def turned_upright(mask: np.ndarray, orientation: int) -> np.ndarray:
+    """A mask (H, W) as a photo of this EXIF orientation is turned."""
+    return _upright(torch.from_numpy(np.ascontiguousarray(mask))[None], orientation)[0].numpy()
+
+
+def _reach(extent: jpeg_files.Extent | None, stored: Size, orientation: int) -> Reach | None:
+    """Where a picture of this extent, from the top left on as it is stored, lies once upright."""
+    if extent is None or extent == stored:
+        return None
+    spans = [(0.0, extent[0]), (0.0, extent[1])]
+    sides = list(stored)
+    if orientation in TURNED:
+        spans.reverse()
+        sides.reverse()
+    for axis in _FLIPS.get(orientation, ()):
+        begin, end = spans[axis - 1]
+        spans[axis - 1] = sides[axis - 1] - end, sides[axis - 1] - begin
+    (top, bottom), (left, right) = spans
+    return top, left, bottom, right
+
+
 def _upright(tensor: Tensor, orientation: int) -> Tensor:
     """Undo the EXIF orientation of a (C, H, W) tensor."""
     if orientation in TURNED:
         tensor = tensor.transpose(1, 2)
-    flips = {2: [2], 3: [1, 2], 4: [1], 6: [2], 7: [1, 2], 8: [1]}.get(orientation)
+    flips = _FLIPS.get(orientation)
     return tensor.flip(flips) if flips else tensor
 
 

@@ -121,7 +121,7 @@ def _counts(values: pl.Series) -> dict[str, int]:
 
 
 def _classes(manifest: Manifest, splits: list[str]) -> dict[str, dict[str, int]]:
-    rows = class_rows(manifest.table.with_row_index("row"))
+    rows = class_rows(manifest.table.with_row_index("row"), sets=manifest.several)
     counts = rows.group_by("label", pl.col("split").fill_null(NO_SPLIT)).len()
     known = {(label, split): count for label, split, count in counts.iter_rows()}
     labels = sorted(rows["label"].unique().to_list(), key=natural)

@@ -1,6 +1,6 @@
 """From the `data` section of a config to the samples of each split."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -199,7 +199,7 @@ def _labelled(sample: Sample, row: dict, indices: Indices, where: str) -> Sample
     label: Any = row.get("label")
     if label not in indices:
         raise _unknown(row, "label", label, indices, where)
-    boxes = _edges(own_boxes(row))
+    boxes = _edges(own_boxes(row, indices))
     return replace(sample, label=indices[label], boxes=boxes, mask=None)
 
 
@@ -270,12 +270,17 @@ def _refuse_region_view(table: pl.DataFrame, views: Sequence[str], where: str) -
         )
 
 
-def own_boxes(row: Mapping[str, Any]) -> list | None:
-    """The boxes of the sample's own class, where boxes carry classes; else all."""
+def own_boxes(row: Mapping[str, Any], classes: Container[str] = ()) -> list | None:
+    """The boxes of the sample's own class, where boxes carry classes; else all.
+
+    None where there are boxes of other classes alone, which do not say where the own one is; boxes
+    whose labels are no classes, but parts of the subject, say, are its own.
+    """
     boxes, labels = row.get("boxes"), row.get("box_labels")
-    if boxes is None or not labels or row.get("label") not in labels:
+    if not boxes or not labels or row.get("label") is None:
         return boxes
-    return [box for box, label in zip(boxes, labels, strict=True) if label == row["label"]]
+    own = [box for box, label in zip(boxes, labels, strict=True) if label == row["label"]]
+    return own or (None if any(label in classes for label in labels) else boxes)
 
 
 def _edges(boxes: list | None) -> tuple[tuple[float, ...], ...] | None:

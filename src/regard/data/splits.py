@@ -137,8 +137,12 @@ def _dealt(
             for unit, rows in members.items()
         }
         dealt = deal(units, shares, seed)
+        kinds = {unit: min(own.labels, default="") for unit, own in units.items()}
     else:
-        dealt = _by_label(table, members, shares, seed)
+        kinds = _main_labels(table, members)
+        dealt = _by_label(kinds, members, shares, seed)
+    sizes = {unit: len(rows) for unit, rows in members.items()}
+    _fill(dealt, sizes, kinds, shares, seed)
     parts: list[str | None] = [None] * table.height
     for unit, rows in members.items():
         for row in rows:
@@ -147,14 +151,21 @@ def _dealt(
     return parts
 
 
-def _by_label(
-    table: pl.DataFrame, members: Mapping[str, list[int]], shares: Sequence[float], seed: int
-) -> dict[str, int]:
-    """The part of each unit, dealt class by class in a keyed order to what lacks it most."""
+def _main_labels(table: pl.DataFrame, members: Mapping[str, list[int]]) -> dict[str, str]:
+    """The label that each unit is of."""
     labels = [str(v) for v in table["label"].to_list()] if "label" in table.columns else (
         [""] * table.height
     )  # fmt: skip
-    stratum = {unit: _main_label(rows, labels) for unit, rows in members.items()}
+    return {unit: _main_label(rows, labels) for unit, rows in members.items()}
+
+
+def _by_label(
+    stratum: Mapping[str, str],
+    members: Mapping[str, list[int]],
+    shares: Sequence[float],
+    seed: int,
+) -> dict[str, int]:
+    """The part of each unit, dealt class by class in a keyed order to what lacks it most."""
     order = sorted(members, key=lambda unit: (-len(members[unit]), key(seed, "split", unit)))
     # Plain floats: with a handful of parts an array costs ten times as much a unit.
     got: dict[str, list[int]] = defaultdict(lambda: [0] * len(shares))
@@ -163,16 +174,65 @@ def _by_label(
     for unit in order:
         have = got[stratum[unit]]
         size = len(members[unit])
-        # What the whole set lacks breaks ties, or rounding would favour one part in every class.
+        # What the whole set lacks counts a little: rounding would favour one part in every class.
         own, whole = sum(have) + size, sum(overall) + size
         lacking = [
-            (share * own - mine) + 1e-6 * (share * whole - all_)
+            (share * own - mine) + 1e-2 * (share * whole - all_)
             for share, mine, all_ in zip(shares, have, overall, strict=True)
         ]
         part = dealt[unit] = lacking.index(max(lacking))
         have[part] += size
         overall[part] += size
     return dealt
+
+
+def _fill(
+    dealt: dict[str, int],
+    sizes: Mapping[str, int],
+    kinds: Mapping[str, str],
+    shares: Sequence[float],
+    seed: int,
+) -> None:
+    """Give a part that got less than half of its share units of the part that is most above its.
+
+    Dealt class by class, two samples a class all go to train. Classes of several units give first,
+    one each before any gives a second.
+    """
+    total = sum(sizes.values())
+    for poor, share in enumerate(shares):
+        got = [0] * len(shares)
+        for unit, part in dealt.items():
+            got[part] += sizes[unit]
+        if got[poor] >= share * total / 2:
+            continue
+        above = [
+            (size - own * total, part)
+            for part, (size, own) in enumerate(zip(got, shares, strict=True))
+            if part != poor and list(dealt.values()).count(part) > 1
+        ]
+        if not above:
+            continue
+        _, rich = max(above)
+        giving = _in_turn([unit for unit, part in dealt.items() if part == rich], kinds, seed)
+        left = len(giving)
+        for unit in giving:
+            if left == 1 or (got[poor] and got[poor] + sizes[unit] / 2 > share * total):
+                break
+            if sizes[unit] <= 3 * share * total:
+                dealt[unit] = poor
+                got[poor] += sizes[unit]
+                left -= 1
+
+
+def _in_turn(units: Sequence[str], kinds: Mapping[str, str], seed: int) -> list[str]:
+    """The units in a keyed order, one of each kind, then another; those that are alone last."""
+    count, seen = Counter(kinds[unit] for unit in units), Counter[str]()
+    ranked = []
+    for unit in sorted(units, key=lambda unit: key(seed, "fill", unit)):
+        kind = kinds[unit]
+        ranked.append((seen[kind] + 1 == count[kind], seen[kind], len(ranked), unit))
+        seen[kind] += 1
+    return [unit for *_, unit in sorted(ranked)]
 
 
 def _with_synthetic(table: pl.DataFrame, parts: Sequence[str | None]) -> pl.DataFrame:

@@ -16,18 +16,21 @@ def table_problems(manifest: Manifest) -> list[Problem]:
     found = [*_listed_twice(table), *_labels(table)]
     if "split" in table.columns:
         found += _splits(table)
-    classes = class_rows(table)
+    classes = class_rows(table, sets=manifest.several)
     if not classes.is_empty():
         found += [*_alone(classes), *_classes_by_split(classes), *_rare(classes)]
     return found
 
 
-def class_rows(table: pl.DataFrame) -> pl.DataFrame:
-    """One row a sample and class of it: `row`, `split`, `label`.
+def class_rows(table: pl.DataFrame, *, sets: bool) -> pl.DataFrame:
+    """One row a sample and class of it that is learned: `row`, `split`, `label`.
 
-    Samples of several classes count for each; where a table has `labels`, they are its classes.
+    Args:
+        table: of a manifest, with row numbers.
+        sets: samples have sets of labels, and count for each; else what is in an image beside its
+            `label` is not learned.
     """
-    name = "labels" if "labels" in table.columns else "label"
+    name = "labels" if sets else "label"
     if name not in table.columns:
         return pl.DataFrame(schema={"row": pl.UInt32, "split": pl.String, "label": pl.String})
     split = pl.col("split") if "split" in table.columns else pl.lit(None, pl.String).alias("split")
@@ -79,10 +82,23 @@ def _splits(table: pl.DataFrame) -> Iterator[Problem]:
             severity: Severity = "error" if name == "train" else "warning"
             detail = f"no samples in {name}; there are: " + (", ".join(used) or "none")
             yield Problem(None, "split", None, "empty split", detail, severity)
+    if "group" in table.columns:
+        yield from _spread_groups(table)
     wrong = table.filter(are_synthetic(table) & (pl.col("split") != "train"))
     for row, image, name in wrong.select("row", "image", "split").iter_rows():
         detail = f"synthetic samples belong in train, not in {name}"
         yield Problem(row, "split", image, "synthetic outside train", detail)
+
+
+def _spread_groups(table: pl.DataFrame) -> Iterator[Problem]:
+    """A net may know a group that it was trained or chosen on, whatever else it has learned."""
+    rows = table.filter(pl.col("group").is_not_null() & pl.col("split").is_not_null())
+    found = rows.group_by("group", maintain_order=True).agg(pl.col("split").unique(), pl.len())
+    for group, splits, count in found.iter_rows():
+        if len(splits) > 1 and {"train", "val"} & set(splits):
+            names = " and ".join(sorted(splits, key=lambda name: (name != "train", name)))
+            detail = f"the {count} samples of group {group!r} lie in {names}"
+            yield Problem(None, "group", None, "group in several splits", detail)
 
 
 def _alone(classes: pl.DataFrame) -> Iterator[Problem]:

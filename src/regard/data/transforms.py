@@ -4,13 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from regard.data.decoding import MAX_PIXELS, Size, decode, image_size
+from regard.data.decoding import MAX_PIXELS, Reach, Size, decode_scaled, image_size
 from regard.data.mask_classes import VOID
 from regard.data.sample import REGION_VIEW
 
@@ -66,7 +66,8 @@ class Transform:
         if self.fit == "crop" and isinstance(image, str | Path | bytes):
             original = image_size(image)
         need = self.need(original) if self.fit != "crop" or original else None
-        return self.fit_image(decode(image, need=need, max_pixels=self.max_pixels), black=black)
+        pixels, reach = decode_scaled(image, need=need, max_pixels=self.max_pixels)
+        return self.fit_image(pixels, black=black, reach=reach)
 
     def need(self, original: Size | None = None) -> Size:
         """The least size to decode at; a crop needs the longer side of the image larger."""
@@ -76,11 +77,19 @@ class Transform:
         scale = max(height / original[0], width / original[1])
         return round(original[0] * scale), round(original[1] * scale)
 
-    def fit_image(self, image: Tensor, *, black: bool = False) -> Tensor:
-        """uint8 (3, h, w) to uint8 (3, H, W)."""
+    def fit_image(
+        self, image: Tensor, *, black: bool = False, reach: Reach | None = None
+    ) -> Tensor:
+        """uint8 (3, h, w) to uint8 (3, H, W).
+
+        Args:
+            image: decoded.
+            black: pad with black rather than the mean colour.
+            reach: where the picture lies in it, as of `decode_scaled`; None: all of it.
+        """
         colour = (0.0, 0.0, 0.0) if black else self.mean
         fill = torch.tensor([round(255 * value) for value in colour], dtype=torch.uint8)
-        return self._fit(image, self.interpolation, fill)
+        return self._fit(image, self.interpolation, fill, reach)
 
     def fit_mask(self, mask: Tensor) -> Tensor:
         """Float (h, w) in [0, 1] to float (H, W); outside of a padded image is 0."""
@@ -104,16 +113,19 @@ class Transform:
         std = torch.tensor(self.std, device=images.device).view(3, 1, 1)
         return ((images.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
 
-    def _fit(self, image: Tensor, mode: str, fill: Tensor) -> Tensor:
+    def _fit(self, image: Tensor, mode: str, fill: Tensor, reach: Reach | None = None) -> Tensor:
         height, width = self.size
         if self.fit == "stretch":
-            return resized(image, self.size, mode)
+            return resized(image, self.size, mode, reach)
         if self.fit == "crop":
-            image = _without_ends(image, self.size)
-        rows, columns = height / image.shape[-2], width / image.shape[-1]
+            shape, image = image.shape, _without_ends(image, self.size)
+            reach = reach if image.shape == shape else None  # of the middle all is picture
+        top, left, bottom, right = reach or (0, 0, *image.shape[-2:])
+        sides = bottom - top, right - left
+        rows, columns = height / sides[0], width / sides[1]
         scale = min(rows, columns) if self.fit == "pad" else max(rows, columns)
-        h, w = (max(1, round(side * scale)) for side in image.shape[-2:])
-        image = resized(image, (h, w), mode)
+        h, w = (max(1, round(side * scale)) for side in sides)
+        image = resized(image, (h, w), mode, reach)
         if self.fit == "crop":
             top, left = (h - height) // 2, (w - width) // 2
             return image[:, top : top + height, left : left + width].contiguous()
@@ -140,12 +152,34 @@ def _without_ends(image: Tensor, size: Size) -> Tensor:
     return image
 
 
-def resized(image: Tensor, size: Size, mode: str = "bilinear") -> Tensor:
-    """(C, h, w) to (C, H, W), uint8 or float, with antialiasing but for `nearest-exact`."""
-    if image.shape[-2:] == size:
+def resized(
+    image: Tensor, size: Size, mode: str = "bilinear", reach: Reach | None = None
+) -> Tensor:
+    """(C, h, w) to (C, H, W), uint8 or float, with antialiasing but for `nearest-exact`.
+
+    Args:
+        image: whose pixels are resized.
+        size: (H, W).
+        mode: of interpolation.
+        reach: the edges of what becomes (H, W), as of `decode_scaled`; None: those of the image.
+    """
+    if reach is None and image.shape[-2:] == size:
         return image
     if mode == "nearest-exact":
         return torch.nn.functional.interpolate(image[None], size, mode=mode)[0]
-    return torch.nn.functional.interpolate(
-        image[None], size, mode=mode, align_corners=False, antialias=True
-    )[0]
+    if size[1] == 1 and size[0] > 1:
+        # torch gives all rows of a single column the value of the first one (seen in 2.15).
+        turned = None if reach is None else (reach[1], reach[0], reach[3], reach[2])
+        return resized(image.transpose(1, 2), (1, size[0]), mode, turned).transpose(1, 2)
+    how: dict[str, Any] = {"mode": mode, "align_corners": False, "antialias": True}
+    if reach is None:
+        return torch.nn.functional.interpolate(image[None], size, **how)[0]
+    # What is no picture stands before or behind it, and is to stand behind it.
+    flips = [axis for axis in (1, 2) if reach[axis - 1] > 0]
+    image = image.flip(flips) if flips else image
+    sides = reach[2] - reach[0], reach[3] - reach[1]
+    # A little more than the size, which is rounded down.
+    scales = [(wanted + 1e-6) / side for wanted, side in zip(size, sides, strict=True)]
+    found = torch.nn.functional.interpolate(image[None], scale_factor=scales, **how)[0]
+    found = found[:, : size[0], : size[1]]
+    return (found.flip(flips) if flips else found).contiguous()

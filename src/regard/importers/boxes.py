@@ -6,7 +6,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from regard.data.decoding import TURNED, image_size, orientation_of
+import numpy as np
+
+from regard.data.decoding import TURNED, image_size, orientation_of, turned_upright
 from regard.errors import DataError, near
 from regard.importers.files import some
 
@@ -84,15 +86,17 @@ class Uprights:
 
     An annotation tells the size of the photo that its boxes were drawn on. A camera that was held
     upright stores the photo on its side, with an orientation; some tools draw boxes on it as it is
-    stored.
+    stored. Where the photo has the same size either way the size does not tell.
 
     Attributes:
         turned: photos whose boxes were turned with them.
         other: photos of another size than their annotations say, and both sizes.
+        unclear: photos that are turned without another size; boxes are taken as upright.
     """
 
     turned: list[str] = field(default_factory=list)
     other: list[str] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
 
     def boxes(
         self, boxes: list[list[float]], told: tuple[Any, Any], photo: Path
@@ -107,14 +111,14 @@ class Uprights:
         if not boxes or not all(type(side) is int and side > 0 for side in told):
             return boxes
         try:
-            size, orientation = image_size(photo), 1
-            if size == told:
-                return boxes
-            if size == (told[1], told[0]):
-                orientation = orientation_of(photo)
+            size, orientation = image_size(photo), orientation_of(photo)
         except DataError:
             return boxes
-        if orientation not in TURNED:
+        if size == told:
+            if orientation != 1 and (orientation not in TURNED or told[0] == told[1]):
+                self.unclear.append(photo.name)
+            return boxes
+        if size != (told[1], told[0]) or orientation not in TURNED:
             sizes = f"{told[1]} x {told[0]}, is {size[1]} x {size[0]}"
             self.other.append(f"{photo.name} ({sizes})")
             return boxes
@@ -127,10 +131,13 @@ class Uprights:
             return
         if self.turned:
             say("photos stored on their side, whose boxes were turned with them: "
-                + some(self.turned))  # fmt: skip
+                + some(sorted(self.turned)))  # fmt: skip
+        if self.unclear:
+            say("photos that are turned without another size, boxes kept as of the upright ones: "
+                + some(sorted(self.unclear)))  # fmt: skip
         if self.other:
             say("photos of another size than their annotations say, boxes kept as they are: "
-                + some(self.other))  # fmt: skip
+                + some(sorted(self.other)))  # fmt: skip
 
 
 def turned_box(box: Sequence[float], size: tuple[int, int], orientation: int) -> list[float]:
@@ -148,3 +155,13 @@ def turned_box(box: Sequence[float], size: tuple[int, int], orientation: int) ->
     if orientation in (3, 4, 6, 7):
         top, bottom = height - bottom, height - top
     return [top, left, bottom, right] if orientation in TURNED else [left, top, right, bottom]
+
+
+def upright(mask: np.ndarray, photo: Path) -> np.ndarray:
+    """A mask (H, W) of a photo as it is stored, turned with it where it has that size."""
+    try:
+        size, orientation = image_size(photo), orientation_of(photo)
+    except DataError:
+        return mask
+    on_its_side = size != mask.shape and size == mask.shape[::-1] and orientation in TURNED
+    return turned_upright(mask, orientation) if on_its_side else mask

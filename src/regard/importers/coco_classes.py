@@ -78,7 +78,7 @@ def class_rows(
             paths = part.row(key, root) | {"mask": entry(path, root)}
             rows.append(paths)
             how = partial(panoptic_mask, png=pngs[key]) if part.panoptic else class_mask
-            jobs.append(Job(path, partial(how, part, key, ids)))
+            jobs.append(Job(path, partial(how, part, key, ids), part.file(key)))
     return with_classes(rows, list(ids.of)), jobs
 
 

@@ -57,6 +57,10 @@ class Part:
         """An image's path and split, as a manifest in `root`, an absolute path, has them."""
         return {"image": prefix(self.folder, root) + self.photos[key].name, "split": self.split}
 
+    def file(self, key: Hashable) -> Path:
+        """An image's path."""
+        return self.folder / self.photos[key].name
+
     def name(self, item: Item) -> str:
         """The class of an object or a segment."""
         return self.classes[item["category_id"]]

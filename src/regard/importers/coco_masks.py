@@ -11,6 +11,7 @@ from regard.data.decoding import MAX_PIXELS
 from regard.data.pictures import save_image
 from regard.data.threads import Progress, in_threads
 from regard.errors import DataError
+from regard.importers.boxes import upright
 from regard.importers.coco_json import Part, is_crowd
 from regard.importers.run_lengths import paint
 
@@ -23,11 +24,13 @@ class Job:
 
     Attributes:
         path: to write it to.
-        make: gives the mask, uint8 (H, W).
+        make: gives the mask, uint8 (H, W), of the photo as the JSON has its size.
+        photo: whose mask it is; one that is stored on its side, of that size, has its mask turned.
     """
 
     path: Path
     make: Callable[[], np.ndarray]
+    photo: Path
 
 
 def write_all(jobs: Sequence[Job], progress: Progress | None) -> None:
@@ -89,7 +92,8 @@ def _positive(value: object) -> bool:
 
 
 def _written(job: Job) -> None:
-    save_image(Image.fromarray(np.ascontiguousarray(job.make())), job.path, "PNG")
+    mask = upright(job.make(), job.photo)
+    save_image(Image.fromarray(np.ascontiguousarray(mask)), job.path, "PNG")
 
 
 def _refuse_same(paths: Iterable[Path]) -> None:

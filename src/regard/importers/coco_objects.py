@@ -91,7 +91,7 @@ def object_rows(
 def _boxes(image: Labelled, uprights: Uprights) -> list[list[float]]:
     part, photo = image.part, image.part.photos[image.key]
     boxes = [part.box(item) for item in _objects(image.items)]
-    return uprights.boxes(boxes, photo.size, part.folder / photo.name)
+    return uprights.boxes(boxes, photo.size, part.file(image.key))
 
 
 def add_regions(
@@ -104,7 +104,7 @@ def add_regions(
         for column, make in kinds.items():
             path = mask_path(files, column, image.part, image.key)
             row[column] = entry(path, root)
-            jobs.append(Job(path, partial(make, *image)))
+            jobs.append(Job(path, partial(make, *image), image.part.file(image.key)))
     return jobs
 
 

@@ -62,7 +62,7 @@ def mask_facts(summary: Told, other: Told) -> Facts:
 def mask_words(summary: Told, other: Told) -> list[str]:
     """What changed from the first run to this one."""
     found = other["metrics"]["mean_iou"]
-    word = reading("mean_iou", found["difference"])
+    word = reading("mean_iou", found)
     text = phrase(
         "With {other}, the mean IoU on {split} ({images}) is {after}, with {first} {before}: "
         "{difference} (95 % interval over images {interval}).",
@@ -96,7 +96,7 @@ def difference_rows(
     reach = reach_of([found["difference"] for _, name, found in rows if name != "energy_gain"])
     cells = []
     for text, name, found in rows:
-        difference, word = found["difference"], reading(name, found["difference"])
+        difference, word = found["difference"], reading(name, found)
         cells.append(
             [
                 Cell(text, note=phrase("lower is better") if lower_is_better(name) else ""),

@@ -93,7 +93,7 @@ def calibration(summary: Told, other: Told) -> list[Block]:
         return []
     names = {"before": summary["first"]["name"], "after": other["name"]}
     drawings = [_diagram(found[end], names[end], error[end]) for end in names]
-    word = reading("ece", error["difference"])
+    word = reading("ece", error)
     text = phrase(
         "The calibration error goes from {before} to {after}: {difference}, interval over images "
         "{interval}, p {p} ({reading}). On few images the error is never 0, even of a calibrated "
@@ -136,7 +136,7 @@ def _of_class(name: str, own: Told) -> Cell:
     if difference["value"] is None:
         return Cell(decimal(own["after"]))
     note = f"{signed(difference['value'])}, {between(difference, signed)}"
-    return Cell(decimal(own["after"]), note=note, mark=_MARKS.get(reading(name, difference), ""))
+    return Cell(decimal(own["after"]), note=note, mark=_MARKS.get(reading(name, own), ""))
 
 
 def _numbers(own: Told) -> list[Cell]:
@@ -149,7 +149,7 @@ def _numbers(own: Told) -> list[Cell]:
 
 
 def _reading(name: str, own: Told) -> Cell:
-    word = reading(name, own["difference"])
+    word = reading(name, own)
     return Cell(phrase(READINGS[word]), mark=_MARKS.get(word, "quiet"))
 
 
@@ -162,7 +162,7 @@ def metric_words(other: Told) -> str:
             metric=said(name),
             before=decimal(found[name]["before"]),
             after=decimal(found[name]["after"]),
-            reading=phrase(READINGS[reading(name, found[name]["difference"])]),
+            reading=phrase(READINGS[reading(name, found[name])]),
         )
         for name in ("f1_macro", "ece")
         if name in found

@@ -72,7 +72,7 @@ def set_facts(summary: Told, other: Told) -> Facts:
 def set_words(summary: Told, other: Told) -> list[str]:
     """What changed from the first run to this one."""
     found, accuracy = other["metrics"]["map"], differences(other)["accuracy"]
-    word = reading("map", found["difference"])
+    word = reading("map", found)
     text = phrase(
         "With {other}, the mean average precision on {split} ({images}) is {after}, with {first} "
         "{before}: {difference} (95 % interval over images {interval}).",

@@ -43,10 +43,14 @@ READINGS: Phrases = {
 }
 
 
-def reading(name: str, difference: Told) -> str:
-    """`better`, `worse`, or that the interval leaves no difference shown."""
+def reading(name: str, found: Told) -> str:
+    """`better`, `worse`, or that the interval, or p where there is one, shows no difference.
+
+    Of a few images the interval is too narrow, and p says so.
+    """
+    difference, p = found["difference"], found.get("p_value")
     low, high = real(difference["low"]), real(difference["high"])
-    if not (low > 0 or high < 0):
+    if not (low > 0 or high < 0) or (p is not None and p >= 1 - difference["level"]):
         return "no difference shown"
     return "better" if (high < 0) == lower_is_better(name) else "worse"
 
@@ -58,7 +62,7 @@ def differences_table(summary: Told, other: Told) -> Table:
     marks = {"better": "good", "worse": "bad"}
     rows = []
     for name, values in found.items():
-        difference, word = values["difference"], reading(name, values["difference"])
+        difference, word = values["difference"], reading(name, values)
         note = meaning(name)
         rows.append(
             [

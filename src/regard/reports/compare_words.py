@@ -108,7 +108,7 @@ def class_words(other: Told, key: str, what: str) -> str:
     kinds: dict[str, list[str]] = {"better": [], "worse": []}
     for name, own in other["per_class"].items():
         difference = own[key]["difference"]
-        word = reading(key, difference)
+        word = reading(key, own[key])
         if word in kinds:
             kinds[word].append(f"{name} ({signed(difference['value'])})")
     told = [
@@ -263,7 +263,7 @@ def _accuracy(summary: Told, other: Told) -> str:
         test=test,
         p=p_value(found["p_value"]),
     )
-    return f"{text} {verdict_words(other, reading('accuracy', difference))}"
+    return f"{text} {verdict_words(other, reading('accuracy', found))}"
 
 
 def _outcomes(summary: Told, other: Told) -> str:
@@ -298,7 +298,7 @@ def _score(other: Told, name: str) -> str:
         score=said(name),
         before=decimal(found["before"]),
         after=decimal(found["after"]),
-        reading=phrase(READINGS[reading(name, difference)]),
+        reading=phrase(READINGS[reading(name, found)]),
     )
 
 

@@ -1,7 +1,7 @@
 """Compare runs on the same samples: what each one says of them, afresh, and the files of it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,8 @@ def _asked(
     for named in runs:
         if named.key not in answers:
             how = gaze_of(named.run, runs[0].run, method) if told else None
-            answers[named.key] = _answers(named.run, split, how, progress)
+            names = image_paths(runs[0].run, split)  # as its manifest has them, for all
+            answers[named.key] = _answers(named.run, split, names, how, progress)
     return [(answers[runs[0].key], answers[other.key]) for other in runs[1:]]
 
 
@@ -158,7 +159,7 @@ def _segmented(
     answers: dict[tuple[Path, str], Segmented] = {}
     for named in runs:
         if named.key not in answers:
-            gaze, images = gaze_of(named.run, runs[0].run, method), image_paths(named.run, split)
+            gaze, images = gaze_of(named.run, runs[0].run, method), image_paths(runs[0].run, split)
             scores = scored(named.run, split, images, gaze, BACKGROUND, None)
             predictions = counted(named.run, split, images, progress)
             answers[named.key] = Segmented(predictions, scores)
@@ -194,8 +195,13 @@ def gaze_of(run: Run, first: Run, method: str | None) -> Gaze:
     return own.model_copy(update={"method": name, "contrast": shared.contrast, "scores": SCORES})
 
 
-def _answers(run: Run, split: str, gaze: Gaze | None, progress: Step | None) -> Answers:
-    images = image_paths(run, split)
+def _answers(
+    run: Run,
+    split: str,
+    images: Mapping[int, str],
+    gaze: Gaze | None,
+    progress: Step | None,
+) -> Answers:
     found = predict_split(run, split, None if run.several else gaze, progress)
     note_reading(run, split, "regard compare")
     table = predictions_of(run, found, images)

@@ -31,8 +31,9 @@ def summarise(
         `positive`: `class`, `threshold`, `pieces`, `rate` and its `upper` bound; `groups`, their
         number.
     """
-    told = pl.concat(list(_counted(out, parts, positive)))
-    counts = told.group_by("predicted").agg(pl.col("pieces").sum()).drop_nulls("predicted")
+    tables = list(_counted(out, parts, positive))
+    told, predicted = (pl.concat(found) for found in zip(*tables, strict=True))
+    counts = predicted.group_by("predicted").agg(pl.col("pieces").sum()).drop_nulls("predicted")
     pieces = int(told["pieces"].sum())
     bad = pl.concat([_bad(out, part) for part in range(parts)])
     write_csv(out / BAD, bad)
@@ -63,33 +64,42 @@ def summarise(
     return values
 
 
-def _counted(out: Path, parts: int, positive: tuple[str, float] | None) -> Iterator[pl.DataFrame]:
-    """By part: pieces, and positive ones, by group and predicted class; of sets by first class."""
+def _counted(
+    out: Path, parts: int, positive: tuple[str, float] | None
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """By part: by group pieces, positive and unreadable ones; and pieces by predicted class.
+
+    A piece of which several classes are predicted counts for each.
+    """
     is_positive = pl.lit(0) if positive is None else (
         (pl.col(PREFIX + positive[0]) >= positive[1]).cast(pl.Int64)
     )  # fmt: skip
     for part in range(parts):
-        table = read_table(part_path(out, part)).filter(pl.col("error").is_null())
-        if table.schema["predicted"] == pl.List(pl.String):
-            table = table.with_columns(pl.col("predicted").list.first())
-        yield (
-            table.with_columns(positive=is_positive)
-            .group_by("group", "predicted", maintain_order=True)
-            .agg(pieces=pl.len().cast(pl.Int64), positive=pl.col("positive").sum().cast(pl.Int64))
+        table = read_table(part_path(out, part))
+        sound = pl.col("error").is_null()
+        groups = table.group_by("group", maintain_order=True).agg(
+            pieces=sound.sum().cast(pl.Int64),
+            positive=is_positive.filter(sound).sum().cast(pl.Int64),
+            unreadable=(~sound).sum().cast(pl.Int64),
         )
+        predicted = table.filter(sound).select("predicted")
+        if predicted.schema["predicted"] == pl.List(pl.String):
+            predicted = predicted.explode("predicted")
+        yield groups, predicted.group_by("predicted").agg(pieces=pl.len().cast(pl.Int64))
 
 
 def _groups(told: pl.DataFrame, positive: tuple[str, float] | None) -> pl.DataFrame | None:
     known = told.drop_nulls("group")
     if known.is_empty():
         return None
-    table = known.group_by("group").agg(pl.col("pieces").sum(), pl.col("positive").sum())
-    table = table.sort("group")
+    counts = pl.col("pieces", "positive", "unreadable").sum()
+    table = known.group_by("group").agg(counts).sort("group")
     if positive is None:
         return table.drop("positive")
-    bounds = [upper_bound(k, n, LEVEL) for k, n in table.select("positive", "pieces").rows()]
+    found = table.select("positive", "pieces").rows()
+    bounds = [upper_bound(k, n, LEVEL) if n else None for k, n in found]
     return table.with_columns(
-        rate=pl.col("positive") / pl.col("pieces"),
+        rate=pl.when(pl.col("pieces") > 0).then(pl.col("positive") / pl.col("pieces")),
         upper=pl.Series(bounds, dtype=pl.Float64),
     )
 

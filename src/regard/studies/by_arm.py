@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from regard.evaluation.bounds import marks
-from regard.evaluation.gaze import by_image, each_image, is_pooled
+from regard.evaluation.gaze import by_class, by_image, each_image, is_pooled
 from regard.runs.files import read_json, read_table
 from regard.runs.folder import RunFolder
 from regard.scores.base import SCORES
@@ -52,7 +52,7 @@ def _spread(tables: Sequence[pl.DataFrame], score: str) -> dict[str, Any]:
     parts = [t.select("index", pl.Series("value", each_image(t, score))) for t in images]
     known = pl.concat(parts).filter(pl.col("value").is_finite())
     values = known.group_by("index").mean()["value"].to_numpy()
-    held = marks(tables[0], score)
+    held = marks(_once(tables, score), score)
     return {
         "images": len(values),
         "mean": _number(values.mean() if len(values) else np.nan),
@@ -61,6 +61,13 @@ def _spread(tables: Sequence[pl.DataFrame], score: str) -> dict[str, Any]:
         "uniform": _number(held.uniform if held else np.nan),
         "best": _number(held.best if held else np.nan),
     }
+
+
+def _once(tables: Sequence[pl.DataFrame], score: str) -> pl.DataFrame:
+    """Of each image one row in which the score is defined, whatever the training."""
+    rows = [table.filter(pl.Series(np.isfinite(each_image(table, score)))) for table in tables]
+    on = ["index", "label"] if by_class(tables[0]) else ["index"]
+    return pl.concat(rows, how="diagonal").unique(on, keep="first", maintain_order=True)
 
 
 def _number(value: float) -> float | None:

@@ -24,6 +24,7 @@ from regard.studies.trained import (
     index_of,
     paired_means,
     set_differences,
+    shared_values,
 )
 
 LEVEL = 0.05
@@ -108,6 +109,8 @@ def difference(
 ) -> dict[str, Any]:
     """How much the second arm is above the first: over seeds, over images, over both or over folds.
 
+    Of means over images those count for which both trainings of a seed are defined.
+
     Args:
         first: trainings of the arm that is compared with.
         second: of the other.
@@ -118,7 +121,8 @@ def difference(
     a, b = _matched(first, second)
     if not a:
         return dict.fromkeys(("seeds", "images", "both", "folds", "basis"))
-    values = [side.value for side in a], [side.value for side in b]
+    pairs = [shared_values(one, other) for one, other in zip(a, b, strict=True)]
+    values = [one for one, _ in pairs], [other for _, other in pairs]
     images = _over_images(a, b, resamples)
     told = None if images is None else images.as_dict()
     if told is not None and shares and len(a) == 1 and isinstance(a[0].images, Means):
@@ -214,8 +218,9 @@ def _over_folds(a: Sequence[Trained], b: Sequence[Trained], folds: Folds) -> Pai
     known = [row for row in rows if row is not None]
     if len(known) < len(rows):
         return None
-    value = float(np.mean([other.value - one.value for one, other in zip(a, b, strict=True)]))
-    scale = max(abs(side.value) for side in (*a, *b))
+    pairs = [shared_values(one, other) for one, other in zip(a, b, strict=True)]
+    value = float(np.mean([other - one for one, other in pairs]))
+    scale = max(abs(side) for pair in pairs for side in pair)
     return corrected_folds(np.mean(known, axis=0), folds.ratio, value=value, scale=scale)
 
 

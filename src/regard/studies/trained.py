@@ -68,6 +68,21 @@ def index_of(training: Trained) -> NDArray[np.int64] | None:
     return None
 
 
+def shared_values(a: Trained, b: Trained) -> tuple[float, float]:
+    """The metric of both, a mean over images of those alone for which both are defined.
+
+    Maps are dead on other images in one training than in another, and an arm that sees nothing in
+    hard images is none the better for it.
+    """
+    if not isinstance(a.images, Means) or not isinstance(b.images, Means):
+        return a.value, b.value
+    first, second = paired_means([a.images], [b.images])
+    both = ~np.isnan(first) & ~np.isnan(second)
+    if not both.any():
+        return np.nan, np.nan
+    return float(first[both].mean()), float(second[both].mean())
+
+
 def image_differences(a: Trained, b: Trained) -> Floats | None:
     """What each image, or group of images, says of b - a, (N,); None where that is not known.
 
@@ -89,21 +104,18 @@ def image_differences(a: Trained, b: Trained) -> Floats | None:
 def paired_means(a: Sequence[Means], b: Sequence[Means]) -> tuple[Floats, Floats]:
     """The values (N,) of the images that both sides have, each its mean over the trainings.
 
-    Of those trainings where it is defined; NaN where it is for none of a side. Of segmenters the
-    mean over the classes of an image for which both sides are defined.
+    Of those pairs of trainings where it is defined for both; NaN where it is for none. Of
+    segmenters the mean over the classes of an image for which both sides are defined.
 
     Args:
         a: trainings of one arm.
-        b: of another.
+        b: of another, each the pair of one of the former.
     """
     if not any(side.by_class for side in (*a, *b)):
         return _plain(a, b)
-    first, second = (_mean_rows(side) for side in (a, b))
-    both = first.join(second, on=["index", "label"], suffix="_b").with_columns(
-        there=pl.col("value").is_not_null() & pl.col("value_b").is_not_null()
-    )
-    values = [pl.when("there").then(name).alias(name) for name in ("value", "value_b")]
-    means = both.select("index", *values).group_by("index").mean().sort("index")
+    pairs = [_pair_rows(one, other) for one, other in zip(a, b, strict=True)]
+    rows = pl.concat(pairs).group_by("index", "label", maintain_order=True).mean()
+    means = rows.drop("label").group_by("index").mean().sort("index")
     one, other = (means[name].fill_null(np.nan).to_numpy() for name in ("value", "value_b"))
     return one, other
 
@@ -118,21 +130,28 @@ def _plain(a: Sequence[Means], b: Sequence[Means]) -> tuple[Floats, Floats]:
         shared = set(index.tolist()).intersection(*(own.tolist() for own, _ in columns))
         index = np.array(sorted(shared), dtype=np.int64)
         columns = [(index, values[np.isin(own, index)]) for own, values in columns]
-    values = [own for _, own in columns]
-    return _mean(values[: len(a)]), _mean(values[len(a) :])
+    values = np.stack([own for _, own in columns]).astype(np.float64)
+    first, second = values[: len(a)], values[len(a) :]
+    there = ~np.isnan(first) & ~np.isnan(second)
+    return _mean(first, there), _mean(second, there)
 
 
-def _mean(values: Sequence[Floats]) -> Floats:
-    table = np.stack(values).astype(np.float64)
-    there = ~np.isnan(table)
+def _mean(table: Floats, there: NDArray[np.bool_]) -> Floats:
     number = there.sum(0)
     nan = np.full(table.shape[1], np.nan)
     return np.divide(np.where(there, table, 0.0).sum(0), number, out=nan, where=number > 0)
 
 
-def _mean_rows(side: Sequence[Means]) -> pl.DataFrame:
-    rows = pl.concat(means.table.with_columns(pl.col("value").fill_nan(None)) for means in side)
-    return rows.group_by("index", "label", maintain_order=True).mean()
+def _pair_rows(one: Means, other: Means) -> pl.DataFrame:
+    """The values of both of each image and class that both know, null where either is undefined."""
+    first, second = (
+        side.table.with_columns(pl.col("value").fill_nan(None)) for side in (one, other)
+    )
+    both = first.join(second, on=["index", "label"], suffix="_b").with_columns(
+        there=pl.col("value").is_not_null() & pl.col("value_b").is_not_null()
+    )
+    values = [pl.when("there").then(name).alias(name) for name in ("value", "value_b")]
+    return both.select("index", "label", *values)
 
 
 def set_differences(a: Sequence[Trained], b: Sequence[Trained]) -> tuple[float, Floats, int] | None:

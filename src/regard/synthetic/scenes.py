@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from regard.data.keys import key
 from regard.data.parquet import write_parquet
 from regard.data.pictures import save_image
 from regard.errors import ConfigError
@@ -51,9 +52,9 @@ def write_scenes(
     for folder in ("images", "masks"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     rows, total = [], sum(counts.values())
-    for place, (split, count) in enumerate(sorted(counts.items())):
+    for split, count in sorted(counts.items()):
         for index in range(count):
-            photo, ids = draw_scene(np.random.default_rng([seed, place, index]), size)
+            photo, ids = draw_scene(np.random.default_rng([seed, key(split), index]), size)
             name = f"{split}-{index:05d}"
             save_image(photo, out / "images" / f"{name}.jpg", "JPEG", quality=92)
             save_image(ids, out / "masks" / f"{name}.png", "PNG")
