@@ -61,10 +61,10 @@ def export_run(
         MissingExtraError: without the extra `export`, for ONNX.
         DataError: the run's photos are gone.
     """
-    if not 0 <= most_lost <= 1:
+    if not -1 <= most_lost <= 1:  # below 0 more has to be right than before
         raise ConfigError(
             "regard export, most-lost",
-            expected="a share from 0 to 1",
+            expected="a share from -1 to 1",
             found=f"{most_lost:g}",
             remedy="correct it",
         )

@@ -73,13 +73,13 @@ def load_weights(net: nn.Module, state: Mapping[str, Tensor], where: str) -> Non
                 found=f"{len(names)} {kind}, first {names[0]}",
                 remedy=_own_names(net),
             )
-    for name, value in state.items():
-        if value.is_floating_point() and not bool(value.isfinite().all()):
-            raise _not_weights(Path(where), f"a number that is not finite in {name}")
     try:
         refuse_other_kinds(state, own)
     except ValueError as error:
         raise _not_weights(Path(where), str(error)) from error
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise _not_weights(Path(where), f"a number that is not finite in {name}")
     net.load_state_dict(state, strict=False)
 
 
