@@ -9,6 +9,7 @@ from pages import HOSTILE, MATHS, see
 from regard.errors import RunError
 from regard.evaluation.comparison import OUTCOMES
 from regard.reports.compare_report import compare_report, pictures_of
+from regard.reports.compare_tables import reading
 from regard.reports.words import count, decimal, percent, signed
 from regard.runs.comparable import open_runs
 from regard.runs.compare import compare_runs
@@ -137,3 +138,19 @@ def test_another_folder_is_refused(folder, name):
     (folder / name).unlink()
     with pytest.raises(RunError, match="of regard compare"):
         compare_report(folder)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "word"),
+    [
+        (0.1, 0.2, 0.01, "better"),
+        (-0.2, -0.1, 0.01, "worse"),
+        (0.1, 0.2, 0.125, "no difference shown"),
+        (-0.1, 0.2, 0.01, "no difference shown"),
+        (0.1, 0.2, None, "better"),
+    ],
+)
+def test_a_reading_needs_the_interval_and_p(low, high, p, word):
+    """Of four images the interval is too narrow, and p cannot be below an eighth."""
+    found = {"difference": {"low": low, "high": high, "level": 0.95}, "p_value": p}
+    assert reading("energy", found) == word
