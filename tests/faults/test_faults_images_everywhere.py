@@ -18,7 +18,7 @@ from hostile_images import corpus
 from starlette.testclient import TestClient
 
 from regard.data.checks import check, write_bad_files
-from regard.data.decoding import decode
+from regard.data.decoding import decode, decode_scaled
 from regard.data.describe import describe
 from regard.data.fingerprints import fingerprint
 from regard.data.loader import Loader
@@ -153,9 +153,7 @@ def test_the_loader_has_the_pixels_of_the_decoder_or_names_the_file(house, tally
     for path in house.paths:
         try:
             pixels = next(batches).images["image"][0]
-            if path in house.bad or not torch.equal(
-                pixels, transform.fit_image(at(transform, path))
-            ):
+            if path in house.bad or not torch.equal(pixels, fitted(transform, path)):
                 lost.append(path.name)
         except DataError as error:
             if path not in house.bad or error.where != str(path):
@@ -165,8 +163,9 @@ def test_the_loader_has_the_pixels_of_the_decoder_or_names_the_file(house, tally
     told(tally, f"the loader, {workers} workers", house, lost)
 
 
-def at(transform, path):
-    return decode(path, need=transform.need())
+def fitted(transform, path):
+    pixels, reach = decode_scaled(path, need=transform.need())
+    return transform.fit_image(pixels, reach=reach)
 
 
 def packed(house, folder):
