@@ -69,6 +69,8 @@ def test_each_kind_by_hand():
     expected = (-s[0]).exp() * losses.mean() + (-s[1]).exp() * 2 * magtr[valid].mean()
     expected = expected + (-s[2]).exp() * energy[valid].mean() + s.sum() / 2
     torch.testing.assert_close(combined("uncertainty", net)[1], expected)
+    half = expected - 0.5 * (-s[0]).exp() * losses.mean()
+    torch.testing.assert_close(combined("uncertainty", net, cross_entropy=0.5)[1], half)
     assert len(terms) == 2
 
 

@@ -10,9 +10,11 @@ from torch import nn
 import regard
 from regard.data.backgrounds import blurred
 from regard.errors import ConfigError, DataError, TargetError
+from regard.saliency import PixelTarget
 from regard.scores import SCORES
+from regard.scores.base import Model
 from regard.scores.faithfulness import rank_of
-from smallnets import pictures, tiny, untouched
+from smallnets import Segmenter, pictures, tiny, untouched
 
 OTHERS = [name for name in SCORES if SCORES[name].asks != "region"]
 OF_MODEL = [name for name in SCORES if SCORES[name].asks == "model"]
@@ -411,3 +413,14 @@ def test_more_images_than_regions_or_labels_are_refused():
     for own, marks in ((regions[:3], labels), (regions, labels[:3])):
         with pytest.raises(DataError, match="pass one of each an image"):
             regard.scores.background_reliance(Middle(), images, own, marks)
+
+
+def test_of_a_segmenter_the_mean_probability_over_the_pixels_is_asked_for():
+    net, images = Segmenter().eval(), pictures(2)
+    where = torch.zeros(2, 8, 8, dtype=torch.bool)
+    where[:, 2:5, 1:7] = True
+    model = Model(net, images, PixelTarget(1, where))
+    with torch.no_grad():
+        shares = net(images).softmax(1)[:, 1]
+    expected = torch.stack([share[own].mean() for share, own in zip(shares, where, strict=True)])
+    torch.testing.assert_close(model.probabilities(images), expected)

@@ -311,7 +311,7 @@ def test_an_error_in_a_formula_is_not_taken_for_a_wrong_option(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "targets", [torch.tensor([1]), torch.tensor([0, 1, 5]), torch.tensor([0, 1, -1]),
+    "targets", [torch.tensor([1]), torch.tensor([0, 1, 2]), torch.tensor([0, 1, -1]),
                 torch.tensor([0.0, 1.0, 1.0])]
 )  # fmt: skip
 def test_targets_without_a_region_are_refused(targets):
