@@ -7,7 +7,7 @@ from typing import Any
 from regard.data.manifest import Manifest, manifest_from_rows
 from regard.errors import DataError
 from regard.importers.csv import import_csv
-from regard.importers.files import entry, folder_at, images_under, some
+from regard.importers.files import entry, folder_at, images_under, one_a_stem, some
 from regard.importers.registry import IMPORTERS
 
 
@@ -64,20 +64,13 @@ def import_pairs(
 
 def _by_name(folder: Path) -> dict[str, Path]:
     """The images of a folder by their path inside, without the suffix."""
-    found: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
     for path in images_under(folder_at(folder)):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise DataError(
-                str(folder),
-                expected="one image a name",
-                found=f"{found[name].name} and {path.name}",
-                remedy="remove one of them",
-            )
-        found[name] = path
+        found.setdefault(name, []).append(path)
     if not found:
         raise DataError(str(folder), expected="images", found="none", remedy="add images")
-    return found
+    return {name: one_a_stem(paths) for name, paths in found.items()}
 
 
 def _from_folders(photos: dict[str, Path]) -> dict[str, dict[str, Any]]:
