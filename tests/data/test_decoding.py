@@ -199,6 +199,19 @@ def test_modes_that_only_pil_images_have_are_decoded_too(mode):
     assert colour(decode(image)) == (expected or colour(pixels(image)))
 
 
+def test_of_a_mask_what_is_transparent_is_black(tmp_path):
+    greys = Image.new("P", (2, 1))
+    greys.putpalette([200, 200, 200, 90, 90, 90])
+    greys.putdata([0, 1])
+    path = tmp_path / "mask.png"
+    greys.save(path, transparency=0)
+    assert decode_grey(path).tolist() == [[0, 90]]
+    grey = Image.new("L", (2, 1), 255)
+    grey.putpixel((1, 0), 7)
+    grey.save(path, transparency=255)
+    assert decode_grey(path).tolist() == [[0, 7]]
+
+
 def test_a_palette_with_transparency_is_laid_on_white():
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 40, 50, 60])
@@ -331,6 +344,8 @@ def test_a_mask_is_turned_as_its_photo_is(photo, tmp_path, orientation):
         (Image.new("RGB", (4, 3), (9, 9, 9)), "PNG", 9),
         (Image.new("LA", (4, 3), (80, 255)), "PNG", 80),
         (Image.new("RGBA", (4, 3), (80, 80, 80, 255)), "PNG", 80),
+        (Image.new("RGBA", (4, 3), (255, 255, 255, 0)), "PNG", 0),
+        (Image.new("LA", (4, 3), (255, 51)), "PNG", 51),
         (Image.new("I;16", (4, 3), 11), "PNG", 11),
         (Image.new("I;16", (4, 3), 65535), "PNG", 255),
         (Image.new("I;16B", (4, 3), 65535), "TIFF", 255),

@@ -1,5 +1,7 @@
 """Windows and mirror images against the whole image, a slow mean, and each other."""
 
+import math
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -34,7 +36,7 @@ def test_windows_hold_every_pixel_evenly_and_lie_alike_in_a_mirror(data):
     assert (starts[0], starts[-1] + part) == (0, whole)
     assert [whole - part - start for start in reversed(starts)] == starts
     gaps = np.diff(starts)
-    step = max(1, round(part * (1 - overlap)))
+    step = max(1, part - math.ceil(Fraction(str(overlap)) * part))
     assert all(gaps >= 0)
     assert all(gaps <= step)
     assert len(gaps) == 0 or max(gaps) - min(gaps) <= 2
@@ -47,6 +49,7 @@ def test_windows_of_a_known_side_begin_where_they_should():
     assert window_starts(99, 50, 0) == [0, 49]
     assert window_starts(101, 50, 0) == [0, 17, 34, 51]
     assert window_starts(50, 50, 0.9) == [0]
+    assert window_starts(33, 9, 0.25) == [0, 6, 12, 18, 24]  # 3 of 9 in common, as 2 are too few
 
 
 @pytest.mark.parametrize("size", [None, 66, (40, 66), 500, (41, 66)])

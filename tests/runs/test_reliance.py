@@ -10,7 +10,7 @@ from regard.data.source import samples_of
 from regard.evaluation.predict import model_input
 from regard.runs.evaluate import evaluate_run
 from regard.runs.files import read_json
-from regard.runs.reliance import GAP, MEASURED, reliance_table
+from regard.runs.reliance import GAP, MEASURED, reliance_numbers, reliance_table
 from regard.runs.run import load_run
 from regard.scores.background import background_reliance
 from regard.studies.arm import evaluated, split_numbers
@@ -49,6 +49,25 @@ def test_numbers_are_written_and_go_into_a_study(run):
     for name in (*MEASURED, GAP):
         assert numbers[f"test.{name}"] == table[name].drop_nans().mean()
     assert "test.images" not in numbers
+
+
+def test_the_gap_is_the_difference_of_the_two_rates_that_stand_beside_it():
+    nan = float("nan")
+    table = pl.DataFrame({
+        "accuracy_mean": [1.0, 1.0, 0.0],
+        "accuracy_blur": [1.0, 0.0, nan],
+        "accuracy_same_class": [1.0, 1.0, nan],
+        "accuracy_random_class": [0.0, 1.0, 0.0],
+        GAP: [1.0, 0.0, nan],
+    })  # fmt: skip
+    found = reliance_numbers(table)
+    assert found["accuracy_mean"] == pytest.approx(2 / 3)
+    assert found["accuracy_blur"] == 0.5
+    assert found["accuracy_random_class"] == 0.5
+    assert found[GAP] == found["accuracy_same_class"] - found["accuracy_random_class"] == 0.5
+    alone = reliance_numbers(table[2:])
+    assert alone["accuracy_random_class"] is None
+    assert alone[GAP] is None
 
 
 def test_a_study_asks_when_its_config_says_so(run):

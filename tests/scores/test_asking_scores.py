@@ -347,6 +347,16 @@ def test_a_net_of_the_background_relies_on_it_and_one_of_the_subject_does_not():
     assert corner["bg_gap"] == pytest.approx(1 - corner["random_class"])
 
 
+def test_the_gap_is_of_the_images_that_have_both_partners():
+    images, regions, labels = two_classes(7)
+    labels[0] = 2  # the only one of its class
+    found = regard.scores.background_reliance(Corner(), images, regions, labels)
+    means = found.means()
+    assert found.same_class[0].isnan()
+    assert means["random_class"] == pytest.approx(float(found.random_class[1:].mean()))
+    assert means["bg_gap"] == pytest.approx(means["same_class"] - means["random_class"])
+
+
 def test_partners_are_of_the_class_never_the_image_itself_and_keyed():
     from regard.scores.background import partners
 

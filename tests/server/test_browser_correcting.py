@@ -11,6 +11,8 @@ from server_tools import listening
 
 from regard.data.manifest import read_manifest
 from regard.data.source import mask_classes
+from regard.training.train import train
+from tinyset import COLOURS, SETS, config_of, write_sets
 
 A = "runs/a"
 
@@ -60,6 +62,41 @@ def test_a_box_drawn_with_the_mouse_is_a_region_of_the_next_training(web, api, s
     expect(page.get_by_text("by-hand corrects 0")).to_be_visible()
     assert not read_manifest(path).table.row(index, named=True)["boxes"]
     web.settled()
+
+
+def test_boxes_of_classes_keep_their_classes(chromium, tmp_path):
+    write_sets(tmp_path / "tags")
+    train(config_of(base=SETS), tmp_path / "runs/sets", folder=tmp_path / "tags")
+    with listening(tmp_path, tmp_path / "cache") as http:
+        asked = {"run": "runs/sets", "split": "test"}
+        items = http.get("/api/gallery", params=asked).json()["items"]
+        found = [
+            http.get("/api/image", params=asked | {"index": item["index"]}).json() for item in items
+        ]
+        image = next(one for one in found if len(one["region"]["boxes"]) == 2)
+        page = chromium.new_page()
+        web = Site(page, address(http))
+        web.open("correct", **asked, index=image["index"])
+        first, second = page.get_by_label("Box 1, class"), page.get_by_label("Box 2, class")
+        labels = image["region"]["box_labels"]
+        expect(first).to_have_value(labels[0])
+        expect(second).to_have_value(labels[1])
+        page.get_by_label("Box 1, left").fill("1")
+        other = next(name for name in COLOURS if name not in labels)
+        second.select_option(other)
+        page.get_by_role("button", name="Add a box").click()
+        expect(page.get_by_label("Box 3, class")).to_have_value(other)
+        page.get_by_role("button", name="Save", exact=True).click()
+        expect(page.get_by_text("corrects 1 image")).to_be_visible()
+        params = asked | {"manifest": "corrected", "index": image["index"]}
+        saved = http.get("/api/correction", params=params).json()
+        assert saved["box_labels"] == [labels[0], other, other]
+        assert saved["boxes"][0][0] == 1
+        page.reload()
+        expect(page.get_by_label("Box 3, class")).to_have_value(other)
+        page.screenshot(path=tmp_path / "classes.png")
+        assert web.faults == []
+        page.close()
 
 
 def test_brush_and_eraser_make_a_mask(web, api, site_folder):

@@ -16,6 +16,7 @@ from server_tools import one, refusal, serving
 from regard.data.checks import check
 from regard.data.manifest import read_manifest
 from regard.data.mask_classes import VOID, MaskClasses
+from regard.data.sample import of_label
 from regard.data.source import mask_classes, samples_of
 from regard.data.where import Where
 from regard.errors import DataError
@@ -62,7 +63,12 @@ def test_a_box_is_saved_and_read_back_and_the_next_training_looks_there(own):
     saved = save(own, boxes=[BOX])
     assert saved["corrected"] == 1
     asked = {"path": "correction", **ASKED}
-    assert one(own, **asked) == {"boxes": [BOX], "mask": None, "classes": None}
+    assert one(own, **asked) == {
+        "boxes": [BOX],
+        "box_labels": None,
+        "mask": None,
+        "classes": None,
+    }
     assert one(own, path="corrections")["manifests"] == [
         {"name": "fixed", "images": 48, "corrected": 1}
     ]
@@ -79,6 +85,61 @@ def test_a_box_is_saved_and_read_back_and_the_next_training_looks_there(own):
     again = load_run(out, "last")
     assert torch.equal(region_of(again.manifest(), INDEX, again), box_mask(BOX))
     assert again.manifest().path.resolve() == manifest.path.resolve()
+
+
+OF_SETS = {"run": "runs/sets", "split": "test"}
+SET = {"manifest": "fixed", **OF_SETS}
+
+
+def of_two_labels(client):
+    """An image with a box of each of its two labels, as the page knows it."""
+    for item in one(client, path="gallery", **OF_SETS)["items"]:
+        found = one(client, path="image", index=item["index"], **OF_SETS)
+        if len(found["region"]["box_labels"]) == 2:
+            return found
+    raise AssertionError
+
+
+def test_boxes_of_classes_are_corrected_with_their_classes(own):
+    image = of_two_labels(own)
+    asked = SET | {"index": image["index"]}
+    region = image["region"]
+    boxes, labels = [BOX, region["boxes"][1]], region["box_labels"]
+    answer = own.post("/api/correction", json=asked | {"boxes": boxes, "box_labels": labels})
+    assert answer.status_code == 200, answer.text
+    saved = one(own, path="correction", **asked)
+    assert (saved["boxes"], saved["box_labels"]) == (boxes, labels)
+    manifest = read_manifest(answer.json()["manifest"])
+    assert check(manifest) == []
+    run = load_run(own.folder / "runs/sets")
+    samples = samples_of(manifest, "test", run.classes, run.data)
+    sample = next(sample for sample in samples if sample.index == image["index"])
+    first = of_label(sample, run.classes.index(labels[0]))
+    assert torch.equal(Where(run.transform).region(first), box_mask(BOX))
+    own.post("/api/correction", json=asked | {"boxes": [], "box_labels": []})
+    row = read_manifest(answer.json()["manifest"]).table.row(image["index"], named=True)
+    assert (row["boxes"], row["box_labels"]) == (None, None)
+    own.post("/api/correction", json=asked)
+    row = read_manifest(answer.json()["manifest"]).table.row(image["index"], named=True)
+    assert (row["boxes"], row["box_labels"]) == (region["boxes"], labels)
+
+
+@pytest.mark.parametrize(
+    ("run", "labels", "part"),
+    [
+        ("runs/sets", None, "expected a class for each of 1 boxes, of"),
+        ("runs/sets", [], "a class for each"),
+        ("runs/sets", ["no such"], "a class for each"),
+        ("runs/one", ["red"], "expected none, as the run's boxes are of no classes"),
+    ],
+)
+def test_classes_of_boxes_that_cannot_be_are_refused(own, run, labels, part):
+    index = INDEX if run == RUN else of_two_labels(own)["index"]
+    asked = ASKED | {"run": run, "index": index, "boxes": [BOX], "box_labels": labels}
+    status, message = refusal(own.post("/api/correction", json=asked))
+    assert status == 400
+    assert part in message
+    assert not (own.folder / "corrections/fixed/fixed.parquet").exists()
 
 
 def test_other_images_keep_their_regions(own):
@@ -125,7 +186,7 @@ def test_a_correction_is_changed_and_taken_back(own):
     assert saved["corrected"] == 0
     manifest = read_manifest(saved["manifest"])
     assert torch.equal(region_of(manifest, index, run), before)
-    nothing = {"boxes": None, "mask": None, "classes": None}
+    nothing = {"boxes": None, "box_labels": None, "mask": None, "classes": None}
     assert one(own, path="correction", **ASKED | {"index": index}) == nothing
 
 
@@ -196,7 +257,10 @@ def test_a_correction_that_cannot_be_is_refused_and_nothing_is_written(own, aske
 
 def test_corrections_of_another_manifest_are_not_mixed_in(own):
     save(own, boxes=[BOX])
-    answer = own.post("/api/correction", json=ASKED | {"run": "runs/sets", "boxes": [BOX]})
+    answer = own.post(
+        "/api/correction",
+        json=ASKED | {"run": "runs/sets", "boxes": [BOX], "box_labels": ["berry"]},
+    )
     status, message = refusal(answer)
     assert (status, "another one" in message) == (400, True)
 

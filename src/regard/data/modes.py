@@ -16,11 +16,8 @@ def rgb(image: Picture) -> np.ndarray:
         return _three(_sixteen(image))
     if image.mode in ("I", "F"):
         return _three(deep(image))
-    if image.mode == "La":
-        image = image.convert("LA")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
-        colour = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
+    if _may_be_clear(image):
+        image = _laid_on(image, "white")
     # Of an image that is RGB already the conversion would be a copy.
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
@@ -28,15 +25,29 @@ def rgb(image: Picture) -> np.ndarray:
 def grey(image: Picture) -> np.ndarray:
     """Float32 (H, W) in 0..255 of any mode, not yet upright.
 
-    A palette of greys is taken at its word; in one of colours the indices are what tells.
+    A palette of greys is taken at its word; in one of colours the indices are what tells. What
+    is transparent is black: a mask that was painted on a clear layer tells nothing there.
     """
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return deep(image)
-    if image.mode not in ("L", "P") or (image.mode == "P" and _greys(image)):
-        image = image.convert("L")
-    return np.array(image, dtype=np.float32)
+    if image.mode == "P" and not _greys(image):
+        return np.array(image, dtype=np.float32)
+    if _may_be_clear(image):
+        image = _laid_on(image, "black")
+    return np.array(image.convert("L"), dtype=np.float32)
+
+
+def _may_be_clear(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+
+
+def _laid_on(image: Image.Image, colour: str) -> Image.Image:
+    if image.mode == "La":
+        image = image.convert("LA")
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, colour), image)
 
 
 def _greys(image: Image.Image) -> bool:

@@ -1,5 +1,6 @@
 """A segmenter run over large images in windows, and on their mirror images too."""
 
+import math
 from typing import Any
 
 import torch
@@ -121,7 +122,7 @@ def window_starts(whole: int, part: int, overlap: float) -> list[int]:
     rest = whole - part
     if not rest:
         return [0]
-    step = max(1, round(part * (1 - overlap)))
+    step = max(1, part - math.ceil(round(part * overlap, 6)))
     count = -(-rest // step) + 1
     # An odd number has one in the middle, which no whole pixel may be.
     count += (count % 2) * (rest % 2)

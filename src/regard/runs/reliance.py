@@ -20,6 +20,7 @@ ASKED = 1000
 # What is told of a split, by the column of the table that it is the mean of.
 MEASURED = ("accuracy_mean", "accuracy_blur", "accuracy_same_class", "accuracy_random_class")
 GAP = "bg_gap"
+PAIRED = ("accuracy_same_class", "accuracy_random_class", GAP)
 
 
 def reliance_table(run: Run, split: str) -> pl.DataFrame | None:
@@ -47,6 +48,13 @@ def reliance_table(run: Run, split: str) -> pl.DataFrame | None:
 
 
 def reliance_numbers(table: pl.DataFrame) -> dict[str, Any]:
-    """The means of the table's columns, over the images for which both partners exist."""
-    means = {name: table[name].drop_nans().mean() for name in (*MEASURED, GAP)}
+    """The means of the table's columns.
+
+    Those with the outside of another image, and their gap, are over the images that have both
+    partners, so that the gap is the difference of the two; the others over all that have an
+    outside.
+    """
+    paired = table.filter(pl.col(GAP).is_not_nan())
+    over = {name: paired if name in PAIRED else table for name in (*MEASURED, GAP)}
+    means = {name: rows[name].drop_nans().mean() for name, rows in over.items()}
     return {"images": len(table), **means}

@@ -43,8 +43,15 @@ class Backgrounds:
         return self.same_class - self.random_class
 
     def means(self) -> dict[str, float]:
-        """The accuracies and `bg_gap`, over the images where both of its parts are defined."""
+        """The accuracies and `bg_gap`; NaN where no image defines one.
+
+        `same_class`, `random_class` and their gap are over the images where both are defined, the
+        others over all that have an outside.
+        """
+        paired = self.gap.isfinite()
         rates = {name: float(values.nanmean()) for name, values in asdict(self).items()}
+        for name in ("same_class", "random_class"):
+            rates[name] = float(getattr(self, name)[paired].mean())
         return rates | {"bg_gap": float(self.gap.nanmean())}
 
 

@@ -189,10 +189,14 @@ class Probability(BaseModel):
 
 
 class RegionAnswer(BaseModel):
-    """Where the evidence of an image is: boxes in pixels of the upright photo, or a mask."""
+    """Where the evidence of an image is: boxes in pixels of the upright photo, or a mask.
+
+    `box_labels` has the class of each box where boxes are of classes.
+    """
 
     present: bool
     boxes: list[list[float]]
+    box_labels: list[str] | None
     mask: bool
     ignore: bool
     avoid: bool
@@ -261,6 +265,7 @@ class Corrected(BaseModel):
     """What is saved of an image; nulls where nothing is."""
 
     boxes: list[list[float]] | None
+    box_labels: list[str] | None
     mask: str | None
     classes: str | None
 

@@ -33,7 +33,7 @@ def _saved(service: Service, asked: OfCorrection) -> Corrected:
         known = classes_of(facts, shelves.manifest(facts))
         numbers = known.read(str(found.classes), image_size(sample.views[0][1]))
         classes = data_url(pictures.numbers(numbers), pictures.PNG)
-    return Corrected(boxes=found.boxes, mask=mask, classes=classes)
+    return Corrected(boxes=found.boxes, box_labels=found.box_labels, mask=mask, classes=classes)
 
 
 async def correct(service: Service, client: Client, asked: Correction) -> Saved:

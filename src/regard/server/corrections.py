@@ -39,11 +39,13 @@ class Regions:
 
     Attributes:
         boxes: in pixels of the upright photo.
+        box_labels: the class of each box, where boxes have one.
         mask: the file of a mask.
         classes: of a segmenter the file of the ids of classes.
     """
 
     boxes: list[list[float]] | None = None
+    box_labels: list[str] | None = None
     mask: Path | None = None
     classes: Path | None = None
 
@@ -87,7 +89,9 @@ class Corrections:
         if column_of(facts) == "mask":
             return Regions(classes=self._file(manifest, row["mask"]))
         mask = self._file(manifest, row.get("region"))
-        return Regions(row.get("boxes") if mask is None else None, mask)
+        if mask is not None:
+            return Regions(mask=mask)
+        return Regions(row.get("boxes"), row.get("box_labels"))
 
     def _file(self, manifest: Manifest, name: str | None) -> Path | None:
         return None if name is None else self._folder.inside(Path(manifest.resolve(name)))

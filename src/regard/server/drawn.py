@@ -46,7 +46,8 @@ def drawn_of(facts: Facts, run: Manifest, asked: Correction) -> Drawn | None:
 
     Raises:
         DataError: boxes or a mask that do not fit the image.
-        ConfigError: classes for a net of labels, or a region for a segmenter.
+        ConfigError: classes for a net of labels, a region for a segmenter, or boxes without
+            classes, or of unknown ones, where boxes are of classes.
     """
     segments = facts.task == "segmentation"
     other = (asked.boxes, asked.mask) if segments else (asked.classes,)
@@ -64,7 +65,34 @@ def drawn_of(facts: Facts, run: Manifest, asked: Correction) -> Drawn | None:
         return Drawn({"boxes": None}, _png(mask_of(asked.mask, size)))
     if asked.boxes is None:
         return None
-    return Drawn({"boxes": _within(asked.boxes, size) or None, "region": None})
+    boxes, labels = _within(asked.boxes, size) or None, _box_labels(facts, run, asked)
+    told = {} if labels is None else {"box_labels": labels or None}
+    return Drawn({"boxes": boxes, "region": None, **told})
+
+
+def box_labels(facts: Facts, manifest: Manifest, index: int) -> list[str] | None:
+    """The classes of an image's boxes; None where the run's boxes are of none."""
+    if facts.task != "multilabel" or "box_labels" not in manifest.table.columns:
+        return None
+    return manifest.table["box_labels"].to_list()[index] or []
+
+
+def _box_labels(facts: Facts, run: Manifest, asked: Correction) -> list[str] | None:
+    before, given = box_labels(facts, run, asked.index), asked.box_labels
+    assert asked.boxes is not None
+    if before is None and given is None:
+        return None
+    known = None if before is None else dict.fromkeys((*facts.classes, *before))
+    if known is None or given is None or len(given) != len(asked.boxes) or not {*given} <= {*known}:
+        raise ConfigError(
+            "box_labels",
+            expected="none, as the run's boxes are of no classes"
+            if known is None
+            else f"a class for each of {len(asked.boxes)} boxes, of " + ", ".join(known),
+            found="none" if given is None else str(given)[:80],
+            remedy="send one with each box" if known else "leave it out",
+        )
+    return given
 
 
 def _classes(facts: Facts, run: Manifest, asked: Correction, size: Size) -> Drawn:

@@ -121,6 +121,9 @@ class Correction(BaseModel):
     boxes: list[Box] | None = Field(
         default=None, max_length=1000, description="In pixels of the upright photo."
     )
+    box_labels: list[Name] | None = Field(
+        default=None, max_length=1000, description="The class of each box, where boxes have one."
+    )
     mask: str | None = Field(
         default=None,
         max_length=Limits.correction_bytes,

@@ -9,7 +9,7 @@ from regard.runs.overlay import whole
 from regard.server import pictures
 from regard.server.answers import ImageAnswer, Numbers, Probability, RegionAnswer
 from regard.server.client import Client
-from regard.server.drawn import classes_of
+from regard.server.drawn import box_labels, classes_of
 from regard.server.looking import Asked, Look, looked
 from regard.server.media import Media
 from regard.server.nets import weights_of
@@ -115,6 +115,9 @@ def _told(
         region=RegionAnswer(
             present=sample.region is not None or sample.boxes is not None or photo_has_mask(photo),
             boxes=[] if sample.region is not None else [list(box) for box in sample.boxes or ()],
+            box_labels=None
+            if sample.region is not None
+            else box_labels(facts, service.shelves.manifest(facts), asked.index),
             mask=sample.region is not None,
             ignore=sample.ignore is not None,
             avoid=sample.avoid is not None,

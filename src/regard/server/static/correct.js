@@ -4,7 +4,7 @@ import { picture } from "./api.js";
 import { Correcting } from "./correcting.js";
 import { Drawing, maskStep } from "./drawing.js";
 import { Easel } from "./easel.js";
-import { button, h, say } from "./elements.js";
+import { button, h, say, select } from "./elements.js";
 import { segments } from "./looks.js";
 import { MaskView } from "./relabel.js";
 import { regionWords } from "./side.js";
@@ -40,13 +40,15 @@ class RegionView extends Correcting {
   }
 
   answer() {
-    return this.drawing.answer();
+    return this.drawing.answer(this.labelled);
   }
 
   bench(image) {
     const { run, split, index } = this.state;
+    this.labelled = image.region.box_labels !== null;
     this.tools = {
       tool: "box",
+      label: this.labelled ? (image.region.box_labels[0] ?? this.#firstLabel(image)) : undefined,
       size: Math.max(2, Math.round(Math.max(image.width, image.height) / 16)),
     };
     this.drawing = new Drawing(image.width, image.height, () => this.drawn());
@@ -60,7 +62,11 @@ class RegionView extends Correcting {
       onkey: (name) => this.#do(name),
       onfail: (message) => this.told(message),
     });
-    this.edges = h("p", { class: "quiet" }, "Left, top, right and bottom, in pixels:");
+    this.edges = h(
+      "p",
+      { class: "quiet" },
+      `Left, top, right and bottom, in pixels${this.labelled ? ", and the class" : ""}:`,
+    );
     this.list = h("ol", { class: "boxes" });
     this.summary = h("p", { class: "quiet", role: "status" });
     return [
@@ -106,9 +112,17 @@ class RegionView extends Correcting {
   async begin(saved) {
     const steps = [];
     if (saved?.mask) steps.push(await maskStep(saved.mask));
-    else
-      for (const box of saved?.boxes ?? this.image.region.boxes) steps.push({ kind: "box", box });
+    else {
+      const { boxes, box_labels } = saved?.boxes ? saved : this.image.region;
+      boxes.forEach((box, k) => steps.push({ kind: "box", box, label: box_labels?.[k] }));
+    }
     this.drawing.start(steps);
+  }
+
+  /** The first of the image's labels. */
+  #firstLabel({ label }) {
+    const { classes } = this.run;
+    return classes.find((name) => `${label}, `.startsWith(`${name}, `)) ?? classes[0];
   }
 
   #toolbar() {
@@ -174,7 +188,7 @@ class RegionView extends Correcting {
         k === edge ? Math.min(k % 2 ? height : width, Math.max(0, Number(inputs[k].value))) : old,
       );
       if (box[2] - box[0] >= 1 && box[3] - box[1] >= 1)
-        this.drawing.replace(step, { kind: "box", box });
+        this.drawing.replace(step, { ...step, box });
       else inputs[edge].value = step.box[edge];
       this.list.children[place]?.querySelectorAll("input")[edge]?.focus();
     };
@@ -182,8 +196,25 @@ class RegionView extends Correcting {
       "li",
       {},
       inputs,
+      this.labelled && this.#label(step, place),
       button("×", () => this.drawing.remove(step), { "aria-label": `Take box ${place + 1} away` }),
     );
+  }
+
+  /** The class of a box, which the next one has, too. */
+  #label(step, place) {
+    const names = [...new Set([...this.run.classes, ...this.image.region.box_labels])];
+    const made = select(
+      names.map((name) => [name, name]),
+      step.label,
+      (label) => {
+        this.tools.label = label;
+        this.drawing.replace(step, { ...step, label });
+        this.list.children[place]?.querySelector("select")?.focus();
+      },
+    );
+    made.setAttribute("aria-label", `Box ${place + 1}, class`);
+    return made;
   }
 
   #do(name) {
@@ -194,6 +225,7 @@ class RegionView extends Correcting {
       drawing.add({
         kind: "box",
         box: [width * 0.35, height * 0.35, width * 0.65, height * 0.65].map(Math.round),
+        label: tools.label,
       });
       say("A box in the middle");
     } else if (name === "remove") last && drawing.remove(last);

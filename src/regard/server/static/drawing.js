@@ -4,7 +4,7 @@ const FINE = 1024;
 const MOST = 2048;
 const TINT = "#ff4f8b";
 
-/** Steps of {kind: "box", box} | {kind: "stroke", erase, size, points} | {kind: "mask", image}. */
+/** Steps of {kind: "box", box, label} | {kind: "stroke", erase, size, points} | {kind: "mask", image}. */
 export class Drawing {
   constructor(width, height, onchange) {
     Object.assign(this, { width, height, onchange, past: [], steps: [], future: [] });
@@ -23,9 +23,9 @@ export class Drawing {
   }
 
   /** What the pointer begins at a place. */
-  begin({ tool, size }, place) {
+  begin({ tool, size, label }, place) {
     return tool === "box"
-      ? { kind: "box", from: place, box: [...place, ...place] }
+      ? { kind: "box", from: place, box: [...place, ...place], label }
       : { kind: "stroke", erase: tool === "eraser", size, points: [place] };
   }
 
@@ -120,11 +120,12 @@ export class Drawing {
     context.restore();
   }
 
-  /** The region as the server takes it: boxes, or a mask if anything was painted. */
-  answer() {
+  /** The region as the server takes it: boxes, with a class each if they have one, or a mask. */
+  answer(labelled) {
     if (!this.painted)
       return {
         boxes: this.boxes.map(({ box }) => box.map((edge) => Math.round(edge * 100) / 100)),
+        box_labels: labelled ? this.boxes.map(({ label }) => label) : null,
         mask: null,
       };
     const whole = canvas(this.canvas.width, this.canvas.height);

@@ -186,7 +186,7 @@ export class Easel {
           Math.min(height, Math.max(top + 1, bottom + dy)),
         ]
       : moved(last.box, dx, dy, width, height);
-    this.drawing.replace(last, { kind: "box", box });
+    this.drawing.replace(last, { ...last, box });
   }
 
   /** One step in or out, the place under the pointer staying where it is; 0 is the whole photo. */
