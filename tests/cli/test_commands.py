@@ -330,6 +330,7 @@ def test_mean_maps_are_written_for_each_method_and_told(regard, run):
         (("--limit", 0), "limit: expected 1 image or more, found 0"),
         (("--background", 0), "background: expected 1 image or more, found 0"),
         (("--method", "gradcm"), "did you mean gradcam"),
+        (("--method", "gradcam", "--background", 4), "--background: expected a method that"),
         (("--split", "holdout"), "'holdout'"),
     ],
 )
@@ -339,6 +340,13 @@ def test_what_cannot_be_averaged_is_refused_in_a_line(regard, run, words, told):
     assert told in answer.err
     assert len(answer.err.strip().splitlines()) == 1
     assert not (run / "explanations").exists()
+
+
+@pytest.mark.parametrize("command", ["explain", "score"])
+def test_a_background_that_no_method_begins_from_is_refused(regard, run, command):
+    answer = regard(command, run, "--background", 4)
+    assert answer.code == 2
+    assert "found gradcam; leave it out" in answer.err
 
 
 @pytest.mark.parametrize("words", [("--split", "test"), ("--limit", 3)])

@@ -1,5 +1,6 @@
 """Exported files answer as the net does, or are not there."""
 
+import errno
 import json
 import re
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from regard.deployment import parity, quantise
+from regard.deployment import export, parity, quantise
 from regard.deployment.deployed import Deployed
 from regard.deployment.export import export_run
 from regard.deployment.formats import open_exported
@@ -107,6 +108,20 @@ def test_every_kind_of_net_answers_alike_at_any_batch(trained, tmp_path, kind, f
             np.testing.assert_allclose(own, 1 if kind != "sets" else probabilities, atol=1e-5)
     assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, f"{out.name}.json"]
     assert json.loads((tmp_path / f"{out.name}.json").read_text())["sha256"] == told["sha256"]
+
+
+def test_what_stood_there_stays_whole_where_an_export_fails(trained, tmp_path, monkeypatch):
+    run, out = trained("classifier"), tmp_path / "net.onnx"
+    export_run(run, out)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(path, value):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(export, "write_json", full)
+    with pytest.raises(OSError, match="No space"):
+        export_run(run, out)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_stranger_runs_it_with_onnxruntime_alone(trained, tmp_path):

@@ -6,7 +6,7 @@ import typer
 
 METHODS = typer.Option([], "--method", help="May be repeated. Default: the run's own.")
 BACKGROUND = typer.Option(
-    32, help="Images of train that expected_gradients begins from, drawn at random."
+    None, help="Images of train that expected_gradients begins from, drawn at random. Default: 32."
 )
 FAITHFUL = ("deletion", "insertion", "average_drop", "increase", "sparseness")
 
@@ -40,7 +40,7 @@ def explain(
         help="At most this many images of a split. Default: the first 200; with --global all, or "
         "so many drawn at random.",
     ),
-    background: int = BACKGROUND,
+    background: int | None = BACKGROUND,
     out: Path | None = typer.Option(
         None,
         help="A folder. Default: RUN/explanations, of a segmenter RUN/explanations/CLASS; with "
@@ -70,12 +70,13 @@ def explain(
     most = 200 if limit is None else limit
     paths = [str(p) for p in images] or images_of(loaded, split or "test", most)
     methods = method or [loaded.config["gaze"]["method"]]
+    begun_from = _images_of_background(background, methods)
     folder = out or run / "explanations"
     if out is None and loaded.segments and target in loaded.classes:
         folder /= folder_name(target)
     with counter("explaining", len(paths)) as shown:
         rows = explain_images(
-            loaded, paths, methods, folder, target=target, background=background, progress=shown
+            loaded, paths, methods, folder, target=target, background=begun_from, progress=shown
         )
     if as_json:
         print_json(rows)
@@ -109,12 +110,31 @@ def _refuse_single(images: list[Path], target: str | None) -> None:
         )
 
 
+def _images_of_background(given: int | None, methods: list[str]) -> int:
+    """How many images a method begins from; an unknown method is refused with the near names."""
+    from regard.errors import ConfigError
+    from regard.runs.background import BACKGROUND
+    from regard.saliency.base import METHODS
+
+    begin = [METHODS[name].from_background for name in methods]
+    if given is None:
+        return BACKGROUND
+    if not any(begin):
+        raise ConfigError(
+            "--background",
+            expected="a method that begins from other images, as expected_gradients",
+            found=", ".join(methods),
+            remedy="leave it out, or add --method expected_gradients",
+        )
+    return given
+
+
 def _average(
     run: Path,
     method: list[str],
     split: str,
     limit: int | None,
-    background: int,
+    background: int | None,
     out: Path | None,
     *,
     as_json: bool,
@@ -123,18 +143,16 @@ def _average(
     from regard.cli.show_run import show_averages
     from regard.runs.averages import average_maps, chosen_samples
     from regard.runs.run import load_run
-    from regard.saliency.base import METHODS
 
     loaded = load_run(run)
     methods = method or ["expected_gradients"]
-    for name in methods:
-        METHODS[name]  # an unknown one is refused before the first is drawn
+    begun_from = _images_of_background(background, methods)
     folder = out or run / "explanations" / "global"
     total = len(chosen_samples(loaded, split, limit)) * len(methods)
     found = []
     with counter(f"averaging {split}", total) as shown:
         for name in methods:
-            how = {"limit": limit, "background": background, "progress": shown}
+            how = {"limit": limit, "background": begun_from, "progress": shown}
             found.append(average_maps(loaded, split, name, folder / name, **how))
     if as_json:
         print_json(found)
@@ -153,7 +171,7 @@ def score(
         help="May be repeated. Default: the run's own, and how faithful the map is (of a segmenter "
         "only where asked for).",
     ),
-    background: int = BACKGROUND,
+    background: int | None = BACKGROUND,
     checkpoint: str = typer.Option("best", help="best, last or step-N."),
     as_json: bool = typer.Option(False, "--json", help="Print the means with intervals."),
 ) -> None:
@@ -171,13 +189,11 @@ def score(
     from regard.evaluation.settings import Gaze
     from regard.runs.evaluate import evaluate_run, has_regions, image_paths
     from regard.runs.run import load_run
-    from regard.saliency.base import METHODS
     from regard.scores.base import SCORES
 
     loaded = load_run(run, checkpoint)
     own = Gaze.model_validate(loaded.config["gaze"])
-    for name in method:
-        METHODS[name]  # an unknown one is refused with the near names
+    begun_from = _images_of_background(background, method or [own.method])
     for name in scores:
         SCORES[name]
     faithful = ("sparseness",) if loaded.segments else FAITHFUL
@@ -193,7 +209,7 @@ def score(
             remedy=f"add regions to the manifest, or choose from {', '.join(FAITHFUL)}",
         )
     with counter(f"scoring {split}", total) as shown:
-        how = {"background": background, "keep": True, "progress": shown, "by": "regard score"}
+        how = {"background": begun_from, "keep": True, "progress": shown, "by": "regard score"}
         values = evaluate_run(loaded, split, gaze=gaze, **how)
     if as_json:
         print_json(values["gaze"])

@@ -101,9 +101,13 @@ def export_run(
             "parity": parity,
             "quantized": weighed,
         }
+        # Both are whole before either is there: never a model beside what is told of another.
         sync(made)
+        note_of, beside = made.with_name("told.json"), target.with_name(target.name + ".json")
+        write_json(note_of, told)
+        beside.unlink(missing_ok=True)
         os.replace(made, target)
-    write_json(target.with_name(target.name + ".json"), told)
+        os.replace(note_of, beside)
     return told | {"file": str(target)}
 
 
