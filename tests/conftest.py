@@ -37,6 +37,12 @@ def _alike(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture
+def unchecked():
+    """What users call has no checks of types: a mistake reaches the code itself."""
+    config.update("jaxtyping_disable", True)
+
+
+@pytest.fixture
 def tally(request):
     """Tell how many of an attack's tries were survived; all must be.
 

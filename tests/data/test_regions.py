@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from regard.data.keys import key, keyed_generator
 from regard.data.regions import Regions, as_regions, boxes_to_mask, misplace, overlap
-from regard.errors import DataError
+from regard.errors import DataError, TargetError
 
 
 def slow_mask(boxes, height, width):
@@ -249,3 +250,24 @@ def test_a_part_of_a_batch_and_another_device_keep_all_that_belongs_to_an_image(
     moved = Regions(attend, present=present).to("meta")
     assert (moved.attend.device.type, moved.present.device.type) == ("meta", "meta")
     assert moved.avoid is None
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ({"avoid": torch.zeros(1, 3, 3)}, "regions, avoid: expected shape (1, 4, 4)"),
+        ({"ignore": torch.zeros(2, 4, 4)}, "regions, ignore: expected shape (1, 4, 4)"),
+        ({"present": torch.ones(3, dtype=torch.bool)}, "regions, present: expected shape (1,)"),
+    ],
+)
+def test_parts_of_another_shape_are_refused(parts, told):
+    with pytest.raises(DataError, match=re.escape(told)):
+        Regions(torch.zeros(1, 4, 4), **parts)
+
+
+@pytest.mark.parametrize("target", [-1, 2, 5])
+def test_a_class_without_regions_is_refused(target):
+    regions = Regions(torch.zeros(1, 2, 4, 4))
+    with pytest.raises(TargetError, match="class indices from 0 to 1"):
+        regions.of(torch.tensor([target]))

@@ -600,3 +600,9 @@ def test_pairs_that_do_not_fit_are_refused(rows, classes, regions, message):
         guided_forward(
             tiny(), pictures(6), torch.tensor([7]), rectangles(1), [Energy()], rows=rows[:1] * 0
         )
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_weights_of_another_kind_are_refused():
+    with pytest.raises(ConfigError, match="expected weights: flow or stop"):
+        Energy(weights="stp")

@@ -1,7 +1,10 @@
 """The options of each format on the command line, from signatures and docstrings."""
 
+import inspect
+
 import pytest
 
+from regard.cli.data import import_
 from regard.cli.options import help_of, importer_options, own_parameters
 from regard.docstrings import about, entries
 from regard.errors import ConfigError
@@ -26,8 +29,8 @@ def test_options_say_their_kind_and_default():
     options = dict(help_of(IMPORTERS["csv"])[1])
     assert options["--images <str>"].endswith("[default: .]")
     assert options["--region-threshold <int>"].startswith("The region is where its image is")
-    assert options["--inclusive"].startswith("Xmax and ymax are the last pixel")
-    assert dict(help_of(IMPORTERS["voc"])[1])["--no-one-based"].startswith("Not so: the first")
+    assert options["--inclusive"].startswith("The corners xmax and ymax are the last")
+    assert dict(help_of(IMPORTERS["voc"])[1])["--no-one-based"].startswith("Without it: the first")
 
 
 @pytest.mark.parametrize("words", [["--label"], ["--label", "--region", "x"]])
@@ -75,3 +78,9 @@ def test_docstrings_are_taken_apart():
         "three": "shared.",
     }
     assert entries(thing, "Attributes") == {}
+
+
+def test_no_importer_has_an_option_of_the_command_itself():
+    own = {*inspect.signature(import_).parameters}
+    for name, importer in IMPORTERS.items():
+        assert not own & {p.name for p in own_parameters(importer)}, name

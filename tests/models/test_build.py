@@ -244,3 +244,19 @@ def test_nets_for_digits_see_the_mean_over_colours(name, layers):
     assert len(weights) == layers
     if name == "digit_mlp":
         assert [tuple(w.shape) for w in weights] == [(50, 784), (30, 50), (10, 30)]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("how", "part"),
+    [
+        ({"head": "mpl"}, "head, kind: expected one of linear, mlp, found 'mpl'"),
+        ({"head": "mlp", "head_width": 0}, "head, width"),
+        ({"head": "mlp", "head_dropout": 2.0}, "head, dropout"),
+        ({"patch_weights": {"kind": "lin"}}, "patch_weights, kind"),
+    ],
+)
+def test_a_head_that_cannot_be_is_refused_in_a_line(how, part):
+    with pytest.raises(ConfigError, match=part) as told:
+        regard.build_model("regard:cnn2", classes=3, **how)
+    assert "\n" not in str(told.value)

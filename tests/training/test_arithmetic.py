@@ -16,6 +16,7 @@ from regard.data.keys import key
 from regard.data.loader import oversampled
 from regard.data.regions import Regions
 from regard.errors import NumericalError, RunError
+from regard.evaluation.direction import lower_is_better
 from regard.evaluation.predict import Predictions, model_input
 from regard.guidance import Combination, Energy, divisors, guided_forward
 from regard.guidance.output import GuidedOutput
@@ -26,7 +27,7 @@ from regard.training.losses import class_weights, entropies
 from regard.training.measure import measure
 from regard.training.optimisers import LearningRate
 from regard.training.prepare import prepare
-from regard.training.progress import Progress, lower_is_better
+from regard.training.progress import Progress
 from regard.training.settings import Schedule
 from regard.training.train import train
 from regard.training.whole import Taken

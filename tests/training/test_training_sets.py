@@ -14,6 +14,7 @@ from regard.data.sample import of_label
 from regard.data.samples import Samples, padded, truth_of
 from regard.data.source import samples_of
 from regard.errors import ConfigError, DataError, RunError
+from regard.evaluation.direction import lower_is_better
 from regard.evaluation.predict import predict
 from regard.evaluation.settings import Gaze
 from regard.guidance import Energy
@@ -28,7 +29,6 @@ from regard.saliency.explain import explain
 from regard.scores.scoring import score
 from regard.training.losses import positive_weights, set_entropies
 from regard.training.objective import OfSets
-from regard.training.progress import lower_is_better
 from regard.training.train import train
 from tinyset import (
     COLOURS,

@@ -70,7 +70,7 @@ def backbones(
     from regard.models.families import SMALL
     from regard.models.segmenters import DECODERS
 
-    own = [f"regard:{name}" for name in SMALL]
+    own = [f"regard:{name}" for name in SMALL if fnmatch(name, like)]
     own += [f"smp:{name}" for name in DECODERS if fnmatch(name, like)]
     others = [f"hf:{name}" for name in architectures() if fnmatch(name, like)]
     _show([*own, *others, *(f"timm:{name}" for name in timm.list_models(like))], as_json)

@@ -86,7 +86,7 @@ def _usage(parameter: inspect.Parameter) -> str:
 def _meaning(parameter: inspect.Parameter, told: str) -> str:
     text = re.sub(r"`([^`]*)`", r"\1", told).rstrip(".")
     if parameter.default is True:
-        return f"Not so: {text}."
+        return f"Without it: {text}."
     default = parameter.default
     known = "" if default is None or default is False else f" [default: {default}]"
     return f"{text[:1].upper()}{text[1:]}.{known}"

@@ -25,12 +25,25 @@ class Regions:
         ignore: pixels that count neither as inside nor as outside, (B, H, W).
         present: bool (B,), or (B, K) by class: whether the sample has a region at all.
             Missing is not the same as empty. None: all have.
+
+    Raises:
+        DataError: parts of other images or of another size.
     """
 
     attend: Float[Tensor, "B H W"] | Float[Tensor, "B K H W"]
     avoid: Float[Tensor, "B H W"] | None = None
     ignore: Float[Tensor, "B H W"] | None = None
     present: Bool[Tensor, " B"] | Bool[Tensor, "B K"] | None = None
+
+    def __post_init__(self) -> None:
+        images, pixels = self.attend.shape[:1], self.attend.shape[-2:]
+        wanted = {"avoid": images + pixels, "ignore": images + pixels}
+        for name, shape in wanted.items():
+            part: Tensor | None = getattr(self, name)
+            if part is not None and part.shape != shape:
+                raise _other_shape(name, shape, part)
+        if self.present is not None and self.present.shape not in (images, self.attend.shape[:-2]):
+            raise _other_shape("present", images, self.present)
 
     @property
     def size(self) -> Size:
@@ -60,7 +73,8 @@ class Regions:
 
         Raises:
             DataError: regions by class without targets.
-            TargetError: another number of targets than regions, or no integers.
+            TargetError: another number of targets than regions, no integers, or a class that has
+                no region.
         """
         attend, present = self.attend, self.present
         if attend.ndim == 4:
@@ -78,6 +92,13 @@ class Regions:
                     found=f"{targets.dtype} of shape {tuple(targets.shape)}",
                     remedy="pass ints (B,)",
                 )
+            if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < attend.shape[1]:
+                raise TargetError(
+                    "targets",
+                    expected=f"class indices from 0 to {attend.shape[1] - 1}",
+                    found=f"{int(targets.min())} to {int(targets.max())}",
+                    remedy="give regions of each class",
+                )
             rows = torch.arange(len(attend), device=attend.device)
             attend = attend[rows, targets]
             if present is not None and present.ndim == 2:
@@ -89,6 +110,15 @@ class Regions:
         if present is None:
             present = torch.ones(len(attend), dtype=torch.bool, device=attend.device)
         return Evidence(inside, counted, present, everywhere=self.ignore is None)
+
+
+def _other_shape(name: str, shape: tuple[int, ...], part: Tensor) -> DataError:
+    return DataError(
+        f"regions, {name}",
+        expected=f"shape {tuple(shape)}, as attend has it",
+        found=str(tuple(part.shape)),
+        remedy="give one of each an image, at one size",
+    )
 
 
 @dataclass(frozen=True)

@@ -144,8 +144,8 @@ class Data(Settings):
     augment: Augment = Augment()
     split: str | None = None
     split_seed: int = 42
-    folds: int | None = None
-    fold: int = 0
+    folds: int | None = Field(default=None, ge=3, le=1000)
+    fold: int = Field(default=0, ge=0)
     val_from_train: float | None = Field(default=None, gt=0, lt=1)
     workers: int = Field(default=0, ge=0, le=1024)
     cache_mb: int = Field(default=1024, ge=0)

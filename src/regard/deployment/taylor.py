@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from regard.data.loader import epoch_order
+from regard.evaluation.direction import lower_is_better
 from regard.guidance.combination import Combination
 from regard.runs.net import from_checkpoint
 from regard.runs.run import Run
@@ -10,7 +11,6 @@ from regard.training.config import parse_config
 from regard.training.objective import objective_of
 from regard.training.optimisers import LearningRate, build_optimiser
 from regard.training.prepare import prepare
-from regard.training.progress import lower_is_better
 from regard.training.step import Stepper
 
 # Images of train, which Molchanov et al. find enough many times over.

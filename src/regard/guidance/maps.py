@@ -4,19 +4,21 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from regard.data.regions import Evidence
-from regard.errors import ConfigError
+from regard.errors import ConfigError, near
 from regard.guidance.base import Term
 from regard.guidance.forward_pass import ForwardPass
 from regard.saliency.base import METHODS, Method, Need
 from regard.saliency.explain import build_method, resize
 from regard.scores.base import one_sign
+
+Weights = Literal["flow", "stop"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class MapTerm(Term):
     layer: str | nn.Module | None = None
     contrast: bool = False
     sign: Literal["positive", "absolute"] = "positive"
-    weights: Literal["flow", "stop"] = "flow"
+    weights: Weights = "flow"
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -55,7 +57,14 @@ class MapTerm(Term):
                 remedy="choose one of: " + ", ".join(able),
             )
         one_sign(torch.zeros(1), self.sign)
-        # Built here, so that a wrong option is found at once.
+        if self.weights not in get_args(Weights):
+            raise ConfigError(
+                f"term {self.title}",
+                expected="weights: " + " or ".join(get_args(Weights)),
+                found=repr(self.weights),
+                remedy=near(str(self.weights), get_args(Weights)),
+            )
+        # `reads` builds the method, so that a wrong option of it is found here.
         if not self.reads & {"layer", "attention"} and self.weights == "stop":
             raise ConfigError(
                 f"term {self.title}",

@@ -56,7 +56,7 @@ def import_crops(
     size: int = 0,
     most: int = 0,
     copies: int = 1,
-    seed: int = 0,
+    placing_seed: int = 0,
     files: Path | None = None,
     progress: Progress | None = None,
     say: Callable[[str], object] | None = None,
@@ -75,7 +75,7 @@ def import_crops(
         size: largest side of a crop, pixels: larger ones are made smaller; 0: as they are cut.
         most: boxes of a class, drawn at random; 0: all.
         copies: crops of each box, each placed anew.
-        seed: of the places and of what is drawn.
+        placing_seed: of the places and of what is drawn.
         files: the folder for the crops.
         progress: called with (images done, images in all).
         say: called with a line about what was left out.
@@ -95,8 +95,8 @@ def import_crops(
             )
     manifest = read_manifest(src)
     folder = files or Path(root) / "crops"
-    cuts, left = _cuts(manifest, folder, jitter, copies, seed)
-    jobs = [(row, own) for row, own in _fewer(cuts, most, seed).items() if own]
+    cuts, left = _cuts(manifest, folder, jitter, copies, placing_seed)
+    jobs = [(row, own) for row, own in _fewer(cuts, most, placing_seed).items() if own]
     if say is not None:
         for what, count in left.items():
             say(f"boxes without {what}, left out: {count}")

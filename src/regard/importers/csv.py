@@ -55,7 +55,7 @@ def import_csv(
     are filled in for each row. `{name}` is what the row has in the column `name`, and `{stem}`
     is the image's file name without folder and suffix: `masks/{stem}.png` for `photos/a.jpg` is
     `masks/a.png`. An option that is not given takes the column of its own name, if the CSV
-    has one.
+    has one; but for boxes, whose four columns have to be named.
 
     Rows of one image become one sample: boxes are gathered, differing labels go to `labels`.
 
@@ -83,10 +83,11 @@ def import_csv(
         avoid: column or template of a grey image that is bright where not to look.
         ignore: column or template of a grey image that is bright where nothing counts.
         boxes: four columns, such as xmin,ymin,xmax,ymax, in pixels of the upright image.
-        inclusive: xmax and ymax are the last pixel inside, not the edge behind it.
+        inclusive: the corners xmax and ymax are the last pixel inside, not the edge behind it.
         one_based: the first pixel is called 1, not 0.
         box_label: column or template of the class of the row's box.
-        say: called with a line where rows of one image name several classes.
+        say: called with a line where rows of one image name several classes, or where a column
+            that may be of boxes is not read.
 
     Raises:
         DataError: no such file, not a CSV, no such column, a box that is not four numbers,
@@ -119,10 +120,13 @@ def import_csv(
     if boxes is not None:
         corners = Corners.parse(boxes, inclusive, one_based, table.columns, str(src))
         where = f"{src}, --box-label"
+        box_label = box_label or ("box_label" if "box_label" in table.columns else None)
         named = Template(box_label, table.columns, where) if box_label else None
         for number, cells in enumerate(table.iter_rows(named=True)):
             rows[number]["box"] = corners.box(cells, f"{src}, row {number + 1}")
             rows[number]["box_label"] = (named.fill(cells) or "").strip() or None if named else None
+    elif say is not None and (unread := {"boxes", "box_label"} & {*table.columns}):
+        say(f"not read, as --boxes names no columns: {', '.join(sorted(unread))}")
     samples = gather(rows, str(src), sets=label_separator is not None)
     several = [sample["image"].name for sample in samples if len(sample.get("labels") or ()) > 1]
     if several and label_separator is None and say is not None:

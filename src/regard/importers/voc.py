@@ -37,8 +37,8 @@ def import_voc(
     Args:
         src: the folder that holds both folders.
         root: the folder in which the manifest will be written.
-        one_based: the first pixel is called 1 and corners are inclusive, as in VOC; without
-            it corners are pixel edges from 0 on.
+        one_based: the first pixel is called 1 and corners are inclusive, as in VOC, and are no
+            pixel edges from 0 on.
         difficult: keep objects that are marked as difficult.
         say: called with a line about photos that are not as their annotations say.
 

@@ -7,12 +7,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from regard.data.mistakes import parse
 from regard.data.patch_weights import PatchWeights
 from regard.errors import ModelError, RegardError
 from regard.models.encoders import load_encoder
 from regard.models.families import FAMILIES
 from regard.models.heads import put_mlp
 from regard.models.pruned import Kept, cut, read_kept
+from regard.models.settings import Head
 from regard.models.weights import bundled_weights, load_weights, read_weights
 
 
@@ -52,6 +54,7 @@ def build_model(
         options: passed to the backbone's constructor; for `hf:` they change its config.
 
     Raises:
+        ConfigError: a head or weights of patches that cannot be.
         ModelError: an unknown spec or option, too few classes, weights that do not fit, or no
             network for `pretrained`.
 
@@ -75,7 +78,10 @@ def build_model(
     if inputs is not None:
         options["inputs"] = inputs
     if patch_weights is not None:
-        options["patch_weights"] = PatchWeights.model_validate(patch_weights)
+        if not isinstance(patch_weights, PatchWeights):
+            patch_weights = parse(PatchWeights, patch_weights, f"model {spec}, patch_weights")
+        options["patch_weights"] = patch_weights
+    parse(Head, {"kind": head, "width": head_width, "dropout": head_dropout}, f"model {spec}, head")
     net = _construct(spec, family, name, classes, weights, options)
     if head == "mlp":  # before weights are loaded: a run's file has those of its mlp
         put_mlp(net, classes, width=head_width, dropout=head_dropout)

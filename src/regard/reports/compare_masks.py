@@ -8,6 +8,7 @@ import polars as pl
 
 from regard.data.mask_classes import VOID
 from regard.data.mask_colours import WRONG, class_colours
+from regard.evaluation.direction import lower_is_better
 from regard.language import phrase
 from regard.reports import layers
 from regard.reports.album import Album
@@ -28,7 +29,6 @@ from regard.reports.words import (
     between,
     columns,
     decimal,
-    lower_is_better,
     p_value,
     percent,
     signed,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from regard.data.plotting import MUTED
+from regard.evaluation.direction import lower_is_better
 from regard.language import phrase
 from regard.reports.blocks import Block, Cell, Drawing, Drawings, Key, Table, Text
 from regard.reports.compare_tables import READINGS, axis_of, reach_of, reading, span_of
@@ -18,7 +19,6 @@ from regard.reports.words import (
     columns,
     decimal,
     listed,
-    lower_is_better,
     p_value,
     real,
     said,

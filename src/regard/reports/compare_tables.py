@@ -7,13 +7,13 @@ from typing import Any
 import polars as pl
 
 from regard.evaluation.comparison import OUTCOMES
+from regard.evaluation.direction import lower_is_better
 from regard.language import Phrases, phrase
 from regard.reports.blocks import Cell, Span, Table
 from regard.reports.words import (
     between,
     columns,
     decimal,
-    lower_is_better,
     meaning,
     p_value,
     percent,

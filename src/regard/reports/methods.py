@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from regard.data.plotting import INK, MUTED, shortened
 from regard.evaluation.bounds import marks
+from regard.evaluation.direction import lower_is_better
 from regard.evaluation.standings import (
     KINDS,
     Standing,
@@ -27,7 +28,6 @@ from regard.reports.words import (
     count,
     decimal,
     listed,
-    lower_is_better,
     p_value,
     percent,
     said,

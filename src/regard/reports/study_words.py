@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from regard.evaluation.direction import lower_is_better
 from regard.language import Phrases, phrase, plural
 from regard.reports.blocks import Fact, Verdict
 from regard.reports.study_contents import StudyContents
@@ -13,7 +14,6 @@ from regard.reports.words import (
     clauses,
     count,
     listed,
-    lower_is_better,
     on_split,
     p_value,
     percent,

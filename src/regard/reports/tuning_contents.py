@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 
+from regard.evaluation.direction import lower_is_better
 from regard.reports.contents import attempt, described
 from regard.runs.files import read_json, read_table
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
-from regard.training.progress import lower_is_better
 
 
 @dataclass(frozen=True)

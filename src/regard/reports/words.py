@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from regard.evaluation.direction import lower_is_better
 from regard.evaluation.thresholds import ENDING
 from regard.language import Phrases, PhraseTuple, numeral, phrase, spoken
 from regard.runs.files import NON_FINITE
@@ -96,21 +97,6 @@ _REASONS: PhraseTuple = (
     "the same in every resample: too narrow",
 )
 _PREFIXES = ("", "k", "M", "G", "T", "P")
-LOWER = frozenset(
-    {
-        "log_loss",
-        "brier",
-        "ece",
-        "dead_maps",
-        "loss",
-        "cross_entropy",
-        "bg_gap",
-        "hamming_loss",
-        "ranking_loss",
-        "tree_distance",
-        "mistake_distance",
-    }
-)
 
 
 def real(value: Any) -> float:
@@ -283,11 +269,3 @@ def sentence(text: str) -> str:
 def columns(*heads: str) -> tuple[str, ...]:
     """Heads of a table's columns in the language of the report; `#` marks those of numbers."""
     return tuple(phrase(head.removesuffix("#")) + "#" * head.endswith("#") for head in heads)
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether a smaller number is the better one."""
-    metric = metric.partition(":")[0]
-    if metric in SCORES:
-        return SCORES[metric].better == "lower"
-    return metric in LOWER or metric.startswith("loss.")

@@ -53,7 +53,7 @@ def explain(
         options: of the method.
 
     Returns:
-        Maps (B, h, w), at least 0 unless the method is signed.
+        Maps (B, h, w), at least 0 unless the method, or its base, is signed.
 
     Raises:
         ConfigError: an unknown method or option.

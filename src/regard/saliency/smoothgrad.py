@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from regard.errors import ConfigError
 from regard.saliency.base import METHODS, Method, Need
 from regard.saliency.explain import build_method
 from regard.saliency.options import at_least_one
@@ -55,6 +56,13 @@ class SmoothGrad(Method):
         **options: Any,
     ) -> None:
         at_least_one(self.name, samples=samples)
+        if not 0 <= sigma < float("inf"):
+            raise ConfigError(
+                self.name,
+                expected="a finite sigma of 0 or more",
+                found=f"{sigma:g}",
+                remedy="0.15 is the default",
+            )
         self.base = build_method(base, **options)
         self.samples, self.sigma, self.seed = samples, sigma, seed
 

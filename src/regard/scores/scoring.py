@@ -98,6 +98,13 @@ def tally(
     all images. For other scores they are the numbers (B,) themselves.
     """
     kind = SCORES[name]
+    if maps.ndim != 3:
+        raise DataError(
+            f"score {name}",
+            expected="maps (B, h, w)",
+            found=f"shape {tuple(maps.shape)}",
+            remedy="pass one map an image",
+        )
     precise = maps.to(torch.promote_types(maps.dtype, torch.float32))
     # Also where the sign that is not asked for would hide it.
     finite = precise.flatten(1).isfinite().all(1)
@@ -141,7 +148,7 @@ def _evidence(
             f"score {name}", expected="regions", found="None", remedy="pass regions (B, H, W)"
         )
     regions = shares_only(as_regions(regions))
-    if maps.ndim != 3 or len(maps) != len(regions):
+    if len(maps) != len(regions):
         raise DataError(
             f"score {name}",
             expected=f"{len(regions)} maps (B, h, w), one a region",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from regard.data.hierarchy import Hierarchy, hierarchy_of
 from regard.data.preflight import refuse_files
 from regard.data.settings import Data, Task
 from regard.data.source import samples_of
@@ -11,7 +12,7 @@ from regard.evaluation.hierarchical import DISTANCES
 from regard.evaluation.thresholds import AT_THRESHOLD
 from regard.scores.base import SCORES
 from regard.studies.pixel_metrics import of_class
-from regard.studies.set_metrics import CLASS_METRICS, of_hierarchy
+from regard.studies.set_metrics import CLASS_METRICS, level_of, of_hierarchy
 from regard.studies.settings import BEFORE, MEASURED_OF, Job, Study
 from regard.training.config import Config
 from regard.training.prepare import prepare
@@ -45,7 +46,7 @@ def _refuse(config: Config, study: Study, folder: Path, *, files: bool) -> None:
     prepared = prepare(config, folder)
     prepared.close()
     classes, data, splits = prepared.config.classes or (), prepared.config.data, study.splits
-    _refuse_metrics(study.metrics, classes, data)
+    _refuse_metrics(study.metrics, classes, data, hierarchy_of(data, folder, classes))
     _refuse_undecided(study.metrics, config)
     samples = [sample for part in prepared.splits for sample in part.samples]
     for name in splits:
@@ -66,7 +67,9 @@ def _refuse_undecided(metrics: Sequence[str], config: Config) -> None:
         )
 
 
-def _refuse_metrics(metrics: Sequence[str], classes: Sequence[str], data: Data) -> None:
+def _refuse_metrics(
+    metrics: Sequence[str], classes: Sequence[str], data: Data, hierarchy: Hierarchy | None
+) -> None:
     """What is compared has to be measured of such a net."""
     task = data.task or "classification"
     for metric in metrics:
@@ -78,7 +81,7 @@ def _refuse_metrics(metrics: Sequence[str], classes: Sequence[str], data: Data) 
                 remedy=f"write mean_iou, or iou:{classes[0]}",
             )
         if of_hierarchy(metric):
-            _refuse_level(metric, data, classes)
+            _refuse_level(metric, data, hierarchy)
         elif not _fits(metric, task, classes):
             raise ConfigError(
                 "metrics",
@@ -112,14 +115,22 @@ def _of_classes(task: Task, classes: Sequence[str]) -> str:
     return f", {first} and its like, for {', '.join(classes)}"
 
 
-def _refuse_level(metric: str, data: Data, classes: Sequence[str]) -> None:
+def _refuse_level(metric: str, data: Data, hierarchy: Hierarchy | None) -> None:
     """Metrics by level need a hierarchy that has the level; distances need one label an image."""
-    if data.hierarchy is None:
+    if hierarchy is None:
         raise ConfigError(
             "metrics",
             expected=f"data.hierarchy for {metric}",
             found="none",
             remedy="name a CSV of child,parent in base.data.hierarchy, or leave the metric out",
+        )
+    level = level_of(metric)
+    if level is not None and level > hierarchy.levels:
+        raise ConfigError(
+            "metrics",
+            expected=f"a level from 1 to {hierarchy.levels}, as {data.hierarchy} has them",
+            found=metric,
+            remedy="leave it out, or correct the file",
         )
     if metric in DISTANCES and data.task == "multilabel":
         raise ConfigError(

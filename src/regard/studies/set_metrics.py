@@ -15,9 +15,15 @@ BY_CLASS = tuple(dict.fromkeys(name for names in CLASS_METRICS.values() for name
 
 def of_hierarchy(metric: str) -> bool:
     """Whether a metric is one of those that need a hierarchy of labels."""
+    named = metric in (*hierarchical.SHARES, *hierarchical.DISTANCES)
+    return named or level_of(metric) is not None
+
+
+def level_of(metric: str) -> int | None:
+    """The depth of `accuracy_level_N`, 1 or more; None of another metric."""
     depth = metric.removeprefix(hierarchical.LEVEL)
     level = depth != metric and depth.isdecimal() and int(depth) > 0
-    return level or metric in (*hierarchical.SHARES, *hierarchical.DISTANCES)
+    return int(depth) if level else None
 
 
 def of_predictions(metric: str) -> str | None:

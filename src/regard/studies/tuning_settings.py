@@ -8,8 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from regard.data.names import named_plainly
 from regard.data.settings import Settings
+from regard.evaluation.direction import lower_is_better
 from regard.training.config import Partial
-from regard.training.progress import lower_is_better
 
 
 class Range(Settings):

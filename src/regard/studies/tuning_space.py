@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from regard.errors import ConfigError
+from regard.evaluation.direction import lower_is_better
 from regard.guidance.settings import TermSettings
 from regard.runs.files import dump_json
 from regard.studies.tuning_settings import Range, Tuning
 from regard.training.config import Config, merged, parse_config, placed
-from regard.training.progress import lower_is_better
 
 # More points than anyone trains on.
 LARGEST_GRID = 100_000

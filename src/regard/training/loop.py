@@ -10,6 +10,7 @@ from regard.data.loader import epoch_order
 from regard.data.sample import Draw
 from regard.data.samples import Batch
 from regard.errors import NumericalError, RunError
+from regard.evaluation.direction import lower_is_better
 from regard.guidance.combination import Combination
 from regard.models.heads import freeze_backbone, train_mode
 from regard.models.tensors import refuse_other_kinds
@@ -30,7 +31,7 @@ from regard.training.measuring import Measuring
 from regard.training.objective import objective_of
 from regard.training.optimisers import LearningRate, build_optimiser, restore_formats
 from regard.training.prepare import Prepared
-from regard.training.progress import Progress, lower_is_better
+from regard.training.progress import Progress
 from regard.training.step import Stepper, blown_up
 from regard.training.stopping import Interrupted, Stopping
 from regard.training.watching import Watcher

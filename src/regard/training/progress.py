@@ -4,15 +4,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from regard.runs.files import number
-from regard.scores.base import SCORES
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether less is better: a loss (`val.loss`, `val.loss.energy`), or a score that says so."""
-    name = metric.partition(".")[2]
-    if name in SCORES:
-        return SCORES[name].better == "lower"
-    return name.startswith("loss") or name in ("cross_entropy", "hamming_loss")
 
 
 @dataclass
