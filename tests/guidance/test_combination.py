@@ -74,6 +74,32 @@ def test_each_kind_by_hand():
     assert len(terms) == 2
 
 
+def test_uncertainty_moves_by_the_images_that_a_term_is_of():
+    """Parts add up; a step without a region moves nothing; a term that warms up does so whole."""
+    net = tiny().double()
+    whole = combined("uncertainty", net)
+    parts = [combined("uncertainty", net, slice(at, at + 2)) for at in (0, 2, 4)]
+    (expected,) = torch.autograd.grad(whole[1], [whole[0].log_variances])
+    found = sum(torch.autograd.grad(loss, [c.log_variances])[0] for c, loss in parts)
+    torch.testing.assert_close(found, expected)
+
+    terms = [Energy(weight=2.0)]
+    combination = Combination("uncertainty", terms).double()
+    losses, images = torch.ones(6, dtype=torch.float64), pictures(6, dtype=torch.float64)
+
+    def gradient(where, warmed):
+        out = guided_forward(net, images, LABELS, where, [Energy(weight=warmed)])
+        loss = combination(losses, out, divisors(LABELS, where, terms))[0]
+        return torch.autograd.grad(loss, [combination.log_variances])[0][1]
+
+    nowhere = Regions(regions().attend, present=torch.zeros(6, dtype=torch.bool))
+    assert gradient(nowhere, 2.0) == 0
+    full = gradient(regions(), 2.0)
+    assert full != 0
+    torch.testing.assert_close(gradient(regions(), 0.5), full / 4)
+    assert gradient(regions(), 0.0) == 0
+
+
 def test_the_published_product_and_quotient():
     """CE x (1 - MAGTR), and CE / MAGTR, with one term of weight one."""
     net, images = tiny().double(), pictures(6, dtype=torch.float64)

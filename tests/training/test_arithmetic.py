@@ -212,7 +212,9 @@ def test_plateau_is_torchs_also_after_a_restart(lower):
         return optimiser, rate
 
     reference = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.2)
-    scheduler = ReduceLROnPlateau(reference, "min" if lower else "max", factor=0.3, patience=1)
+    scheduler = ReduceLROnPlateau(
+        reference, "min" if lower else "max", factor=0.3, patience=1, threshold=0.0
+    )
     _, rate = fresh()
     for number, metric in enumerate(metrics):
         rate.before_step(2 * number)
@@ -223,6 +225,35 @@ def test_plateau_is_torchs_also_after_a_restart(lower):
         again.restore(copy.deepcopy(rate.state()))
         rate = again
     assert rate.now < 0.2
+
+
+def test_a_plateau_sees_that_a_negative_loss_stands_still():
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    how = Schedule(name="plateau", factor=0.1, patience=1)
+    rate = LearningRate(optimiser, how, steps_per_epoch=2, epochs=10, lower_is_better=True)
+    seen = []
+    for metric in (-1.0, -1.00001, -1.00001, -1.0, -1.1):
+        rate.after_epoch(metric)
+        seen.append(rate.now)
+    assert seen == pytest.approx([1.0, 1.0, 1.0, 0.1, 0.1])
+
+
+def test_a_terms_mean_over_an_epoch_is_over_the_images_that_it_is_of():
+    progress = Progress()
+    progress.add(
+        4, 3.0, {"loss": 1.0, "loss.energy": 0.8, "loss.iou": 0.0}, {"energy": 1, "iou": 0}
+    )
+    progress.add(
+        4, 1.0, {"loss": 0.5, "loss.energy": 0.0, "loss.iou": 0.0}, {"energy": 0, "iou": 0}
+    )
+    progress.add(
+        2, 1.0, {"loss": 2.0, "loss.energy": 0.2, "loss.iou": 0.0}, {"energy": 2, "iou": 0}
+    )
+    means = Progress.restored(progress.state()).means()
+    assert means["loss.energy"] == pytest.approx((0.8 + 2 * 0.2) / 3)
+    assert math.isnan(means["loss.iou"])
+    assert means["loss"] == pytest.approx(1.0)
+    assert means["accuracy"] == 0.5
 
 
 def moved(before, after, names):
@@ -319,7 +350,7 @@ def test_a_gradient_is_clipped_to_its_norm(trainer):
     batch = batches(made)[0]
     before = gradient(made, batch, 8)
     assert before.norm() > 0.01
-    made.stepper._refuse_non_finite(Taken([], 0, {}, 8))
+    made.stepper._refuse_non_finite(Taken([], 0, {}, {}, 8))
     after = torch.cat([p.grad.flatten() for p in made.prepared.net.parameters()]).double()
     assert float(after.norm()) == pytest.approx(0.001, rel=1e-3)
     torch.testing.assert_close(after / after.norm(), before / before.norm(), rtol=1e-4, atol=1e-7)
@@ -387,6 +418,30 @@ def test_memory_that_runs_out_halves_the_parts_and_keeps_the_gradient(
         "memory ran out: parts of 3 images from here on, same gradient "
         "(batch norm sees smaller batches)",
     ]
+
+
+def test_memory_that_runs_out_moves_the_statistics_once(trainer, monkeypatch):
+    def statistics(fails):
+        made = trainer("model.spec=regard:cnn2", "training.batch_size=8")
+        part, calls = made.stepper._part, []
+
+        def bounded(images, *rest):
+            found = part(images, *rest)
+            calls.append(len(images))
+            if fails and len(calls) == 2:
+                raise MemoryError
+            return found
+
+        monkeypatch.setattr(made.stepper, "_part", bounded)
+        made.progress.micro = 4 if fails else 2
+        made._step(batches(made)[0])
+        return calls, [b.clone() for b in made.prepared.net.buffers()]
+
+    calls, after = statistics(fails=True)
+    assert calls == [4, 4, 2, 2, 2, 2]
+    _, expected = statistics(fails=False)
+    assert after
+    assert all(torch.equal(a, b) for a, b in zip(after, expected, strict=True))
 
 
 def test_a_share_smaller_than_a_part_is_what_is_halved(trainer, monkeypatch):

@@ -344,10 +344,13 @@ def test_what_cannot_be_learned_is_one_line(folder, tmp_path):
     refused(*taught("distil.maps={term: energy}"), said=r"distil\.maps\.term")
     layer = "distil.maps={teacher_layer: nowhere}"
     refused(*taught(layer), said=r"distil\.teacher, layer: .* of SmallCNN", kind=ModelError)
-    refused(
-        *taught("distil.maps={method: eigencam}", "model.freeze=backbone"),
-        said="a loss with a gradient to the classifier",
-    )
+    for freeze, epochs in (("backbone", 1), (2, 2)):
+        refused(
+            *taught("distil.maps={method: eigencam}"),
+            f"model.freeze={freeze}",
+            f"training.epochs={epochs}",
+            said="a loss with a gradient to the classifier",
+        )
 
 
 def test_other_classes_tasks_and_views_are_one_line(folder, tmp_path):

@@ -116,7 +116,7 @@ def prune_run(
             "weights": _from(out / FIRST, run.folder),
         }
     )
-    if config.model.freeze == "backbone":
+    if config.model.frozen(config.training.epochs - 1):
         say("the backbone is frozen, so only the classifier mends the cut: --set model.freeze=none")
     config = config.model_copy(update={"model": model})
     with locked(out):

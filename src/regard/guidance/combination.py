@@ -67,7 +67,8 @@ class Combination(nn.Module):
     - `product`: CE of each image times its T_i^k_i.
     - `quotient`: CE of each image over its (1 - T_i)^k_i, at least one thousandth.
     - `uncertainty`: exp(-s) k CE + s / 2 + sum of (exp(-s_i) k_i T_i + s_i / 2), where the log
-      variances s are learned. A loss that goes to 0 gets an ever greater weight.
+      variances s are learned. A loss that goes to 0 gets an ever greater weight. Both parts of a
+      term's sum rise with its warm-up, and neither is there in a step of no image with a region.
 
     In a product or a quotient an image without a region counts with its cross-entropy alone.
 
@@ -89,6 +90,7 @@ class Combination(nn.Module):
         super().__init__()
         _refuse(kind, terms)
         self.kind, self.names, self.k = kind, [term.title for term in terms], cross_entropy
+        self.full = {term.title: term.weight for term in terms}
         if kind == "uncertainty":
             self.log_variances = nn.Parameter(torch.zeros(1 + len(terms)))
 
@@ -107,8 +109,7 @@ class Combination(nn.Module):
         for name, losses in output.losses.items():
             parts[f"loss.{name}"] = losses.sum() / max(1, by.terms[name])
         if self.kind == "uncertainty":
-            share = len(entropies) / by.images
-            return self._uncertain(parts, output.weights, share), parts
+            return self._uncertain(parts, output, by), parts
         if self.kind != "sum":
             return self.k * (entropies * self._factor(output)).sum() / told, parts
         total = self.k * parts["cross_entropy"]
@@ -137,16 +138,17 @@ class Combination(nn.Module):
             factor = factor * torch.where(output.valid[name], own, 1)
         return factor
 
-    def _uncertain(
-        self, parts: dict[str, Tensor], weights: dict[str, float], share: float
-    ) -> Tensor:
+    def _uncertain(self, parts: dict[str, Tensor], output: GuidedOutput, by: Divisors) -> Tensor:
+        share = len(output.logits) / by.images
         variances = self.log_variances.to(parts["cross_entropy"].device)
         precisions, offsets = (-variances).exp(), variances / 2
         total = precisions[0] * self.k * parts["cross_entropy"] + share * offsets[0]
-        for name in weights:
-            place = 1 + self.names.index(name)
-            found = precisions[place] * weights[name] * parts[f"loss.{name}"]
-            total = total + found + share * offsets[place]
+        for name, weight in output.weights.items():
+            place, full = 1 + self.names.index(name), self.full[name]
+            # The part's share of the images that the term is the mean of, and the warm-up's.
+            own = int(output.valid[name].sum()) / max(1, by.terms[name]) * weight / (full or 1)
+            found = precisions[place] * weight * parts[f"loss.{name}"]
+            total = total + found + own * offsets[place]
         return total
 
 

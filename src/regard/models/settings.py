@@ -64,6 +64,10 @@ class Model(Settings):
     pruned: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
+    def frozen(self, epoch: int) -> bool:
+        """Whether the backbone rests in an epoch, counted from 0."""
+        return self.freeze == "backbone" or (self.freeze != "none" and epoch < int(self.freeze))
+
     @field_validator("weights")
     @classmethod
     def _none(cls, value: str | None) -> str | None:

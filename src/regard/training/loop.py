@@ -161,8 +161,7 @@ class Trainer:
         return self.how.patience is not None and self.progress.stale >= self.how.patience
 
     def _frozen(self) -> bool:
-        freeze = self.prepared.config.model.freeze
-        return freeze == "backbone" or (freeze != "none" and self.progress.epoch < freeze)
+        return self.prepared.config.model.frozen(self.progress.epoch)
 
     def _epoch(self) -> None:
         frozen, epoch = self._frozen(), self.progress.epoch
@@ -185,19 +184,22 @@ class Trainer:
         self._end_epoch(started)
 
     def _tell_idle(self) -> None:
-        """A term that no image of a whole epoch has had a region for has done nothing."""
+        """A term that could be computed of no image of a whole epoch has done nothing."""
         for name in (term.title for term in self.prepared.terms):
             if not self.stepper.guided[name]:
                 self.note(
-                    f"{name} has done nothing: no image of train has a region that is neither "
-                    "empty nor everything; regard data check lists them"
+                    f"{name} has done nothing: of no image of train it can be computed, for want "
+                    "of a region, as guidance.regions places it, that is neither empty nor "
+                    "everything (of hagtr and magtr: that is above 0.5 somewhere; of "
+                    "background_swap: of another image of the same step); regard data check lists "
+                    "empty regions"
                 )
 
     def _step(self, batch: Batch) -> None:
         progress = self.progress
         taken = self.stepper.step(batch, progress.step, progress.micro)
         parts, progress.micro, self._rows = taken.parts, taken.micro, taken.rows
-        progress.add(len(taken.rows), taken.correct, parts)
+        progress.add(len(taken.rows), taken.correct, parts, taken.valid)
         self.log.write("step", step=progress.step, epoch=progress.epoch, lr=self.rate.now, **parts)
         self.watcher.step(progress, self.steps, parts["loss"])
 

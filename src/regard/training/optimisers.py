@@ -75,7 +75,13 @@ class LearningRate:
         if how.name == "plateau":
             mode = "min" if lower_is_better else "max"
             self.plateau = ReduceLROnPlateau(
-                optimiser, mode, factor=how.factor, patience=how.patience
+                optimiser,
+                mode,
+                factor=how.factor,
+                patience=how.patience,
+                # As the best checkpoint is told: by any gain, of negative numbers, too.
+                threshold=0.0,
+                threshold_mode="abs",
             )
 
     def share(self, step: int) -> float:

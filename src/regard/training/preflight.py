@@ -224,7 +224,7 @@ def _refuse_normalisation(net: nn.Module, transform: Transform) -> None:
 
 def _refuse_unmoved(config: Config, net: nn.Module, images: Images, term: Term) -> None:
     """A term whose gradient reaches nothing that is trained would do nothing."""
-    frozen = config.model.freeze == "backbone"
+    frozen = config.model.frozen(config.training.epochs - 1)
     trained = list((classifier_of(net) if frozen else net).parameters())
     with evaluating(net):
         segments = config.data.task == "segmentation"
@@ -236,7 +236,9 @@ def _refuse_unmoved(config: Config, net: nn.Module, images: Images, term: Term) 
         f"guidance, term {term.title}",
         expected=f"a loss with a gradient to {what}",
         found="none: "
-        + ("the backbone is frozen" if frozen else "the map does not depend on them"),
+        + (
+            "the backbone is frozen in every epoch" if frozen else "the map does not depend on them"
+        ),
         remedy="choose another method or layer" + (", or set model.freeze=none" if frozen else ""),
     )
 

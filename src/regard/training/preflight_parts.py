@@ -37,7 +37,7 @@ def refuse_single(
     size = config.data.augment.cut(transform.size)
     try:
         with evaluating(net), torch.no_grad():
-            train_mode(net, frozen=model.freeze == "backbone", freeze_bn=model.freeze_bn)
+            train_mode(net, frozen=model.frozen(how.epochs - 1), freeze_bn=model.freeze_bn)
             with undisturbed(net):
                 net(blank(config.data.views, size, 1))
     except ValueError as error:

@@ -1,5 +1,7 @@
 """What a run has reached: counters, running means, the best epoch; all of it as JSON."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +17,8 @@ class Progress:
         epoch: epochs done.
         batch: effective batches done in the running epoch.
         images: of the running epoch.
-        sums: of the running epoch, each loss times its images.
+        sums: of the running epoch, each loss times the images that it is the mean of.
+        counts: of the running epoch, these images.
         correct: right answers of the running epoch; of a segmenter, shares of images.
         best, best_epoch, best_step: the best metric so far and where it was.
         stale: epochs since then.
@@ -28,6 +31,7 @@ class Progress:
     batch: int = 0
     images: int = 0
     sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     correct: float = 0
     best: float | None = None
     best_epoch: int | None = None
@@ -36,25 +40,40 @@ class Progress:
     micro: int = 0
     seconds: float = 0.0
 
-    def add(self, images: int, correct: float, parts: dict[str, float]) -> None:
-        """Count a step's batch."""
+    def add(
+        self, images: int, correct: float, parts: Mapping[str, float], valid: Mapping[str, int]
+    ) -> None:
+        """Count a step's batch.
+
+        Args:
+            images: of the batch.
+            correct: right answers.
+            parts: means of the losses, of the term T as `loss.T`.
+            valid: by term the images that it is the mean of; of other losses all.
+        """
         self.step += 1
         self.batch += 1
         self.images += images
         self.correct += correct
         for name, value in parts.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * images
+            count = valid.get(name.removeprefix("loss."), images)
+            # Of no image there is no mean; times 0 a NaN would stay one.
+            self.sums[name] = self.sums.get(name, 0.0) + (value * count if count else 0.0)
+            self.counts[name] = self.counts.get(name, 0) + count
 
     def means(self) -> dict[str, float]:
-        """Means of the running epoch."""
-        means = {name: value / self.images for name, value in self.sums.items()}
+        """Means of the running epoch over the images that each is of; NaN where there is none."""
+        means = {
+            name: value / self.counts[name] if self.counts[name] else math.nan
+            for name, value in self.sums.items()
+        }
         return {**means, "accuracy": self.correct / self.images}
 
     def end_epoch(self, metric: float, *, lower: bool) -> bool:
         """Count an epoch; whether its metric is the best so far. NaN never is."""
         self.epoch += 1
         self.batch = self.images = self.correct = 0
-        self.sums = {}
+        self.sums, self.counts = {}, {}
         better = metric == metric and (
             self.best is None or (metric < self.best if lower else metric > self.best)
         )

@@ -24,6 +24,7 @@ from regard.saliency.outputs import logits_of
 from regard.training.objective import Objective
 from regard.training.optimisers import LearningRate
 from regard.training.prepare import Prepared
+from regard.training.statistics import Statistics
 from regard.training.summing import Summing
 from regard.training.teacher import Lesson, nowhere
 from regard.training.whole import Taken, Work, whole
@@ -65,6 +66,11 @@ class Stepper:
         return next(self.prepared.net.parameters()).device
 
     @cached_property
+    def statistics(self) -> Statistics:
+        """What a pass moves beside the gradient."""
+        return Statistics(self.prepared.net)
+
+    @cached_property
     def summing(self) -> Summing:
         """Adds up over processes."""
         others = list(self.combination.parameters())
@@ -94,6 +100,7 @@ class Stepper:
         work = self.work(batch, step)
         if self.prepared.group.size > 1:
             self.summing.begin()
+        self.statistics.keep()
         while True:
             try:
                 correct, parts = self.gradients(work, micro)
@@ -105,12 +112,13 @@ class Stepper:
                     raise lacking(str(self.device), error) from error
                 micro = max(1, min(micro, len(batch)) // 2)
             release(self.device)
+            self.statistics.restore()
             self.note(_smaller(micro))
-        taken = Taken(work.whole.rows, correct, parts, micro)
+        taken = Taken(work.whole.rows, correct, parts, work.whole.by.terms, micro)
         if self.prepared.group.size > 1:
             taken = self._together(taken, work.whole.share)
         self._refuse_non_finite(taken)
-        self.guided.update(work.whole.by.terms)
+        self.guided.update(taken.valid)
         self.rate.before_step(step)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
@@ -126,7 +134,7 @@ class Stepper:
             self.note(_smaller(micro))
         # The first process always has an image, and so all parts.
         parts = {name: sum(t.parts.get(name, 0.0) for t in each) for name in each[0].parts}
-        return Taken(own.rows, sum(taken.correct for taken in each), parts, micro)
+        return replace(own, correct=sum(taken.correct for taken in each), parts=parts, micro=micro)
 
     def gradients(self, work: Work, micro: int) -> tuple[float, dict[str, float]]:
         """Leave the gradient of a step; returns right answers, and the loss's parts."""

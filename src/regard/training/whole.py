@@ -88,12 +88,14 @@ class Taken:
         rows: of its images, in the manifest.
         correct: right answers.
         parts: of the loss.
+        valid: by term the images that its part is the mean of.
         micro: the size of a micro-batch from here on.
     """
 
     rows: list[int]
     correct: float
     parts: dict[str, float]
+    valid: dict[str, int]
     micro: int
 
 
