@@ -13,6 +13,7 @@ from regard.evaluation.pixels import Boundary, Counts
 Floats = NDArray[np.float64]
 # Of a block of resampled confusions: 16 MiB, whatever the number of classes.
 _CELLS = 1 << 21
+_SEED, _LEVEL = 0, 0.95
 # By class; the means over classes of the first three and of the last go by the names beside them.
 BY_CLASS = ("iou", "dice", "recall", "precision", "boundary_f1")
 MEANS = {
@@ -29,8 +30,6 @@ def evaluate_segmentation(
     names: Sequence[str],
     *,
     resamples: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
 ) -> dict[str, Any]:
     """Metrics of a set of segmented images, from pixels counted over all of them.
 
@@ -53,8 +52,6 @@ def evaluate_segmentation(
         boundaries: of each image, of `boundary_counts`.
         names: of the K classes.
         resamples: bootstrap resamples.
-        seed: fixes the resamples.
-        level: confidence level, in (0, 1).
 
     Example:
         >>> from regard.evaluation.pixels import boundary_counts, pixel_confusion
@@ -64,8 +61,8 @@ def evaluate_segmentation(
         >>> round(found["per_class"]["b"]["iou"]["value"], 3)
         0.667
     """
-    check_options(level, resamples)
-    options = {"resamples": resamples, "seed": seed, "level": level}
+    check_options(_LEVEL, resamples)
+    options = {"resamples": resamples, "seed": _SEED, "level": _LEVEL}
     intervals = bca_intervals(Pooled(confusions, boundaries), len(confusions), **options)
     total = confusions.sum(0)
     return {

@@ -14,6 +14,9 @@ from regard.data.heat import LEVELS, heat_colours, heat_levels
 from regard.data.mask_colours import painted
 from regard.data.outlines import outlines
 
+# Characters of a region's path.
+_LONGEST = 5_000
+
 
 def photo(image: Tensor, limit: int) -> str:
     """A uint8 image (3, H, W) as JPEG of at most about `limit` bytes, as an address."""
@@ -54,20 +57,20 @@ def scale_css() -> str:
     return f"linear-gradient(to right, {', '.join(stops)})"
 
 
-def outline(region: Tensor, limit: int = 5_000) -> str:
+def outline(region: Tensor) -> str:
     """The path around a region (H, W) at one half, in pixels, for an SVG; empty for none.
 
-    Points that hardly matter are left out, and more of them until at most about `limit`
+    Points that hardly matter are left out, and more of them until at most about 5,000
     characters are left: a region of specks could be longer than its photo.
     """
     lines = outlines(region)
     for tolerance in (0.2, 0.5, 1.0, 2.0):
         path = "".join(_path(line, tolerance) for line in lines)
-        if len(path) <= limit:
+        if len(path) <= _LONGEST:
             return path
     longest = [_path(line, 2.0) for line in lines]
     lengths = np.cumsum([len(path) for path in longest])
-    return "".join(longest[: max(1, int((lengths <= limit).sum()))])
+    return "".join(longest[: max(1, int((lengths <= _LONGEST).sum()))])
 
 
 def _path(points: NDArray[np.float64], tolerance: float) -> str:
