@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from regard.errors import ConfigError
-from regard.saliency.base import METHODS, Method, at_least_one, weighted_sum
+from regard.saliency.base import METHODS, Method, weighted_sum
+from regard.saliency.options import at_least_one
 from regard.saliency.quicker import native_bfloat16, quicker
 from regard.saliency.seen import Seen
 from regard.saliency.variants import in_cache
@@ -71,8 +72,8 @@ class ScoreCAM(Method):
         chunk: int | None = None,
         precision: Precision = "auto",
     ) -> None:
-        self.max_n = None if max_n is None else at_least_one("scorecam", "max_n", max_n)
-        self.chunk = None if chunk is None else at_least_one("scorecam", "chunk", chunk)
+        at_least_one(self.name, max_n=max_n, chunk=chunk)
+        self.max_n, self.chunk = max_n, chunk
         self.variant = _one_of("variant", variant, get_args(Variant))
         self.precision = _one_of("precision", precision, get_args(Precision))
 
