@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from regard.data.hierarchy import Hierarchy
 from regard.evaluation import label_sets
 from regard.evaluation import table as tables
+from regard.evaluation.confusion import ratio
 from regard.evaluation.intervals import Interval, bootstrap_interval
 from regard.evaluation.metrics import bca_intervals
 
@@ -97,8 +98,7 @@ class _Shares:
         both, said, true = self._sums @ times
         pairs = ((both, said), (both, true), (2 * both, said + true))
         return {
-            name: np.divide(above, below, out=np.full_like(below, np.nan), where=below > 0)
-            for name, (above, below) in zip(SHARES, pairs, strict=True)
+            name: ratio(above, below) for name, (above, below) in zip(SHARES, pairs, strict=True)
         }
 
 
