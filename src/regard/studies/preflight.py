@@ -68,7 +68,7 @@ def _refuse_undecided(metrics: Sequence[str], config: Config) -> None:
 
 def _refuse_metrics(metrics: Sequence[str], classes: Sequence[str], data: Data) -> None:
     """What is compared has to be measured of such a net."""
-    task = data.task or "classification"
+    task = data.learned
     for metric in metrics:
         if task == "segmentation" and metric == "iou":
             raise ConfigError(
