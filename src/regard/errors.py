@@ -126,6 +126,11 @@ def printable(text: str) -> str:
     return STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def wrong(where: str, expected: str, found: str, remedy: str) -> ConfigError:
+    """A ConfigError from its parts in order, for checks of many options."""
+    return ConfigError(where, expected=expected, found=found, remedy=remedy)
+
+
 def near(name: str, known: Iterable[str]) -> str:
     """A remedy for a misspelt name: the near ones, or all of them when there are few."""
     names = sorted(known)

@@ -58,7 +58,6 @@ def test_the_same_bytes_across_splits_and_labels(tmp_path):
     assert group.splits == ("train", "test")
     assert group.leak
     assert group.labels == ("a", "b")
-    assert group.contradiction
     assert group.files == ("0.png", "2.png", "3.png")
 
 
@@ -66,7 +65,6 @@ def test_within_one_split_there_is_no_leak(tmp_path):
     one = scene(0)
     (group,) = duplicates(manifest_of(tmp_path, [one, one], split=["val", "val"]))
     assert not group.leak
-    assert not group.contradiction
 
 
 @pytest.mark.parametrize(

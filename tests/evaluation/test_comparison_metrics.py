@@ -7,9 +7,11 @@ import pytest
 from sklearn.metrics import f1_score, recall_score
 
 from regard.errors import DataError
-from regard.evaluation import counted, evaluate, predictions_table
+from regard.evaluation import counted
 from regard.evaluation.comparison_metrics import BY_CLASS, METRICS, compare_metrics
 from regard.evaluation.curves import reliability_diagram
+from regard.evaluation.metrics import evaluate
+from regard.evaluation.table import predictions_table
 
 NAMES = ["fern", "moss", "lichen"]
 

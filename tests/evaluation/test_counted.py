@@ -5,9 +5,10 @@ import polars as pl
 import pytest
 from scipy.stats import bootstrap
 
-from regard.evaluation import evaluate, predictions_table
 from regard.evaluation.counted import PredictionStatistics, resampled_predictions
 from regard.evaluation.crossed import pseudo_values
+from regard.evaluation.metrics import evaluate
+from regard.evaluation.table import predictions_table
 
 
 def make(n, k, seed=0, held=None):

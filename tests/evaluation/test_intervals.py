@@ -3,7 +3,8 @@ import pytest
 from scipy import stats
 
 from regard.errors import ConfigError
-from regard.evaluation import bootstrap_interval, resampling, student_interval, wilson_interval
+from regard.evaluation import resampling
+from regard.evaluation.intervals import bootstrap_interval, student_interval, wilson_interval
 
 
 @pytest.mark.parametrize("method", ["percentile", "bca"])

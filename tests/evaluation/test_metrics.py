@@ -10,13 +10,13 @@ from scipy.stats import beta, norm
 from sklearn import metrics as sk
 
 from regard.errors import ConfigError, DataError
-from regard.evaluation import curves, evaluate, predictions_table, validate
 from regard.evaluation import table as tables
 from regard.evaluation.calibration import ece_interval
 from regard.evaluation.confusion import MacroF1, mean_proportion
-from regard.evaluation.curves import reliability_diagram
-from regard.evaluation.metrics import bca_intervals
+from regard.evaluation.curves import curves, reliability_diagram
+from regard.evaluation.metrics import bca_intervals, evaluate
 from regard.evaluation.ranking import Ranking
+from regard.evaluation.table import predictions_table, validate
 
 SCALARS = (
     "accuracy balanced_accuracy precision_macro recall_macro f1_macro roc_auc "

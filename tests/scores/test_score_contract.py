@@ -30,9 +30,9 @@ def blocks(count=4, size=SIZE):
     return regions
 
 
-def uniform_and_best(name, regions):
+def uniform_and_best(name, regions, **options):
     evidence = Regions(regions).of(None)
-    return SCORES[name].uniform(evidence), SCORES[name].best(evidence)
+    return SCORES[name].uniform(evidence, **options), SCORES[name].best(evidence, **options)
 
 
 # Undefined -------------------------------------------------------------------------------
@@ -236,6 +236,18 @@ def test_a_uniform_map_gets_the_uniform_score(name):
     for level in (0.3, 1.0):
         found = regard.score(torch.full((4, 5, 5), level), regions, name)
         torch.testing.assert_close(found, uniform)
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.9])
+def test_the_bounds_of_iou_follow_its_quantile(quantile):
+    regions = blocks()
+    uniform, best = uniform_and_best("iou", regions, quantile=quantile)
+    many = [random_maps(size=SIZE, seed=seed) for seed in range(300)]
+    found = torch.stack([regard.score(m, regions, "iou", quantile=quantile) for m in many])
+    torch.testing.assert_close(found.mean(0), uniform, rtol=0.1, atol=0)
+    # Values that all differ, the highest of them in the region.
+    found = regard.score(1 + regions + many[0], regions, "iou", quantile=quantile)
+    torch.testing.assert_close(found, best, rtol=0.01, atol=0)
 
 
 @settings(deadline=None, max_examples=60)

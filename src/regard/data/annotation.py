@@ -79,6 +79,7 @@ def annotated(samples: Sequence[Sample], share: float) -> list[Sample]:
     ]
 
 
-def spread_evenly(count: int, most: int = MEAN_OF) -> list[int]:
-    """So many places from 0 to count - 1, at the most."""
-    return list(range(count)) if count <= most else [i * count // most for i in range(most)]
+def spread_evenly(count: int) -> list[int]:
+    """`MEAN_OF` places from 0 to count - 1, or all of them where there are no more."""
+    most = min(count, MEAN_OF)
+    return [i * count // most for i in range(most)]

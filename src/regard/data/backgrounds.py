@@ -4,6 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+# The sigma of a blur, of an image's shorter side.
+BLUR = 0.05
+
 
 def mean_outside(images: Tensor, inside: Tensor) -> Tensor:
     """The mean colour (B, 3, 1, 1) of images (B, 3, H, W) outside of regions (B, 1, H, W)."""
@@ -17,12 +20,12 @@ def emptied(images: Tensor, inside: Tensor) -> Tensor:
     return inside * mean_outside(images, inside) + (1 - inside) * images
 
 
-def blurred(images: Tensor, share: float = 0.05) -> Tensor:
-    """Images (B, C, H, W) after a Gaussian of that share of the shorter side as sigma.
+def blurred(images: Tensor) -> Tensor:
+    """Images (B, C, H, W) after a Gaussian with a twentieth of the shorter side as sigma.
 
     Mirrored at the edges, so that nothing darkens there.
     """
-    sigma = max(1.0, share * min(images.shape[2:]))
+    sigma = max(1.0, BLUR * min(images.shape[2:]))
     reach = min(round(3 * sigma), min(images.shape[2:]) - 1)
     places = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     kernel = (-(places**2) / (2 * sigma**2)).exp()

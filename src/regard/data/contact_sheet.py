@@ -22,6 +22,7 @@ from regard.data.plotting import AVOID, BOX, GRID, INK, MUTED, REGION, figure, s
 from regard.data.source import mask_classes
 from regard.errors import DataError
 
+SAMPLES = 24
 COLUMNS = 6
 SIDE = 420
 # Inches: a tile's width, what lies between tiles, the lines of text above a tile and below all.
@@ -30,11 +31,9 @@ CASING = [Stroke(linewidth=1.7, foreground="#00000080"), Normal()]
 KINDS = {"region": REGION, "boxes": BOX, "avoid": AVOID}
 
 
-def contact_sheet(
-    manifest: Manifest, description: Description, path: Path, count: int = 24
-) -> Path:
-    """Draw up to `count` samples, every class in turn, with region, boxes and label."""
-    rows = chosen(manifest, description, count)
+def contact_sheet(manifest: Manifest, description: Description, path: Path) -> Path:
+    """Draw up to `SAMPLES` samples, every class in turn, with region, boxes and label."""
+    rows = chosen(manifest, description, SAMPLES)
     shown: set[str] = set()
     drawn, cells = _cells(len(rows), _shape(description, rows))
     for axes, row in zip(cells, rows, strict=True):

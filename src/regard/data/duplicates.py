@@ -35,11 +35,6 @@ class Duplicates:
         """Whether the picture is in more than one split."""
         return len(self.splits) > 1
 
-    @property
-    def contradiction(self) -> bool:
-        """Whether the picture has more than one label."""
-        return len(self.labels) > 1
-
 
 def duplicates(
     manifest: Manifest, *, max_pixels: int = MAX_PIXELS, progress: Progress | None = None

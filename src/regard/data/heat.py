@@ -43,9 +43,9 @@ def smooth(map_: Tensor, size: tuple[int, int]) -> Tensor:
     return found[0, 0].clamp_min(0)
 
 
-def tinted(pixels: Tensor, map_: Tensor, opacity: float = OPACITY) -> NDArray[np.uint8]:
+def tinted(pixels: Tensor, map_: Tensor) -> NDArray[np.uint8]:
     """A photo, uint8 (3, H, W), under its map (H, W), as (H, W, 3)."""
     colours = heat_colours()[heat_levels(map_)].astype(np.float64)
-    alpha = opacity * colours[..., 3:] / 255
+    alpha = OPACITY * colours[..., 3:] / 255
     mixed = pixels.permute(1, 2, 0).numpy() * (1 - alpha) + colours[..., :3] * alpha
     return mixed.round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Writing images whole or not at all."""
+"""Images as bytes of a file, and written whole or not at all."""
 
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +14,13 @@ def own_name(path: str | Path) -> str:
     return Path(path).stem.encode()[:100].decode(errors="ignore")
 
 
+def encoded(image: Image.Image, kind: str, **how: Any) -> bytes:
+    """An image's file, of a kind, `PNG` or `JPEG`, with its options."""
+    made = BytesIO()
+    image.save(made, kind, **how)
+    return made.getvalue()
+
+
 def save_image(
     image: Image.Image, path: Path, kind: str, *, flush: bool = False, **how: Any
 ) -> Path:
@@ -26,6 +33,6 @@ def save_image(
         flush: as of `write_atomically`.
         how: options of the kind.
     """
-    made = BytesIO()  # into a file, Pillow leaves the end off where the disk is full, unsaid
-    image.save(made, kind, **how)
-    return write_atomically(path, lambda p: p.write_bytes(made.getvalue()), flush=flush)
+    # Straight into a file, Pillow leaves the end off where the disk is full, unsaid.
+    made = encoded(image, kind, **how)
+    return write_atomically(path, lambda p: p.write_bytes(made), flush=flush)

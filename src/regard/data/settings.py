@@ -1,5 +1,6 @@
 """The `data` section of a run's config."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -41,6 +42,12 @@ def _kinds(annotation: Any) -> set[Any]:
         *(_kinds(part) for part in parts if isinstance(part, type) or get_args(part))
     )
     return inner or {annotation}
+
+
+def task_in(config: Mapping[str, Any]) -> Task:
+    """What a run's config learned, as it stands in the file."""
+    task = (config.get("data") or {}).get("task")
+    return next((known for known in get_args(Task) if known == task), "classification")
 
 
 def sides(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -150,6 +157,11 @@ class Data(Settings):
     workers: int = Field(default=0, ge=0, le=1024)
     cache_mb: int = Field(default=1024, ge=0)
     max_pixels: int = Field(default=400_000_000, gt=0)
+
+    @property
+    def learned(self) -> Task:
+        """The task; classification where none is named."""
+        return self.task or "classification"
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> "Data":

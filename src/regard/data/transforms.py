@@ -107,12 +107,6 @@ class Transform:
         std = torch.tensor(self.std, device=images.device).view(3, 1, 1)
         return images.float().div_(255).sub_(mean).div_(std)
 
-    def denormalise(self, images: Tensor) -> Tensor:
-        """The inverse of `normalise`, as uint8."""
-        mean = torch.tensor(self.mean, device=images.device).view(3, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(3, 1, 1)
-        return ((images.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
-
     def _fit(self, image: Tensor, mode: str, fill: Tensor, reach: Reach | None = None) -> Tensor:
         height, width = self.size
         if self.fit == "stretch":

@@ -14,14 +14,14 @@ from regard.deployment.photos import batches
 from regard.errors import RunError
 from regard.runs.run import Run
 
+# The largest difference of any number; of logits and maps relative to the largest of them where
+# that is above 1.
 TOLERANCE = 1e-4
 # A file may have been made for one number of images alone; two of them show that.
 BATCHES = (1, 17)
 
 
-def check_parity(
-    run: Run, net: Deployed, path: Path, samples: Sequence[Sample], tolerance: float = TOLERANCE
-) -> dict[str, Any]:
+def check_parity(run: Run, net: Deployed, path: Path, samples: Sequence[Sample]) -> dict[str, Any]:
     """Hold a file's answers against the net's, one by one and as a batch of 17.
 
     Args:
@@ -29,8 +29,6 @@ def check_parity(
         net: what the file is of.
         path: of the file.
         samples: 17 of them or more, else they are repeated.
-        tolerance: largest difference of any number; of logits and maps relative to the largest of
-            them where that is above 1.
 
     Returns:
         `images`, `batches`, `tolerance`, and by output the largest `difference`.
@@ -47,17 +45,17 @@ def check_parity(
             for name, own, found in zip(net.names, wanted, opened.run(pixels), strict=True):
                 worst[name] = max(worst[name], _difference(own.numpy(), found, path))
     far = max(worst, key=lambda name: worst[name])
-    if not worst[far] <= tolerance:
+    if not worst[far] <= TOLERANCE:
         raise RunError(
             str(path),
-            expected=f"the net's answers to {tolerance:g} on {len(set(rows))} photos",
+            expected=f"the net's answers to {TOLERANCE:g} on {len(set(rows))} photos",
             found=f"{far} that differ by {worst[far]:.2g}",
             remedy="no file was kept; use --format torch, or another opset's runtime",
         )
     return {
         "images": len({sample.index for sample in rows}),
         "batches": [*BATCHES],
-        "tolerance": tolerance,
+        "tolerance": TOLERANCE,
         "difference": worst,
     }
 

@@ -8,6 +8,8 @@ from regard.evaluation.confusion import indicator
 from regard.evaluation.intervals import Interval, missing
 
 Floats = NDArray[np.float64]
+# Bins of the top class's probability, of equal width: as many as Guo et al. (2017) have.
+BINS = 15
 
 
 def log_loss(labels: NDArray[np.int64], probabilities: Floats) -> Floats:
@@ -40,9 +42,9 @@ def brier(labels: NDArray[np.int64], probabilities: Floats) -> Floats:
     return total / 2 if k == 2 else total
 
 
-def confidence_bins(confidence: Floats, bins: int) -> NDArray[np.int64]:
+def confidence_bins(confidence: Floats) -> NDArray[np.int64]:
     """Bin of each confidence, (N,): equal widths on [0, 1], each with its upper end."""
-    edges = np.linspace(0, 1, bins + 1)[1:-1]
+    edges = np.linspace(0, 1, BINS + 1)[1:-1]
     return np.digitize(confidence, edges, right=True)
 
 
@@ -57,12 +59,11 @@ class CalibrationStatistics:
     Args:
         confidence: (N,) probability of the predicted class.
         correct: (N,) whether it is the true one.
-        bins: number of bins.
     """
 
-    def __init__(self, confidence: Floats, correct: NDArray[np.bool_], bins: int = 15) -> None:
+    def __init__(self, confidence: Floats, correct: NDArray[np.bool_]) -> None:
         gap = confidence - correct
-        self._gaps = indicator(confidence_bins(confidence, bins), bins, gap)
+        self._gaps = indicator(confidence_bins(confidence), BINS, gap)
 
     def __call__(self, counts: Floats) -> dict[str, Floats]:
         """The statistic, (b,), of counts (N, b)."""
@@ -107,12 +108,12 @@ def ece_interval(
     return Interval(value, low, max(value, top), level, n, "reflected", reason=reason)
 
 
-def _calibrated_errors(confidence: Floats, resamples: int, seed: int, bins: int = 15) -> Floats:
+def _calibrated_errors(confidence: Floats, resamples: int, seed: int) -> Floats:
     """ECE of `resamples` models with these confidences that are right just as often."""
     rng, n = np.random.default_rng(seed), len(confidence)
     order = np.argsort(confidence, kind="stable")
     ranked = confidence[order]
-    starts = np.unique(confidence_bins(ranked, bins), return_index=True)[1]
+    starts = np.unique(confidence_bins(ranked), return_index=True)[1]
     block = max(1, (1 << 20) // n)
     sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
     return np.concatenate(

@@ -98,8 +98,8 @@ def compare_models(before: Answers, after: Answers, *, metrics: bool = True) -> 
     return {
         "images": len(pairs),
         "accuracy": {
-            "before": _accuracy(before.predictions),
-            "after": _accuracy(after.predictions),
+            "before": accuracy_of(before.predictions),
+            "after": accuracy_of(after.predictions),
             "difference": found["difference"],
             "mcnemar": found["mcnemar"],
             "p_value": found["mcnemar"]["p_value"],
@@ -162,7 +162,8 @@ def _classes(table: pl.DataFrame) -> Sequence[Any]:
     return tables.labels(table), tables.predicted(table), len(tables.classes(table))
 
 
-def _accuracy(table: pl.DataFrame) -> dict[str, Any]:
+def accuracy_of(table: pl.DataFrame) -> dict[str, Any]:
+    """The share of right answers in a predictions table, with its interval."""
     return wilson_interval(int(table["correct"].sum()), len(table), LEVEL).as_dict()
 
 

@@ -23,6 +23,11 @@ def confusion_matrix(
     return np.bincount(labels * k + predicted, minlength=k * k).reshape(k, k)
 
 
+def ratio(above: Floats, below: Floats) -> Floats:
+    """Above / below, of one shape; NaN where nothing is counted below."""
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+
+
 class MacroF1:
     """Macro F1 of resamples of images.
 

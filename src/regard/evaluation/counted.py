@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from regard.evaluation import resampling
 from regard.evaluation import table as tables
 from regard.evaluation.calibration import CalibrationStatistics, brier, log_loss
-from regard.evaluation.confusion import MacroF1, indicator
+from regard.evaluation.confusion import MacroF1, indicator, ratio
 from regard.evaluation.ranking import RankingStatistics
 
 Floats = NDArray[np.float64]
@@ -60,8 +60,8 @@ class PredictionStatistics:
 
     def _by_class(self, counts: Floats) -> dict[str, Floats]:
         support, guesses, hits = (np.asarray(matrix @ counts) for matrix in self._sums)
-        recall, precision = _ratio(hits, support), _ratio(hits, guesses)
-        f1 = _ratio(2 * hits, support + guesses)
+        recall, precision = ratio(hits, support), ratio(hits, guesses)
+        f1 = ratio(2 * hits, support + guesses)
         # A class without an image in a resample says nothing there, as in `MacroF1`.
         there = (support > 0).sum(0)
         seen = np.maximum(there + self._only_guessed, 1)
@@ -138,7 +138,3 @@ def resampled_predictions(table: pl.DataFrame, positive: str | None = None) -> R
     index = ordered["index"].to_numpy().astype(np.int64)
     number = -1 if positive is None else tables.classes(ordered).index(positive)
     return Resampled(PredictionStatistics(ordered, number), index)
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)

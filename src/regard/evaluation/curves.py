@@ -9,7 +9,7 @@ from sklearn import metrics as sk
 
 from regard.errors import ConfigError, near
 from regard.evaluation import table as tables
-from regard.evaluation.calibration import confidence_bins
+from regard.evaluation.calibration import BINS, confidence_bins
 from regard.evaluation.intervals import wilson_interval
 from regard.evaluation.label_sets import is_sets
 
@@ -53,9 +53,7 @@ def precision_recall_curve(table: pl.DataFrame, positive: str) -> Curve:
     return _curve(keys, recall, precision, np.append(threshold, np.inf))
 
 
-def reliability_diagram(
-    table: pl.DataFrame, bins: int = 15, level: float = 0.95, *, least: int = 0
-) -> Curve:
+def reliability_diagram(table: pl.DataFrame, *, least: int = 0) -> Curve:
     """Accuracy against confidence, in bins of equal width of the top class's probability.
 
     Neighbouring bins are joined until each has `least` images; 0 joins none.
@@ -66,17 +64,16 @@ def reliability_diagram(
     """
     guess, proba = tables.predicted(table), tables.probabilities(table)
     confidence = proba[np.arange(len(guess)), guess]
-    bin_of = confidence_bins(confidence, bins)
-    edges = np.linspace(0, 1, bins + 1)
-    starts = _joined(np.bincount(bin_of, minlength=bins), least)
+    bin_of = confidence_bins(confidence)
+    edges = np.linspace(0, 1, BINS + 1)
+    starts = _joined(np.bincount(bin_of, minlength=BINS), least)
     bin_of = np.searchsorted(starts, bin_of, side="right") - 1
     edges, bins = np.append(edges[starts], 1.0), len(starts)
     count = np.bincount(bin_of, minlength=bins)
     hits = np.bincount(bin_of, weights=table["correct"].to_numpy(), minlength=bins)
     total = np.bincount(bin_of, weights=confidence, minlength=bins)
     wilson = [
-        wilson_interval(h, c, level).as_dict()
-        for h, c in zip(hits.tolist(), count.tolist(), strict=True)
+        wilson_interval(h, c).as_dict() for h, c in zip(hits.tolist(), count.tolist(), strict=True)
     ]
     return {
         "lower": edges[:-1].tolist(),

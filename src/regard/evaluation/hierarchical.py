@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from regard.data.hierarchy import Hierarchy
 from regard.evaluation import label_sets
 from regard.evaluation import table as tables
+from regard.evaluation.confusion import ratio
 from regard.evaluation.intervals import Interval, bootstrap_interval
 from regard.evaluation.metrics import bca_intervals
 
@@ -18,6 +19,7 @@ LEVEL = "accuracy_level_"
 SHARES = ("hierarchical_precision", "hierarchical_recall", "hierarchical_f1")
 # Of single labels alone.
 DISTANCES = ("tree_distance", "mistake_distance")
+_SEED, _LEVEL = 0, 0.95
 
 
 def with_levels(table: pl.DataFrame, hierarchy: Hierarchy) -> pl.DataFrame:
@@ -38,12 +40,7 @@ def with_levels(table: pl.DataFrame, hierarchy: Hierarchy) -> pl.DataFrame:
 
 
 def hierarchical_metrics(
-    table: pl.DataFrame,
-    hierarchy: Hierarchy,
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
+    table: pl.DataFrame, hierarchy: Hierarchy, *, resamples: int = 2000
 ) -> dict[str, Interval]:
     """How well a hierarchy's labels above the classes are met, each with its interval over images.
 
@@ -65,10 +62,8 @@ def hierarchical_metrics(
         table: a valid predictions table, of labels or of sets of them.
         hierarchy: of its classes.
         resamples: bootstrap resamples.
-        seed: fixes the resamples.
-        level: confidence level, in (0, 1).
     """
-    options = {"resamples": resamples, "seed": seed, "level": level}
+    options = {"resamples": resamples, "seed": _SEED, "level": _LEVEL}
     told = with_levels(table, hierarchy)
     found = {
         name: bootstrap_interval(told[name].to_numpy(), method="wilson", **options)
@@ -103,8 +98,7 @@ class _Shares:
         both, said, true = self._sums @ times
         pairs = ((both, said), (both, true), (2 * both, said + true))
         return {
-            name: np.divide(above, below, out=np.full_like(below, np.nan), where=below > 0)
-            for name, (above, below) in zip(SHARES, pairs, strict=True)
+            name: ratio(above, below) for name, (above, below) in zip(SHARES, pairs, strict=True)
         }
 
 

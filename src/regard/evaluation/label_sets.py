@@ -1,13 +1,14 @@
 """The predictions table of images with sets of labels."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from regard.errors import DataError
-from regard.evaluation.table import PREFIX, classes, probabilities
+from regard.evaluation.table import PREFIX, classes, probabilities, require
 
 # From which probability on a class is predicted.
 THRESHOLD = 0.5
@@ -20,6 +21,7 @@ _KINDS = {
     "predicted": _NAMES,
     "correct": pl.Boolean,
 }
+_require = partial(require, where=_WHERE)
 
 
 def sets_table(
@@ -133,13 +135,3 @@ def _positions(table: pl.DataFrame, column: str) -> NDArray[np.bool_]:
             _require(name in places, f"column {column!r}", "names of classes", repr(name))
             found[row, places[name]] = True
     return found
-
-
-def _require(fits: bool, what: str, expected: str, found: str) -> None:
-    if not fits:
-        raise DataError(
-            f"{_WHERE}, {what}",
-            expected=expected,
-            found=found,
-            remedy="write the predictions again with `regard evaluate`",
-        )

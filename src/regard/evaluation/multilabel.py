@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from regard.evaluation.confusion import class_intervals
+from regard.evaluation.confusion import class_intervals, ratio
 from regard.evaluation.intervals import Interval, bootstrap_interval, check_options
 from regard.evaluation.label_sets import THRESHOLD, predicted_of, truth_of, validate_sets
 from regard.evaluation.metrics import bca_intervals
@@ -184,14 +184,13 @@ class PooledSets:
     def __call__(self, times: Floats) -> dict[str, Floats]:
         """Of counts (N, b) of the images: `POOLED`, and each of `BY_CLASS` as `NAME.CLASS`."""
         hits, support, guesses = (kind @ times for kind in self._sums)
-        undefined = np.full_like(hits, np.nan)
-        ap = undefined.copy()
+        ap = np.full_like(hits, np.nan)
         for c, ranking in self._rankings.items():
             ap[c] = ranking(times)[1]
         rates = {
             "average_precision": ap,
-            "precision": np.divide(hits, guesses, out=undefined.copy(), where=guesses > 0),
-            "recall": np.divide(hits, support, out=undefined.copy(), where=support > 0),
+            "precision": ratio(hits, guesses),
+            "recall": ratio(hits, support),
             "f1": _f1(hits, support, guesses),
         }
         found = {"map": _mean(ap), "ap_micro": self._micro(times)}
@@ -213,8 +212,7 @@ class PooledSets:
 
 
 def _f1(hits: Floats, support: Floats, guesses: Floats) -> Floats:
-    whole = support + guesses
-    return np.divide(2 * hits, whole, out=np.full_like(whole, np.nan), where=whole > 0)
+    return ratio(2 * hits, support + guesses)
 
 
 def _mean(values: Floats) -> Floats:

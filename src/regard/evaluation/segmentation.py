@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.evaluation.confusion import ratio
 from regard.evaluation.intervals import Interval, check_options
 from regard.evaluation.metrics import bca_intervals
 from regard.evaluation.pixels import Boundary, Counts
@@ -13,6 +14,7 @@ from regard.evaluation.pixels import Boundary, Counts
 Floats = NDArray[np.float64]
 # Of a block of resampled confusions: 16 MiB, whatever the number of classes.
 _CELLS = 1 << 21
+_SEED, _LEVEL = 0, 0.95
 # By class; the means over classes of the first three and of the last go by the names beside them.
 BY_CLASS = ("iou", "dice", "recall", "precision", "boundary_f1")
 MEANS = {
@@ -29,8 +31,6 @@ def evaluate_segmentation(
     names: Sequence[str],
     *,
     resamples: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
 ) -> dict[str, Any]:
     """Metrics of a set of segmented images, from pixels counted over all of them.
 
@@ -53,8 +53,6 @@ def evaluate_segmentation(
         boundaries: of each image, of `boundary_counts`.
         names: of the K classes.
         resamples: bootstrap resamples.
-        seed: fixes the resamples.
-        level: confidence level, in (0, 1).
 
     Example:
         >>> from regard.evaluation.pixels import boundary_counts, pixel_confusion
@@ -64,8 +62,8 @@ def evaluate_segmentation(
         >>> round(found["per_class"]["b"]["iou"]["value"], 3)
         0.667
     """
-    check_options(level, resamples)
-    options = {"resamples": resamples, "seed": seed, "level": level}
+    check_options(_LEVEL, resamples)
+    options = {"resamples": resamples, "seed": _SEED, "level": _LEVEL}
     intervals = bca_intervals(Pooled(confusions, boundaries), len(confusions), **options)
     total = confusions.sum(0)
     return {
@@ -110,7 +108,7 @@ class Pooled:
         k = self.classes
         pooled = (self._cells @ times).reshape(k, k, -1)
         found = _of_classes(pooled, (self._edges @ times).reshape(4, k, -1))
-        values = {"accuracy": _ratio(_hits(pooled).sum(0), pooled.sum((0, 1)))}
+        values = {"accuracy": ratio(_hits(pooled).sum(0), pooled.sum((0, 1)))}
         values |= {MEANS[name]: _mean(found[name]) for name in MEANS}
         return values | {f"{name}.{c}": found[name][c] for name in BY_CLASS for c in range(k)}
 
@@ -120,7 +118,7 @@ def pooled_metrics(confusion: Counts) -> dict[str, float]:
     pooled = confusion.astype(np.float64)[:, :, None]
     found = _of_classes(pooled, np.zeros((4, len(confusion), 1)))
     values = {MEANS[name]: float(_mean(found[name])[0]) for name in MEANS if name != "boundary_f1"}
-    return {"accuracy": float(_ratio(_hits(pooled).sum(0), pooled.sum((0, 1)))[0]), **values}
+    return {"accuracy": float(ratio(_hits(pooled).sum(0), pooled.sum((0, 1)))[0]), **values}
 
 
 def _by_name(intervals: Mapping[str, Interval], c: int) -> dict[str, Any]:
@@ -131,16 +129,16 @@ def _of_classes(pooled: Floats, edges: Floats) -> dict[str, Floats]:
     """Each of `BY_CLASS`, (K, b); NaN where undefined."""
     hits, true, guessed = _hits(pooled), pooled.sum(1), pooled.sum(0)
     predicted, near_true, own, near_predicted = edges
-    exact, found = _ratio(near_true, predicted), _ratio(near_predicted, own)
+    exact, found = ratio(near_true, predicted), ratio(near_predicted, own)
     # Without a boundary on one side nothing of the other is found.
     exact, found = (np.where(predicted + own > 0, np.nan_to_num(x), np.nan) for x in (exact, found))
     return {
-        "iou": _ratio(hits, true + guessed - hits),
-        "dice": _ratio(2 * hits, true + guessed),
-        "recall": _ratio(hits, true),
-        "precision": _ratio(hits, guessed),
+        "iou": ratio(hits, true + guessed - hits),
+        "dice": ratio(2 * hits, true + guessed),
+        "recall": ratio(hits, true),
+        "precision": ratio(hits, guessed),
         "boundary_f1": np.where(
-            exact + found > 0, _ratio(2 * exact * found, exact + found), exact + found
+            exact + found > 0, ratio(2 * exact * found, exact + found), exact + found
         ),
     }
 
@@ -149,11 +147,7 @@ def _hits(pooled: Floats) -> Floats:
     return np.einsum("kkb->kb", pooled)
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
-
-
 def _mean(values: Floats) -> Floats:
     """Over classes, those left out where it is undefined."""
     there = ~np.isnan(values)
-    return _ratio(np.where(there, values, 0.0).sum(0), there.sum(0).astype(np.float64))
+    return ratio(np.where(there, values, 0.0).sum(0), there.sum(0).astype(np.float64))

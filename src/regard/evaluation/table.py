@@ -163,19 +163,19 @@ def validate(table: pl.DataFrame) -> pl.DataFrame:
     """
     _check_types(table)
     true, guess, proba = labels(table), predicted(table), probabilities(table)
-    _require(table["index"].is_unique().all(), "column 'index'", "every row once", "duplicates")
+    require(table["index"].is_unique().all(), "column 'index'", "every row once", "duplicates")
     agree = np.array_equal(table["correct"].to_numpy(), true == guess)
-    _require(agree, "column 'correct'", "`label == predicted`", "rows where it is not")
+    require(agree, "column 'correct'", "`label == predicted`", "rows where it is not")
     inside = bool(((proba >= 0) & (proba <= 1)).all())  # False for NaN too
-    _require(inside, "probabilities", "numbers in [0, 1]", "others, or NaN")
+    require(inside, "probabilities", "numbers in [0, 1]", "others, or NaN")
     off = np.abs(proba.sum(axis=1) - 1).max(initial=0.0)
-    _require(off <= _SUM_TOLERANCE, "probabilities", "rows summing to one", f"{off:.3g} off")
+    require(off <= _SUM_TOLERANCE, "probabilities", "rows summing to one", f"{off:.3g} off")
     return table
 
 
 def _check_types(table: pl.DataFrame) -> None:
     missing = [name for name in _COLUMNS if name not in table.columns]
-    _require(not missing, "columns", ", ".join(_COLUMNS), f"no {', '.join(missing)}")
+    require(not missing, "columns", ", ".join(_COLUMNS), f"no {', '.join(missing)}")
     wanted = {**_COLUMNS, **{PREFIX + name: "floats" for name in classes(table)}}
     for name, kind in wanted.items():
         dtype = table.schema[name]
@@ -185,15 +185,16 @@ def _check_types(table: pl.DataFrame) -> None:
             "booleans": dtype == pl.Boolean,
             "floats": dtype.is_float(),
         }
-        _require(fits[kind], f"column {name!r}", kind, str(dtype))
+        require(fits[kind], f"column {name!r}", kind, str(dtype))
         nulls = table[name].null_count()
-        _require(nulls == 0, f"column {name!r}", "no missing values", f"{nulls} missing")
+        require(nulls == 0, f"column {name!r}", "no missing values", f"{nulls} missing")
 
 
-def _require(fits: bool, what: str, expected: str, found: str) -> None:
+def require(fits: bool, what: str, expected: str, found: str, where: str = _WHERE) -> None:
+    """Raise DataError unless a table of predictions is as expected."""
     if not fits:
         raise DataError(
-            f"{_WHERE}, {what}",
+            f"{where}, {what}",
             expected=expected,
             found=found,
             remedy="write the predictions again with `regard evaluate`",

@@ -24,6 +24,7 @@ ENDING = "_at_threshold"
 MEASURED = ("accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1")
 # As metrics are called that hold at the chosen threshold.
 AT_THRESHOLD = tuple(name + ENDING for name in MEASURED)
+_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,7 @@ def choose(table: pl.DataFrame, how: Choice) -> float:
     return float(at[np.isclose(worth, worth.max(), rtol=0, atol=1e-12)].max())
 
 
-def at_threshold(
-    table: pl.DataFrame, positive: str, threshold: float, level: float = 0.95
-) -> dict[str, Interval]:
+def at_threshold(table: pl.DataFrame, positive: str, threshold: float) -> dict[str, Interval]:
     """What a threshold makes of a predictions table, with intervals over images.
 
     `accuracy`, `balanced_accuracy`, and of the positive class `precision`, `recall`, `specificity`
@@ -139,7 +138,6 @@ def at_threshold(
         table: a valid predictions table of two classes.
         positive: the class.
         threshold: of its probability.
-        level: in (0, 1).
     """
     truth, scores = _of(table, positive)
     called = scores >= threshold
@@ -147,10 +145,10 @@ def at_threshold(
     support, others = int(truth.sum()), int((~truth).sum())
     both = np.array([rejections, hits]), np.array([others, support])
     found = {
-        "accuracy": wilson_interval(hits + rejections, len(truth), level),
-        "balanced_accuracy": mean_proportion(*both, level),
-        "specificity": class_intervals(others, others, rejections, level)["recall"],
-        **class_intervals(support, int(called.sum()), hits, level),
+        "accuracy": wilson_interval(hits + rejections, len(truth), _LEVEL),
+        "balanced_accuracy": mean_proportion(*both, _LEVEL),
+        "specificity": class_intervals(others, others, rejections, _LEVEL)["recall"],
+        **class_intervals(support, int(called.sum()), hits, _LEVEL),
     }
     return {name: found[name] for name in MEASURED}
 

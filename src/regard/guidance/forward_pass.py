@@ -15,7 +15,7 @@ from regard.saliency.base import Method
 from regard.saliency.capture import Images, copied, undisturbed
 from regard.saliency.explain import gathered, maps_of, pixels_by_place
 from regard.saliency.observe import Request, observe, pixels_of, with_pixels
-from regard.saliency.outputs import logits_of
+from regard.saliency.outputs import logits_of, precise
 from regard.saliency.seen import Seen
 from regard.saliency.targets import resolve
 
@@ -173,8 +173,3 @@ def donors_of(images: Images, evidence: Evidence) -> Donors:
     """The images of a batch lend to each other."""
     rows = lenders(evidence.partial)
     return Donors(pixels_of(images, None)[rows], evidence.inside[rows])
-
-
-def precise(values: Tensor) -> Tensor:
-    """In float32, or float64 for a net in float64."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from regard.guidance.base import TERMS, Term
-from regard.guidance.forward_pass import ForwardPass, precise
+from regard.guidance.forward_pass import ForwardPass
 from regard.saliency.base import Need
+from regard.saliency.outputs import precise
 
 
 @dataclass(frozen=True)

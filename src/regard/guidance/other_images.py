@@ -1,5 +1,6 @@
 """Terms that show the net its images with another outside."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -15,9 +16,31 @@ from regard.saliency.base import Need
 from regard.saliency.capture import constant
 
 
+@dataclass(frozen=True)
+class OutsideTerm(Term):
+    """The cross-entropy of the image with another outside, - log p_c(x M + (1 - M) z)."""
+
+    extra_forwards: ClassVar[bool] = True
+    of_mixed: ClassVar[bool] = False
+
+    def raw(self, seen: ForwardPass) -> Tensor:
+        """The logits (B, K) of the changed images."""
+        pixels = constant(seen.pixels)
+        inside = 1 - seen.outside(pixels.shape[2:])[:, None].to(pixels)
+        return seen.logits_at(inside * pixels + (1 - inside) * self.other(seen, pixels, inside))
+
+    def losses(self, seen: ForwardPass) -> Tensor:
+        """Cross-entropies (B,)."""
+        return F.cross_entropy(self.raw(seen), seen.labels, reduction="none")
+
+    @abstractmethod
+    def other(self, seen: ForwardPass, pixels: Tensor, inside: Tensor) -> Tensor:
+        """z, (B, 3, H, W), for images of that shape and their regions (B, 1, H, W)."""
+
+
 @TERMS.register("masked_input")
 @dataclass(frozen=True)
-class MaskedInput(Term):
+class MaskedInput(OutsideTerm):
     """The cross-entropy of the image with its outside replaced.
 
     - log p_c(x M + (1 - M) r)
@@ -30,8 +53,6 @@ class MaskedInput(Term):
     """
 
     kind: ClassVar[str] = "masked_input"
-    extra_forwards: ClassVar[bool] = True
-    of_mixed: ClassVar[bool] = False
 
     fill: Literal["mean", "blur", "zero"] = "mean"
 
@@ -45,27 +66,18 @@ class MaskedInput(Term):
                 remedy="choose one of them",
             )
 
-    def raw(self, seen: ForwardPass) -> Tensor:
-        """The logits (B, K) of the changed images."""
-        pixels = constant(seen.pixels)
-        inside = 1 - seen.outside(pixels.shape[2:])[:, None].to(pixels)
-        return seen.logits_at(inside * pixels + (1 - inside) * self._other(pixels, inside))
-
-    def _other(self, pixels: Tensor, inside: Tensor) -> Tensor:
+    def other(self, seen: ForwardPass, pixels: Tensor, inside: Tensor) -> Tensor:
+        """The filling, r."""
         if self.fill == "zero":
             return torch.zeros_like(pixels)
         if self.fill == "mean":
             return mean_outside(pixels, inside)
         return blurred(emptied(pixels, inside))
 
-    def losses(self, seen: ForwardPass) -> Tensor:
-        """Cross-entropies (B,)."""
-        return F.cross_entropy(self.raw(seen), seen.labels, reduction="none")
-
 
 @TERMS.register("background_swap")
 @dataclass(frozen=True)
-class BackgroundSwap(Term):
+class BackgroundSwap(OutsideTerm):
     """The cross-entropy of the image with the outside of another image of the batch.
 
     - log p_c(x M + (1 - M) z)
@@ -77,21 +89,12 @@ class BackgroundSwap(Term):
     """
 
     kind: ClassVar[str] = "background_swap"
-    extra_forwards: ClassVar[bool] = True
     lends: ClassVar[bool] = True
-    of_mixed: ClassVar[bool] = False
 
-    def raw(self, seen: ForwardPass) -> Tensor:
-        """The logits (B, K) of the changed images."""
+    def other(self, seen: ForwardPass, pixels: Tensor, inside: Tensor) -> Tensor:
+        """The lenders' images, their regions emptied."""
         assert seen.donors is not None
-        pixels = constant(seen.pixels)
-        inside = 1 - seen.outside(pixels.shape[2:])[:, None].to(pixels)
-        other = emptied(seen.donors.pixels, seen.donors.inside[:, None].to(pixels))
-        return seen.logits_at(inside * pixels + (1 - inside) * other)
-
-    def losses(self, seen: ForwardPass) -> Tensor:
-        """Cross-entropies (B,)."""
-        return F.cross_entropy(self.raw(seen), seen.labels, reduction="none")
+        return emptied(seen.donors.pixels, seen.donors.inside[:, None].to(pixels))
 
 
 @TERMS.register("actdiff")

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from regard.data.mistakes import parse
@@ -127,11 +126,6 @@ def _construct(
 def parameters_of(net: nn.Module) -> int:
     """The number of parameters."""
     return sum(p.numel() for p in net.parameters())
-
-
-def seed_everything(seed: int) -> None:
-    """Seed torch's global generators, from which layers draw their first weights."""
-    torch.manual_seed(seed)
 
 
 def _unbuilt(spec: str, error: Exception) -> ModelError:

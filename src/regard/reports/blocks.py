@@ -91,14 +91,12 @@ class Span:
     Attributes:
         low, value, high: places on the axis.
         marks: further places, such as what chance gets.
-        tone: number of the series' colour; None: the accent.
     """
 
     low: float
     value: float
     high: float
     marks: Sequence[float] = ()
-    tone: int | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import polars as pl
 import yaml
 
-from regard.data.settings import Task
+from regard.data.settings import Task, task_in
 from regard.data.yaml_text import read_yaml_file
 from regard.errors import RunError
 from regard.evaluation.label_sets import validate_sets
@@ -157,12 +157,6 @@ def read_run(folder: Path) -> RunContents:
 
 def _rank(split: str) -> tuple[int, str]:
     return (_ORDER.index(split) if split in _ORDER else len(_ORDER)), split
-
-
-def task_in(config: Mapping[str, Any]) -> Task:
-    """What a run's config learned."""
-    task = (config.get("data") or {}).get("task")
-    return task if task in _CHECKS else "classification"
 
 
 def _read_split(files: RunFolder, name: str, method: str | None, check: Check) -> SplitContents:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -43,12 +43,10 @@ def run_galleries(
     rows = _rows(split)
     blocks: list[Block] = []
     for title, about, indices, both in chosen:
-        cards, wrong = made_cards(
-            indices, lambda index, both=both: _card(album, rows[index], both=both), progress
+        about = f"{about} {scaled(run.maps)}"
+        blocks += made_gallery(
+            title, about, indices, lambda i, both=both: _card(album, rows[i], both=both), progress
         )
-        if cards:
-            blocks.append(Gallery(title, f"{about} {scaled(run.maps)}", cards))
-        blocks += unreadable(wrong, title)
     return blocks
 
 
@@ -63,10 +61,24 @@ def scaled(maps: str) -> str:
     return phrase("Maps by {method}, each over its own maximum.", method=maps)
 
 
-def made_cards(
-    chosen: Iterable[T], make: Callable[[T], Card], progress: Step | None
-) -> tuple[list[Card], list[str]]:
-    """The cards of what was chosen, and why others could not be made; a step after each."""
+def made_gallery(
+    title: str,
+    about: str,
+    chosen: Iterable[T],
+    make: Callable[[T], Card],
+    progress: Step | None,
+    **look: Any,
+) -> list[Block]:
+    """A gallery of the cards that can be made, and why others cannot; without any the latter alone.
+
+    Args:
+        title: of the gallery.
+        about: how its samples were chosen.
+        chosen: what a card is made of.
+        make: makes one.
+        progress: called with 1 after each.
+        look: further fields of `Gallery`.
+    """
     cards, wrong = [], []
     for one in chosen:
         try:
@@ -75,7 +87,8 @@ def made_cards(
             wrong.append(without_folders(error))
         if progress is not None:
             progress(1)
-    return cards, wrong
+    blocks: list[Block] = [Gallery(title, about, cards, **look)] if cards else []
+    return [*blocks, *unreadable(wrong, title)]
 
 
 def most_changed(change: Mapping[int, float], pictures: int) -> tuple[list[int], list[int]]:

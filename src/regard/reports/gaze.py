@@ -144,9 +144,13 @@ def _upright(axes: Axes, x: float, tone: int, *, dashed: bool) -> None:
         axes.axvline(x, color=colour(tone), linewidth=1.8, linestyle=(0, (4, 2)) if dashed else "-")
 
 
-def against_correctness(scores: pl.DataFrame, name: str = "energy") -> Sequence[Table | Drawings]:
+# The score that is held against correctness and label.
+_SHOWN = "energy"
+
+
+def against_correctness(scores: pl.DataFrame) -> Sequence[Table | Drawings]:
     """Whether images that are classified correctly are also looked at in the right place."""
-    kept = scores.filter(pl.col(name).cast(pl.Float64).is_finite())
+    kept = scores.filter(pl.col(_SHOWN).cast(pl.Float64).is_finite())
     if kept.is_empty():
         return []
     right, wrong, units = map(phrase, _OF_MAPS if by_class(scores) else _OF_IMAGES)
@@ -154,27 +158,27 @@ def against_correctness(scores: pl.DataFrame, name: str = "energy") -> Sequence[
         right: kept.filter(pl.col("correct")),
         wrong: kept.filter(~pl.col("correct")),
     }
-    rows = [_mean_row(label, each_image(part, name)) for label, part in groups.items()]
+    rows = [_mean_row(label, each_image(part, _SHOWN)) for label, part in groups.items()]
     labels = sorted(kept["label"].unique().to_list())
     if len(labels) <= 12:
         rows += [
             _mean_row(
                 phrase("label {label}", label=x),
-                each_image(kept.filter(pl.col("label") == x), name),
+                each_image(kept.filter(pl.col("label") == x), _SHOWN),
             )
             for x in labels
         ]
     table = Table(
         (
-            phrase("{score} of {units}", score=title(name), units=units),
+            phrase("{score} of {units}", score=title(_SHOWN), units=units),
             f"{units.capitalize()}#",
             *columns("Mean#", "95 % interval#", "0 to 1"),
         ),
         rows,
-        phrase("{score} against correctness and label", score=title(name)),
+        phrase("{score} against correctness and label", score=title(_SHOWN)),
     )
     keys = [Key(label, tone, ("line", "dashed")[tone]) for tone, label in enumerate(groups)]
-    return [Drawings([_cumulative(groups, name)], keys), table]
+    return [Drawings([_cumulative(groups)], keys), table]
 
 
 # Of what is right, of what is wrong, and what is counted.
@@ -189,12 +193,12 @@ def _mean_row(label: str, values: Floats) -> list[Cell]:
     return [Cell(label), *(Cell(text) for text in texts), Cell(span=span(value))]
 
 
-def _cumulative(groups: Mapping[str, pl.DataFrame], name: str) -> Drawing:
+def _cumulative(groups: Mapping[str, pl.DataFrame]) -> Drawing:
     with canvas(340, 250) as drawn:
-        axes = plot(drawn, said(name), phrase("share of images at or below"))
+        axes = plot(drawn, said(_SHOWN), phrase("share of images at or below"))
         told = []
         for tone, (label, part) in enumerate(groups.items()):
-            values = np.sort(each_image(part, name))
+            values = np.sort(each_image(part, _SHOWN))
             if not values.size:
                 continue
             places = np.unique(np.linspace(0, values.size - 1, min(values.size, 300)).astype(int))
@@ -212,11 +216,11 @@ def _cumulative(groups: Mapping[str, pl.DataFrame], name: str) -> Drawing:
         axes.tick_params(labelcolor=INK)
         alt = phrase(
             "Share of images at or below each {score}: {groups}",
-            score=said(name),
+            score=said(_SHOWN),
             groups=clauses(*told),
         )
         return Drawing(
-            inline(drawn, alt), phrase("{score}, right against wrong", score=title(name))
+            inline(drawn, alt), phrase("{score}, right against wrong", score=title(_SHOWN))
         )
 
 

@@ -1,7 +1,6 @@
 """A picture's layers as addresses that need no file: photo, map with its own alpha, outline."""
 
 import base64
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +12,10 @@ from torch import Tensor
 from regard.data.heat import LEVELS, heat_colours, heat_levels
 from regard.data.mask_colours import painted
 from regard.data.outlines import outlines
+from regard.data.pictures import encoded
+
+# Characters of a region's path.
+_LONGEST = 5_000
 
 
 def photo(image: Tensor, limit: int) -> str:
@@ -20,7 +23,7 @@ def photo(image: Tensor, limit: int) -> str:
     picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
     while True:
         for quality in (85, 72, 58, 44):
-            data = _saved(picture, "JPEG", quality=quality, optimize=True)
+            data = encoded(picture, "JPEG", quality=quality, optimize=True)
             if len(data) <= limit or max(picture.size) <= 48:
                 if len(data) <= limit or quality == 44:
                     return _address(data, "jpeg")
@@ -37,14 +40,14 @@ def heat(map_: Tensor) -> str:
     colours = heat_colours()
     picture.putpalette(colours[:, :3].tobytes())
     transparency = colours[:, 3].tobytes()
-    return _address(_saved(picture, "PNG", optimize=True, transparency=transparency), "png")
+    return _address(encoded(picture, "PNG", optimize=True, transparency=transparency), "png")
 
 
 def classes(ids: NDArray[np.uint8], colours: Sequence[str]) -> str:
     """Class indices (H, W) as PNG in the classes' colours; what is beyond these is clear."""
     picture = painted(ids, [*colours])
     transparency = picture.info["transparency"]
-    return _address(_saved(picture, "PNG", optimize=True, transparency=transparency), "png")
+    return _address(encoded(picture, "PNG", optimize=True, transparency=transparency), "png")
 
 
 def scale_css() -> str:
@@ -54,20 +57,20 @@ def scale_css() -> str:
     return f"linear-gradient(to right, {', '.join(stops)})"
 
 
-def outline(region: Tensor, limit: int = 5_000) -> str:
+def outline(region: Tensor) -> str:
     """The path around a region (H, W) at one half, in pixels, for an SVG; empty for none.
 
-    Points that hardly matter are left out, and more of them until at most about `limit`
+    Points that hardly matter are left out, and more of them until at most about 5,000
     characters are left: a region of specks could be longer than its photo.
     """
     lines = outlines(region)
     for tolerance in (0.2, 0.5, 1.0, 2.0):
         path = "".join(_path(line, tolerance) for line in lines)
-        if len(path) <= limit:
+        if len(path) <= _LONGEST:
             return path
     longest = [_path(line, 2.0) for line in lines]
     lengths = np.cumsum([len(path) for path in longest])
-    return "".join(longest[: max(1, int((lengths <= limit).sum()))])
+    return "".join(longest[: max(1, int((lengths <= _LONGEST).sum()))])
 
 
 def _path(points: NDArray[np.float64], tolerance: float) -> str:
@@ -79,12 +82,6 @@ def _path(points: NDArray[np.float64], tolerance: float) -> str:
     assert codes is not None
     vertices = np.asarray(kept.vertices)[codes != Path.STOP].round(1)
     return "M" + "L".join(f"{x:g} {y:g}" for x, y in vertices)
-
-
-def _saved(picture: Image.Image, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
 
 
 def _address(data: bytes, kind: str) -> str:

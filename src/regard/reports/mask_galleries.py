@@ -16,9 +16,9 @@ from regard.evaluation.segmentation import pooled_metrics
 from regard.language import phrase
 from regard.reports import layers
 from regard.reports.album import MAP, Album, MissingPicturesError, photo_limit
-from regard.reports.blocks import Block, Card, Gallery, Picture
+from regard.reports.blocks import Block, Card, Picture
 from regard.reports.contents import RunContents, SplitContents
-from regard.reports.galleries import left_out, made_cards, scaled, unreadable
+from regard.reports.galleries import left_out, made_gallery, scaled
 from regard.reports.words import clauses, decimal, percent
 from regard.runs.evaluate_masks import masks_of
 from regard.runs.inference import as_told
@@ -77,13 +77,15 @@ def mask_galleries(
     legend = [*zip(run.classes, colours, strict=True), (phrase("wrong"), WRONG)]
     blocks: list[Block] = []
     for title, about, indices, make in told:
-        cards, wrong = made_cards(
-            indices, lambda index, make=make: make(album, rows[index], asked), progress
+        blocks += made_gallery(
+            title,
+            about,
+            indices,
+            lambda index, make=make: make(album, rows[index], asked),
+            progress,
+            wide=True,
+            legend=legend if make is compared_card else (),
         )
-        key = legend if make is compared_card else ()
-        if cards:
-            blocks.append(Gallery(title, about, cards, wide=True, legend=key))
-        blocks += unreadable(wrong, title)
     return blocks
 
 

@@ -9,8 +9,8 @@ import polars as pl
 
 from regard.language import phrase
 from regard.reports.album import Album, MissingPicturesError, photo_limit
-from regard.reports.blocks import Block, Card, Gallery, Note
-from regard.reports.galleries import made_cards, scaled, unreadable
+from regard.reports.blocks import Block, Card, Note
+from regard.reports.galleries import made_gallery, scaled
 from regard.reports.pair_albums import PairAlbums
 
 Step = Callable[[int], None]
@@ -102,9 +102,13 @@ def pair_galleries(
         return [Note(phrase("Pictures are left out: {reason}", reason=error))]
     blocks: list[Block] = []
     for title, about, rows in picked:
-        cards, wrong = made_cards(
-            rows, lambda row: card(albums.of(row), own.names, row), own.progress
+        blocks += made_gallery(
+            title,
+            about,
+            rows,
+            lambda row: card(albums.of(row), own.names, row),
+            own.progress,
+            wide=True,
+            legend=legend,
         )
-        blocks += [Gallery(title, about, cards, wide=True, legend=legend)] if cards else []
-        blocks += unreadable(wrong, title)
     return blocks

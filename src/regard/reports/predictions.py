@@ -86,14 +86,14 @@ def metrics_table(
     return Table(head, rows, caption)
 
 
-def span(value: Intervals, marks: Sequence[float] = (), tone: int | None = None) -> Span | None:
+def span(value: Intervals, marks: Sequence[float] = ()) -> Span | None:
     """A number and its interval on an axis from 0 to 1, if it lies there."""
     middle, low, high = (real(value.get(key)) for key in ("value", "low", "high"))
     inside = 0 <= middle <= 1 and (np.isnan(high) or high <= 1) and (np.isnan(low) or low >= 0)
     if not inside:
         return None
     low, high = (middle if np.isnan(x) else x for x in (low, high))
-    return Span(low, middle, high, [m for m in marks if 0 <= m <= 1], tone)
+    return Span(low, middle, high, [m for m in marks if 0 <= m <= 1])
 
 
 def class_table(numbers: Mapping[str, Any]) -> Table:

@@ -8,9 +8,9 @@ import polars as pl
 from regard.evaluation.table import PREFIX
 from regard.language import phrase, plural
 from regard.reports.album import Album, MissingPicturesError, photo_limit
-from regard.reports.blocks import Block, Card, Gallery
+from regard.reports.blocks import Block, Card
 from regard.reports.contents import RunContents, SplitContents
-from regard.reports.galleries import left_out, made_cards, scaled, unreadable, without_map
+from regard.reports.galleries import left_out, made_gallery, scaled, without_map
 from regard.reports.words import decimal, percent, said, whole
 from regard.saliency.base import METHODS
 
@@ -34,10 +34,10 @@ def set_galleries(
         return [left_out(split.name, error)]
     blocks: list[Block] = []
     for title, about, rows in chosen:
-        cards, wrong = made_cards(rows, lambda row: _card(album, row), progress)
-        if cards:
-            blocks.append(Gallery(title, f"{about} {scaled(run.maps)}", cards, wide=True))
-        blocks += unreadable(wrong, title)
+        about = f"{about} {scaled(run.maps)}"
+        blocks += made_gallery(
+            title, about, rows, lambda row: _card(album, row), progress, wide=True
+        )
     return blocks
 
 

@@ -6,6 +6,9 @@ from regard.reports.study_contents import StudyContents
 from regard.reports.study_words import metric_of
 from regard.reports.words import NONE, columns, decimal, on_split
 
+# With more classes matrices no longer fit side by side.
+_MOST_CLASSES = 8
+
 
 def gaze_table(study: StudyContents) -> Table:
     """How the scores of maps are spread over images, and what they are to be held against."""
@@ -19,11 +22,11 @@ def gaze_table(study: StudyContents) -> Table:
     return Table(head, rows, phrase("Over images, each with its mean over the seeds"))
 
 
-def confusion_matrices(study: StudyContents, largest: int = 8) -> list[Matrices]:
-    """Of each split the arms' confusion matrices, for so many classes at most."""
+def confusion_matrices(study: StudyContents) -> list[Matrices]:
+    """Of each split the arms' confusion matrices, if the classes are few."""
     found = []
     for split, own in study.summary.get("confusion", {}).items():
-        if len(own["classes"]) > largest:
+        if len(own["classes"]) > _MOST_CLASSES:
             continue
         matrices = []
         for arm in study.arms:

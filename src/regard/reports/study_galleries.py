@@ -1,6 +1,6 @@
 """The same images under every arm of a study: where the gaze changed, and what flipped."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -9,10 +9,11 @@ from regard.errors import RegardError
 from regard.evaluation.paired import same_images
 from regard.evaluation.table import PREFIX
 from regard.language import PhraseTuple, phrase
-from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
-from regard.reports.blocks import Block, Card, Gallery, Heading, Picture, Text
+from regard.reports.album import Album, MissingPicturesError
+from regard.reports.blocks import Block, Card, Heading, Picture, Text
 from regard.reports.contents import SplitContents
-from regard.reports.galleries import answer_of, left_out, made_cards, scaled, unreadable
+from regard.reports.galleries import answer_of, left_out, made_gallery, scaled
+from regard.reports.study_albums import Step, arm_albums
 from regard.reports.study_contents import Done, StudyContents
 from regard.reports.study_masks import study_mask_galleries
 from regard.reports.study_sets import study_set_galleries
@@ -26,7 +27,6 @@ from regard.reports.words import (
     whole,
 )
 
-Step = Callable[[int], None]
 # A change of energy that can be seen in a picture.
 WORTH = 0.05
 
@@ -72,7 +72,9 @@ def study_galleries(
             blocks += [Heading(title), Text([about])]
             continue
         about = f"{about} {seed} {scaled(runs[arm].contents.maps)}"
-        blocks += _gallery(title, about, rows, columns, progress)
+        blocks += made_gallery(
+            title, about, rows, lambda index: _card(index, columns), progress, wide=True
+        )
     return blocks
 
 
@@ -97,13 +99,8 @@ def _columns(
     split: str,
     rows: int,
 ) -> list[Column]:
-    limit, shelf = photo_limit(rows * len(parts) * len(study.splits)), Shelf()
-    columns = []
-    for arm, part in parts.items():
-        assert part.predictions is not None
-        album = Album(runs[arm].contents.folder, part.predictions, split, limit, shelf)
-        columns.append(Column(arm, album, _by_index(part)))
-    return columns
+    albums = arm_albums(runs, parts, split, rows * len(parts) * len(study.splits))
+    return [Column(arm, album, _by_index(parts[arm])) for arm, album in albums.items()]
 
 
 def _by_index(part: SplitContents) -> dict[int, dict]:
@@ -215,18 +212,6 @@ def _left_out(table: pl.DataFrame) -> list[str]:
         return []
     text = "Left out of the {total} images: {reasons}."
     return [phrase(text, total=whole(len(table)), reasons=listed(said))]
-
-
-def _gallery(
-    title: str,
-    about: str,
-    rows: Sequence[int],
-    columns: Sequence[Column],
-    progress: Step | None,
-) -> list[Block]:
-    cards, wrong = made_cards(rows, lambda index: _card(index, columns), progress)
-    blocks: list[Block] = [Gallery(title, about, cards, wide=True)] if cards else []
-    return [*blocks, *unreadable(wrong, title)]
 
 
 def _card(index: int, columns: Sequence[Column]) -> Card:

@@ -1,6 +1,6 @@
 """The same images as every segmenter of a study predicts them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -9,17 +9,16 @@ from regard.data.mask_colours import class_colours
 from regard.errors import RegardError
 from regard.language import phrase
 from regard.reports import layers
-from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
-from regard.reports.blocks import Block, Card, Gallery, Note, Picture
+from regard.reports.album import Album, MissingPicturesError
+from regard.reports.blocks import Block, Card, Note, Picture
 from regard.reports.contents import SplitContents
-from regard.reports.galleries import left_out, made_cards, most_changed, unreadable
+from regard.reports.galleries import left_out, most_changed
 from regard.reports.mask_galleries import image_iou, shown_masks
+from regard.reports.study_albums import Step, arm_albums, better_galleries
 from regard.reports.study_contents import Done
 from regard.reports.words import decimal
 from regard.runs.inference import as_told
 from regard.runs.run import Run
-
-Step = Callable[[int], None]
 
 
 def study_mask_galleries(
@@ -43,33 +42,27 @@ def study_mask_galleries(
     ious = {arm: _ious(parts[arm].predictions) for arm in parts}
     arm, against = pair
     change = {i: ious[arm][i] - ious[against].get(i, np.nan) for i in ious[arm]}
-    risen, fallen = most_changed(change, pictures)
-    if not risen and not fallen:
+    changed = most_changed(change, pictures)
+    if not any(changed):
         text = "No image of {split} has another mean IoU under {arm} than {against}."
         return [Note(phrase(text, split=split, arm=arm, against=against))]
-    limit, shelf = photo_limit((2 + len(parts)) * (len(risen) + len(fallen))), Shelf()
-    albums, asked = {}, {}
     try:
-        for name, part in parts.items():
-            assert part.predictions is not None
-            folder = runs[name].contents.folder
-            albums[name] = Album(folder, part.predictions, split, limit, shelf)
-            asked[name] = as_told(albums[name].run, (part.metrics or {}).get("inference"))
+        albums = arm_albums(runs, parts, split, (2 + len(parts)) * sum(map(len, changed)))
+        asked = {
+            name: as_told(albums[name].run, (part.metrics or {}).get("inference"))
+            for name, part in parts.items()
+        }
     except (RegardError, MissingPicturesError) as error:
         return [left_out(split, error)]
     classes = runs[arm].contents.classes
     legend = [*zip(classes, class_colours(classes), strict=True)]
-    blocks: list[Block] = []
-    for better, rows in ((arm, risen), (against, fallen)):
-        title = phrase("Better under {arm}", arm=better)
-        cards, wrong = made_cards(rows, lambda index: _card(albums, asked, index, ious), progress)
-        about = phrase(
-            "The largest difference of an image's own mean IoU first. Runs of seed {seed}.",
-            seed=runs[arm].seed,
-        )
-        blocks += [Gallery(title, about, cards, wide=True, legend=legend)] if cards else []
-        blocks += unreadable(wrong, title)
-    return blocks
+    about = phrase(
+        "The largest difference of an image's own mean IoU first. Runs of seed {seed}.",
+        seed=runs[arm].seed,
+    )
+    return better_galleries(
+        pair, changed, about, lambda index: _card(albums, asked, index, ious), progress, legend
+    )
 
 
 def _ious(table: pl.DataFrame | None) -> dict[int, float]:

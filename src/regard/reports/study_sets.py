@@ -1,25 +1,18 @@
 """The same images with the sets of labels that every arm of a study predicts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from regard.errors import RegardError
 from regard.language import phrase
-from regard.reports.album import Album, MissingPicturesError, Shelf, photo_limit
-from regard.reports.blocks import Block, Card, Gallery, Note
+from regard.reports.album import Album, MissingPicturesError
+from regard.reports.blocks import Block, Card, Note
 from regard.reports.contents import SplitContents
-from regard.reports.galleries import (
-    left_out,
-    made_cards,
-    most_changed,
-    scaled,
-    unreadable,
-    without_map,
-)
+from regard.reports.galleries import left_out, most_changed, scaled, without_map
 from regard.reports.set_galleries import named
+from regard.reports.study_albums import Step, arm_albums, better_galleries
 from regard.reports.study_contents import Done
 from regard.reports.words import decimal
 
-Step = Callable[[int], None]
 Rows = Mapping[int, Mapping]
 
 
@@ -39,32 +32,23 @@ def study_set_galleries(
     arm, against = pair
     shared = sorted(set(rows[arm]) & set(rows[against]))
     change = {i: rows[arm][i]["f1_samples"] - rows[against][i]["f1_samples"] for i in shared}
-    risen, fallen = most_changed(change, pictures)
-    if not risen and not fallen:
+    changed = most_changed(change, pictures)
+    if not any(changed):
         text = "No set of {split} has another F1 under {arm} than under {against}."
         return [Note(phrase(text, split=split, arm=arm, against=against))]
-    limit, shelf = photo_limit((1 + len(parts)) * (len(risen) + len(fallen))), Shelf()
     try:
-        albums = {
-            name: Album(runs[name].contents.folder, part.predictions, split, limit, shelf)
-            for name, part in parts.items()
-            if part.predictions is not None
-        }
+        albums = arm_albums(runs, parts, split, (1 + len(parts)) * sum(map(len, changed)))
     except (RegardError, MissingPicturesError) as error:
         return [left_out(split, error)]
-    blocks: list[Block] = []
-    for better, chosen in ((arm, risen), (against, fallen)):
-        title = phrase("Better under {arm}", arm=better)
-        cards, wrong = made_cards(chosen, lambda index: _card(albums, rows, pair, index), progress)
-        about = phrase(
-            "The largest difference of a set's F1 first; maps of the class that differs. Runs of "
-            "seed {seed}.",
-            seed=runs[arm].seed,
-        )
-        about = f"{about} {scaled(runs[arm].contents.maps)}"
-        blocks += [Gallery(title, about, cards, wide=True)] if cards else []
-        blocks += unreadable(wrong, title)
-    return blocks
+    about = phrase(
+        "The largest difference of a set's F1 first; maps of the class that differs. Runs of seed "
+        "{seed}.",
+        seed=runs[arm].seed,
+    )
+    about = f"{about} {scaled(runs[arm].contents.maps)}"
+    return better_galleries(
+        pair, changed, about, lambda index: _card(albums, rows, pair, index), progress
+    )
 
 
 def _by_index(part: SplitContents) -> Rows:

@@ -63,7 +63,7 @@ def _said(name: str) -> str:
     return on_split(*metric_of(name))
 
 
-def _arm_cell(study: StudyContents, value: Comparison | None, places: int = 3) -> Cell:
+def _arm_cell(study: StudyContents, value: Comparison | None) -> Cell:
     if value is None:
         return Cell(NONE)
     spread, value = value.get("sd"), shown_interval(study, value)
@@ -71,7 +71,7 @@ def _arm_cell(study: StudyContents, value: Comparison | None, places: int = 3) -
     if spread is not None:
         sd = phrase("sd {sd}", sd=decimal(spread))
         note = phrase("{interval}, {sd}", interval=note, sd=sd) if note else sd
-    return Cell(decimal(value["value"], places), note=note)
+    return Cell(decimal(value["value"]), note=note)
 
 
 def comparison_tables(study: StudyContents, rows: Sequence[Comparison]) -> list[Table]:

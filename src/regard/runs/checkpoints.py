@@ -18,6 +18,8 @@ from regard.runs.files import read_json, write_json
 
 FILES = ("model.safetensors", "optimiser.safetensors", "state.json")
 SUMS = "checksums.json"
+# So many of the newest stay, and the best.
+NEWEST = 2
 _NAME = re.compile(r"(step|epoch)-[0-9]{1,18}")
 
 
@@ -123,10 +125,10 @@ def keep(folder: Path, name: str, epoch: int) -> Path:
     return final
 
 
-def prune(folder: Path, keep: int = 2) -> None:
-    """Remove all but the newest, the best, and leftovers of killed runs."""
+def prune(folder: Path) -> None:
+    """Remove all but the two newest, the best, and leftovers of killed runs."""
     steps = checkpoints(folder)
-    kept = {path.name for path in steps[:keep]} | {pointed(folder, "best")}
+    kept = {path.name for path in steps[:NEWEST]} | {pointed(folder, "best")}
     stale = [path for path in steps if path.name not in kept]
     for path in [*stale, *folder.glob(".step-*.partial"), *folder.glob(".step-*.replaced")]:
         shutil.rmtree(path, ignore_errors=True)

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from regard.evaluation.comparison import LEVEL, OUTCOMES, Answers, outcome_of
+from regard.evaluation.comparison import LEVEL, OUTCOMES, Answers, accuracy_of, outcome_of
 from regard.evaluation.gaze import by_image, is_pooled, score_names
-from regard.evaluation.intervals import wilson_interval
 from regard.evaluation.label_sets import predicted_of, truth_of
 from regard.evaluation.multilabel import BY_CLASS, BY_IMAGE, POOLED, PooledSets
 from regard.evaluation.paired import PairedTest, compare_accuracy, paired_bootstrap, same_images
@@ -64,7 +63,7 @@ def compare_sets(before: Answers, after: Answers) -> dict[str, Any]:
     sides = same_images(before.predictions, after.predictions)
     names, pairs = classes(sides[0]), pair_sets(before, after)
     found = compare_accuracy(*sides, LEVEL)
-    shares = {end: _accuracy(own) for end, own in zip(ENDS, sides, strict=True)}
+    shares = {end: accuracy_of(own) for end, own in zip(ENDS, sides, strict=True)}
     accuracy = shares | {key: found[key] for key in ("difference", "mcnemar")}
     return {
         "images": len(pairs),
@@ -117,7 +116,3 @@ def _of_maps(
 def _difference(ends: Sequence[float], test: PairedTest) -> dict[str, Any]:
     values = (None if np.isnan(value) else value for value in ends)
     return dict(zip(ENDS, values, strict=True)) | test.as_dict()
-
-
-def _accuracy(table: pl.DataFrame) -> dict[str, Any]:
-    return wilson_interval(int(table["correct"].sum()), len(table), LEVEL).as_dict()

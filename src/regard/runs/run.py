@@ -66,7 +66,7 @@ class Run:
     @property
     def task(self) -> Task:
         """What was learned."""
-        return self.data.task or "classification"
+        return self.data.learned
 
     @property
     def segments(self) -> bool:

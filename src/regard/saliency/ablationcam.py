@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard.saliency.base import METHODS, Method, at_least_one, weighted_sum
+from regard.saliency.base import METHODS, Method, weighted_sum
 from regard.saliency.observe import pixels_of
+from regard.saliency.options import at_least_one
 from regard.saliency.seen import Seen
 
 
@@ -41,7 +42,8 @@ class AblationCAM(Method):
     reference: ClassVar[str] = "doi:10.1109/WACV45572.2020.9093360 eq. 3-4"
 
     def __init__(self, chunk: int = 32) -> None:
-        self.chunk = at_least_one("ablationcam", "chunk", chunk)
+        at_least_one(self.name, chunk=chunk)
+        self.chunk = chunk
 
     def maps(self, seen: Seen) -> Tensor:
         """Maps (B, h, w)."""

@@ -6,7 +6,6 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from regard.errors import ConfigError
 from regard.registry import Registry
 from regard.saliency.seen import Seen
 
@@ -83,19 +82,3 @@ def weighted_sum(weights: Tensor, activations: Tensor) -> Tensor:
     batch, channels, height, width = activations.shape
     flat = activations.reshape(batch, channels, height * width)
     return torch.bmm(weights[:, None], flat).view(batch, height, width).relu()
-
-
-def at_least_one(method: str, option: str, number: int) -> int:
-    """The number, if it is 1 or more.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if number < 1:
-        raise ConfigError(
-            f"method {method}",
-            expected=f"{option} of 1 or more",
-            found=str(number),
-            remedy=f"give a positive {option}",
-        )
-    return number

@@ -8,8 +8,9 @@ from torch import Tensor
 from regard.errors import ConfigError
 from regard.saliency.base import METHODS, Method, Need
 from regard.saliency.options import at_least_one
+from regard.saliency.outputs import precise_type
 from regard.saliency.seen import Seen
-from regard.saliency.variants import gradients, portions, precise
+from regard.saliency.variants import gradients, portions
 
 
 @METHODS.register("expected_gradients")
@@ -58,7 +59,7 @@ class ExpectedGradients(Method):
         background = self._fitting(pixels)
         picks = torch.randint(len(background), (self.samples,), generator=generator)
         places = torch.rand(self.samples, generator=generator)[:, None, None, None, None]
-        total = torch.zeros_like(pixels, dtype=precise(pixels))
+        total = torch.zeros_like(pixels, dtype=precise_type(pixels))
         for part in portions(self.samples, len(pixels)):
             start = background[picks[list(part)]][:, None].to(pixels)
             way = pixels - start

@@ -9,8 +9,9 @@ from torch import Tensor
 from regard.errors import ConfigError
 from regard.saliency.base import METHODS, Method, Need
 from regard.saliency.options import at_least_one
+from regard.saliency.outputs import precise_type
 from regard.saliency.seen import Seen
-from regard.saliency.variants import Asker, in_cache, portions, precise
+from regard.saliency.variants import Asker, in_cache, portions
 
 
 @METHODS.register("occlusion")
@@ -60,7 +61,7 @@ class Occlusion(Method):
         """Maps (B, H, W), signed."""
         pixels = seen.pixels
         rows, columns = (self._begins(side, pixels) for side in pixels.shape[2:])
-        total = torch.zeros_like(pixels[:, 0], dtype=precise(pixels))
+        total = torch.zeros_like(pixels[:, 0], dtype=precise_type(pixels))
         covered = torch.zeros_like(total[0])
         fill = torch.as_tensor(self.value).to(pixels)
         count = len(rows) * len(columns)

@@ -1,7 +1,8 @@
-"""What a net answers with."""
+"""What a net answers with, and the type that its answers are computed with."""
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from regard.errors import ModelError
@@ -18,3 +19,13 @@ def logits_of(output: Any) -> Tensor:
             remedy="wrap the net so that it returns logits",
         )
     return logits
+
+
+def precise_type(values: Tensor) -> torch.dtype:
+    """float32, or float64 for values in float64: what sums are kept in."""
+    return torch.promote_types(values.dtype, torch.float32)
+
+
+def precise(values: Tensor) -> Tensor:
+    """The values in their `precise_type`."""
+    return values.to(precise_type(values))

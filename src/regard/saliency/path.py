@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from regard.saliency.outputs import precise_type
 from regard.saliency.seen import Seen
-from regard.saliency.variants import TOGETHER, precise
+from regard.saliency.variants import TOGETHER
 
 # A step narrower than this is a jump of the net: halving it further finds nothing.
 NARROWEST = 1e-6
@@ -69,7 +70,7 @@ def look_along(
         pixels = start + part.to(way)[:, None, None, None] * way
         found, gradients = seen.slopes_at(pixels, torch.full((len(part),), row, device=way.device))
         heights.append(found)
-        slopes.append((gradients * way).sum(1, dtype=precise(way)))
+        slopes.append((gradients * way).sum(1, dtype=precise_type(way)))
     with torch.no_grad():
         known = torch.cat(heights).double()
     return known, torch.cat(slopes)

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 from regard.errors import ConfigError
 from regard.saliency.base import METHODS, Method, Need
 from regard.saliency.options import at_least_one
+from regard.saliency.outputs import precise_type
 from regard.saliency.seen import Seen
-from regard.saliency.variants import Asker, in_cache, portions, precise
+from regard.saliency.variants import Asker, in_cache, portions
 
 
 @METHODS.register("rise")
@@ -61,7 +62,7 @@ class RISE(Method):
         """Maps (B, H, W), at least 0."""
         pixels, generator = seen.pixels, torch.Generator().manual_seed(self.seed)
         height, width = pixels.shape[2:]
-        total = torch.zeros_like(pixels[:, 0], dtype=precise(pixels))
+        total = torch.zeros_like(pixels[:, 0], dtype=precise_type(pixels))
         ask = Asker(seen, self.masks)
         for part in portions(self.masks, len(pixels), in_cache(pixels)):
             drawn = [self._mask(height, width, generator) for _ in part]

@@ -7,7 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from regard.errors import ConfigError
-from regard.saliency.base import METHODS, Method, at_least_one, weighted_sum
+from regard.saliency.base import METHODS, Method, weighted_sum
+from regard.saliency.options import at_least_one
+from regard.saliency.outputs import precise, precise_type
 from regard.saliency.quicker import native_bfloat16, quicker
 from regard.saliency.seen import Seen
 from regard.saliency.variants import in_cache
@@ -71,8 +73,8 @@ class ScoreCAM(Method):
         chunk: int | None = None,
         precision: Precision = "auto",
     ) -> None:
-        self.max_n = None if max_n is None else at_least_one("scorecam", "max_n", max_n)
-        self.chunk = None if chunk is None else at_least_one("scorecam", "chunk", chunk)
+        at_least_one(self.name, max_n=max_n, chunk=chunk)
+        self.max_n, self.chunk = max_n, chunk
         self.variant = _one_of("variant", variant, get_args(Variant))
         self.precision = _one_of("precision", precision, get_args(Precision))
 
@@ -84,7 +86,7 @@ class ScoreCAM(Method):
 
     def _weights(self, seen: Seen, activations: Tensor) -> Tensor:
         used = _varied(activations, self.max_n)
-        dtype = torch.promote_types(seen.logits.dtype, torch.float32)
+        dtype = precise_type(seen.logits)
         scores = torch.full(used.shape, -torch.inf, device=used.device, dtype=dtype)
         if bool(used.any()):
             self._fill(scores, seen, activations, used.nonzero())
@@ -139,7 +141,7 @@ def _varied(activations: Tensor, most: int | None) -> Tensor:
     flat = activations.flatten(2)
     used = flat.amax(2) != flat.amin(2)
     if most is not None and most < used.shape[1]:
-        spread = flat.to(torch.promote_types(flat.dtype, torch.float32)).std(2, correction=0)
+        spread = precise(flat).std(2, correction=0)
         used &= torch.zeros_like(used).scatter_(1, spread.topk(most, 1).indices, True)
     return used
 

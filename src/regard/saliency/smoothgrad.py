@@ -9,8 +9,9 @@ from regard.errors import ConfigError
 from regard.saliency.base import METHODS, Method, Need
 from regard.saliency.explain import build_method
 from regard.saliency.options import at_least_one
+from regard.saliency.outputs import precise
 from regard.saliency.seen import Seen
-from regard.saliency.variants import portions, precise, rows_of
+from regard.saliency.variants import portions, rows_of
 
 
 @METHODS.register("smoothgrad")
@@ -80,7 +81,7 @@ class SmoothGrad(Method):
             noise = torch.stack([torch.randn(pixels.shape[1:], generator=generator) for _ in part])
             noisy = pixels + spread[:, None, None, None] * noise[:, None].to(pixels)
             found = self._of_base(seen, noisy)
-            sums.append(found.to(precise(found)).sum(0))
+            sums.append(precise(found).sum(0))
         return (torch.stack(sums).sum(0) / self.samples).to(pixels.dtype)
 
     def _of_base(self, seen: Seen, noisy: Tensor) -> Tensor:

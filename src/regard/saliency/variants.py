@@ -78,8 +78,3 @@ def gradients(seen: Seen, variants: Tensor) -> Tensor:
     """The gradients (k, B, 3, H, W) of the explained number at variants of that shape."""
     found = seen.gradients_at(variants.flatten(0, 1), rows_of(variants))
     return found.unflatten(0, variants.shape[:2])
-
-
-def precise(pixels: Tensor) -> torch.dtype:
-    """The type that sums over variants are kept in: float32, or float64 for such pixels."""
-    return torch.promote_types(pixels.dtype, torch.float32)

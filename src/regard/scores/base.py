@@ -30,9 +30,10 @@ class Score:
             (B, h, w) alone; for `model` of maps (B, H, W) at the images' size and a `Model`.
         better: whether a higher or a lower number is better.
         asks: what the formula needs beside the map.
-        uniform: what a map without any preference gets, (B,), from the region's area; or None.
-        best: what the best of all maps gets, (B,), from the area of a region without soft edges;
-            or None.
+        uniform: what a map without any preference gets, (B,), from the region's area, and from
+            what of the formula's options it depends on; or None.
+        best: what the best of all maps gets, (B,), likewise, of a region without soft edges; or
+            None.
         whole: whether a region that covers the whole image leaves the score defined.
         binary: whether the region is only where its mask is above one half.
         explains: whether the formula makes maps again, so that it has to be told how those were
@@ -46,8 +47,8 @@ class Score:
     formula: Formula
     better: Literal["higher", "lower"]
     asks: Asks = "region"
-    uniform: Callable[[Evidence], Tensor] | None = None
-    best: Callable[[Evidence], Tensor] | None = None
+    uniform: Callable[..., Tensor] | None = None
+    best: Callable[..., Tensor] | None = None
     whole: bool = False
     binary: bool = False
     explains: bool = False

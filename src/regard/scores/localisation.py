@@ -7,6 +7,9 @@ from regard.data.regions import Evidence
 from regard.errors import ConfigError
 from regard.scores.base import SCORES, Score, mean_over, peak_normalised
 
+# What is above this quantile of its values is where a map points for `iou`.
+QUANTILE = 0.8
+
 
 def energy(maps: Tensor, evidence: Evidence) -> Tensor:
     """Energy-based pointing game: the share of the map's sum that lies in the region.
@@ -23,7 +26,7 @@ def energy_gain(maps: Tensor, evidence: Evidence) -> Tensor:
     return energy(maps, evidence) / evidence.area
 
 
-def iou(maps: Tensor, evidence: Evidence, *, quantile: float = 0.8) -> Tensor:
+def iou(maps: Tensor, evidence: Evidence, *, quantile: float = QUANTILE) -> Tensor:
     """Intersection over union of the map above its own quantile with the region above 0.5.
 
     With a region of area a and the share s = 1 - quantile of the map chosen, a map whose values
@@ -39,7 +42,10 @@ def iou(maps: Tensor, evidence: Evidence, *, quantile: float = 0.8) -> Tensor:
     """
     if not 0 <= quantile < 1:
         raise ConfigError(
-            "score iou", expected="a quantile in [0, 1)", found=str(quantile), remedy="try 0.8"
+            "score iou",
+            expected="a quantile in [0, 1)",
+            found=str(quantile),
+            remedy=f"try {QUANTILE}",
         )
     kept = evidence.counted > 0.5
     cuts = maps.new_zeros(len(maps))
@@ -87,12 +93,13 @@ def _zeros(evidence: Evidence) -> Tensor:
     return torch.zeros_like(evidence.area)
 
 
-def _iou_by_chance(evidence: Evidence, share: float = 0.2) -> Tensor:
-    area = evidence.area
+def _iou_by_chance(evidence: Evidence, *, quantile: float = QUANTILE) -> Tensor:
+    area, share = evidence.area, 1 - quantile
     return share * area / (share + area - share * area)
 
 
-def _iou_at_best(evidence: Evidence, share: float = 0.2) -> Tensor:
+def _iou_at_best(evidence: Evidence, *, quantile: float = QUANTILE) -> Tensor:
+    share = 1 - quantile
     return torch.minimum(evidence.area / share, share / evidence.area)
 
 

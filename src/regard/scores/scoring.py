@@ -12,7 +12,7 @@ from regard.data.regions import Evidence, Regions, as_regions, shares_only
 from regard.errors import ConfigError, DataError
 from regard.saliency.capture import undisturbed
 from regard.saliency.explain import resize
-from regard.saliency.outputs import logits_of
+from regard.saliency.outputs import logits_of, precise
 from regard.saliency.targets import PixelTarget, Targets, class_indices, classes_of, resolve
 from regard.scores.base import (
     SCORES,
@@ -105,10 +105,10 @@ def tally(
             found=f"shape {tuple(maps.shape)}",
             remedy="pass one map an image",
         )
-    precise = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    maps = precise(maps)
     # Also where the sign that is not asked for would hide it.
-    finite = precise.flatten(1).isfinite().all(1)
-    maps = peak_normalised(one_sign(precise, sign)).float()
+    finite = maps.flatten(1).isfinite().all(1)
+    maps = peak_normalised(one_sign(maps, sign)).float()
     if kind.asks == "region":
         evidence = _evidence(maps, regions, name, targets)
         evidence = binarised(evidence) if kind.binary else evidence

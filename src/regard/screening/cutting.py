@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from regard.data.decoding import Size
-from regard.errors import ConfigError
+from regard.errors import wrong
 from regard.importers.crops import frame
 from regard.screening.sources import Box
 
@@ -60,17 +60,17 @@ def cutting_of(
         ConfigError: options that do not go together, or sides below 1.
     """
     if grid is not None and boxes:
-        raise _wrong("--grid and --boxes", "one of them", "both", "leave one out")
+        raise wrong("--grid and --boxes", "one of them", "both", "leave one out")
     if boxes and not has_boxes:
         remedy = "screen a manifest that has them, or use --grid"
-        raise _wrong("--boxes", "a manifest with a column boxes", "none", remedy)
+        raise wrong("--boxes", "a manifest with a column boxes", "none", remedy)
     if stride is not None and grid is None:
-        raise _wrong("--stride", "--grid beside it", "none", "add --grid")
+        raise wrong("--stride", "--grid beside it", "none", "add --grid")
     for name, value in (("--grid", grid), ("--stride", stride)):
         if value is not None and value < 1:
-            raise _wrong(name, "1 or more pixels", str(value), "correct it")
+            raise wrong(name, "1 or more pixels", str(value), "correct it")
     if not 0 < times < float("inf"):
-        raise _wrong("--times", "a number above 0", f"{times:g}", "correct it")
+        raise wrong("--times", "a number above 0", f"{times:g}", "correct it")
     if grid is not None:
         return Cutting("grid", grid, stride or grid)
     return Cutting("boxes", times=times) if boxes else Cutting()
@@ -79,7 +79,3 @@ def cutting_of(
 def _starts(length: int, side: int, stride: int) -> list[int]:
     last = max(0, length - side)
     return [*range(0, last, stride), last]
-
-
-def _wrong(where: str, expected: str, found: str, remedy: str) -> ConfigError:
-    return ConfigError(where, expected=expected, found=found, remedy=remedy)

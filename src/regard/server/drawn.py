@@ -1,6 +1,5 @@
 """What a correction writes of an image: the cells of its row, and a file beside the manifest."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from PIL import Image
 from regard.data.decoding import Size, decode_ids, image_size
 from regard.data.manifest import Manifest
 from regard.data.mask_classes import MaskClasses
+from regard.data.pictures import encoded
 from regard.data.source import mask_classes
 from regard.errors import ConfigError, DataError
 from regard.server.facts import Facts
@@ -144,6 +144,4 @@ def _within(boxes: list[list[float]], size: Size) -> list[list[float]]:
 
 
 def _png(mask: Image.Image) -> bytes:
-    file = io.BytesIO()
-    mask.save(file, "PNG", optimize=True)
-    return file.getvalue()
+    return encoded(mask, "PNG", optimize=True)

@@ -41,7 +41,7 @@ class Facts:
     @property
     def task(self) -> Task:
         """What was learned."""
-        return self.data.task or "classification"
+        return self.data.learned
 
     @property
     def manifest(self) -> Path:

@@ -1,6 +1,5 @@
 """Photos, outlines and maps as pictures of a width, all in the photo's own frame."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import Tensor
 from regard.data.decoding import Size
 from regard.data.heat import heat_colours, heat_levels
 from regard.data.mask_colours import painted
+from regard.data.pictures import encoded
 from regard.data.transforms import Source, Transform
 from regard.runs.overlay import outline_layers, whole
 
@@ -34,7 +34,8 @@ def shown_at(original: Size, width: int, *, enlarged: bool = False) -> Size:
 def photo(source: Source, transform: Transform, size: Size) -> bytes:
     """The whole photo, upright, as JPEG of that size."""
     pixels = whole(transform, size).load(source)
-    return saved(Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()), "JPEG", quality=88)
+    picture = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    return encoded(picture, "JPEG", quality=88)
 
 
 def heat(map_: Tensor) -> bytes:
@@ -43,7 +44,7 @@ def heat(map_: Tensor) -> bytes:
     picture = Image.frombytes("P", levels.shape[::-1], levels.tobytes())
     colours = heat_colours()
     picture.putpalette(colours[:, :3].tobytes())
-    return saved(picture, "PNG", transparency=colours[:, 3].tobytes())
+    return encoded(picture, "PNG", transparency=colours[:, 3].tobytes())
 
 
 def outline(region: Tensor | None, size: Size) -> bytes:
@@ -55,7 +56,7 @@ def outline(region: Tensor | None, size: Size) -> bytes:
             layer = Image.new("RGBA", picture.size, colour)
             layer.putalpha(strength)
             picture = Image.alpha_composite(picture, layer)
-    return saved(picture, "PNG")
+    return encoded(picture, "PNG")
 
 
 def filled(region: Tensor | None, size: Size) -> bytes:
@@ -63,22 +64,15 @@ def filled(region: Tensor | None, size: Size) -> bytes:
     picture = Image.new("L", (size[1], size[0]))
     if region is not None:
         picture = Image.fromarray((255 * region).round().byte().numpy())
-    return saved(picture, "PNG")
+    return encoded(picture, "PNG")
 
 
 def classes(ids: NDArray[np.uint8], colours: Sequence[str]) -> bytes:
     """Class indices (H, W) in the classes' colours as PNG; what is beyond these is clear."""
     picture = painted(ids, [*colours])
-    return saved(picture, "PNG", transparency=picture.info["transparency"])
+    return encoded(picture, "PNG", transparency=picture.info["transparency"])
 
 
 def numbers(found: Tensor) -> bytes:
     """Class indices (H, W) as grey PNG: the levels are the indices."""
-    return saved(Image.fromarray(found.numpy()), "PNG")
-
-
-def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
-    """A picture's file."""
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
+    return encoded(Image.fromarray(found.numpy()), "PNG")

@@ -1,5 +1,6 @@
 """What a server holds: the folder, the tables, the nets, the queue and the cache."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,5 @@ class Service:
 
 def own_folder() -> Path:
     """The user's own folder of caches, and ours in it."""
-    import os
-
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "regard" / "serve"

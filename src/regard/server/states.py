@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from regard.data.parquet import read_parquet
-from regard.data.settings import Task
+from regard.data.settings import Task, task_in
 from regard.errors import RegardError
-from regard.reports.contents import attempt, task_in
+from regard.reports.contents import attempt
 from regard.runs.files import NON_FINITE, read_json
 from regard.runs.folder import RunFolder
 from regard.server.answers import Numbers, RunLine, State

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from regard.data.settings import Task
+from regard.data.settings import Task, task_in
 from regard.errors import ConfigError, RunError, near
 from regard.evaluation.comparison import LEVEL, Answers
 from regard.evaluation.comparison_of_arms import compare_trainings, pair_trainings
@@ -154,7 +154,7 @@ def compare_arms(arms: Sequence[Arm], split: str, out: Path) -> dict[str, Any]:
     refuse_folder(out)
     first, gaze = arms[0], _gaze(arms[0])
     config = RunFolder(first.runs[min(first.runs)][0]).read_config()
-    task = config["data"].get("task") or "classification"
+    task = task_in(config)
     _refuse_sets(task, first)
     segments = task == "segmentation"
     compare = _segmenters(config["classes"]) if segments else _classifiers

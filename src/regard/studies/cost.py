@@ -1,25 +1,22 @@
 """What the trainings of an arm cost: time, epochs, parameters, latency."""
 
-from collections.abc import Sequence
-
 import polars as pl
 
 # Columns of the results, and of what one counts the mean over the runs.
 COST = ("seconds", "epochs", "parameters", "latency_ms", "flops")
 
 
-def costs(runs: pl.DataFrame, names: Sequence[str] = COST) -> dict[str, dict[str, float | None]]:
+def costs(runs: pl.DataFrame) -> dict[str, dict[str, float | None]]:
     """Mean and standard deviation over the runs of an arm of what was measured of them.
 
     Args:
         runs: the finished runs of an arm, one row each.
-        names: columns; those that are not there are left out.
 
     Returns:
         By name `mean`, `sd` (None of one run) and `n`.
     """
     found = {}
-    for name in names:
+    for name in COST:
         if name not in runs.columns:
             continue
         values = runs[name].drop_nulls().cast(pl.Float64)

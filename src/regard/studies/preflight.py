@@ -71,7 +71,7 @@ def _refuse_metrics(
     metrics: Sequence[str], classes: Sequence[str], data: Data, hierarchy: Hierarchy | None
 ) -> None:
     """What is compared has to be measured of such a net."""
-    task = data.task or "classification"
+    task = data.learned
     for metric in metrics:
         if task == "segmentation" and metric == "iou":
             raise ConfigError(

@@ -59,7 +59,7 @@ def tune(
     refuse_foreign(folder)
     if not folder.trials.is_dir():
         refuse_trials(tuning, space)
-    epochs = most_epochs(tuning, space, first.training.epochs)
+    epochs = most_epochs(space, first.training.epochs)
     with opened(tuning, folder, storage, samples, max(1, cores() // workers)) as place:
         worker = Worker(tuning, space, folder, place, total, epochs, watcher or Unseen())
         worker.watcher.begun(worker.rows(), total)

@@ -216,7 +216,7 @@ class Worker:
         return self.trials()[number]._trial_id
 
 
-def most_epochs(tuning: Tuning, space: Sequence[Parameter], epochs: int) -> int:
+def most_epochs(space: Sequence[Parameter], epochs: int) -> int:
     """The most epochs that a trial may have, where these are searched; else the base's."""
     own = next((p for p in space if p.key == "training.epochs"), None)
     return epochs if own is None else max(own.probes)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import polars as pl
 
 from regard.data.parquet import write_parquet
-from regard.errors import ConfigError, near
+from regard.errors import near, wrong
 from regard.synthetic.drawer import PLACES, SPLITS, Drawer, Place
 from regard.synthetic.folder import refuse_used
 
@@ -118,25 +118,21 @@ def _check(
     counts: Mapping[str, int], shortcut: float, size: tuple[int, int], thorn: float, seed: int
 ) -> None:
     if not counts:
-        raise _wrong("counts", "a number of sheets for one split at least", "none", "name a split")
+        raise wrong("counts", "a number of sheets for one split at least", "none", "name a split")
     for split, count in counts.items():
         if split not in SPLITS:
-            raise _wrong("counts", "known splits", repr(split), near(split, SPLITS))
+            raise wrong("counts", "known splits", repr(split), near(split, SPLITS))
         if count < 2:
             remedy = "ask for a sheet of each class, or leave the split out"
-            raise _wrong(f"counts[{split!r}]", "2 sheets or more", str(count), remedy)
+            raise wrong(f"counts[{split!r}]", "2 sheets or more", str(count), remedy)
     if not 0.5 <= shortcut <= 1:
         remedy = "use 0.5 for no shortcut and 1 for a perfect one"
-        raise _wrong("shortcut", "a number in [0.5, 1]", str(shortcut), remedy)
+        raise wrong("shortcut", "a number in [0.5, 1]", str(shortcut), remedy)
     if min(size) < SMALLEST:
         expected = f"height and width of {SMALLEST} pixels or more"
-        raise _wrong("size", expected, f"{size[0]} x {size[1]}", "make the sheets larger")
+        raise wrong("size", expected, f"{size[0]} x {size[1]}", "make the sheets larger")
     if not (isfinite(thorn) and 0 <= thorn <= THORNIEST):
         remedy = "use 1 for thorns of a few pixels"
-        raise _wrong("thorn", f"a number in [0, {THORNIEST:g}]", str(thorn), remedy)
+        raise wrong("thorn", f"a number in [0, {THORNIEST:g}]", str(thorn), remedy)
     if seed < 0:
-        raise _wrong("seed", "a number from 0 on", str(seed), "choose a seed that is not negative")
-
-
-def _wrong(where: str, expected: str, found: str, remedy: str) -> ConfigError:
-    return ConfigError(where, expected=expected, found=found, remedy=remedy)
+        raise wrong("seed", "a number from 0 on", str(seed), "choose a seed that is not negative")

@@ -100,7 +100,7 @@ def logged(
     config: Config, samples: Sequence[Sample], split: str, terms: Sequence[Term]
 ) -> list[str]:
     """The names of the metrics that an epoch's record has for a split."""
-    task = config.data.task or "classification"
+    task = config.data.learned
     names: list[str] = [*(COUNTED if split == "train" else MEASURED[task])]
     if split == "train" and config.distil is not None:
         names += [f"loss.{LOGITS}", *([f"loss.{MAPS}"] if config.distil.maps else [])]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from regard.data.samples import Batch
-from regard.errors import ConfigError, RegardError
+from regard.errors import RegardError, wrong
 from regard.guidance.base import Term
 from regard.saliency.capture import undisturbed
 from regard.training.config import Config
@@ -28,7 +28,7 @@ def refuse_distil(config: Config, teacher: Teacher, terms: Sequence[Term]) -> No
     _refuse_other_images(config, teacher)
     _refuse_combination(config, terms)
     if config.data.task == "segmentation" and teacher.how.maps is not None:
-        raise _wrong(
+        raise wrong(
             "distil.maps",
             "none for a segmenter, whose maps are of classes drawn anew in each step",
             "some",
@@ -39,7 +39,7 @@ def refuse_distil(config: Config, teacher: Teacher, terms: Sequence[Term]) -> No
 def _refuse_other_answers(config: Config, teacher: Teacher) -> None:
     run, classes = teacher.run, config.classes or ()
     if run.task != config.data.task:
-        raise _wrong(
+        raise wrong(
             "distil.teacher",
             f"a run for {config.data.task}",
             f"{run.folder.name}, for {run.task}",
@@ -49,7 +49,7 @@ def _refuse_other_answers(config: Config, teacher: Teacher) -> None:
         same = sorted(run.classes) == sorted(classes)
         other = next((name for name in classes if name not in run.classes), None)
         found = "another order" if same else f"{len(run.classes)} of them"
-        raise _wrong(
+        raise wrong(
             "distil.teacher",
             f"the student's {len(classes)} classes in the same order",
             found if other is None else f"{found}, without {other!r}",
@@ -62,7 +62,7 @@ def _refuse_other_images(config: Config, teacher: Teacher) -> None:
     run, own, data = teacher.run, teacher.run.data, config.data
     lacking = [view for view in own.views if view not in data.views]
     if lacking:
-        raise _wrong(
+        raise wrong(
             "distil.teacher",
             f"a teacher of the views {', '.join(data.views)}",
             f"one that needs {lacking[0]}",
@@ -70,7 +70,7 @@ def _refuse_other_images(config: Config, teacher: Teacher) -> None:
         )
     (height, width), (h, w) = run.transform.size, teacher.size
     if own.fit != data.fit or (data.fit != "stretch" and height * w != width * h):
-        raise _wrong(
+        raise wrong(
             "distil.teacher and data.fit",
             f"a teacher whose images are fitted alike ({data.fit}, {h} x {w})",
             f"{own.fit}, {height} x {width}",
@@ -80,12 +80,12 @@ def _refuse_other_images(config: Config, teacher: Teacher) -> None:
 
 def _refuse_combination(config: Config, terms: Sequence[Term]) -> None:
     if config.guidance.combine != "sum":
-        raise _wrong(
+        raise wrong(
             "guidance.combine", "sum beside distil", config.guidance.combine, "leave it out"
         )
     taken = next((term.title for term in terms if term.title in (LOGITS, MAPS)), None)
     if taken is not None:
-        raise _wrong(
+        raise wrong(
             "guidance.terms",
             "names other than those of distil's losses",
             repr(taken),
@@ -111,7 +111,7 @@ def refuse_lesson(config: Config, teacher: Teacher) -> None:
             raise error.within("distil.teacher") from error
         except Exception as error:  # whatever a foreign net raises at what it cannot take
             found = f"{size[0]} x {size[1]} ({' '.join(str(error).split())[:120]})"
-            raise _wrong(
+            raise wrong(
                 "distil.teacher",
                 "a teacher that takes the student's images",
                 found,
@@ -124,7 +124,3 @@ def taught_terms(teacher: Teacher | None) -> tuple[Term, ...]:
     if teacher is None or teacher.how.maps is None:
         return ()
     return (teacher.how.maps.build().term,)
-
-
-def _wrong(where: str, expected: str, found: str, remedy: str) -> ConfigError:
-    return ConfigError(where, expected=expected, found=found, remedy=remedy)

@@ -25,7 +25,7 @@ def refuse_for_task(config: Config, terms: Sequence[Term]) -> None:
     Raises:
         ConfigError: one of these.
     """
-    refuse = _REFUSALS.get(config.data.task or "classification")
+    refuse = _REFUSALS.get(config.data.learned)
     if refuse is not None:
         refuse(config, terms)
 
