@@ -69,6 +69,15 @@ def refuse_config(
             found="none",
             remedy="add regions to the manifest, or remove the terms",
         )
+    step = config.training.batch_size * config.training.accumulate
+    lending = next((term.title for term in terms if term.lends), None)
+    if lending is not None and step == 1:
+        raise ConfigError(
+            "training.batch_size",
+            expected=f"two images or more a step for {lending}, whose images lend to each other",
+            found="1",
+            remedy="set training.batch_size or training.accumulate to 2 or more",
+        )
     if config.training.best == "last":
         if config.training.schedule.name == "plateau":
             raise ConfigError(
