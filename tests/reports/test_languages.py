@@ -5,6 +5,7 @@ import shutil
 from functools import cache
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from pages import see
 from templates_said import templates
 from test_segmenter_reports import LAYER
@@ -115,6 +116,31 @@ def test_ticks_of_plots_have_decimal_commas():
         french = ticks()
     assert any("." in tick for tick in english)
     assert french == [tick.replace(".", ",") for tick in english]
+
+
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ([0.693125, 0.69315], "0.693148"),
+        ([1.2e6, 1.5e6], "1,440,000"),
+        ([1e-7, 3e-7], "3e−07"),
+        ([-250000.5, 3.0], "−240,000"),
+    ],
+)
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_nothing_beside_an_axis_is_cut_off(values, written, code):
+    with speaking(language_of(code)), canvas(340, 240) as drawn:
+        axes = plot(drawn, phrase("epoch"), phrase("share of images at or below"))
+        axes.plot([0, 100_000], values)
+        html = inline(drawn, "a line")
+        pen = FigureCanvasAgg(drawn).get_renderer()
+        box, (width, height) = axes.get_tightbbox(pen), drawn.bbox.size
+        if code == "en":
+            assert f">{written}</text>" in html
+    assert box.x0 >= 0
+    assert box.y0 >= 0
+    assert box.x1 <= width
+    assert box.y1 <= height
 
 
 def test_values_with_braces_are_text():
