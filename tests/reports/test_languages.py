@@ -1,5 +1,6 @@
 """Reports in French: the catalogue is whole, and no English is left on a page."""
 
+import ast
 import re
 import shutil
 from functools import cache
@@ -7,7 +8,7 @@ from functools import cache
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from pages import see
-from templates_said import templates
+from templates_said import HOUSE, templates
 from test_segmenter_reports import LAYER
 from test_tuning_report import write_tuning
 
@@ -19,6 +20,7 @@ from regard.reports.compare_report import compare_report
 from regard.reports.drawing import canvas, inline, plot
 from regard.reports.languages import language_of
 from regard.reports.words import (
+    _REASONS,
     between,
     count,
     decimal,
@@ -64,6 +66,36 @@ def test_french_is_set_as_french_is():
     """Spaces before high punctuation do not break, and apostrophes are no straight ones."""
     for text in CATALOGUE.values():
         assert not re.search(r" [:;?!%»]|« |'|\w[;?!]", text), text
+
+
+# What names and arguments in `evaluation` hold why a number or its interval is missing.
+REASONS = re.compile(r"reason|why|nothing|_BOUNDLESS|_REASONS")
+
+
+def reasons(tree: ast.Module) -> set[str]:
+    found: list[ast.AST] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            if REASONS.fullmatch(node.targets[0].id):
+                own = node.value
+                found += own.values if isinstance(own, ast.Dict) else [own]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
+            "missing", "_proportion", "Interval",
+        ):  # fmt: skip
+            found += [*node.args, *(key.value for key in node.keywords if key.arg == "reason")]
+    texts = {own.value for node in found for own in ast.walk(node)
+             if isinstance(own, ast.Constant) and isinstance(own.value, str)}  # fmt: skip
+    # Names of metrics and of methods are one word.
+    return {text for text in texts if " " in text}
+
+
+def test_every_reason_for_a_missing_number_is_known():
+    found = set()
+    for path in (HOUSE / "evaluation").glob("*.py"):
+        found |= reasons(ast.parse(path.read_text("utf-8")))
+    assert "the class is never predicted" in found
+    assert len(found) > 15
+    assert found - set(_REASONS) == set()
 
 
 def test_the_collector_sees_every_way_to_say_something():

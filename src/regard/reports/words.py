@@ -91,9 +91,22 @@ _ABOUT: Phrases = {
 # Why a number of a file has no interval, or a doubtful one.
 _REASONS: PhraseTuple = (
     "all values are equal",
+    "all folds differ alike",
     "needs two images or more",
     "needs two values or more",
+    "needs two folds or more",
+    "needs images of a class and images of another",
+    "needs images of the class and images of another",
     "no images",
+    "no images to count",
+    "no value is defined",
+    "a value is infinite, or too large to be squared",
+    "the class is never predicted",
+    "the class has no images",
+    "the class has no images and no predictions",
+    "undefined on these images",
+    "undefined in every resample",
+    "it is defined in no resample of both",
     "the same in every resample: too narrow",
 )
 _PREFIXES = ("", "k", "M", "G", "T", "P")
