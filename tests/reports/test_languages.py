@@ -28,6 +28,7 @@ from regard.reports.words import (
     listed,
     magnitude,
     p_value,
+    pair_named,
     percent,
     title,
 )
@@ -177,6 +178,16 @@ def test_nothing_beside_an_axis_is_cut_off(values, written, code):
 
 def test_values_with_braces_are_text():
     assert phrase("{label} (wrong)", label="{x} {0}") == "{x} {0} (wrong)"
+
+
+def test_names_from_right_to_left_leave_numbers_where_they_are():
+    name, apart = "שרך", "\N{FIRST STRONG ISOLATE}שרך\N{POP DIRECTIONAL ISOLATE}"
+    assert phrase("map of {label}", label=name) == f"map of {apart}"
+    assert pair_named(name, "plain") == f"{apart} − plain"
+    assert listed([name, name, "fern"]) == f"\N{FIRST STRONG ISOLATE}{apart}, {apart}" + (
+        "\N{POP DIRECTIONAL ISOLATE} and fern"
+    )
+    assert phrase("map of {label}", label="fougère") == "map of fougère"
 
 
 def test_an_unknown_language_is_refused(trained, tmp_path):
