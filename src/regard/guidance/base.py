@@ -23,7 +23,7 @@ class Term(ABC):
     Attributes:
         weight: factor of the term's mean in the total loss, finite and at least 0.
         name: of the term among others; None takes the kind's own.
-        warmup_epochs: in which the weight rises from 0 along a straight line.
+        warmup_epochs: epochs over which the weight rises linearly from 0.
     """
 
     kind: ClassVar[str]
