@@ -64,19 +64,28 @@ def _cut(values: Tensor, quantile: float) -> Tensor:
 
 
 def hagtr(maps: Tensor, evidence: Evidence) -> Tensor:
-    """Highest activation in the region, of the map over its maximum."""
+    """Highest activation in the region, of the map over its maximum.
+
+    max of n over R > 0.5, with n = L / max L; ignored pixels count in neither.
+    """
     normal = peak_normalised(maps * evidence.counted)
     return (normal * (evidence.inside > 0.5)).flatten(1).amax(1)
 
 
 def magtr(maps: Tensor, evidence: Evidence) -> Tensor:
-    """Mean activation in the region, of the map over its maximum."""
+    """Mean activation in the region, of the map over its maximum.
+
+    sum(n R) / sum R, with n = L / max L; ignored pixels count in neither.
+    """
     normal = peak_normalised(maps * evidence.counted)
     return mean_over(normal, evidence.inside * evidence.counted)
 
 
 def mangtr(maps: Tensor, evidence: Evidence) -> Tensor:
-    """Mean activation outside of the region, of the map over its maximum; lower is better."""
+    """Mean activation outside of the region, of the map over its maximum; lower is better.
+
+    sum(n (1 - R)) / sum(1 - R), with n = L / max L; ignored pixels count in neither.
+    """
     normal = peak_normalised(maps * evidence.counted)
     return mean_over(normal, (1 - evidence.inside) * evidence.counted)
 
