@@ -121,7 +121,11 @@ SCORES: Registry[Score] = Registry("score")
 
 
 def one_sign(maps: Tensor, sign: str) -> Tensor:
-    """The positive part of signed maps, or their absolute value."""
+    """The positive part of signed maps, or their absolute value.
+
+    Raises:
+        ConfigError: a sign other than `positive` and `absolute`.
+    """
     if sign not in ("positive", "absolute"):
         raise ConfigError(
             "sign", expected="positive or absolute", found=repr(sign), remedy="choose one"

@@ -39,6 +39,9 @@ def iou(maps: Tensor, evidence: Evidence, *, quantile: float = QUANTILE) -> Tens
         evidence: the regions.
         quantile: of the map's counted values, in [0, 1), linear between neighbours; chosen is
             what is strictly above.
+
+    Raises:
+        ConfigError: a quantile outside of [0, 1).
     """
     if not 0 <= quantile < 1:
         raise ConfigError(
