@@ -36,7 +36,8 @@ from is an option of the term), x the pixels, y the logits and p the probabiliti
   free to look at a part, and costs next to nothing.
 - **Let it warm up** (`warmup_epochs`) when a pretrained net gets a new classifier. The share of a
   map does not change when the map is scaled, so its gradient is largest while the classifier's
-  weights are small, and drives the backbone before the classes do ([findings](findings.md)).
+  weights are small, and steers the backbone before the cross-entropy does
+  ([findings](findings.md)).
 - **Against a small known confounder** (a patch, a stamp) `rrr` and `background_swap` act on every
   pixel of it, where a map of the last layer is coarse.
 - **Compare with `masked_input`, with `regions: misplaced` and with weight decay.** A gain that
@@ -69,7 +70,7 @@ loss = torch.nn.functional.binary_cross_entropy_with_logits(output.logits, truth
 
 | key of `guidance` | what it does |
 |---|---|
-| `share` | uses the regions of this share of the annotated train images, by class |
+| `share` | uses the regions of this share of the annotated train images of each class |
 | `dilate` | widens them on each side, to see how loose they may be |
 | `regions: misplaced` | a control: each moved away from its place in the same image |
 | `regions: mean` | a control: the mean region of the train split for every image |
