@@ -5,6 +5,8 @@ from typing import Literal
 
 import typer
 
+from regard.cli.train import CHECKPOINT
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
@@ -22,7 +24,9 @@ def screen(
     boxes: bool = typer.Option(False, "--boxes", help="Cut out the manifest's boxes."),
     times: float = typer.Option(1.0, help="A crop's side over the longer side of its box."),
     positive: str | None = typer.Option(None, help="The class that is looked for."),
-    threshold: float = typer.Option(0.5, help="Probability from which on a piece counts as it."),
+    threshold: float = typer.Option(
+        0.5, help="Least probability at which a piece counts as positive."
+    ),
     uncertain: float = typer.Option(0.01, help="Share of pieces whose maps are made."),
     most_maps: int = typer.Option(10_000, help="Maps at the most, for either reason."),
     group: Literal["folder", "none"] = typer.Option(
@@ -42,7 +46,7 @@ def screen(
     address: str | None = typer.Option(
         None, help="Of a cluster of Ray: auto or HOST:PORT. Default: this machine alone."
     ),
-    checkpoint: str = typer.Option("best", help="best, last or step-N."),
+    checkpoint: str = CHECKPOINT,
     as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
 ) -> None:
     """Ask a net about very many images.

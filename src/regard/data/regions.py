@@ -144,7 +144,11 @@ class Evidence:
 
 
 def as_regions(regions: Regions | Tensor) -> Regions:
-    """A tensor (B, H, W) or (B, K, H, W), also of booleans, means regions present for all."""
+    """A tensor (B, H, W) or (B, K, H, W), also of booleans, means regions present for all.
+
+    Raises:
+        DataError: another number of axes, or numbers that are no shares.
+    """
     if isinstance(regions, Regions):
         return regions
     if regions.ndim not in (3, 4):

@@ -63,7 +63,7 @@ class Guidance(Settings):
     """Losses on where the net looks.
 
     Attributes:
-        terms: what is to be lost.
+        terms: the guidance losses, one entry a term.
         combine: with the cross-entropy: `sum`, weighted; `product`, `quotient`: of each image's
             cross-entropy and losses; `uncertainty`: a sum with learned weights.
         cross_entropy: weight of the cross-entropy in a sum.

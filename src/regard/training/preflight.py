@@ -27,7 +27,11 @@ from regard.training.preflight_tasks import COUNTED, MEASURED, refuse_for_task
 
 
 def refuse_absent(samples: Sequence[Sample], classes: Sequence[str], manifest: Manifest) -> None:
-    """Every class has to occur in train."""
+    """Every class has to occur in train.
+
+    Raises:
+        DataError: a class without a sample.
+    """
     used = {label for s in samples for label in ([s.label] if s.labels is None else s.labels)}
     absent = set(range(len(classes))) - used
     if absent:
@@ -60,7 +64,11 @@ def pixels_of(samples: Sequence[Sample], classes: MaskClasses, manifest: Manifes
 def refuse_config(
     config: Config, train: Sequence[Sample], val: Sequence[Sample], terms: Sequence[Term]
 ) -> None:
-    """Guidance needs regions, and the metric that chooses the best checkpoint has to exist."""
+    """Guidance needs regions, and the metric that chooses the best checkpoint has to exist.
+
+    Raises:
+        ConfigError: no region for the terms, or no such metric for `training.best`.
+    """
     refuse_for_task(config, terms)
     if config.data.task != "segmentation" and terms and not has_regions(train):
         raise ConfigError(
