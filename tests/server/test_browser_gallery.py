@@ -31,6 +31,35 @@ def test_overview_lists_runs_and_leads_to_their_galleries(web, api):
     assert len(web.tiles()) == 12
 
 
+OUTSIDE = """async (values) => {
+  const { chart } = await import("./static/chart.js");
+  const points = values.map((value, place) => [1 + 1999 * place, value]);
+  const figure = chart({ title: "Loss", lines: [{ name: "train", tone: "c0", points }] });
+  document.querySelector("main").replaceChildren(figure);
+  const frame = figure.querySelector("svg").getBoundingClientRect();
+  const texts = [...figure.querySelectorAll("svg text")];
+  const cut = texts.filter((text) => {
+    const box = text.getBoundingClientRect();
+    return box.left < frame.left || box.right > frame.right;
+  });
+  return [cut.length, texts.map((text) => text.textContent)];
+}"""
+
+
+def test_numbers_beside_a_chart_are_not_cut_off_and_written_as_in_its_legend(web):
+    page = web.open()
+    page.locator("tbody tr").first.wait_for()
+    for values, told in (
+        ([1_200_000, 1_500_000], "1\N{THIN SPACE}500\N{THIN SPACE}000"),
+        ([0.693125, 0.69315], "0.693125"),
+        ([1e-7, 3e-7], "3e−7"),
+    ):
+        cut, texts = page.evaluate(OUTSIDE, values)
+        assert cut == 0
+        assert told in texts
+        assert "2\N{THIN SPACE}000" in texts
+
+
 def test_filters_show_what_the_api_lets_through(web, api):
     page = web.open("gallery", run=A, split="test")
     every = web.tiles()

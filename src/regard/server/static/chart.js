@@ -5,10 +5,9 @@ import { count, number } from "./words.js";
 
 const WIDTH = 420;
 const HEIGHT = 220;
-const MARGIN = { right: 14, top: 10, bottom: 36 };
-/** Left of the lines: at least so much, and for longer numbers so much a sign. */
-const LEFT = 52;
-const SIGN = 7;
+const MARGIN = { top: 10, bottom: 36 };
+/** Beside the lines: at least so much, and for longer numbers so much a sign. */
+const [LEFT, RIGHT, SIGN] = [52, 14, 7];
 
 /** Up to which share of a power of ten its tick is which multiple. */
 const STEPS = [
@@ -41,37 +40,24 @@ export function chart({ title, lines, across = "Epoch" }) {
   const [low, high] = room(Math.min(...ys), Math.max(...ys));
   const beside = ticks(low, high, 4).map((value) => [value, tickText(value)]);
   const start = Math.max(LEFT, 12 + SIGN * Math.max(...beside.map(([, text]) => text.length)));
-  const x = (value) =>
-    start + ((value - left) / (right - left || 1)) * (WIDTH - start - MARGIN.right);
+  const below = ticks(left, right, right < 1000 ? 6 : 4)
+    .filter(Number.isInteger)
+    .map((value) => [value, tickText(value)]);
+  const end = WIDTH - Math.max(RIGHT, (SIGN * (below.at(-1)?.[1].length ?? 0)) / 2);
+  const x = (value) => start + ((value - left) / (right - left || 1)) * (end - start);
   const y = (value) =>
     HEIGHT - MARGIN.bottom - ((value - low) / (high - low)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
   const drawing = s(
     "svg",
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": spoken(title, lines) },
     beside.map(([value, text]) => [
-      s("line", {
-        class: "grid",
-        x1: start,
-        x2: WIDTH - MARGIN.right,
-        y1: y(value),
-        y2: y(value),
-      }),
+      s("line", { class: "grid", x1: start, x2: end, y1: y(value), y2: y(value) }),
       s("text", { x: start - 8, y: y(value) + 4, "text-anchor": "end" }, text),
     ]),
-    ticks(left, right, 6)
-      .filter(Number.isInteger)
-      .map((value) =>
-        s(
-          "text",
-          { x: x(value), y: HEIGHT - MARGIN.bottom + 16, "text-anchor": "middle" },
-          tickText(value),
-        ),
-      ),
-    s(
-      "text",
-      { x: (start + WIDTH - MARGIN.right) / 2, y: HEIGHT - 4, "text-anchor": "middle" },
-      across,
+    below.map(([value, text]) =>
+      s("text", { x: x(value), y: HEIGHT - MARGIN.bottom + 16, "text-anchor": "middle" }, text),
     ),
+    s("text", { x: (start + end) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, across),
     lines.map(({ tone, points: own }) =>
       drawn(
         own.map(([a, b]) => [x(a), y(b)]),
