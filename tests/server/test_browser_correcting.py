@@ -186,6 +186,80 @@ def test_a_box_by_keyboard_and_steps_taken_back(web, api):
     web.settled()
 
 
+def opened(web, index, **more):
+    page = web.open("correct", run=A, split="test", index=index, **more)
+    page.locator(".paper canvas").wait_for()
+    web.settled()
+    return page
+
+
+def post(served, **asked):
+    answer = served.post("/api/correction", json={"run": A, "split": "test"} | asked)
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_region_that_is_nowhere_stays_nowhere(web, served, api):
+    index = api("gallery", run=A, split="test", region="present")["items"][1]["index"]
+    post(served, manifest="nowhere", index=index, boxes=[])
+    page = opened(web, index, manifest="nowhere")
+    expect(drawn(page)).to_have_text("Saved without a region.")
+    expect(page.locator(".boxes li")).to_have_count(0)
+    page.get_by_role("button", name="Take the correction back").click()
+    expect(page.get_by_text("nowhere corrects 0")).to_be_visible()
+    expect(page.get_by_role("button", name="Take the correction back")).to_be_hidden()
+    web.settled()
+
+
+def test_another_manifest_shows_what_is_saved_there(web, served, api, site_folder):
+    index = missing(api)[3]["index"]
+    post(served, manifest="first", index=index, boxes=[[1, 1, 9, 9]])
+    post(served, manifest="second", index=index, boxes=[[2, 2, 8, 8], [3, 3, 30, 30]])
+    page = opened(web, index, manifest="first")
+    name, boxes = page.get_by_label("Manifest"), page.locator(".boxes li")
+    back = page.get_by_role("button", name="Take the correction back")
+    expect(boxes).to_have_count(1)
+    name.fill("second")
+    name.press("Tab")
+    expect(boxes).to_have_count(2)
+    name.fill("third")
+    name.press("Tab")
+    expect(boxes).to_have_count(0)
+    expect(back).to_be_hidden()
+    assert web.state()["manifest"] == "third"
+    # What is drawn and not saved yet stays under another name.
+    page.locator(".easel").focus()
+    page.keyboard.press("n")
+    name.fill("first")
+    name.press("Tab")
+    expect(back).to_be_visible()
+    expect(page.get_by_text("first has a correction of this image")).to_be_visible()
+    expect(boxes).to_have_count(1)
+    expect(page.get_by_label("Box 1, left")).to_have_value("11")
+    assert not (site_folder / "corrections/third").exists()
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.locator(".command").wait_for()
+    assert api("correction", manifest="first", run=A, split="test", index=index)["boxes"] == [
+        [11, 11, 21, 21]
+    ]
+
+
+def test_corrections_of_another_run_are_not_proposed(chromium, own_folder, tmp_path):
+    with listening(own_folder, tmp_path / "cache") as http:
+        box = {"boxes": [[1, 1, 9, 9]], "split": "test", "index": 36}
+        of_sets = box | {"run": "runs/sets", "box_labels": [COLOURS[0]], "manifest": "corrected"}
+        assert http.post("/api/correction", json=of_sets).status_code == 200
+        web = Site(chromium.new_page(), address(http))
+        page = web.open("correct", run="runs/one", split="test", index=36)
+        expect(page.get_by_label("Manifest")).to_have_value("corrected-2")
+        expect(page.locator(".boxes li")).to_have_count(0)
+        # The other one can be named, and is left alone.
+        page = web.open("correct", run="runs/one", split="test", index=36, manifest="corrected")
+        expect(page.get_by_label("Manifest")).to_have_value("corrected")
+        expect(page.locator(".boxes li")).to_have_count(0)
+        assert web.faults == []
+        page.close()
+
+
 MASKS = "runs/masks"
 COLOUR = """([x, y]) => {
   const own = document.querySelector(".paper canvas");

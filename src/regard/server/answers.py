@@ -256,13 +256,14 @@ class ManifestLine(BaseModel):
 
 
 class Corrections(BaseModel):
-    """All manifests of corrections."""
+    """Manifests of corrections; `free` is a name that none has yet."""
 
     manifests: list[ManifestLine]
+    free: str
 
 
 class Corrected(BaseModel):
-    """What is saved of an image; nulls where nothing is."""
+    """What is saved of an image: no boxes where that is nowhere, nulls where nothing is saved."""
 
     boxes: list[list[float]] | None
     box_labels: list[str] | None

@@ -100,6 +100,12 @@ class OfUpload(OfRun):
     target: Name = "predicted"
 
 
+class OfCorrections(Question):
+    """Which manifests of corrections."""
+
+    run: RUN | None = None
+
+
 class OfCorrection(OfImage):
     """What is saved of an image in a manifest of corrections."""
 

@@ -146,13 +146,16 @@ class RegionView extends Correcting {
     this.undo.disabled = !drawing.past.length;
     this.redo.disabled = !drawing.future.length;
     this.clear.disabled = !steps.length;
+    const nowhere = this.saved && !drawing.unsaved;
     const words = painted
       ? "A mask."
       : boxes.length
         ? `${plural(boxes.length, "box", "boxes")}.`
-        : "Nothing yet.";
+        : nowhere
+          ? "Saved without a region."
+          : "Nothing yet.";
     const present =
-      image.region.present && !steps.length
+      image.region.present && !steps.length && !nowhere
         ? image.region.mask
           ? " The outline is the present region; what you draw takes its place."
           : ""

@@ -47,9 +47,20 @@ export class Drawing {
       frame(context, box, this.scale, TINT);
   }
 
+  /** Whether what is drawn is other than what was there at first, or was saved since. */
+  get unsaved() {
+    const { kept, steps } = this;
+    return steps !== kept && Boolean(kept === null || kept.length || steps.length);
+  }
+
+  /** What is drawn now, to be told as saved. */
+  get now() {
+    return this.steps;
+  }
+
   /** Begin with what is there; that cannot be taken back. */
   start(steps) {
-    Object.assign(this, { past: [], steps, future: [] });
+    Object.assign(this, { past: [], steps, kept: steps, future: [] });
     this.changed();
   }
 

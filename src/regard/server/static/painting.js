@@ -18,16 +18,24 @@ export class Painting {
 
   /** Begin with a mask; `own` is that of the run, which the eraser gives back. */
   start(ids, own) {
-    Object.assign(this, { ids, own, past: [], future: [], before: null });
+    Object.assign(this, { ids, own, kept: ids.slice(), past: [], future: [], before: null });
     this.#draw();
     this.onchange();
   }
 
   /** How many pixels are other than in the run's mask. */
   get changed() {
-    let count = 0;
-    for (let at = 0; at < this.ids.length; at++) count += this.ids[at] !== this.own[at];
-    return count;
+    return differing(this.ids, this.own);
+  }
+
+  /** Whether the mask is other than it was at first, or was saved since. */
+  get unsaved() {
+    return this.kept === null || differing(this.ids, this.kept) > 0;
+  }
+
+  /** The mask as it is now, to be told as saved. */
+  get now() {
+    return this.ids.slice();
   }
 
   at([x, y]) {
@@ -160,6 +168,12 @@ export class Painting {
     context.putImageData(grey, 0, 0);
     return { classes: whole.toDataURL("image/png") };
   }
+}
+
+function differing(ids, others) {
+  let count = 0;
+  for (let at = 0; at < ids.length; at++) count += ids[at] !== others[at];
+  return count;
 }
 
 /** The classes of a grey PNG's pixels. */
