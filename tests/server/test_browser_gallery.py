@@ -215,3 +215,14 @@ def test_a_split_without_predictions_has_nothing_to_look_at_first(web):
     expect(page.locator(".tile")).to_have_count(6)
     expect(page.locator(".presets")).to_be_hidden()
     web.settled()
+
+
+def test_the_skip_link_leads_into_the_view_that_is_shown(web):
+    page = web.open("gallery", run=A, split="test", label="moss")
+    address = page.url
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    assert page.url == address
+    expect(page.locator(".tile")).to_have_count(4)
+    web.settled()

@@ -66,4 +66,11 @@ function changed(state) {
   shown.view.update?.(state);
 }
 
+/** The content is no address of its own: its view would be lost. */
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+  main.scrollIntoView();
+});
+
 follow(show);
