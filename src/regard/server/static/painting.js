@@ -30,6 +30,7 @@ export class Painting {
 
   /** Whether the mask is other than it was at first, or was saved since. */
   get unsaved() {
+    if (!this.ids) return false;
     return this.kept === null || differing(this.ids, this.kept) > 0;
   }
 
@@ -71,6 +72,7 @@ export class Painting {
 
   /** The run's mask again. */
   reset() {
+    if (this.before) return;
     this.past.push(this.ids);
     Object.assign(this, { ids: this.own.slice(), future: [] });
     this.#draw();
@@ -86,7 +88,8 @@ export class Painting {
   }
 
   #step(from, to) {
-    if (!from.length) return;
+    // A stroke that is being painted is on top of all steps.
+    if (this.before || !from.length) return;
     to.push(this.ids);
     this.ids = from.pop();
     this.#draw();
