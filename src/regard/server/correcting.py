@@ -12,7 +12,7 @@ from regard.server.uploading import data_url
 
 
 async def corrections(service: Service, client: Client, asked: OfCorrections) -> Corrections:
-    """The manifests of corrections, of a run's images where one is named, and a name for a new one."""
+    """The manifests of corrections, those of a run's images where one is named, and a free name."""
     return await client.thread(_listed, service, asked)
 
 

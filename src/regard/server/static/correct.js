@@ -43,6 +43,14 @@ class RegionView extends Correcting {
     return this.drawing.answer(this.labelled);
   }
 
+  /** Nowhere is said with a button of its own, never by the way. */
+  others() {
+    this.none = button("Save without a region", () => {
+      if (this.name.reportValidity()) this.put(this.answer());
+    });
+    return this.none;
+  }
+
   bench(image) {
     const { run, split, index } = this.state;
     this.labelled = image.region.box_labels !== null;
@@ -161,7 +169,9 @@ class RegionView extends Correcting {
           : ""
         : "";
     this.summary.textContent = words + present;
-    this.save.textContent = steps.length ? "Save" : "Save without a region";
+    this.save.disabled = this.saving || !steps.length || !drawing.unsaved;
+    this.none.hidden = steps.length > 0 || nowhere;
+    this.none.disabled = this.saving;
     this.back.hidden = !this.saved;
     this.chips.forEach((chip) =>
       chip.setAttribute("aria-pressed", String(chip.dataset.tool === this.tools.tool)),

@@ -1,10 +1,10 @@
 // What is drawn on an image is saved to a manifest: what regions and masks have in common.
 
-import { amend, go, href } from "./address.js";
+import { amend, go, href, mind } from "./address.js";
 import { get, post } from "./api.js";
 import { button, field, h } from "./elements.js";
 import { question } from "./filters.js";
-import { command, dropped, loading, marked, refused } from "./notices.js";
+import { agreed, command, dropped, loading, marked, refused } from "./notices.js";
 import { plural } from "./words.js";
 
 const NAME = "[A-Za-z0-9][A-Za-z0-9_\\-]{0,63}";
@@ -12,12 +12,19 @@ const NAME = "[A-Za-z0-9][A-Za-z0-9_\\-]{0,63}";
 /**
  * A view that draws. Who extends it has `of(image)`, what else to ask for; `bench(image)`, which makes
  * `drawing` and `easel` and gives [left, ...sections]; `begin(saved)`; `answer()`, what is saved;
- * `nothing`, what takes a correction back; and `drawn()`, called after each change.
+ * `nothing`, what takes a correction back; `drawn()`, called after each change; and may have
+ * `others()`, more buttons beside Save.
  */
 export class Correcting {
   constructor({ main, state, run, signal }) {
     Object.assign(this, { main, run, signal, key: null, manifest: null });
     document.addEventListener("keydown", (event) => this.#key(event), { signal });
+    addEventListener("beforeunload", (event) => this.unsaved && event.preventDefault(), { signal });
+    mind(
+      (next) => this.unsaved && this.#leaves(next),
+      () => agreed("What you drew is not saved.", "Leave without it", "Stay"),
+      signal,
+    );
     this.update(state);
   }
 
@@ -29,9 +36,14 @@ export class Correcting {
     else if (this.manifest && manifest && manifest !== this.manifest) this.#turnTo(manifest);
   }
 
+  /** Whether a state is another view, or one of another image. */
+  #leaves(next) {
+    return ["view", "run", "split", "index"].some((name) => next[name] !== this.state[name]);
+  }
+
   async #ask(key) {
     const { run, split, index } = this.state;
-    this.manifest = this.turn = null;
+    this.manifest = this.turn = this.drawing = null;
     this.main.replaceChildren(loading("Opening the image …"));
     try {
       const [image, { manifests, free }, next] = await Promise.all([
@@ -189,12 +201,12 @@ export class Correcting {
       onchange: () => this.name.validity.valid && amend({ manifest: this.name.value }),
     });
     this.save = h("button", { class: "main" }, "Save");
-    this.back = button("Take the correction back", () => this.#save(this.nothing), {
+    this.back = button("Take the correction back", () => this.put(this.nothing), {
       hidden: true,
     });
     const submit = (event) => {
       event.preventDefault();
-      this.#save(this.answer());
+      this.put(this.answer());
     };
     return h(
       "form",
@@ -212,11 +224,12 @@ export class Correcting {
         { class: "quiet" },
         "A copy of the run's manifest that you name. The run's own stays as it is.",
       ),
-      h("p", { class: "row" }, this.save, this.back),
+      h("p", { class: "row" }, this.save, this.others?.(), this.back),
     );
   }
 
-  async #save(drawn) {
+  /** Save what is drawn, or take it back, in the manifest that is named. */
+  async put(drawn) {
     const { run, split, index } = this.state;
     const manifest = this.name.value.trim();
     const [turn, { now }] = [(this.turn = {}), this.drawing];
@@ -256,7 +269,7 @@ export class Correcting {
       if (!dropped(error)) this.done.replaceChildren(refused(error));
     } finally {
       this.saving = false;
-      this.drawn();
+      if (this.drawing) this.drawn();
     }
   }
 
@@ -271,9 +284,11 @@ export class Correcting {
   }
 
   #key(event) {
-    if (event.defaultPrevented) return;
-    if (event.key === "Escape" && !event.target.closest("input, select"))
-      return void go({ ...this.state, view: "image" });
+    if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
+    if (event.key === "Escape" && !event.target.closest("input, select")) {
+      event.preventDefault();
+      return go({ ...this.state, view: "image" });
+    }
     if (
       event.key.toLowerCase() !== "z" ||
       !(event.ctrlKey || event.metaKey) ||
@@ -281,6 +296,8 @@ export class Correcting {
     )
       return;
     event.preventDefault();
+    // What is being drawn is no step yet.
+    if (this.easel.live) return;
     if (event.shiftKey) this.drawing.redo();
     else this.drawing.undo();
   }

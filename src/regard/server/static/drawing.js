@@ -7,7 +7,8 @@ const TINT = "#ff4f8b";
 /** Steps of {kind: "box", box, label} | {kind: "stroke", erase, size, points} | {kind: "mask", image}. */
 export class Drawing {
   constructor(width, height, onchange) {
-    Object.assign(this, { width, height, onchange, past: [], steps: [], future: [] });
+    Object.assign(this, { width, height, onchange });
+    Object.assign(this, { past: [], steps: [], kept: [], future: [] });
     const long = Math.max(width, height);
     this.scale = Math.min(MOST, Math.max(FINE, long)) / long;
     this.canvas = canvas(Math.round(width * this.scale), Math.round(height * this.scale));
