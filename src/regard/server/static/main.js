@@ -38,7 +38,7 @@ async function show(state) {
   const { signal } = opened.stop;
   const wait = setTimeout(() => main.replaceChildren(loading("Reading the folder …")), 150);
   try {
-    const overview = await known.overview(signal);
+    const overview = await known.overview(signal, { fresh: view === "overview" });
     const run = view === "overview" ? null : await known.run(state.run ?? ".", signal);
     clearTimeout(wait);
     if (shown !== opened) return;
