@@ -1,7 +1,9 @@
 import re
 
-from browser_site import HOSTILE, HOSTILE_FILE, pixels, unlike
+import pytest
+from browser_site import HOSTILE, HOSTILE_FILE, Site, address, pixels, unlike
 from playwright.sync_api import expect
+from server_tools import listening
 
 from processes import until
 
@@ -226,3 +228,48 @@ def test_the_skip_link_leads_into_the_view_that_is_shown(web):
     assert page.url == address
     expect(page.locator(".tile")).to_have_count(4)
     web.settled()
+
+
+@pytest.fixture
+def own_site(chromium, own_folder, tmp_path):
+    """A page of a folder of one's own, which has no faults at the end."""
+    with listening(own_folder, tmp_path / "browser cache") as http:
+        context = chromium.new_context(viewport={"width": 1280, "height": 900})
+        web = Site(context.new_page(), address(http))
+        web.http = http
+        yield web
+        context.close()
+        assert web.faults == []
+
+
+def test_a_run_that_was_evaluated_meanwhile_is_seen_as_it_is(own_site, own_folder):
+    predictions = own_folder / "runs/one/predictions/test.parquet"
+    table = predictions.read_bytes()
+    predictions.unlink()
+    page = own_site.open("run", run="runs/one")
+    door = page.locator(".doors li").filter(has_text="test")
+    expect(door).to_contain_text("not evaluated yet")
+    page.get_by_role("link", name="Runs", exact=True).click()
+    expect(page.get_by_role("link", name="one", exact=True)).to_be_visible()
+    predictions.write_bytes(table)
+    page.get_by_role("link", name="one", exact=True).click()
+    expect(door).to_contain_text("evaluated, gaze by")
+    own_site.settled()
+
+
+def test_an_image_without_labels_says_so(own_site):
+    asked = {"run": "runs/sets", "split": "test"}
+    items = own_site.http.get("/api/gallery", params=asked).json()["items"]
+    page = own_site.open("gallery", **asked)
+    answers = page.locator(".tile .answer").all_inner_texts()
+    for item, text in zip(items, answers, strict=True):
+        assert "%" not in text
+        assert (", ".join(item["predicted"]) or "no label") in text
+    assert "(empty)" not in page.locator("main").inner_text()
+    none = next(item for item in items if item["label"] == [])
+    page = own_site.open("image", **asked, index=none["index"])
+    expect(page.get_by_text("It has none of the labels.")).to_be_visible()
+    some = next(item for item in items if len(item["label"]) == 2)
+    page = own_site.open("image", **asked, index=some["index"])
+    expect(page.get_by_text(f"The labels are {', '.join(some['label'])}.")).to_be_visible()
+    own_site.settled()

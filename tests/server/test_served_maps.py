@@ -94,7 +94,8 @@ def test_an_image_tells_its_region_and_its_scores(client, whole_folder):
     scores = pl.read_parquet(whole_folder / RUN / "scores" / "test.parquet")
     told = one(client, path="image", **IMAGE)
     assert told["region"] == {
-        "present": True, "boxes": [], "mask": True, "ignore": False, "avoid": False
+        "present": True, "boxes": [], "box_labels": None, "mask": True, "ignore": False,
+        "avoid": False,
     }  # fmt: skip
     assert (told["width"], told["height"]) == (32, 32)
     for method in ("gradcam", "layercam"):

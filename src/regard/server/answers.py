@@ -9,6 +9,8 @@ from regard.server.finding import Kind
 
 State = Literal["done", "training", "stopped", "failed", "new"]
 Numbers = dict[str, float | None]
+# A class, or the classes of an image that has a set of them.
+Named = str | list[str]
 
 
 class Mistake(BaseModel):
@@ -132,7 +134,7 @@ class Curves(BaseModel):
 class Other(BaseModel):
     """What the other run says of the same image."""
 
-    predicted: str | None
+    predicted: Named | None
     probability: float | None
     right: bool | None
     scores: Numbers
@@ -143,8 +145,8 @@ class Item(BaseModel):
 
     index: int
     name: str
-    label: str | None
-    predicted: str | None
+    label: Named | None
+    predicted: Named | None
     probability: float | None
     right: bool | None
     region: bool
@@ -209,7 +211,7 @@ class ImageAnswer(BaseModel):
     name: str
     width: int
     height: int
-    label: str | None
+    label: Named | None
     probabilities: list[Probability]
     live: bool
     region: RegionAnswer
@@ -238,7 +240,7 @@ class Uploaded(BaseModel):
 
     width: int
     height: int
-    predicted: str | None
+    predicted: Named | None
     target: str
     probabilities: list[Probability]
     picture: str

@@ -7,7 +7,7 @@ from regard.errors import DataError, RegardError
 from regard.reports.contents import attempt
 from regard.runs.overlay import whole
 from regard.server import pictures
-from regard.server.answers import ImageAnswer, Numbers, Probability, RegionAnswer
+from regard.server.answers import ImageAnswer, Named, Numbers, Probability, RegionAnswer
 from regard.server.client import Client
 from regard.server.drawn import box_labels, classes_of
 from regard.server.looking import Asked, Look, looked
@@ -100,8 +100,6 @@ def _told(
     live: Look | None,
 ) -> ImageAnswer:
     facts, sample = photo.facts, photo.sample
-    labels = [sample.label] if sample.labels is None else [*sample.labels]
-    named = [facts.classes[k] for k in labels if k >= 0]
     pairs = known or ([] if live is None else shares_of(facts.classes, live))
     height, width = photo.size
     return ImageAnswer(
@@ -109,7 +107,7 @@ def _told(
         name=photo.path.name,
         width=width,
         height=height,
-        label=None if facts.task == "segmentation" else ", ".join(named),
+        label=_label(photo),
         probabilities=[Probability(name=name, value=value) for name, value in pairs],
         live=live is not None,
         region=RegionAnswer(
@@ -124,6 +122,15 @@ def _told(
         ),
         scores=_scores(service, photo, asked),
     )
+
+
+def _label(photo: Photo) -> Named | None:
+    """The class of an image, or the set of its classes; None for one without, or of a segmenter."""
+    sample, classes = photo.sample, photo.facts.classes
+    if photo.facts.task == "multilabel":
+        return [classes[k] for k in sample.labels or ()]
+    labelled = photo.facts.task == "classification" and sample.label >= 0
+    return classes[sample.label] if labelled else None
 
 
 def photo_has_mask(photo: Photo) -> bool:

@@ -16,7 +16,7 @@ from regard.runs.net import transform_of
 from regard.runs.overlay import laid
 from regard.saliency.base import METHODS
 from regard.server import pictures
-from regard.server.answers import Probability, Uploaded
+from regard.server.answers import Named, Probability, Uploaded
 from regard.server.client import Client
 from regard.server.facts import Facts
 from regard.server.limits import Limits
@@ -119,12 +119,12 @@ def _told(facts: Facts, transform: Transform, sent: Sent, found: Look, began: fl
     )
 
 
-def _predicted(facts: Facts, pairs: list[tuple[str, float]]) -> str | None:
+def _predicted(facts: Facts, pairs: list[tuple[str, float]]) -> Named | None:
     """The most probable class; of sets of labels all that are predicted; of a segmenter none."""
     if facts.task == "segmentation":
         return None
     if facts.task == "multilabel":
-        return ", ".join(name for name, value in pairs if value >= THRESHOLD)
+        return [name for name, value in pairs if value >= THRESHOLD]
     return pairs[0][0]
 
 

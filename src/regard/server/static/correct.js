@@ -129,8 +129,7 @@ class RegionView extends Correcting {
 
   /** The first of the image's labels. */
   #firstLabel({ label }) {
-    const { classes } = this.run;
-    return classes.find((name) => `${label}, `.startsWith(`${name}, `)) ?? classes[0];
+    return [label].flat()[0] ?? this.run.classes[0];
   }
 
   #toolbar() {

@@ -255,23 +255,18 @@ class ImageView {
       if (!answer?.probabilities || !this.answers[place]) return;
       const first = answer.probabilities[0]?.class;
       const run = place ? this.twin : this.run;
+      const labels = image.label === null ? [] : [image.label].flat();
       const shown =
         state.target === "label"
-          ? image.label
+          ? labels[0]
           : state.target || (segments(run) ? run.classes[0] : first);
       const said = [];
-      const labels =
-        image.label === null
-          ? []
-          : run.task === "multilabel"
-            ? image.label.split(", ")
-            : [image.label];
       if (run.task === "multilabel")
         said.push(
           h(
             "p",
             {},
-            labels.length ? `The labels are ${labels.join(", ")}.` : "It has none of the labels.",
+            labels.length ? `The labels are ${labelled(labels)}.` : "It has none of the labels.",
           ),
         );
       else if (image.label !== null && !segments(run)) {

@@ -43,7 +43,8 @@ export class Tile {
       this.other && h("b", { class: "letter" }, place ? "B" : "A"),
       mark,
       h("span", { class: "name" }, labelled(said.predicted)),
-      h("span", { class: "n" }, percent(said.probability, 0)),
+      !Array.isArray(said.predicted) &&
+        h("span", { class: "n" }, percent(said.probability, 0)),
       state.measured && h("small", {}, brief(said.scores?.[state.measured])),
     );
   }
