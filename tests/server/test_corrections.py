@@ -21,6 +21,7 @@ from regard.data.source import mask_classes, samples_of
 from regard.data.where import Where
 from regard.errors import DataError
 from regard.runs.run import load_run
+from regard.training.config import changed
 from tinyset import run_regard
 
 RUN = "runs/one"
@@ -86,6 +87,20 @@ def test_a_box_is_saved_and_read_back_and_the_next_training_looks_there(own):
     again = load_run(out, "last")
     assert torch.equal(region_of(again.manifest(), INDEX, again), box_mask(BOX))
     assert again.manifest().path.resolve() == manifest.path.resolve()
+
+
+def test_the_command_names_the_manifest_wherever_it_lies(own_folder, tmp_path):
+    """What follows ` #` is a comment to YAML, and a colon makes a mapping."""
+    folder = own_folder.rename(tmp_path / "Anna's #1: all #2")
+    with serving(folder, tmp_path / "cache") as client:
+        saved = save(client, boxes=[BOX])
+        split = one(client, path="run", run=RUN)["splits"][0]
+    words = shlex.split(saved["command"])
+    assert words[:3] == ["regard", "train", str(folder / RUN / "config.yaml")]
+    assert words[3] == "--set"
+    assert changed({"data": {}}, [words[4]]) == {"data": {"manifest": saved["manifest"]}}
+    evaluate = ["regard", "evaluate", str(folder / RUN), "--split", split["name"]]
+    assert shlex.split(split["evaluate"]) == evaluate
 
 
 OF_SETS = {"run": "runs/sets", "split": "test"}

@@ -71,12 +71,16 @@ class Overview(BaseModel):
 
 
 class SplitLine(BaseModel):
-    """A split of a run: whether it was predicted, which methods were scored, any regions."""
+    """A split of a run: whether it was predicted, which methods were scored, any regions.
+
+    `evaluate` is the command that predicts it, for a shell.
+    """
 
     name: str
     images: int
     predicted: bool
     scored: list[str]
+    evaluate: str
     regions: bool
 
 

@@ -5,7 +5,6 @@ import hashlib
 import itertools
 import os
 import re
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import polars as pl
 from regard.data.atomic import open_lock, write_atomically
 from regard.data.manifest import BOXES, Manifest, read_manifest
 from regard.errors import DataError
+from regard.server.commands import train_command
 from regard.server.drawn import CELLS, box_labels, column_of, drawn_of
 from regard.server.facts import Facts
 from regard.server.finding import Folder
@@ -30,8 +30,6 @@ CORRECTED = "corrected"
 FOLDER = "corrections"
 # By the column of a correction's file: where these files lie beside the manifest.
 FOLDERS = {"region": "regions", "mask": "masks"}
-# What would split the samples anew, and leave the corrected manifest's splits unread.
-_SPLITTING = ("split", "folds", "val_from_train")
 # Of a manifest: its name, its images, and how many of them are corrected.
 Listed = tuple[str, int, int]
 
@@ -161,7 +159,7 @@ class Corrections:
             path = file.with_table(table).write(place / f"{asked.manifest}.parquet")
             if before is not None and before != row[column]:
                 (place / FOLDERS[column] / Path(before).name).unlink(missing_ok=True)
-        return str(path), corrected(table), command_of(facts, path)
+        return str(path), corrected(table), train_command(facts, path)
 
     def _read(self, name: str) -> Manifest:
         path = self._file_of(name)
@@ -208,18 +206,6 @@ class Corrections:
 def corrected(table: pl.DataFrame) -> int:
     """How many images of a manifest have regions that were drawn anew."""
     return int(table[CORRECTED].sum()) if table.schema.get(CORRECTED) == pl.Boolean else 0
-
-
-def command_of(facts: Facts, manifest: Path) -> str:
-    """How to train with a corrected manifest, whose splits are those that the run had."""
-    config, data = facts.files.config, facts.config["data"]
-    changes = [f"data.manifest={manifest}"]
-    changes += [f"data.{name}=null" for name in _SPLITTING if data.get(name) is not None]
-    words = ["regard", "train", str(config)]
-    for change in changes:
-        words += ["--set", change]
-    out = facts.found.path.with_name(f"{facts.found.path.name}-{manifest.stem}")
-    return shlex.join([*words, "--out", str(out)])
 
 
 def _corrects(own: Manifest, run: Manifest, column: str) -> bool:

@@ -11,6 +11,7 @@ from regard.reports.contents import attempt
 from regard.runs.files import read_json
 from regard.saliency.base import METHODS
 from regard.server.answers import MethodLine, RunAnswer, SplitLine, State
+from regard.server.commands import evaluate_command
 from regard.server.facts import Facts
 from regard.server.finding import own_files
 from regard.server.nets import Reach
@@ -69,6 +70,7 @@ def _split(shelves: Shelves, facts: Facts, name: str) -> SplitLine:
         images=images,
         predicted=predicted,
         scored=attempt(lambda: _scored(shelves.folder.inside(files.scores(name))), []),
+        evaluate=evaluate_command(facts, name),
         regions=regions,
     )
 
