@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import shutil
 
 import polars as pl
@@ -23,6 +24,7 @@ def test_the_overview_lists_every_run_with_what_it_measured(client, whole_folder
     line = lines[RUN]
     assert line["metrics"]["test"]["accuracy"] == metrics["accuracy"]["value"]
     assert (line["state"], line["epoch"], line["epochs"]) == ("done", 4, 4)
+    assert line["views"] == 1
     assert (line["task"], line["spec"], line["problem"]) == ("classification", "regard:cnn2", None)
     assert lines["runs/masks"]["task"] == "segmentation"
     assert told["limits"]["pixels"] == client.service.limits.pixels
@@ -34,6 +36,9 @@ def test_a_run_tells_its_splits_layers_and_metrics_with_intervals(client):
     assert {name: split["images"] for name, split in splits.items()} == {
         "train": 24, "val": 12, "test": 12
     }  # fmt: skip
+    words = ["regard", "evaluate", str(client.service.folder.root / RUN), "--split", "test"]
+    assert shlex.split(splits["test"].pop("evaluate")) == words
+    assert told["views"] == 1
     assert splits["test"] == {
         "name": "test", "images": 12, "predicted": True, "scored": ["gradcam", "layercam"],
         "regions": True,
@@ -207,6 +212,12 @@ def test_curves_go_on_from_a_byte_and_leave_a_line_that_is_being_written(own):
     second = one(own, **asked, offset=first["offset"])
     assert second["epochs"] == [{"epoch": 2, "step": 6, "train": {"loss": None}, "val": {"a": 1.0}}]
     assert second["offset"] == log.stat().st_size
+    # One that was written anew is, too, however long it is by now.
+    log.write_text(log.read_text().replace('"epoch": 1,', '"epoch": 7,'))
+    assert not one(own, **asked, offset=second["offset"])["restarted"]
+    log.write_text(log.read_text().replace(line, line.replace('"epoch": 2,', '"epoch": 3,')))
+    anew = one(own, **asked, offset=second["offset"], mark=second["mark"])
+    assert (anew["restarted"], [e["epoch"] for e in anew["epochs"]]) == (True, [7, 2, 3, 4, 3])
     # A log that was cut back is told from its start.
     log.write_text(line)
     again = one(own, **asked, offset=second["offset"])

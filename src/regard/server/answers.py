@@ -33,7 +33,7 @@ class RunLine(BaseModel):
     """A run, a study or a tuning in the list of them.
 
     `problem` says in a line why it cannot be used, where that is so; of a study or a tuning `epoch`
-    and `epochs` are null.
+    and `epochs` are null. `views` is how many views of a sample the net takes.
     """
 
     id: str
@@ -48,6 +48,7 @@ class RunLine(BaseModel):
     fold: int | None
     epoch: int | None
     epochs: int | None
+    views: int | None
     metrics: dict[str, Numbers]
     updated: str | None
     report: bool
@@ -79,8 +80,8 @@ class SplitLine(BaseModel):
     name: str
     images: int
     predicted: bool
-    scored: list[str]
     evaluate: str
+    scored: list[str]
     regions: bool
 
 
@@ -103,6 +104,7 @@ class RunAnswer(BaseModel):
     id: str
     name: str
     task: Task
+    views: int
     classes: list[str]
     colours: list[str]
     spec: str
@@ -127,10 +129,14 @@ class Epoch(BaseModel):
 
 
 class Curves(BaseModel):
-    """Epochs since the offset; `restarted` if the log was cut back and is told from its start."""
+    """Epochs since the offset; `restarted` if the log is another now and is told from its start.
+
+    `mark` is what stands before the new offset, to be sent back with it.
+    """
 
     epochs: list[Epoch]
     offset: int
+    mark: str
     state: State
     restarted: bool
 

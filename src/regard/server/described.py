@@ -38,6 +38,7 @@ def run_answer(
         id=facts.found.id,
         name=facts.found.path.name,
         task=facts.task,
+        views=len(facts.data.views),
         classes=list(facts.classes),
         colours=class_colours(facts.classes) if facts.task == "segmentation" else [],
         spec=facts.spec,
@@ -69,8 +70,8 @@ def _split(shelves: Shelves, facts: Facts, name: str) -> SplitLine:
         name=name,
         images=images,
         predicted=predicted,
-        scored=attempt(lambda: _scored(shelves.folder.inside(files.scores(name))), []),
         evaluate=evaluate_command(facts, name),
+        scored=attempt(lambda: _scored(shelves.folder.inside(files.scores(name))), []),
         regions=regions,
     )
 
