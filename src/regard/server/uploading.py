@@ -8,6 +8,7 @@ from torch import Tensor
 
 from regard.data.decoding import Size, image_size
 from regard.data.transforms import Transform
+from regard.errors import DataError
 from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.settings import Gaze
 from regard.runs.background import options_of
@@ -79,6 +80,15 @@ def _refuse_kind(told: str) -> None:
 
 
 def _decoded(body: bytes, transform: Transform, limits: Limits) -> Sent:
+    try:
+        return _sent(body, transform, limits)
+    except DataError as error:
+        raise DataError(
+            "the image", expected=error.expected, found=error.found, remedy="choose another"
+        ) from error
+
+
+def _sent(body: bytes, transform: Transform, limits: Limits) -> Sent:
     size = image_size(body)
     if size[0] * size[1] > limits.pixels:
         raise TooLargeError(

@@ -68,16 +68,17 @@ function splits(run) {
         ),
       ),
     ),
-    h(
-      "li",
-      {},
+    takesOwn(run) &&
       h(
-        "a",
-        { href: href({ view: "own", run: run.id }) },
-        h("b", {}, "Your own image"),
-        h("small", {}, "drop one in, nothing is stored"),
+        "li",
+        {},
+        h(
+          "a",
+          { href: href({ view: "own", run: run.id }) },
+          h("b", {}, "Your own image"),
+          h("small", {}, "drop one in, nothing is stored"),
+        ),
       ),
-    ),
   );
 }
 
