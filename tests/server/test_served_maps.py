@@ -314,3 +314,17 @@ def test_a_net_that_raises_is_a_line_and_no_fault_of_ours(own_folder, tmp_path, 
         sent = client.post(f"/api/upload?run={RUN}", content=photo.getvalue(),
                            headers={"Content-Type": "image/png"})  # fmt: skip
         assert refusal(sent)[0] == 400
+
+
+def test_the_region_of_a_segmenter_is_where_a_class_is(client):
+    asked = {"run": "runs/masks", "split": "test", "index": 3}
+    numbers = np.asarray(Image.open(io.BytesIO(client.get("/api/mask", params=asked).content)))
+    asked |= {"width": 64, "filled": True}
+    for number, name in enumerate(one(client, path="run", run="runs/masks")["classes"]):
+        answer = client.get("/api/region", params=asked | {"target": name})
+        filled = np.asarray(Image.open(io.BytesIO(answer.content)))
+        assert (filled == 255 * (numbers == number)).all()
+        if number == 0:
+            assert client.get("/api/region", params=asked).content == answer.content
+    status, message = refusal(client.get("/api/region", params=asked | {"target": "no such"}))
+    assert (status, "a class of the run" in message) == (400, True)

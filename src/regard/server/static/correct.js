@@ -161,13 +161,11 @@ class RegionView extends Correcting {
         : nowhere
           ? "Saved without a region."
           : "Nothing yet.";
-    const present =
-      image.region.present && !steps.length && !nowhere
-        ? image.region.mask
-          ? " The outline is the present region; what you draw takes its place."
-          : ""
-        : "";
-    this.summary.textContent = words + present;
+    const present = image.region.present && !steps.length;
+    const outline = nowhere
+      ? " The outline is the run's region."
+      : " The outline is the present region; what you draw takes its place.";
+    this.summary.textContent = words + (present && (nowhere || image.region.mask) ? outline : "");
     this.save.disabled = this.saving || !steps.length || !drawing.unsaved;
     this.none.hidden = steps.length > 0 || nowhere;
     this.none.disabled = this.saving;
