@@ -173,3 +173,15 @@ def web(chromium, site):
     faults = page.faults
     context.close()
     assert faults == []
+
+
+@pytest.fixture
+def own_site(chromium, own_folder, tmp_path):
+    """A page of a folder of one's own, which has no faults at the end."""
+    with listening(own_folder, tmp_path / "browser cache") as http:
+        context = chromium.new_context(viewport={"width": 1280, "height": 900})
+        web = Site(context.new_page(), address(http))
+        web.http = http
+        yield web
+        context.close()
+        assert web.faults == []

@@ -186,6 +186,143 @@ def test_a_box_by_keyboard_and_steps_taken_back(web, api):
     web.settled()
 
 
+def opened(web, index, **more):
+    page = web.open("correct", run=A, split="test", index=index, **more)
+    page.locator(".paper canvas").wait_for()
+    web.settled()
+    return page
+
+
+def post(served, **asked):
+    answer = served.post("/api/correction", json={"run": A, "split": "test"} | asked)
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_region_that_is_nowhere_stays_nowhere(web, served, api):
+    index = api("gallery", run=A, split="test", region="present")["items"][1]["index"]
+    post(served, manifest="nowhere", index=index, boxes=[])
+    page = opened(web, index, manifest="nowhere")
+    expect(drawn(page)).to_contain_text("Saved without a region.")
+    expect(page.locator(".boxes li")).to_have_count(0)
+    page.get_by_role("button", name="Take the correction back").click()
+    expect(page.get_by_text("nowhere corrects 0")).to_be_visible()
+    expect(page.get_by_role("button", name="Take the correction back")).to_be_hidden()
+    web.settled()
+
+
+def test_another_manifest_shows_what_is_saved_there(web, served, api, site_folder):
+    index = missing(api)[3]["index"]
+    post(served, manifest="first", index=index, boxes=[[1, 1, 9, 9]])
+    post(served, manifest="second", index=index, boxes=[[2, 2, 8, 8], [3, 3, 30, 30]])
+    page = opened(web, index, manifest="first")
+    name, boxes = page.get_by_label("Manifest"), page.locator(".boxes li")
+    back = page.get_by_role("button", name="Take the correction back")
+    expect(boxes).to_have_count(1)
+    name.fill("second")
+    name.press("Tab")
+    expect(boxes).to_have_count(2)
+    name.fill("third")
+    name.press("Tab")
+    expect(boxes).to_have_count(0)
+    expect(back).to_be_hidden()
+    assert web.state()["manifest"] == "third"
+    # What is drawn and not saved yet stays under another name.
+    page.locator(".easel").focus()
+    page.keyboard.press("n")
+    name.fill("first")
+    name.press("Tab")
+    expect(back).to_be_visible()
+    expect(page.get_by_text("first has a correction of this image")).to_be_visible()
+    expect(boxes).to_have_count(1)
+    expect(page.get_by_label("Box 1, left")).to_have_value("11")
+    assert not (site_folder / "corrections/third").exists()
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.locator(".command").wait_for()
+    assert api("correction", manifest="first", run=A, split="test", index=index)["boxes"] == [
+        [11, 11, 21, 21]
+    ]
+
+
+def test_what_is_not_saved_is_not_lost_without_a_word(web, api):
+    index = missing(api)[0]["index"]
+    page = web.open("image", run=A, split="test", index=index, at=0)
+    page.get_by_role("link", name="Draw a region").click()
+    page.locator(".paper canvas").wait_for()
+    web.settled()
+    address = page.url
+    page.keyboard.press("Escape")
+    page.wait_for_url("**/image?**")
+    page.go_back()
+    page.locator(".paper canvas").wait_for()
+    web.settled()
+    page.locator(".easel").focus()
+    page.keyboard.press("n")
+    question = page.get_by_role("dialog")
+    for leave in (
+        lambda: page.keyboard.press("Escape"),
+        lambda: page.get_by_role("link", name="Runs", exact=True).click(),
+        lambda: page.evaluate("() => history.back()"),
+    ):
+        leave()
+        expect(question).to_contain_text("What you drew is not saved.")
+        page.get_by_role("button", name="Stay").click()
+        expect(question).to_have_count(0)
+        assert page.url == address
+        expect(page.locator(".boxes li")).to_have_count(1)
+    told = []
+    page.once("dialog", lambda dialog: (told.append(dialog.type), dialog.accept()))
+    page.reload()
+    assert told == ["beforeunload"]
+    page.locator(".easel").focus()
+    page.keyboard.press("n")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Leave without it").click()
+    page.wait_for_url("**/image?**")
+    web.settled()
+
+
+def test_saving_takes_something_drawn_and_nowhere_a_button_of_its_own(web, api, site_folder):
+    index = api("gallery", run=A, split="test", region="present")["items"][2]["index"]
+    page = opened(web, index, manifest="by-enter")
+    save = page.get_by_role("button", name="Save", exact=True)
+    nowhere = page.get_by_role("button", name="Save without a region")
+    expect(save).to_be_disabled()
+    colour = "one => getComputedStyle(one).backgroundColor"
+    off = save.evaluate(colour)
+    page.get_by_label("Manifest").press("Enter")
+    page.locator(".easel").focus()
+    page.keyboard.press("n")
+    expect(save).to_be_enabled()
+    expect(nowhere).to_be_hidden()
+    assert save.evaluate(colour) != off
+    page.get_by_role("button", name="Undo").click()
+    expect(save).to_be_disabled()
+    assert not (site_folder / "corrections/by-enter").exists()
+    nowhere.click()
+    expect(drawn(page)).to_contain_text("Saved without a region.")
+    expect(nowhere).to_be_hidden()
+    saved = api("correction", manifest="by-enter", run=A, split="test", index=index)
+    assert saved["boxes"] == []
+    web.settled()
+
+
+def test_corrections_of_another_run_are_not_proposed(chromium, own_folder, tmp_path):
+    with listening(own_folder, tmp_path / "cache") as http:
+        box = {"boxes": [[1, 1, 9, 9]], "split": "test", "index": 36}
+        of_sets = box | {"run": "runs/sets", "box_labels": [COLOURS[0]], "manifest": "corrected"}
+        assert http.post("/api/correction", json=of_sets).status_code == 200
+        web = Site(chromium.new_page(), address(http))
+        page = web.open("correct", run="runs/one", split="test", index=36)
+        expect(page.get_by_label("Manifest")).to_have_value("corrected-2")
+        expect(page.locator(".boxes li")).to_have_count(0)
+        # The other one can be named, and is left alone.
+        page = web.open("correct", run="runs/one", split="test", index=36, manifest="corrected")
+        expect(page.get_by_label("Manifest")).to_have_value("corrected")
+        expect(page.locator(".boxes li")).to_have_count(0)
+        assert web.faults == []
+        page.close()
+
+
 MASKS = "runs/masks"
 COLOUR = """([x, y]) => {
   const own = document.querySelector(".paper canvas");
@@ -280,6 +417,33 @@ def test_a_mask_is_painted_by_keys(web, api, site_folder):
     expect(page.get_by_text("Nothing yet")).to_be_visible()
     page.keyboard.press("Control+z")
     expect(page.get_by_text("differ from")).to_be_visible()
+
+
+def test_steps_are_not_taken_back_in_the_middle_of_a_stroke(web, api):
+    index = api("gallery", run=MASKS, split="test", limit=1)["items"][0]["index"]
+    page = web.open("correct", run=MASKS, split="test", index=index, manifest="strokes")
+    page.locator(".palette").wait_for()
+    web.settled()
+    page.get_by_role("button", name="void").click()
+    page.get_by_role("slider", name="Brush").fill("3")
+    stroke(page, (5.5, 5.5), (15.5, 5.5))
+    first = page.get_by_text("differ from").inner_text()
+    page.mouse.move(*at(page, 5.5, 30.5))
+    page.mouse.down()
+    page.mouse.move(*at(page, 25.5, 30.5), steps=5)
+    page.keyboard.press("Control+z")
+    page.mouse.move(*at(page, 45.5, 30.5), steps=5)
+    page.mouse.up()
+    both = page.get_by_text("differ from").inner_text()
+    assert both != first
+    page.keyboard.press("Control+z")
+    expect(page.get_by_text(first)).to_be_visible()
+    page.keyboard.press("Control+z")
+    expect(page.get_by_text("Nothing yet")).to_be_visible()
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    for text in (first, both):
+        page.keyboard.press("Control+Shift+z")
+        expect(page.get_by_text(text)).to_be_visible()
 
 
 def test_a_browser_without_the_token_is_asked_for_it(chromium, site_folder, tmp_path):

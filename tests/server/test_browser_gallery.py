@@ -1,9 +1,14 @@
 import re
+import shlex
+import shutil
 
-from browser_site import HOSTILE, HOSTILE_FILE, pixels, unlike
+from browser_site import HOSTILE, HOSTILE_FILE, Site, address, pixels, unlike
 from playwright.sync_api import expect
+from server_tools import listening
 
 from processes import until
+from regard.training.train import train
+from tinyset import TWIN, config_of, write_pairs
 
 A, B = "runs/a", "runs/b"
 
@@ -212,9 +217,10 @@ def test_hostile_names_are_text(web):
     web.settled()
 
 
-def test_a_split_without_predictions_says_what_to_do(web):
+def test_a_split_without_predictions_says_what_to_do(web, site_folder):
     page = web.open("gallery", run=A, split="val")
-    expect(page.locator(".notice")).to_contain_text("regard evaluate runs/a --split val")
+    told = page.locator(".notice code").inner_text()
+    assert told == shlex.join(["regard", "evaluate", str(site_folder / A), "--split", "val"])
     assert len(web.tiles()) == 6
     page.get_by_label("Region", exact=True).select_option("missing")
     page.get_by_label("Class", exact=True).select_option("moss")
@@ -244,3 +250,91 @@ def test_a_split_without_predictions_has_nothing_to_look_at_first(web):
     expect(page.locator(".tile")).to_have_count(6)
     expect(page.locator(".presets")).to_be_hidden()
     web.settled()
+
+
+def test_the_skip_link_leads_into_the_view_that_is_shown(web):
+    page = web.open("gallery", run=A, split="test", label="moss")
+    address = page.url
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    assert page.url == address
+    expect(page.locator(".tile")).to_have_count(4)
+    web.settled()
+
+
+def test_a_run_that_was_evaluated_meanwhile_is_seen_as_it_is(own_site, own_folder):
+    predictions = own_folder / "runs/one/predictions/test.parquet"
+    table = predictions.read_bytes()
+    predictions.unlink()
+    page = own_site.open("run", run="runs/one")
+    door = page.locator(".doors li").filter(has_text="test")
+    expect(door).to_contain_text("not evaluated yet")
+    page.get_by_role("link", name="Runs", exact=True).click()
+    expect(page.get_by_role("link", name="one", exact=True)).to_be_visible()
+    predictions.write_bytes(table)
+    page.get_by_role("link", name="one", exact=True).click()
+    expect(door).to_contain_text("evaluated, gaze by")
+    own_site.settled()
+
+
+def test_an_image_without_labels_says_so(own_site):
+    asked = {"run": "runs/sets", "split": "test"}
+    items = own_site.http.get("/api/gallery", params=asked).json()["items"]
+    page = own_site.open("gallery", **asked)
+    answers = page.locator(".tile .answer").all_inner_texts()
+    for item, text in zip(items, answers, strict=True):
+        assert "%" not in text
+        assert (", ".join(item["predicted"]) or "no label") in text
+    assert "(empty)" not in page.locator("main").inner_text()
+    none = next(item for item in items if item["label"] == [])
+    page = own_site.open("image", **asked, index=none["index"])
+    expect(page.get_by_text("It has none of the labels.")).to_be_visible()
+    some = next(item for item in items if len(item["label"]) == 2)
+    page = own_site.open("image", **asked, index=some["index"])
+    expect(page.get_by_text(f"The labels are {', '.join(some['label'])}.")).to_be_visible()
+    own_site.settled()
+
+
+def test_a_segmenter_is_not_asked_for_classes_of_images(own_site):
+    asked = {"run": "runs/masks", "split": "test"}
+    page = own_site.open("gallery", **asked)
+    for name in ("Class", "Predicted", "Answer", "Region"):
+        expect(page.get_by_label(name, exact=True).and_(page.locator(":visible"))).to_have_count(0)
+    expect(page.get_by_label("Sort by").locator("option[value='probability']")).to_have_count(0)
+    expect(page.get_by_role("link", name="wrong answers")).to_have_count(0)
+    page.get_by_role("link", name="least mean IoU").click()
+    page.wait_for_url("**sort=mean_iou**")
+    answer = own_site.http.get("/api/gallery", params=asked | {"sort": "mean_iou"}).json()
+    assert own_site.tiles() == [item["name"] for item in answer["items"]]
+
+
+def test_results_of_several_tasks_say_what_they_are(own_site):
+    page = own_site.open()
+    for name, measure in {"one": "accuracy", "masks": "mean IoU", "sets": "mAP"}.items():
+        row = page.locator("tbody tr").filter(has=page.get_by_role("link", name=name, exact=True))
+        expect(row.locator("td.n small")).to_have_text(measure)
+    own_site.settled()
+
+
+def test_a_run_of_several_views_is_not_asked_about_a_photo(chromium, own_folder, tmp_path):
+    shutil.rmtree(own_folder / "runs")
+    write_pairs(own_folder / "pairs")
+    train(
+        config_of("training.epochs=1", base=TWIN), own_folder / "twin", folder=own_folder / "pairs"
+    )
+    with listening(own_folder, tmp_path / "browser cache") as http:
+        page = chromium.new_page()
+        web = Site(page, address(http))
+        own = page.get_by_role("link", name="Your own image")
+        web.open()
+        expect(page.get_by_role("link", name="twin", exact=True)).to_be_visible()
+        expect(own).to_have_count(0)
+        web.open("run", run="twin")
+        expect(page.locator(".doors li").first).to_be_visible()
+        expect(own).to_have_count(0)
+        web.open("own", run="twin")
+        expect(page.get_by_text("several views of a sample")).to_be_visible()
+        expect(page.locator("#own-file")).to_have_count(0)
+        assert web.faults == []
+        page.close()

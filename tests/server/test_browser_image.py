@@ -1,4 +1,5 @@
 import io
+import re
 
 import numpy as np
 from browser_site import HOSTILE, pixels, unlike
@@ -140,7 +141,9 @@ def test_an_image_can_be_dropped_or_pasted_and_a_refusal_is_one_line(web):
     page.evaluate(paste, [list(photo_bytes()), "image/png", "pasted.png"])
     expect(page.locator(".result h2").first).to_have_text("pasted.png")
     page.evaluate(drop, [list(b"no picture"), "image/png", "broken.png"])
-    expect(page.locator(".result .refused")).to_contain_text("expected")
+    expect(page.locator(".result .refused")).to_have_text(
+        re.compile("^broken.png: expected .*; choose another$")
+    )
     assert all("400" in fault or "415" in fault for fault in web.faults)
     web.faults.clear()
 
@@ -160,6 +163,42 @@ def test_methods_that_the_net_cannot_take_are_told_and_not_to_be_chosen(web, api
     page.get_by_text("Methods that are not for this net").click()
     expect(page.locator(".unfit li").filter(has_text="CAM")).to_contain_text(unfit["CAM"])
     web.settled()
+
+
+def test_a_segmenters_shares_are_told_as_such_and_its_class_is_outlined(own_site):
+    web = own_site
+    page = web.open("image", run=MASKS, split="test", index=3, opacity=0)
+    expect(page.get_by_text("Shares of the pixels.")).to_be_visible()
+    expect(page.get_by_text("Computed now")).to_have_count(0)
+    page.locator(f"{PHOTO} img.region:not([hidden])").wait_for()
+    web.settled()
+    ground = pixels(page.locator(PHOTO))
+    page.get_by_label("Map of").select_option("box")
+    until(lambda: unlike(pixels(page.locator(PHOTO)), ground) > 0.2, seconds=60)
+    web.settled()
+    box = pixels(page.locator(PHOTO))
+    page.get_by_label("Class's outline").uncheck()
+    until(lambda: unlike(pixels(page.locator(PHOTO)), box) > 0.2, seconds=60)
+    page = web.open("own", run=MASKS)
+    page.set_input_files(
+        "#own-file", {"name": "a.png", "mimeType": "image/png", "buffer": photo_bytes()}
+    )
+    expect(page.locator(".result")).to_contain_text("Shares of the pixels")
+
+
+def test_a_map_of_ones_own_image_that_is_zero_says_so(web):
+    page = web.page
+
+    def without_a_map(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"peak": 0.0})
+
+    page.route("**/api/upload*", without_a_map)
+    web.open("own", run=MASKS)
+    page.set_input_files(
+        "#own-file", {"name": "a.png", "mimeType": "image/png", "buffer": photo_bytes()}
+    )
+    expect(page.locator(".result .flag")).to_have_text("zero map")
 
 
 def test_scores_stand_by_the_map_that_was_scored(web, api):

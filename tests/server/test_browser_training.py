@@ -1,8 +1,9 @@
 import fcntl
 import json
+import re
 import shutil
 
-from browser_site import Site, address
+from browser_site import PATIENCE, Site, address
 from playwright.sync_api import expect
 from server_tools import listening
 
@@ -28,6 +29,29 @@ def test_a_run_that_trains_is_seen_live(chromium, site_folder, tmp_path):
             file.write(json.dumps(row) + "\n")
         points = "() => document.querySelector('.live polyline').points.length === 3"
         page.wait_for_function(points)
+        # What is over is no longer training now.
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        expect(page.locator(".live")).to_be_hidden(timeout=PATIENCE)
+        expect(card).to_have_count(0)
+        assert web.faults == []
+        context.close()
+
+
+def test_curves_follow_a_run_that_is_gone_on_with(chromium, site_folder, tmp_path):
+    run = tmp_path / "folder" / "again"
+    shutil.copytree(site_folder / "runs" / "b", run)
+    log = run / "log.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines() if '"kind": "epoch"' in line]
+    with listening(run.parent, tmp_path / "cache") as http:
+        context = chromium.new_context()
+        web = Site(context.new_page(), address(http))
+        page = web.open("run", run="again")
+        line = page.locator(".chart polyline").first
+        expect(line).to_have_attribute("points", re.compile(r"^\S+ \S+$"))
+        # Written anew, and longer at once than what was read.
+        more = [rows[0] | {"epoch": epoch, "step": 9 * epoch} for epoch in range(1, 30)]
+        log.write_text("".join(json.dumps(row) + "\n" for row in more))
+        expect(line).to_have_attribute("points", re.compile(r"^(\S+ ){28}\S+$"), timeout=PATIENCE)
         assert web.faults == []
         context.close()
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import shutil
 
 import polars as pl
@@ -23,6 +24,7 @@ def test_the_overview_lists_every_run_with_what_it_measured(client, whole_folder
     line = lines[RUN]
     assert line["metrics"]["test"]["accuracy"] == metrics["accuracy"]["value"]
     assert (line["state"], line["epoch"], line["epochs"]) == ("done", 4, 4)
+    assert line["views"] == 1
     assert (line["task"], line["spec"], line["problem"]) == ("classification", "regard:cnn2", None)
     assert lines["runs/masks"]["task"] == "segmentation"
     assert told["limits"]["pixels"] == client.service.limits.pixels
@@ -34,6 +36,9 @@ def test_a_run_tells_its_splits_layers_and_metrics_with_intervals(client):
     assert {name: split["images"] for name, split in splits.items()} == {
         "train": 24, "val": 12, "test": 12
     }  # fmt: skip
+    words = ["regard", "evaluate", str(client.service.folder.root / RUN), "--split", "test"]
+    assert shlex.split(splits["test"].pop("evaluate")) == words
+    assert told["views"] == 1
     assert splits["test"] == {
         "name": "test", "images": 12, "predicted": True, "scored": ["gradcam", "layercam"],
         "regions": True,
@@ -126,6 +131,56 @@ def test_sets_of_labels_and_masks_have_galleries_too(client, whole_folder):
     assert all(0 <= value <= 1 for value in values)
 
 
+def test_labels_with_commas_in_them_stay_whole(whole_folder, tmp_path):
+    """Of `red, round` neither half is a label."""
+    folder = shutil.copytree(whole_folder, tmp_path / "commas")
+    rename = {"berry": "red, round"}
+    for path, names in {
+        "tags/manifest.parquet": ("labels", "box_labels"),
+        "runs/sets/predictions/test.parquet": ("labels", "predicted"),
+    }.items():
+        renamed = pl.col(names).list.eval(pl.element().replace(rename))
+        pl.read_parquet(folder / path).with_columns(renamed).write_parquet(folder / path)
+    config = folder / "runs/sets/config.yaml"
+    config.write_text(config.read_text().replace("- berry", "- red, round"))
+    asked = {"run": "runs/sets", "split": "test"}
+    table = pl.read_parquet(folder / "runs/sets/predictions/test.parquet")
+    with serving(folder, tmp_path / "cache") as client:
+        told = one(client, path="gallery", **asked)
+        assert {line["name"] for line in told["labels"]} == {"fern", "red, round", "sky"}
+        for name in ("label", "predicted"):
+            column = table["labels" if name == "label" else name]
+            assert [item[name] for item in told["items"]] == column.to_list()
+            for wanted in ("red, round", "red", "fern"):
+                found = one(client, path="gallery", **asked, **{name: wanted})["items"]
+                own = table.filter(column.list.contains(wanted))["index"].to_list()
+                assert [item["index"] for item in found] == own
+        assert told["items"][0]["label"] == []
+        assert one(client, path="image", **asked, index=36)["label"] == []
+        assert one(client, path="image", **asked, index=37)["label"] == ["red, round"]
+        other = one(client, path="gallery", **asked, other="runs/sets")
+        assert [i["other"]["predicted"] for i in other["items"]] == table["predicted"].to_list()
+
+
+def test_a_mask_that_is_void_everywhere_has_no_scores(own):
+    path = own.folder / "runs/masks/predictions/test.parquet"
+    table = pl.read_parquet(path)
+    void = table["confusion"].to_list()
+    void[0] = [[0] * len(row) for row in void[0]]
+    kind = table.schema["confusion"]
+    table.with_columns(confusion=pl.Series(void, dtype=kind)).write_parquet(path)
+    asked = {"path": "gallery", "run": "runs/masks", "split": "test"}
+    for name in ("mean_iou", "accuracy"):
+        for order in ("asc", "desc"):
+            last = one(own, **asked, sort=name, order=order)["items"][-1]
+            assert (last["index"], last["scores"][name]) == (table["index"][0], None)
+        for low in (0, 0.5):
+            found = one(own, **asked, score=name, low=low)["items"]
+            assert table["index"][0] not in [item["index"] for item in found]
+        line = next(s for s in one(own, **asked)["scores"] if s["name"] == name)
+        assert 0 <= line["low"] <= line["high"] <= 1
+
+
 def test_a_split_that_was_not_evaluated_lists_its_images(client):
     told = one(client, path="gallery", run=RUN, split="val")
     assert told["matched"] == 12
@@ -157,6 +212,12 @@ def test_curves_go_on_from_a_byte_and_leave_a_line_that_is_being_written(own):
     second = one(own, **asked, offset=first["offset"])
     assert second["epochs"] == [{"epoch": 2, "step": 6, "train": {"loss": None}, "val": {"a": 1.0}}]
     assert second["offset"] == log.stat().st_size
+    # One that was written anew is, too, however long it is by now.
+    log.write_text(log.read_text().replace('"epoch": 1,', '"epoch": 7,'))
+    assert not one(own, **asked, offset=second["offset"])["restarted"]
+    log.write_text(log.read_text().replace(line, line.replace('"epoch": 2,', '"epoch": 3,')))
+    anew = one(own, **asked, offset=second["offset"], mark=second["mark"])
+    assert (anew["restarted"], [e["epoch"] for e in anew["epochs"]]) == (True, [7, 2, 3, 4, 3])
     # A log that was cut back is told from its start.
     log.write_text(line)
     again = one(own, **asked, offset=second["offset"])

@@ -21,6 +21,7 @@ from regard.data.source import mask_classes, samples_of
 from regard.data.where import Where
 from regard.errors import DataError
 from regard.runs.run import load_run
+from regard.training.config import changed
 from tinyset import run_regard
 
 RUN = "runs/one"
@@ -69,9 +70,10 @@ def test_a_box_is_saved_and_read_back_and_the_next_training_looks_there(own):
         "mask": None,
         "classes": None,
     }
-    assert one(own, path="corrections")["manifests"] == [
-        {"name": "fixed", "images": 48, "corrected": 1}
-    ]
+    assert one(own, path="corrections") == {
+        "manifests": [{"name": "fixed", "images": 48, "corrected": 1}],
+        "free": "corrected",
+    }
     manifest = read_manifest(saved["manifest"])
     assert check(manifest) == []
     run = load_run(own.folder / RUN)
@@ -85,6 +87,20 @@ def test_a_box_is_saved_and_read_back_and_the_next_training_looks_there(own):
     again = load_run(out, "last")
     assert torch.equal(region_of(again.manifest(), INDEX, again), box_mask(BOX))
     assert again.manifest().path.resolve() == manifest.path.resolve()
+
+
+def test_the_command_names_the_manifest_wherever_it_lies(own_folder, tmp_path):
+    """What follows ` #` is a comment to YAML, and a colon makes a mapping."""
+    folder = own_folder.rename(tmp_path / "Anna's #1: all #2")
+    with serving(folder, tmp_path / "cache") as client:
+        saved = save(client, boxes=[BOX])
+        split = one(client, path="run", run=RUN)["splits"][0]
+    words = shlex.split(saved["command"])
+    assert words[:3] == ["regard", "train", str(folder / RUN / "config.yaml")]
+    assert words[3] == "--set"
+    assert changed({"data": {}}, [words[4]]) == {"data": {"manifest": saved["manifest"]}}
+    evaluate = ["regard", "evaluate", str(folder / RUN), "--split", split["name"]]
+    assert shlex.split(split["evaluate"]) == evaluate
 
 
 OF_SETS = {"run": "runs/sets", "split": "test"}
@@ -117,6 +133,8 @@ def test_boxes_of_classes_are_corrected_with_their_classes(own):
     first = of_label(sample, run.classes.index(labels[0]))
     assert torch.equal(Where(run.transform).region(first), box_mask(BOX))
     own.post("/api/correction", json=asked | {"boxes": [], "box_labels": []})
+    saved = one(own, path="correction", **asked)
+    assert (saved["boxes"], saved["box_labels"]) == ([], [])
     row = read_manifest(answer.json()["manifest"]).table.row(image["index"], named=True)
     assert (row["boxes"], row["box_labels"]) == (None, None)
     own.post("/api/correction", json=asked)
@@ -182,6 +200,8 @@ def test_a_correction_is_changed_and_taken_back(own):
     saved = save(own, index=index, boxes=[])
     assert saved["corrected"] == 1
     assert region_of(read_manifest(saved["manifest"]), index, run) is None
+    nowhere = {"boxes": [], "box_labels": None, "mask": None, "classes": None}
+    assert one(own, path="correction", **ASKED | {"index": index}) == nowhere
     saved = save(own, index=index)
     assert saved["corrected"] == 0
     manifest = read_manifest(saved["manifest"])
@@ -263,6 +283,41 @@ def test_corrections_of_another_manifest_are_not_mixed_in(own):
     )
     status, message = refusal(answer)
     assert (status, "another one" in message) == (400, True)
+
+
+def test_a_run_is_offered_the_corrections_of_its_own_images_alone(own):
+    def offered(**asked):
+        told = one(own, path="corrections", **asked)
+        return [line["name"] for line in told["manifests"]], told["free"]
+
+    save(own, manifest="corrected", boxes=[BOX])
+    save(own, manifest="tags", **OF_SETS, index=36, boxes=[], box_labels=[])
+    save(own, **MASK, classes=drawn(np.zeros((40, 60), np.uint8)))
+    assert offered() == (["corrected", "masks", "tags"], "corrected-2")
+    for run, names in {RUN: ["corrected"], "runs/two": ["corrected"], "runs/sets": ["tags"],
+                       "runs/masks": ["masks"]}.items():  # fmt: skip
+        assert offered(run=run) == (names, "corrected-2")
+    # Of the same row of other images nothing is told.
+    nothing = {"boxes": None, "box_labels": None, "mask": None, "classes": None}
+    asked = {"manifest": "corrected", **OF_SETS, "index": INDEX}
+    assert one(own, path="correction", **asked) == nothing
+
+
+def test_a_manifest_of_other_images_in_the_same_places_is_not_offered(own):
+    """One row differs, and not the one that is asked for."""
+    path = own.folder / "corrections/fixed/fixed.parquet"
+    save(own, boxes=[BOX])
+    table = pl.read_parquet(path)
+    other = pl.col("image").replace({table["image"][0]: table["image"][1]})
+    table.with_columns(other).write_parquet(path)
+    assert one(own, path="corrections", run=RUN)["manifests"] == []
+    assert "another one" in refusal(own.post("/api/correction", json=ASKED | {"boxes": []}))[1]
+
+
+def test_nothing_is_taken_back_from_a_manifest_that_is_not_there(own):
+    status, message = refusal(own.post("/api/correction", json=ASKED))
+    assert (status, "save a correction first" in message) == (404, True)
+    assert not (own.folder / "corrections").exists()
 
 
 def test_a_body_that_is_no_json_is_refused(own):

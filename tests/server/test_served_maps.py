@@ -94,7 +94,8 @@ def test_an_image_tells_its_region_and_its_scores(client, whole_folder):
     scores = pl.read_parquet(whole_folder / RUN / "scores" / "test.parquet")
     told = one(client, path="image", **IMAGE)
     assert told["region"] == {
-        "present": True, "boxes": [], "mask": True, "ignore": False, "avoid": False
+        "present": True, "boxes": [], "box_labels": None, "mask": True, "ignore": False,
+        "avoid": False,
     }  # fmt: skip
     assert (told["width"], told["height"]) == (32, 32)
     for method in ("gradcam", "layercam"):
@@ -313,3 +314,17 @@ def test_a_net_that_raises_is_a_line_and_no_fault_of_ours(own_folder, tmp_path, 
         sent = client.post(f"/api/upload?run={RUN}", content=photo.getvalue(),
                            headers={"Content-Type": "image/png"})  # fmt: skip
         assert refusal(sent)[0] == 400
+
+
+def test_the_region_of_a_segmenter_is_where_a_class_is(client):
+    asked = {"run": "runs/masks", "split": "test", "index": 3}
+    numbers = np.asarray(Image.open(io.BytesIO(client.get("/api/mask", params=asked).content)))
+    asked |= {"width": 64, "filled": True}
+    for number, name in enumerate(one(client, path="run", run="runs/masks")["classes"]):
+        answer = client.get("/api/region", params=asked | {"target": name})
+        filled = np.asarray(Image.open(io.BytesIO(answer.content)))
+        assert (filled == 255 * (numbers == number)).all()
+        if number == 0:
+            assert client.get("/api/region", params=asked).content == answer.content
+    status, message = refusal(client.get("/api/region", params=asked | {"target": "no such"}))
+    assert (status, "a class of the run" in message) == (400, True)

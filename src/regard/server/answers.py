@@ -9,6 +9,8 @@ from regard.server.finding import Kind
 
 State = Literal["done", "training", "stopped", "failed", "new"]
 Numbers = dict[str, float | None]
+# A class, or the classes of an image that has a set of them.
+Named = str | list[str]
 
 
 class Mistake(BaseModel):
@@ -31,7 +33,7 @@ class RunLine(BaseModel):
     """A run, a study or a tuning in the list of them.
 
     `problem` says in a line why it cannot be used, where that is so; of a study or a tuning `epoch`
-    and `epochs` are null.
+    and `epochs` are null. `views` is how many views of a sample the net takes.
     """
 
     id: str
@@ -46,6 +48,7 @@ class RunLine(BaseModel):
     fold: int | None
     epoch: int | None
     epochs: int | None
+    views: int | None
     metrics: dict[str, Numbers]
     updated: str | None
     report: bool
@@ -69,11 +72,15 @@ class Overview(BaseModel):
 
 
 class SplitLine(BaseModel):
-    """A split of a run: whether it was predicted, which methods were scored, any regions."""
+    """A split of a run: whether it was predicted, which methods were scored, any regions.
+
+    `evaluate` is the command that predicts it, for a shell.
+    """
 
     name: str
     images: int
     predicted: bool
+    evaluate: str
     scored: list[str]
     regions: bool
 
@@ -97,6 +104,7 @@ class RunAnswer(BaseModel):
     id: str
     name: str
     task: Task
+    views: int
     classes: list[str]
     colours: list[str]
     spec: str
@@ -121,10 +129,14 @@ class Epoch(BaseModel):
 
 
 class Curves(BaseModel):
-    """Epochs since the offset; `restarted` if the log was cut back and is told from its start."""
+    """Epochs since the offset; `restarted` if the log is another now and is told from its start.
+
+    `mark` is what stands before the new offset, to be sent back with it.
+    """
 
     epochs: list[Epoch]
     offset: int
+    mark: str
     state: State
     restarted: bool
 
@@ -132,7 +144,7 @@ class Curves(BaseModel):
 class Other(BaseModel):
     """What the other run says of the same image."""
 
-    predicted: str | None
+    predicted: Named | None
     probability: float | None
     right: bool | None
     scores: Numbers
@@ -143,8 +155,8 @@ class Item(BaseModel):
 
     index: int
     name: str
-    label: str | None
-    predicted: str | None
+    label: Named | None
+    predicted: Named | None
     probability: float | None
     right: bool | None
     region: bool
@@ -209,7 +221,7 @@ class ImageAnswer(BaseModel):
     name: str
     width: int
     height: int
-    label: str | None
+    label: Named | None
     probabilities: list[Probability]
     live: bool
     region: RegionAnswer
@@ -238,7 +250,7 @@ class Uploaded(BaseModel):
 
     width: int
     height: int
-    predicted: str | None
+    predicted: Named | None
     target: str
     probabilities: list[Probability]
     picture: str
@@ -256,13 +268,14 @@ class ManifestLine(BaseModel):
 
 
 class Corrections(BaseModel):
-    """All manifests of corrections."""
+    """Manifests of corrections; `free` is a name that none has yet."""
 
     manifests: list[ManifestLine]
+    free: str
 
 
 class Corrected(BaseModel):
-    """What is saved of an image; nulls where nothing is."""
+    """What is saved of an image: no boxes where that is nowhere, nulls where nothing is saved."""
 
     boxes: list[list[float]] | None
     box_labels: list[str] | None

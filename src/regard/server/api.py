@@ -64,7 +64,8 @@ ENDPOINTS = (
     Endpoint("/background", explaining.background, questions.OfImage, answers.Background),
     Endpoint("/upload", uploading.upload, questions.OfUpload, answers.Uploaded, "POST",
              uploading.KINDS),
-    Endpoint("/corrections", correcting.corrections, questions.Nothing, answers.Corrections),
+    Endpoint("/corrections", correcting.corrections, questions.OfCorrections,
+             answers.Corrections),
     Endpoint("/correction", correcting.correction, questions.OfCorrection, answers.Corrected),
     Endpoint("/correction", correcting.correct, questions.Correction, answers.Saved, "POST"),
 )  # fmt: skip

@@ -68,7 +68,7 @@ def _report(service: Service, asked: OfRun) -> Media:
 async def curves(service: Service, client: Client, asked: OfCurves) -> Curves:
     """The epochs of a run since a byte of its log, to be asked for again while it is trained."""
     found = service.folder.run(asked.run)
-    return await client.thread(curves_of, service.folder, found.path, asked.offset)
+    return await client.thread(curves_of, service.folder, found.path, asked)
 
 
 async def images(service: Service, client: Client, asked: OfGallery) -> Gallery:

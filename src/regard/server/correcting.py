@@ -5,32 +5,39 @@ from regard.server import pictures
 from regard.server.answers import Corrected, Corrections, ManifestLine, Saved
 from regard.server.client import Client
 from regard.server.drawn import classes_of
-from regard.server.questions import Correction, Nothing, OfCorrection
+from regard.server.questions import Correction, OfCorrection, OfCorrections
 from regard.server.service import Service
 from regard.server.shelves import no_image
 from regard.server.uploading import data_url
 
 
-async def corrections(service: Service, client: Client, _asked: Nothing) -> Corrections:
-    """All manifests of corrections."""
-    found = await client.thread(service.corrections.listed)
+async def corrections(service: Service, client: Client, asked: OfCorrections) -> Corrections:
+    """The manifests of corrections, those of a run's images where one is named, and a free name."""
+    return await client.thread(_listed, service, asked)
+
+
+def _listed(service: Service, asked: OfCorrections) -> Corrections:
+    facts = None if asked.run is None else service.shelves.facts(asked.run)
+    of = None if facts is None else (facts, service.shelves.manifest(facts))
+    found = service.corrections.listed(of)
     lines = [ManifestLine(name=name, images=n, corrected=own) for name, n, own in found]
-    return Corrections(manifests=lines)
+    return Corrections(manifests=lines, free=service.corrections.free())
 
 
 async def correction(service: Service, client: Client, asked: OfCorrection) -> Corrected:
-    """What is saved of an image; nulls where nothing is."""
+    """What is saved of an image: no boxes where that is nowhere, nulls where nothing is saved."""
     return await client.thread(_saved, service, asked)
 
 
 def _saved(service: Service, asked: OfCorrection) -> Corrected:
     shelves, facts = service.shelves, service.shelves.facts(asked.run)
     sample = shelves.sample(facts, asked.split, asked.index)
-    found = service.corrections.saved(facts, asked.manifest, asked.index)
+    run = shelves.manifest(facts)
+    found = service.corrections.saved(facts, run, asked.manifest, asked.index)
     mask = None if found.mask is None else data_url(found.mask.read_bytes(), pictures.PNG)
     classes = None
     if found.classes is not None:
-        known = classes_of(facts, shelves.manifest(facts))
+        known = classes_of(facts, run)
         numbers = known.read(str(found.classes), image_size(sample.views[0][1]))
         classes = data_url(pictures.numbers(numbers), pictures.PNG)
     return Corrected(boxes=found.boxes, box_labels=found.box_labels, mask=mask, classes=classes)

@@ -2,9 +2,9 @@
 
 import fcntl
 import hashlib
+import itertools
 import os
 import re
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ import polars as pl
 from regard.data.atomic import open_lock, write_atomically
 from regard.data.manifest import BOXES, Manifest, read_manifest
 from regard.errors import DataError
-from regard.server.drawn import CELLS, column_of, drawn_of
+from regard.server.commands import train_command
+from regard.server.drawn import CELLS, box_labels, column_of, drawn_of
 from regard.server.facts import Facts
 from regard.server.finding import Folder
 from regard.server.kept import Kept
@@ -29,8 +30,8 @@ CORRECTED = "corrected"
 FOLDER = "corrections"
 # By the column of a correction's file: where these files lie beside the manifest.
 FOLDERS = {"region": "regions", "mask": "masks"}
-# What would split the samples anew, and leave the corrected manifest's splits unread.
-_SPLITTING = ("split", "folds", "val_from_train")
+# Of a manifest: its name, its images, and how many of them are corrected.
+Listed = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Regions:
     """What is saved of an image.
 
     Attributes:
-        boxes: in pixels of the upright photo.
+        boxes: in pixels of the upright photo; none of them where its evidence is nowhere.
         box_labels: the class of each box, where boxes have one.
         mask: the file of a mask.
         classes: of a segmenter the file of the ids of classes.
@@ -61,37 +62,64 @@ class Corrections:
         self._folder, self._root = folder, folder.root / FOLDER
         self._lock = Lock()
         self._kept: Kept[Manifest] = Kept(16)
+        self._fitting: Kept[bool] = Kept(100)
 
-    def listed(self) -> list[tuple[str, int, int]]:
-        """Name, images and corrected images of each manifest; of a damaged one nothing."""
+    def listed(self, of: tuple[Facts, Manifest] | None = None) -> list[Listed]:
+        """The manifests; of damaged ones nothing.
+
+        Args:
+            of: a run and its manifest: only those that correct it; None: all of them.
+        """
         found = []
-        names = os.listdir(self._root) if self._root.is_dir() else []
-        for name in sorted(name for name in names if re.fullmatch(MANIFEST, name)):
+        for name in sorted(name for name in self._names() if re.fullmatch(MANIFEST, name)):
             try:
-                table = self._read(name).table
+                own = self._read(name)
             except (DataError, NotFoundError):
                 continue
-            found.append((name, len(table), corrected(table)))
+            if of is None or self._corrects(name, own, *of):
+                found.append((name, len(own), corrected(own.table)))
         return found
 
-    def saved(self, facts: Facts, name: str, index: int) -> Regions:
-        """What is saved of an image: the boxes or the mask that were drawn anew, if any were.
+    def free(self) -> str:
+        """A name that no manifest has."""
+        names = self._names()
+        numbered = (f"{CORRECTED}-{number}" for number in itertools.count(2))
+        return next(name for name in itertools.chain([CORRECTED], numbered) if name not in names)
+
+    def _names(self) -> set[str]:
+        return set(os.listdir(self._root)) if self._root.is_dir() else set()
+
+    def _corrects(self, name: str, own: Manifest, facts: Facts, run: Manifest) -> bool:
+        """Whether a manifest is one of corrections of a run's."""
+        column = column_of(facts)
+        files = [self._file_of(name), facts.manifest, facts.files.config]
+        key = name, facts.found.path
+        return self._fitting.get(key, files, lambda: _corrects(own, run, column))
+
+    def saved(self, facts: Facts, run: Manifest, name: str, index: int) -> Regions:
+        """What is saved of an image: what was drawn anew; nothing in a manifest of other images.
+
+        Args:
+            facts: of the run that the image is of.
+            run: its manifest.
+            name: of the manifest of corrections.
+            index: of the image in both.
 
         Raises:
-            NotFoundError: no such manifest, or no such image in it.
+            NotFoundError: no such manifest.
         """
         manifest = self._read(name)
-        if index >= len(manifest):
-            raise unknown("image", str(index), "choose one of the manifest's")
+        if not self._corrects(name, manifest, facts, run):
+            return Regions()
         row = manifest.table.row(index, named=True)
-        if not row.get(CORRECTED):
+        if not row[CORRECTED]:
             return Regions()
         if column_of(facts) == "mask":
             return Regions(classes=self._file(manifest, row["mask"]))
-        mask = self._file(manifest, row.get("region"))
+        mask = self._file(manifest, row["region"])
         if mask is not None:
             return Regions(mask=mask)
-        return Regions(row.get("boxes"), row.get("box_labels"))
+        return Regions(row["boxes"] or [], box_labels(facts, manifest, index))
 
     def _file(self, manifest: Manifest, name: str | None) -> Path | None:
         return None if name is None else self._folder.inside(Path(manifest.resolve(name)))
@@ -109,9 +137,12 @@ class Corrections:
 
         Raises:
             DataError: boxes or a mask that do not fit the image, or a manifest of other images.
+            NotFoundError: something is to be taken back from a manifest that is not there.
         """
         place, column = self._root / asked.manifest, column_of(facts)
         drawn = drawn_of(facts, run, asked)
+        if drawn is None:
+            self._read(asked.manifest)
         with self._held(place):
             manifest = self._own(place, run, asked, column)
             row = dict(manifest.table.row(asked.index, named=True))
@@ -128,21 +159,30 @@ class Corrections:
             path = file.with_table(table).write(place / f"{asked.manifest}.parquet")
             if before is not None and before != row[column]:
                 (place / FOLDERS[column] / Path(before).name).unlink(missing_ok=True)
-        return str(path), corrected(table), command_of(facts, path)
+        return str(path), corrected(table), train_command(facts, path)
 
     def _read(self, name: str) -> Manifest:
-        path = self._root / name / f"{name}.parquet"
+        path = self._file_of(name)
         self._folder.inside(path)
         if not path.is_file():
             raise unknown("manifest", name, "save a correction first")
         return self._kept.get(name, [path], lambda: read_manifest(path))
+
+    def _file_of(self, name: str) -> Path:
+        return self._root / name / f"{name}.parquet"
 
     def _own(self, place: Path, run: Manifest, asked: Correction, column: str) -> Manifest:
         """The manifest of corrections as it stands, or a copy of the run's to begin with."""
         path = place / f"{asked.manifest}.parquet"
         if path.is_file():
             own = read_manifest(path)
-            _refuse_other(own, run, asked)
+            if not _corrects(own, run, column):
+                raise DataError(
+                    f"corrections {asked.manifest}",
+                    expected="corrections of this run's manifest",
+                    found="those of another one",
+                    remedy="choose another name",
+                )
             return own
         table = run.table
         for name, kind in {"region": pl.String, "boxes": BOXES}.items():
@@ -168,33 +208,21 @@ def corrected(table: pl.DataFrame) -> int:
     return int(table[CORRECTED].sum()) if table.schema.get(CORRECTED) == pl.Boolean else 0
 
 
-def command_of(facts: Facts, manifest: Path) -> str:
-    """How to train with a corrected manifest, whose splits are those that the run had."""
-    config, data = facts.files.config, facts.config["data"]
-    changes = [f"data.manifest={manifest}"]
-    changes += [f"data.{name}=null" for name in _SPLITTING if data.get(name) is not None]
-    words = ["regard", "train", str(config)]
-    for change in changes:
-        words += ["--set", change]
-    out = facts.found.path.with_name(f"{facts.found.path.name}-{manifest.stem}")
-    return shlex.join([*words, "--out", str(out)])
+def _corrects(own: Manifest, run: Manifest, column: str) -> bool:
+    """Whether a manifest has what a correction changes, and the images of another, row by row."""
+    if len(own) != len(run) or not {column, CORRECTED} <= {*own.table.columns}:
+        return False
+    roots = [os.path.realpath(one.root) for one in (own, run)]
+    names = [one.table["image"].to_list() for one in (own, run)]
+    return all(
+        _same(*(os.path.normpath(os.path.join(*place)) for place in zip(roots, pair, strict=True)))
+        for pair in zip(*names, strict=True)
+    )
 
 
-def _refuse_other(own: Manifest, run: Manifest, asked: Correction) -> None:
-    """The row is the same image in both."""
-    paths = [
-        os.path.realpath(one.resolve(one.table["image"][asked.index]))
-        if asked.index < len(one)
-        else ""
-        for one in (own, run)
-    ]
-    if len(own) != len(run) or paths[0] != paths[1]:
-        raise DataError(
-            f"corrections {asked.manifest}",
-            expected="corrections of this run's manifest",
-            found="those of another one",
-            remedy="choose another name",
-        )
+def _same(own: str, other: str) -> bool:
+    """Whether two paths lead to one file, whatever links there are on the way."""
+    return own == other or os.path.realpath(own) == os.path.realpath(other)
 
 
 def _as_of_the_run(

@@ -11,6 +11,7 @@ from regard.reports.contents import attempt
 from regard.runs.files import read_json
 from regard.saliency.base import METHODS
 from regard.server.answers import MethodLine, RunAnswer, SplitLine, State
+from regard.server.commands import evaluate_command
 from regard.server.facts import Facts
 from regard.server.finding import own_files
 from regard.server.nets import Reach
@@ -37,6 +38,7 @@ def run_answer(
         id=facts.found.id,
         name=facts.found.path.name,
         task=facts.task,
+        views=len(facts.data.views),
         classes=list(facts.classes),
         colours=class_colours(facts.classes) if facts.task == "segmentation" else [],
         spec=facts.spec,
@@ -68,6 +70,7 @@ def _split(shelves: Shelves, facts: Facts, name: str) -> SplitLine:
         name=name,
         images=images,
         predicted=predicted,
+        evaluate=evaluate_command(facts, name),
         scored=attempt(lambda: _scored(shelves.folder.inside(files.scores(name))), []),
         regions=regions,
     )

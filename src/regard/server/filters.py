@@ -80,8 +80,8 @@ def _conditions(rows: pl.DataFrame, asked: OfGallery, several: bool) -> list[pl.
     found = []
     for name, wanted in (("label", asked.label), ("predicted", asked.predicted)):
         if wanted is not None:
-            one = pl.col(name).str.split(", ").list.contains(wanted)
-            found.append((pl.col(name) == wanted) | one if several else pl.col(name) == wanted)
+            own = pl.col(name)
+            found.append(own.list.contains(wanted) if several else own == wanted)
     if asked.right != "any":
         found.append(pl.col("right") == (asked.right == "right"))
     if asked.outcome != "any" and asked.other is not None:
@@ -129,9 +129,8 @@ def _item(row: dict[str, Any], names: list[str], compared: bool) -> Item:
 
 
 def _labels(rows: pl.DataFrame, several: bool) -> list[LabelLine]:
-    labels = rows["label"].drop_nulls()
-    if several:
-        labels = labels.str.split(", ").explode().replace({"": None}).drop_nulls()
+    labels = rows["label"].explode() if several else rows["label"]
+    labels = labels.drop_nulls()
     counts = dict(labels.value_counts().iter_rows())
     return [LabelLine(name=name, images=counts[name]) for name in sorted(counts, key=natural)]
 

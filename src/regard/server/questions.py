@@ -36,6 +36,9 @@ class OfCurves(OfRun):
     """The log of a run from a byte on."""
 
     offset: int = Field(default=0, ge=0, lt=2**53)
+    mark: str | None = Field(
+        default=None, max_length=20, description="What came with the offset: is the log the same?"
+    )
 
 
 class OfGallery(OfRun):
@@ -74,6 +77,9 @@ class OfRegion(OfPicture):
     """Where the evidence of an image is."""
 
     filled: bool = Field(default=False, description="White on black, in place of the outline.")
+    target: Name | None = Field(
+        default=None, description="Of a segmenter: the class, from the image's mask; the first."
+    )
 
 
 class OfMap(OfPicture):
@@ -98,6 +104,12 @@ class OfUpload(OfRun):
 
     method: Name | None = None
     target: Name = "predicted"
+
+
+class OfCorrections(Question):
+    """Which manifests of corrections."""
+
+    run: RUN | None = None
 
 
 class OfCorrection(OfImage):

@@ -20,9 +20,10 @@ T = TypeVar("T")
 # Columns of scores, beside those of the image.
 SCORE = "score:"
 _INDEX = pl.col("index").cast(pl.Int64)
-# Of an image's answers, and without any of them.
-_ANSWERS = {"predicted": pl.String, "probability": pl.Float64, "right": pl.Boolean}
-_IMAGE = {"index": pl.Int64, "image": pl.String, "name": pl.String, "label": pl.String}
+_NAMES = pl.List(pl.String)
+# Of an image's answers beside what is predicted.
+_ANSWERS = {"probability": pl.Float64, "right": pl.Boolean}
+_IMAGE = {"index": pl.Int64, "image": pl.String, "name": pl.String}
 
 
 def rows_of(facts: Facts, manifest: Manifest | None, split: str) -> pl.DataFrame:
@@ -30,8 +31,9 @@ def rows_of(facts: Facts, manifest: Manifest | None, split: str) -> pl.DataFrame
 
     Columns `index`, `image` (the path as it stands in the manifest), `name` (of the file alone),
     `label`, `predicted`, `probability` of what is predicted, `right`, `region` (whether there is
-    one), `score:NAME` of the run's own method and `score:NAME@METHOD` of others. Sets of labels are
-    told as `a, b`; of a segmenter the scores are those of the image's pixels and of its maps.
+    one), `score:NAME` of the run's own method and `score:NAME@METHOD` of others. Where images have
+    sets of labels, `label` and `predicted` are lists; of a segmenter the scores are those of the
+    image's pixels and of its maps.
 
     Args:
         facts: of the run.
@@ -44,7 +46,7 @@ def rows_of(facts: Facts, manifest: Manifest | None, split: str) -> pl.DataFrame
     told = facts.files.predictions(split), facts.files.scores(split)
     predictions, scores = map(_read, told)
     images = _images(facts, manifest, split, predictions)
-    rows = _joined(images, _whole(told[0], lambda: _answers(predictions)))
+    rows = _joined(images, _whole(told[0], lambda: _answers(facts, predictions)))
     if scores is not None and len(scores):
         for name, column in _whole(told[1], lambda: _scores(facts, scores)):
             rows = _joined(rows, column.rename({"value": name}))
@@ -109,7 +111,7 @@ def _images(
         except DataError:
             pass
     if predictions is None:
-        return pl.DataFrame(schema=_IMAGE | {"region": pl.Boolean})
+        return pl.DataFrame(schema=_IMAGE | {"label": _named(facts), "region": pl.Boolean})
     return _told(facts, predictions)
 
 
@@ -127,27 +129,26 @@ def _told(facts: Facts, table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _named(facts: Facts) -> pl.DataType | type[pl.DataType]:
+    """The type of a label: a name, or a list of them."""
+    return _NAMES if facts.task == "multilabel" else pl.String
+
+
 def _label(facts: Facts, table: pl.DataFrame) -> pl.Expr:
-    if facts.task == "multilabel" and "labels" in table.columns:
-        return pl.col("labels").list.join(", ")
-    if facts.task == "classification" and "label" in table.columns:
-        return pl.col("label").cast(pl.String)
-    return pl.lit(None, dtype=pl.String)
+    name = {"multilabel": "labels", "classification": "label"}.get(facts.task)
+    return (pl.col(name) if name in table.columns else pl.lit(None)).cast(_named(facts))
 
 
-def _answers(predictions: pl.DataFrame | None) -> pl.DataFrame:
+def _answers(facts: Facts, predictions: pl.DataFrame | None) -> pl.DataFrame:
     if predictions is None:
-        return pl.DataFrame(schema={"index": pl.Int64, **_ANSWERS})
+        return pl.DataFrame(schema={"index": pl.Int64, "predicted": _named(facts), **_ANSWERS})
     if "confusion" in predictions.columns:
         return _of_pixels(predictions)
     names = [name for name in predictions.columns if name.startswith(PREFIX)]
-    guess = pl.col("predicted")
-    if isinstance(predictions.schema.get("predicted"), pl.List):
-        guess = guess.list.join(", ")
     surest = pl.max_horizontal(names) if names else pl.lit(None, dtype=pl.Float64)
     return predictions.select(
         "index",
-        guess.cast(pl.String),
+        pl.col("predicted").cast(_named(facts)),
         surest.alias("probability"),
         pl.col("correct").alias("right"),
     )
@@ -155,13 +156,15 @@ def _answers(predictions: pl.DataFrame | None) -> pl.DataFrame:
 
 def _of_pixels(predictions: pl.DataFrame) -> pl.DataFrame:
     counts = [np.array(rows, dtype=np.int64) for rows in predictions["confusion"].to_list()]
-    empty = {name: pl.lit(None, dtype=kind).alias(name) for name, kind in _ANSWERS.items()}
-    return predictions.select(
-        "index",
-        *empty.values(),
-        pl.Series(f"{SCORE}mean_iou", [pooled_metrics(own)["mean_iou"] for own in counts]),
-        pl.Series(f"{SCORE}accuracy", [own.trace() / max(1, own.sum()) for own in counts]),
-    )
+    kinds = {"predicted": pl.String, **_ANSWERS}
+    empty = [pl.lit(None, dtype=kind).alias(name) for name, kind in kinds.items()]
+    # Of a mask that is void everywhere there is neither.
+    told = {
+        "mean_iou": [pooled_metrics(own)["mean_iou"] for own in counts],
+        "accuracy": [own.trace() / own.sum() if own.any() else None for own in counts],
+    }
+    scores = [pl.Series(SCORE + name, v, pl.Float64).fill_nan(None) for name, v in told.items()]
+    return predictions.select("index", *empty, *scores)
 
 
 def _scores(facts: Facts, scores: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:

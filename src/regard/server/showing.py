@@ -1,16 +1,18 @@
 """Handlers of one image: the photo, its region, what is known of it."""
 
 import polars as pl
+from torch import Tensor
 
+from regard.data.transforms import resized
 from regard.data.where import Where
 from regard.errors import DataError, RegardError
 from regard.reports.contents import attempt
 from regard.runs.overlay import whole
 from regard.server import pictures
-from regard.server.answers import ImageAnswer, Numbers, Probability, RegionAnswer
+from regard.server.answers import ImageAnswer, Named, Numbers, Probability, RegionAnswer
 from regard.server.client import Client
 from regard.server.drawn import box_labels, classes_of
-from regard.server.looking import Asked, Look, looked
+from regard.server.looking import Asked, Look, looked, named_target
 from regard.server.media import Media
 from regard.server.nets import weights_of
 from regard.server.photos import Photo, photo_of, refuse_labels
@@ -34,14 +36,20 @@ def _picture(service: Service, asked: OfPicture) -> Media:
 
 
 async def region(service: Service, client: Client, asked: OfRegion) -> Media:
-    """The outline of the image's region on nothing, or the region itself, white on black."""
+    """The outline of the image's region on nothing, or the region itself, white on black.
+
+    Of a segmenter the region is where a class is.
+    """
     return await client.thread(_region, service, asked)
 
 
 def _region(service: Service, asked: OfRegion) -> Media:
     photo = photo_of(service.shelves, asked)
     size = pictures.shown_at(photo.size, asked.width, enlarged=not asked.filled)
-    shown = Where(whole(photo.transform, size)).region(photo.sample)
+    if photo_has_mask(photo):
+        shown = resized(_of_class(service, photo, asked.target)[None], size)[0]
+    else:
+        shown = Where(whole(photo.transform, size)).region(photo.sample)
     drawn = pictures.filled if asked.filled else pictures.outline
     return Media(drawn(shown, size), pictures.PNG)
 
@@ -57,9 +65,21 @@ async def mask(service: Service, client: Client, asked: OfImage) -> Media:
 def _mask(service: Service, asked: OfImage) -> Media:
     photo = photo_of(service.shelves, asked)
     refuse_labels(photo)
+    return Media(pictures.numbers(_numbers(service, photo)), pictures.PNG)
+
+
+def _numbers(service: Service, photo: Photo) -> Tensor:
+    """The classes of a mask's pixels, uint8 (H, W)."""
     known = classes_of(photo.facts, service.shelves.manifest(photo.facts))
-    found = known.read(str(photo.sample.mask), photo.size, max_pixels=photo.transform.max_pixels)
-    return Media(pictures.numbers(found), pictures.PNG)
+    most = photo.transform.max_pixels
+    return known.read(str(photo.sample.mask), photo.size, max_pixels=most)
+
+
+def _of_class(service: Service, photo: Photo, target: str | None) -> Tensor:
+    """Where a class is, 0 or 1 (H, W)."""
+    classes = photo.facts.classes
+    name = named_target(classes, target or classes[0]) or classes[0]
+    return (_numbers(service, photo) == classes.index(name)).float()
 
 
 async def image(service: Service, client: Client, asked: OfImage) -> ImageAnswer:
@@ -100,8 +120,6 @@ def _told(
     live: Look | None,
 ) -> ImageAnswer:
     facts, sample = photo.facts, photo.sample
-    labels = [sample.label] if sample.labels is None else [*sample.labels]
-    named = [facts.classes[k] for k in labels if k >= 0]
     pairs = known or ([] if live is None else shares_of(facts.classes, live))
     height, width = photo.size
     return ImageAnswer(
@@ -109,7 +127,7 @@ def _told(
         name=photo.path.name,
         width=width,
         height=height,
-        label=None if facts.task == "segmentation" else ", ".join(named),
+        label=_label(photo),
         probabilities=[Probability(name=name, value=value) for name, value in pairs],
         live=live is not None,
         region=RegionAnswer(
@@ -124,6 +142,15 @@ def _told(
         ),
         scores=_scores(service, photo, asked),
     )
+
+
+def _label(photo: Photo) -> Named | None:
+    """The class of an image, or the set of its classes; None for one without, or of a segmenter."""
+    sample, classes = photo.sample, photo.facts.classes
+    if photo.facts.task == "multilabel":
+        return [classes[k] for k in sample.labels or ()]
+    labelled = photo.facts.task == "classification" and sample.label >= 0
+    return classes[sample.label] if labelled else None
 
 
 def photo_has_mask(photo: Photo) -> bool:

@@ -32,6 +32,7 @@ class Config:
     task: Task | None
     spec: str | None
     epochs: int | None
+    views: int | None
     problem: str | None
 
 
@@ -65,6 +66,7 @@ def _run_line(found: Found, parent: Found | None) -> RunLine:
         fold=int(named["fold"]) if named and named["fold"] else None,
         epoch=None if epoch is None else epoch.get("epoch"),
         epochs=config.epochs,
+        views=config.views,
         metrics=_metrics(found.path),
         problem=config.problem,
     )
@@ -92,11 +94,12 @@ def _config(files: RunFolder) -> Config:
     try:
         values = files.read_config()
         task = task_in(values)
-        return Config(task, values["model"]["spec"], values["training"]["epochs"], None)
+        views = len(values["data"]["views"])
+        return Config(task, values["model"]["spec"], values["training"]["epochs"], views, None)
     except RegardError as error:
-        return Config(None, None, None, f"expected {error.expected}, found {error.found}")
+        return Config(None, None, None, None, f"expected {error.expected}, found {error.found}")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        return Config(None, None, None, f"a config.yaml of another version: {_short(error)}")
+        return Config(None, None, None, None, f"a config.yaml of another version: {_short(error)}")
 
 
 def state_of(folder: Path) -> State:

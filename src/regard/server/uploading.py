@@ -8,6 +8,7 @@ from torch import Tensor
 
 from regard.data.decoding import Size, image_size
 from regard.data.transforms import Transform
+from regard.errors import DataError
 from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.settings import Gaze
 from regard.runs.background import options_of
@@ -16,7 +17,7 @@ from regard.runs.net import transform_of
 from regard.runs.overlay import laid
 from regard.saliency.base import METHODS
 from regard.server import pictures
-from regard.server.answers import Probability, Uploaded
+from regard.server.answers import Named, Probability, Uploaded
 from regard.server.client import Client
 from regard.server.facts import Facts
 from regard.server.limits import Limits
@@ -79,6 +80,15 @@ def _refuse_kind(told: str) -> None:
 
 
 def _decoded(body: bytes, transform: Transform, limits: Limits) -> Sent:
+    try:
+        return _sent(body, transform, limits)
+    except DataError as error:
+        raise DataError(
+            "the image", expected=error.expected, found=error.found, remedy="choose another"
+        ) from error
+
+
+def _sent(body: bytes, transform: Transform, limits: Limits) -> Sent:
     size = image_size(body)
     if size[0] * size[1] > limits.pixels:
         raise TooLargeError(
@@ -119,12 +129,12 @@ def _told(facts: Facts, transform: Transform, sent: Sent, found: Look, began: fl
     )
 
 
-def _predicted(facts: Facts, pairs: list[tuple[str, float]]) -> str | None:
+def _predicted(facts: Facts, pairs: list[tuple[str, float]]) -> Named | None:
     """The most probable class; of sets of labels all that are predicted; of a segmenter none."""
     if facts.task == "segmentation":
         return None
     if facts.task == "multilabel":
-        return ", ".join(name for name, value in pairs if value >= THRESHOLD)
+        return [name for name, value in pairs if value >= THRESHOLD]
     return pairs[0][0]
 
 

@@ -16,19 +16,33 @@ export function href({ view, ...rest }) {
 }
 
 const listeners = new Set();
-const tell = () => listeners.forEach((listener) => listener(read()));
+/** The address that the page shows. */
+let here = null;
+
+function tell() {
+  here = href(read());
+  listeners.forEach((listener) => listener(read()));
+}
 
 /** Call a listener with each new state, the present one first. */
 export function follow(listener) {
-  if (!listeners.size) addEventListener("popstate", tell);
+  if (!listeners.size) addEventListener("popstate", stepped);
   listeners.add(listener);
+  here = href(read());
   listener(read());
+}
+
+/** Back, forward, a link, or an address that was typed. */
+function stepped() {
+  const next = read();
+  if (held(next)) history.pushState(null, "", here);
+  else tell();
 }
 
 /** Go to a state, as a step that can be taken back. */
 export function go(state) {
   const next = href(state);
-  if (next === href(read())) return;
+  if (next === href(read()) || held(state)) return;
   history.pushState(null, "", next);
   tell();
 }
@@ -36,8 +50,44 @@ export function go(state) {
 /** Change the state without a step of its own: a slider's many values. */
 export function amend(changes, { quiet = false } = {}) {
   history.replaceState(null, "", href({ ...read(), ...changes }));
-  if (!quiet) tell();
+  if (quiet) here = href(read());
+  else tell();
 }
 
 /** Go on from the present state. */
 export const change = (changes) => go({ ...read(), ...changes });
+
+let guard = null;
+
+/**
+ * Until the signal says stop: a step to a state that `minds(state)` is taken only once `agreed()`, a
+ * promise, is true.
+ */
+export function mind(minds, agreed, signal) {
+  const own = (guard = { minds, agreed, asking: false });
+  signal.addEventListener("abort", () => guard === own && (guard = null));
+  document.addEventListener(
+    "click",
+    (event) => {
+      const link = event.target.closest('a[href^="#/"]');
+      const aside = event.button || event.ctrlKey || event.metaKey || event.shiftKey;
+      if (link && !aside && held(read(link.hash))) event.preventDefault();
+    },
+    { signal },
+  );
+}
+
+/** Whether a step has to wait; it is taken where that is agreed to. */
+function held(state) {
+  const own = guard;
+  if (!own?.minds(state)) return false;
+  if (own.asking) return true;
+  own.asking = true;
+  own.agreed().then((yes) => {
+    own.asking = false;
+    if (!yes) return;
+    guard = null;
+    go(state);
+  });
+  return true;
+}

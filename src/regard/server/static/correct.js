@@ -43,6 +43,14 @@ class RegionView extends Correcting {
     return this.drawing.answer(this.labelled);
   }
 
+  /** Nowhere is said with a button of its own, never by the way. */
+  others() {
+    this.none = button("Save without a region", () => {
+      if (this.name.reportValidity()) this.put(this.answer());
+    });
+    return this.none;
+  }
+
   bench(image) {
     const { run, split, index } = this.state;
     this.labelled = image.region.box_labels !== null;
@@ -121,8 +129,7 @@ class RegionView extends Correcting {
 
   /** The first of the image's labels. */
   #firstLabel({ label }) {
-    const { classes } = this.run;
-    return classes.find((name) => `${label}, `.startsWith(`${name}, `)) ?? classes[0];
+    return [label].flat()[0] ?? this.run.classes[0];
   }
 
   #toolbar() {
@@ -146,19 +153,22 @@ class RegionView extends Correcting {
     this.undo.disabled = !drawing.past.length;
     this.redo.disabled = !drawing.future.length;
     this.clear.disabled = !steps.length;
+    const nowhere = this.saved && !drawing.unsaved;
     const words = painted
       ? "A mask."
       : boxes.length
         ? `${plural(boxes.length, "box", "boxes")}.`
-        : "Nothing yet.";
-    const present =
-      image.region.present && !steps.length
-        ? image.region.mask
-          ? " The outline is the present region; what you draw takes its place."
-          : ""
-        : "";
-    this.summary.textContent = words + present;
-    this.save.textContent = steps.length ? "Save" : "Save without a region";
+        : nowhere
+          ? "Saved without a region."
+          : "Nothing yet.";
+    const present = image.region.present && !steps.length;
+    const outline = nowhere
+      ? " The outline is the run's region."
+      : " The outline is the present region; what you draw takes its place.";
+    this.summary.textContent = words + (present && (nowhere || image.region.mask) ? outline : "");
+    this.save.disabled = this.saving || !steps.length || !drawing.unsaved;
+    this.none.hidden = steps.length > 0 || nowhere;
+    this.none.disabled = this.saving;
     this.back.hidden = !this.saved;
     this.chips.forEach((chip) =>
       chip.setAttribute("aria-pressed", String(chip.dataset.tool === this.tools.tool)),

@@ -1,10 +1,10 @@
 // What is drawn on an image is saved to a manifest: what regions and masks have in common.
 
-import { amend, go, href } from "./address.js";
+import { amend, go, href, mind } from "./address.js";
 import { get, post } from "./api.js";
 import { button, field, h } from "./elements.js";
 import { question } from "./filters.js";
-import { command, dropped, loading, marked, refused } from "./notices.js";
+import { agreed, command, dropped, loading, marked, refused } from "./notices.js";
 import { plural } from "./words.js";
 
 const NAME = "[A-Za-z0-9][A-Za-z0-9_\\-]{0,63}";
@@ -12,45 +12,87 @@ const NAME = "[A-Za-z0-9][A-Za-z0-9_\\-]{0,63}";
 /**
  * A view that draws. Who extends it has `of(image)`, what else to ask for; `bench(image)`, which makes
  * `drawing` and `easel` and gives [left, ...sections]; `begin(saved)`; `answer()`, what is saved;
- * `nothing`, what takes a correction back; and `drawn()`, called after each change.
+ * `nothing`, what takes a correction back; `drawn()`, called after each change; and may have
+ * `others()`, more buttons beside Save.
  */
 export class Correcting {
   constructor({ main, state, run, signal }) {
-    Object.assign(this, { main, run, signal, key: null });
+    Object.assign(this, { main, run, signal, key: null, manifest: null });
     document.addEventListener("keydown", (event) => this.#key(event), { signal });
+    addEventListener("beforeunload", (event) => this.unsaved && event.preventDefault(), { signal });
+    mind(
+      (next) => this.unsaved && this.#leaves(next),
+      () => agreed("What you drew is not saved.", "Leave without it", "Stay"),
+      signal,
+    );
     this.update(state);
   }
 
   update(state) {
     this.state = state;
     const key = JSON.stringify([state.index, state.at]);
+    const { manifest } = state;
     if (key !== this.key) this.#ask((this.key = key));
+    else if (this.manifest && manifest && manifest !== this.manifest) this.#turnTo(manifest);
+  }
+
+  /** Whether a state is another view, or one of another image. */
+  #leaves(next) {
+    return ["view", "run", "split", "index"].some((name) => next[name] !== this.state[name]);
   }
 
   async #ask(key) {
     const { run, split, index } = this.state;
+    this.manifest = this.turn = this.drawing = null;
     this.main.replaceChildren(loading("Opening the image …"));
     try {
-      const [image, { manifests }, next] = await Promise.all([
+      const [image, { manifests, free }, next] = await Promise.all([
         get("image", { run, split, index }, this.signal),
-        get("corrections", {}, this.signal),
+        get("corrections", { run }, this.signal),
         this.#next(),
       ]);
-      const manifest = this.state.manifest || manifests[0]?.name || "corrected";
-      const [saved, own] = await Promise.all([
-        manifests.some(({ name }) => name === manifest)
-          ? get("correction", { manifest, run, split, index }, this.signal)
-          : null,
-        this.of(),
-      ]);
+      this.manifests = manifests;
+      const manifest = this.state.manifest || manifests[0]?.name || free;
+      const [saved, own] = await Promise.all([this.#savedIn(manifest), this.of()]);
       if (key !== this.key) return;
-      Object.assign(this, { image, manifests, next, own });
-      this.#build(manifest);
+      Object.assign(this, { image, manifest, next, own });
+      this.#build();
       this.saved = isSaved(saved);
       await this.begin(saved);
     } catch (error) {
       if (dropped(error) || key !== this.key) return;
       this.main.replaceChildren(refused(error, () => this.#ask(key)));
+    }
+  }
+
+  /** What a manifest has of the image; null where it has nothing, or is of other images. */
+  async #savedIn(manifest) {
+    const { run, split, index } = this.state;
+    if (!this.manifests.some(({ name }) => name === manifest)) return null;
+    return get("correction", { manifest, run, split, index }, this.signal);
+  }
+
+  /** Whether something would be lost. */
+  get unsaved() {
+    return Boolean(this.drawing?.unsaved);
+  }
+
+  /** Another manifest, and what is saved of the image there; what is drawn and not saved stays. */
+  async #turnTo(manifest) {
+    const turn = (this.turn = {});
+    this.manifest = this.name.value = manifest;
+    this.done.replaceChildren();
+    this.#head();
+    try {
+      const saved = await this.#savedIn(manifest);
+      if (turn !== this.turn) return;
+      this.saved = isSaved(saved);
+      if (!this.unsaved) return void (await this.begin(saved));
+      this.drawing.kept = null;
+      this.drawn();
+      if (this.saved) this.done.replaceChildren(REPLACES(manifest));
+    } catch (error) {
+      if (!dropped(error) && turn === this.turn) this.done.replaceChildren(refused(error));
     }
   }
 
@@ -61,9 +103,11 @@ export class Correcting {
     return items[0] ? { ...this.state, index: items[0].index, at: at + 1 } : null;
   }
 
-  #build(manifest) {
+  #build() {
     const { image } = this;
     this.easel?.close();
+    this.links = h("nav", { class: "pager", "aria-label": "Images" });
+    this.#head();
     this.notes = h("div");
     this.done = h("div", { role: "status" });
     const [left, ...sections] = this.bench(image);
@@ -72,16 +116,7 @@ export class Correcting {
         "div",
         { class: "headline" },
         h("h1", { class: "of-file" }, image.name),
-        h(
-          "nav",
-          { class: "pager", "aria-label": "Images" },
-          h(
-            "a",
-            { href: href({ ...this.state, view: "image" }), "aria-keyshortcuts": "Escape" },
-            "Back to the image",
-          ),
-          this.next && h("a", { href: href(this.next) }, "Next ›"),
-        ),
+        this.links,
       ),
       this.notes,
       h(
@@ -92,9 +127,19 @@ export class Correcting {
           "div",
           { class: "aside" },
           sections,
-          h("section", {}, h("h2", {}, "Save"), this.#form(manifest), this.done),
+          h("section", {}, h("h2", {}, "Save"), this.#form(), this.done),
         ),
       ),
+    );
+  }
+
+  /** Links to the image and to the next one, which keep the manifest. */
+  #head() {
+    const { manifest } = this.state;
+    const back = { ...this.state, view: "image" };
+    this.links.replaceChildren(
+      h("a", { href: href(back), "aria-keyshortcuts": "Escape" }, "Back to the image"),
+      this.next ? h("a", { href: href({ ...this.next, manifest }) }, "Next ›") : "",
     );
   }
 
@@ -143,25 +188,25 @@ export class Correcting {
     this.tools.size = Number(this.size.value);
   }
 
-  #form(manifest) {
+  #form() {
     this.name = h("input", {
       type: "text",
       required: true,
       pattern: NAME,
-      value: manifest,
+      value: this.manifest,
       autocomplete: "off",
       spellcheck: "false",
       list: "manifests",
       title: "letters, digits, - and _",
-      onchange: () => amend({ manifest: this.name.value }, { quiet: true }),
+      onchange: () => this.name.validity.valid && amend({ manifest: this.name.value }),
     });
     this.save = h("button", { class: "main" }, "Save");
-    this.back = button("Take the correction back", () => this.#save(this.nothing), {
+    this.back = button("Take the correction back", () => this.put(this.nothing), {
       hidden: true,
     });
     const submit = (event) => {
       event.preventDefault();
-      this.#save(this.answer());
+      this.put(this.answer());
     };
     return h(
       "form",
@@ -179,14 +224,16 @@ export class Correcting {
         { class: "quiet" },
         "A copy of the run's manifest that you name. The run's own stays as it is.",
       ),
-      h("p", { class: "row" }, this.save, this.back),
+      h("p", { class: "row" }, this.save, this.others?.(), this.back),
     );
   }
 
-  async #save(drawn) {
+  /** Save what is drawn, or take it back, in the manifest that is named. */
+  async put(drawn) {
     const { run, split, index } = this.state;
     const manifest = this.name.value.trim();
-    this.save.disabled = true;
+    const [turn, { now }] = [(this.turn = {}), this.drawing];
+    this.save.disabled = this.saving = true;
     this.done.replaceChildren();
     try {
       const answer = await post(
@@ -194,11 +241,11 @@ export class Correcting {
         {},
         { manifest, run, split, index: Number(index), ...drawn },
       );
+      if (turn !== this.turn) return;
       this.saved = isSaved(drawn);
-      amend({ manifest }, { quiet: true });
-      this.state = { ...this.state, manifest };
-      if (!this.saved) await this.begin(null);
-      else this.drawn();
+      this.#named(manifest);
+      if (this.saved) this.drawing.kept = now;
+      else await this.begin(null);
       this.done.replaceChildren(
         h(
           "div",
@@ -221,14 +268,27 @@ export class Correcting {
     } catch (error) {
       if (!dropped(error)) this.done.replaceChildren(refused(error));
     } finally {
-      this.save.disabled = false;
+      this.saving = false;
+      if (this.drawing) this.drawn();
     }
   }
 
+  /** The manifest is there, and is the one that the address names. */
+  #named(manifest) {
+    if (!this.manifests.some(({ name }) => name === manifest))
+      this.manifests.push({ name: manifest });
+    amend({ manifest }, { quiet: true });
+    this.state = { ...this.state, manifest };
+    this.manifest = manifest;
+    this.#head();
+  }
+
   #key(event) {
-    if (event.defaultPrevented) return;
-    if (event.key === "Escape" && !event.target.closest("input, select"))
-      return void go({ ...this.state, view: "image" });
+    if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
+    if (event.key === "Escape" && !event.target.closest("input, select")) {
+      event.preventDefault();
+      return go({ ...this.state, view: "image" });
+    }
     if (
       event.key.toLowerCase() !== "z" ||
       !(event.ctrlKey || event.metaKey) ||
@@ -236,6 +296,8 @@ export class Correcting {
     )
       return;
     event.preventDefault();
+    // What is being drawn is no step yet.
+    if (this.easel.live) return;
     if (event.shiftKey) this.drawing.redo();
     else this.drawing.undo();
   }
@@ -244,5 +306,8 @@ export class Correcting {
     this.easel?.close();
   }
 }
+
+const REPLACES = (manifest) =>
+  h("p", { class: "quiet" }, `${manifest} has a correction of this image, which this one replaces.`);
 
 const isSaved = (drawn) => Boolean(drawn?.boxes || drawn?.mask || drawn?.classes);

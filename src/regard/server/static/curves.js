@@ -7,6 +7,8 @@ import { dropped } from "./notices.js";
 import { titled } from "./words.js";
 
 const EVERY = 2500;
+// Of a run that is not trained now: it may be gone on with.
+const SELDOM = 10000;
 const FIRST = ["loss", "accuracy", "mean_iou", "map", "energy"];
 const TITLES = {
   loss: "Loss",
@@ -21,27 +23,27 @@ const TITLES = {
  *
  * `most` is how many charts; `ontick` hears of each answer: {epochs, state}.
  */
-export function follow(place, run, { signal, most = 2, ontick = () => {}, keep = true }) {
+export function follow(place, run, { signal, most = 2, ontick = () => {} }) {
   let epochs = [];
-  let offset = 0;
+  let [offset, mark, every] = [0, "", EVERY];
   const step = async () => {
     if (document.visibilityState === "visible") {
       try {
-        const answer = await get("curves", { run, offset }, signal);
-        offset = answer.offset;
+        const answer = await get("curves", { run, offset, mark }, signal);
+        ({ offset, mark } = answer);
         if (answer.restarted) epochs = [];
         epochs = epochs.concat(answer.epochs);
-        if (answer.epochs.length || !place.childElementCount)
+        if (answer.epochs.length || !epochs.length)
           place.replaceChildren(...charts(epochs, most, answer.state));
         ontick({ epochs, state: answer.state });
-        if (answer.state !== "training" || !keep) return;
+        every = answer.state === "training" ? EVERY : SELDOM;
       } catch (error) {
         if (dropped(error) || signal.aborted) return;
         if (!place.childElementCount)
           place.replaceChildren(h("p", { class: "quiet" }, error.message));
       }
     }
-    if (!signal.aborted) setTimeout(step, EVERY);
+    if (!signal.aborted) setTimeout(step, every);
   };
   step();
 }

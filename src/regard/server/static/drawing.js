@@ -7,7 +7,8 @@ const TINT = "#ff4f8b";
 /** Steps of {kind: "box", box, label} | {kind: "stroke", erase, size, points} | {kind: "mask", image}. */
 export class Drawing {
   constructor(width, height, onchange) {
-    Object.assign(this, { width, height, onchange, past: [], steps: [], future: [] });
+    Object.assign(this, { width, height, onchange });
+    Object.assign(this, { past: [], steps: [], kept: [], future: [] });
     const long = Math.max(width, height);
     this.scale = Math.min(MOST, Math.max(FINE, long)) / long;
     this.canvas = canvas(Math.round(width * this.scale), Math.round(height * this.scale));
@@ -47,9 +48,20 @@ export class Drawing {
       frame(context, box, this.scale, TINT);
   }
 
+  /** Whether what is drawn is other than what was there at first, or was saved since. */
+  get unsaved() {
+    const { kept, steps } = this;
+    return steps !== kept && Boolean(kept === null || kept.length || steps.length);
+  }
+
+  /** What is drawn now, to be told as saved. */
+  get now() {
+    return this.steps;
+  }
+
   /** Begin with what is there; that cannot be taken back. */
   start(steps) {
-    Object.assign(this, { past: [], steps, future: [] });
+    Object.assign(this, { past: [], steps, kept: steps, future: [] });
     this.changed();
   }
 

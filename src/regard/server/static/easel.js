@@ -71,7 +71,7 @@ export class Easel {
   }
 
   #down(event) {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || this.live) return;
     event.preventDefault();
     this.element.focus({ preventScroll: true });
     this.sheet.setPointerCapture(event.pointerId);
@@ -131,7 +131,7 @@ export class Easel {
 
   #key(event) {
     const { key } = event;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || this.live) return;
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (moves[key]) this.#arrow(moves[key], event.shiftKey);
     else if (key === " " && this.drawing.brushed) this.#dab([this.#here()]);

@@ -2,6 +2,7 @@
 
 import { change, href, read } from "./address.js";
 import { button, field, h, refill, select } from "./elements.js";
+import { segments } from "./looks.js";
 import { count, labelled, number, worded } from "./words.js";
 
 export const PER_PAGE = 60;
@@ -46,7 +47,9 @@ const OUTCOME = [
 const pick = (changes) => change({ page: "", at: "", ...changes });
 
 export function filterBar(run, split, others) {
-  const answered = run.splits.find(({ name }) => name === split)?.predicted;
+  // A segmenter answers for pixels: of an image nothing is right or wrong, nor of one class.
+  const named = !segments(run);
+  const answered = named && run.splits.find(({ name }) => name === split)?.predicted;
   const controls = {
     other: select(
       [["", "no other run"], ...others.map(({ id, title }) => [id, title])],
@@ -85,11 +88,11 @@ export function filterBar(run, split, others) {
     h(
       "div",
       { class: "row" },
-      field("Class", controls.label),
+      named && field("Class", controls.label),
       answers,
       others.length > 0 && field("Side by side with", controls.other),
       outcome,
-      field("Region", controls.region),
+      named && field("Region", controls.region),
       field("Score", controls.score),
       range,
       h(
@@ -151,7 +154,7 @@ export function filterBar(run, split, others) {
       if (input !== document.activeElement) input.value = state[key] ?? "";
     }
     range.hidden = !state.score;
-    outcome.hidden = !state.other;
+    outcome.hidden = !named || !state.other;
     answers.forEach((element) => (element.hidden = !answered));
     order.textContent = state.order === "desc" ? "↓" : "↑";
     order.setAttribute("aria-label", state.order === "desc" ? "highest first" : "lowest first");

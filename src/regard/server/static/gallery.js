@@ -7,7 +7,7 @@ import { chosenOf, filterBar, PER_PAGE, question } from "./filters.js";
 import { roving } from "./grid.js";
 import { known } from "./known.js";
 import { dress, looksBar, looksOf } from "./looks.js";
-import { dropped, loading, marked, nothing, refused } from "./notices.js";
+import { command, dropped, loading, marked, nothing, refused } from "./notices.js";
 import { presets } from "./presets.js";
 import { Tile } from "./tile.js";
 import { firstSplit } from "./trail.js";
@@ -214,30 +214,10 @@ class Gallery {
 
   #notes(other) {
     const notes = [];
-    const run = this.run.id === "." ? "." : this.run.id;
     if (this.run.problem) notes.push(h("p", { class: "notice" }, this.run.problem));
-    if (!this.split.predicted) {
-      notes.push(
-        h(
-          "p",
-          { class: "notice" },
-          ...marked(
-            `${this.split.name} has no predictions yet: \`regard evaluate ${run} --split ${this.split.name}\` makes them.`,
-          ),
-        ),
-      );
-    }
-    if (other && !other.splits.find(({ name }) => name === this.split.name)?.predicted) {
-      notes.push(
-        h(
-          "p",
-          { class: "notice" },
-          ...marked(
-            `B has no predictions of ${this.split.name}: \`regard evaluate ${other.id} --split ${this.split.name}\` makes them.`,
-          ),
-        ),
-      );
-    }
+    if (!this.split.predicted) notes.push(lacking("This run", this.split));
+    const theirs = other?.splits.find(({ name }) => name === this.split.name);
+    if (theirs && !theirs.predicted) notes.push(lacking("B", theirs));
     this.notes.replaceChildren(...notes);
     this.toldOf = null;
   }
@@ -317,6 +297,15 @@ class Gallery {
     this.#clear();
   }
 }
+
+/** Of a split that was not evaluated: how it is. */
+const lacking = (what, { name, evaluate }) =>
+  h(
+    "div",
+    { class: "notice" },
+    h("p", {}, `${what} has no predictions of ${name} yet. To make them:`),
+    command(evaluate),
+  );
 
 /** Other runs of the same task, those of the same study first. */
 function alike(overview, run) {

@@ -6,7 +6,7 @@ import { bars } from "./bars.js";
 import { h, redraw, restyle, say } from "./elements.js";
 import { chosenOf, PER_PAGE, question } from "./filters.js";
 import { known } from "./known.js";
-import { dress, looksBar, looksOf, mapOf, segments } from "./looks.js";
+import { dress, looksBar, looksOf, mapOf, outlineOf, segments } from "./looks.js";
 import { methodsStrip } from "./methods.js";
 import { dropped, loading, marked, refused } from "./notices.js";
 import { pixelBar, pixelOf, pixelPicker } from "./pixel.js";
@@ -233,7 +233,8 @@ class ImageView {
       const run = place ? this.twin : this.run;
       const of = { run: this.run.id, split: state.split, index: image.index, width };
       stack.want("picture", of);
-      stack.want("region", image.region.present && state.outlines !== "0" ? of : null);
+      const outlined = image.region.present && state.outlines !== "0";
+      stack.want("region", outlined ? outlineOf(this.run, state, of) : null);
       stack.want("prediction", segments(run) && state.mask === "1" ? { ...of, run: run.id } : null);
       if (pixel) {
         const { method, layer } = mapOf(run, state);
@@ -255,23 +256,18 @@ class ImageView {
       if (!answer?.probabilities || !this.answers[place]) return;
       const first = answer.probabilities[0]?.class;
       const run = place ? this.twin : this.run;
+      const labels = image.label === null ? [] : [image.label].flat();
       const shown =
         state.target === "label"
-          ? image.label
+          ? labels[0]
           : state.target || (segments(run) ? run.classes[0] : first);
       const said = [];
-      const labels =
-        image.label === null
-          ? []
-          : run.task === "multilabel"
-            ? image.label.split(", ")
-            : [image.label];
       if (run.task === "multilabel")
         said.push(
           h(
             "p",
             {},
-            labels.length ? `The labels are ${labels.join(", ")}.` : "It has none of the labels.",
+            labels.length ? `The labels are ${labelled(labels)}.` : "It has none of the labels.",
           ),
         );
       else if (image.label !== null && !segments(run)) {
@@ -285,7 +281,8 @@ class ImageView {
           ),
         );
       }
-      if (answer.live)
+      const evaluated = run.splits.find(({ name }) => name === state.split)?.predicted;
+      if (answer.live && !evaluated)
         said.push(h("p", { class: "quiet" }, "Computed now: this split was not evaluated."));
       if (segments(run)) said.push(h("p", { class: "quiet" }, "Shares of the pixels."));
       const colours =

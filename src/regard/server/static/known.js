@@ -1,8 +1,7 @@
-// Answers that several views need, asked for once.
+// Answers that several views need.
 
 import { get } from "./api.js";
 
-const runs = new Map();
 let overview = null;
 
 export const known = {
@@ -12,14 +11,6 @@ export const known = {
     return overview;
   },
 
-  /** A run; one that is not done is asked for each time. */
-  async run(id, signal) {
-    if (!runs.has(id)) {
-      const run = await get("run", { run: id }, signal);
-      const state = overview?.runs.find((row) => row.id === id)?.state;
-      if (state !== "done") return run;
-      runs.set(id, run);
-    }
-    return runs.get(id);
-  },
+  /** A run as it is now: one that is done may be evaluated, or trained again. */
+  run: (id, signal) => get("run", { run: id }, signal),
 };

@@ -12,6 +12,13 @@ export const looksOf = (state) => Object.fromEntries(KEYS.map((key) => [key, sta
 
 export const segments = (run) => run.task === "segmentation";
 
+/** Whether a run can be asked about a photo that comes alone. */
+export const takesOwn = (run) => run.views === 1;
+
+/** What is outlined of an image: of a segmenter's the class that is chosen. */
+export const outlineOf = (run, state, of) =>
+  segments(run) ? { ...of, target: state.target || run.classes[0] } : of;
+
 /** The parameters of a map of one image. */
 export function mapOf(run, state, more = {}) {
   const target = state.target || (segments(run) ? run.classes[0] : "predicted");
@@ -110,7 +117,7 @@ export function looksBar(run, { own = false } = {}) {
     !own && run.layers.length > 1 && field("Layer", layer),
     !own && field("Map of", class_),
     opacity,
-    !own && h("label", { class: "check" }, outlines, "Region's outline"),
+    !own && h("label", { class: "check" }, outlines, segments(run) ? "Class's outline" : "Region's outline"),
     scale(),
   );
   const folded = h(

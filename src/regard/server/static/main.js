@@ -38,7 +38,7 @@ async function show(state) {
   const { signal } = opened.stop;
   const wait = setTimeout(() => main.replaceChildren(loading("Reading the folder …")), 150);
   try {
-    const overview = await known.overview(signal);
+    const overview = await known.overview(signal, { fresh: view === "overview" });
     const run = view === "overview" ? null : await known.run(state.run ?? ".", signal);
     clearTimeout(wait);
     if (shown !== opened) return;
@@ -65,5 +65,12 @@ function changed(state) {
   trail(state, shown.overview, shown.run);
   shown.view.update?.(state);
 }
+
+/** The content is no address of its own: its view would be lost. */
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+  main.scrollIntoView();
+});
 
 follow(show);

@@ -2,7 +2,7 @@
 
 import { change } from "./address.js";
 import { h, redraw } from "./elements.js";
-import { mapOf, methodsOf, unfitOf } from "./looks.js";
+import { mapOf, methodsOf, outlineOf, unfitOf } from "./looks.js";
 import { fitting, Stack } from "./stack.js";
 import { number } from "./words.js";
 
@@ -107,7 +107,8 @@ export function methodsStrip(run) {
       failed.textContent = "";
       stack.element.style.setProperty("aspect-ratio", `${image.width} / ${image.height}`);
       stack.want("picture", of);
-      stack.want("region", image.region.present && state.outlines !== "0" ? of : null);
+      const outlined = image.region.present && state.outlines !== "0";
+      stack.want("region", outlined ? outlineOf(run, state, of) : null);
       const layer = name === (state.method || run.method) ? state.layer : "";
       const pixel = state.pixel?.split(",");
       const more = { index, width, ...(pixel ? { x: pixel[0], y: pixel[1], target: "" } : {}) };

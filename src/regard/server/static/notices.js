@@ -61,5 +61,28 @@ export function command(text) {
   return h("div", { class: "command" }, code, copy);
 }
 
+/** A question over the page: a promise of whether the answer was `yes`. */
+export function agreed(question, yes, no) {
+  const dialog = h(
+    "dialog",
+    { "aria-label": question },
+    h("p", {}, question),
+    h(
+      "p",
+      { class: "row" },
+      button(no, () => dialog.close(), { class: "main", autofocus: true }),
+      button(yes, () => dialog.close("yes")),
+    ),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) =>
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    }),
+  );
+}
+
 /** Whether an error only says that nobody waits any more. */
 export const dropped = (error) => error.name === "AbortError";

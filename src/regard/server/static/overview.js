@@ -114,7 +114,7 @@ function table(rows, parent, name) {
       h(
         "tbody",
         {},
-        rows.map((row) => line(row, rows, splits, parent)),
+        rows.map((row) => line(row, rows, splits, parent, measures.size > 1)),
       ),
     ),
   );
@@ -132,8 +132,14 @@ function naming(row, rows, parent) {
   return `${row.arm}${seed}${row.fold === null ? "" : ` · fold ${row.fold}`}`;
 }
 
-function line(row, rows, splits, parent) {
+/** `mixed`: the rows are of several tasks, so each says which measure it has. */
+function line(row, rows, splits, parent, mixed) {
   const name = naming(row, rows, parent);
+  const result = (split) => {
+    const value = row.metrics[split]?.[measureOf(row)];
+    const said = mixed && typeof value === "number";
+    return h("td", { class: "n" }, percent(value), said && h("small", {}, NAMES[measureOf(row)]));
+  };
   return h(
     "tr",
     {},
@@ -144,7 +150,7 @@ function line(row, rows, splits, parent) {
       !parent && row.id !== name && row.id !== "." && h("small", {}, row.id),
     ),
     h("td", {}, state(row), row.problem && h("small", {}, row.problem)),
-    splits.map((split) => h("td", { class: "n" }, percent(row.metrics[split]?.[measureOf(row)]))),
+    splits.map(result),
     h("td", { class: "spec" }, row.spec ?? "–"),
     h("td", { class: "n quiet" }, ago(row.updated)),
   );
@@ -169,34 +175,45 @@ function progress({ epoch, epochs }) {
   );
 }
 
-/** A card with curves for each run that is training; cards stay while their run trains. */
+/** A card with curves for each run that is training, for as long as it is. */
 function liveCards(place, cards, runs, signal) {
   const training = runs.filter((row) => row.state === "training").slice(0, 4);
+  for (const [id, { card, stop }] of cards) {
+    if (training.some((row) => row.id === id)) continue;
+    stop.abort();
+    card.remove();
+    cards.delete(id);
+  }
   for (const row of training.filter(({ id }) => !cards.has(id))) {
-    const curves = h("div", { class: "charts" });
-    const done = h("span");
-    const link = h(
-      "a",
-      { href: href({ view: "run", run: row.id }) },
-      row.study ? `${short(row.study)}: ${row.name}` : row.name,
-    );
-    const card = h(
-      "article",
-      { class: "card" },
-      h("h3", {}, link),
-      h("p", { class: "quiet" }, done),
-      curves,
-    );
-    const ontick = ({ epochs, state: now }) => {
-      const epoch = epochs.at(-1)?.epoch ?? 0;
-      done.replaceChildren(
-        now === "training" && row.epochs ? progress({ epoch, epochs: row.epochs }) : now,
-      );
-    };
-    cards.set(row.id, card);
-    place.append(card);
-    follow(curves, row.id, { signal, ontick });
+    const stop = new AbortController();
+    const made = card(row, AbortSignal.any([signal, stop.signal]));
+    cards.set(row.id, { card: made, stop });
+    place.append(made);
   }
   place.hidden = !cards.size;
   if (cards.size && !place.querySelector("h2")) place.prepend(h("h2", {}, "Training now"));
+}
+
+function card(row, signal) {
+  const curves = h("div", { class: "charts" });
+  const done = h("span");
+  const link = h(
+    "a",
+    { href: href({ view: "run", run: row.id }) },
+    row.study ? `${short(row.study)}: ${row.name}` : row.name,
+  );
+  const ontick = ({ epochs, state: now }) => {
+    const epoch = epochs.at(-1)?.epoch ?? 0;
+    done.replaceChildren(
+      now === "training" && row.epochs ? progress({ epoch, epochs: row.epochs }) : now,
+    );
+  };
+  follow(curves, row.id, { signal, ontick });
+  return h(
+    "article",
+    { class: "card" },
+    h("h3", {}, link),
+    h("p", { class: "quiet" }, done),
+    curves,
+  );
 }

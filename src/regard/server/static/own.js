@@ -4,8 +4,8 @@ import { change, go } from "./address.js";
 import { post } from "./api.js";
 import { bars } from "./bars.js";
 import { field, h, redraw, restyle, say, select } from "./elements.js";
-import { dress, looksBar, segments } from "./looks.js";
-import { dropped, loading, refused } from "./notices.js";
+import { dress, looksBar, segments, takesOwn } from "./looks.js";
+import { dropped, loading, nothing, refused } from "./notices.js";
 import { Stack } from "./stack.js";
 import { bytes, labelled } from "./words.js";
 
@@ -41,15 +41,20 @@ class OwnView {
     main.append(
       h("h1", {}, "Your own image"),
       h("div", { class: "bar row" }, this.#runs(state)),
-      this.zone,
+      takesOwn(run)
+        ? this.zone
+        : nothing("This run looks at several views of a sample, and a photo alone is one of them."),
       this.result,
     );
+    if (!takesOwn(run)) return;
     this.#listen(main, signal);
     this.update(state);
   }
 
   #runs(state) {
-    const rows = this.overview.runs.filter((row) => row.kind === "run" && row.state !== "new");
+    const rows = this.overview.runs.filter(
+      (row) => row.kind === "run" && row.state !== "new" && (takesOwn(row) || row.id === state.run),
+    );
     return field(
       "Run",
       select(
@@ -103,6 +108,7 @@ class OwnView {
   }
 
   update(state) {
+    if (!takesOwn(this.run)) return;
     const asked = JSON.stringify([state.method, state.target]);
     this.state = state;
     this.looks.update(state);
@@ -131,6 +137,7 @@ class OwnView {
     } catch (error) {
       clearTimeout(wait);
       if (dropped(error)) return;
+      if (file.name) error.message = error.message.replace(/^the image\b/, () => file.name);
       this.result.replaceChildren(refused(error, () => this.#ask()));
     }
   }
@@ -142,7 +149,7 @@ class OwnView {
       "--ratio": answer.width / answer.height,
     });
     stack.put("picture", answer.picture);
-    if (answer.map) stack.put("map", answer.map);
+    if (answer.map) stack.put("map", answer.map, { zero: answer.peak === 0 });
     const first = answer.predicted ?? answer.probabilities[0]?.class;
     const pick = (name) => change({ target: name === this.state.target ? "" : name });
     const rows = bars(answer.probabilities, {
@@ -164,6 +171,8 @@ class OwnView {
               "section",
               {},
               h("h2", {}, "Prediction"),
+              segments(this.run) &&
+                h("p", { class: "quiet" }, "Shares of the pixels that are taken for each class."),
               rows,
               h(
                 "p",

@@ -18,16 +18,25 @@ export class Painting {
 
   /** Begin with a mask; `own` is that of the run, which the eraser gives back. */
   start(ids, own) {
-    Object.assign(this, { ids, own, past: [], future: [], before: null });
+    Object.assign(this, { ids, own, kept: ids.slice(), past: [], future: [], before: null });
     this.#draw();
     this.onchange();
   }
 
   /** How many pixels are other than in the run's mask. */
   get changed() {
-    let count = 0;
-    for (let at = 0; at < this.ids.length; at++) count += this.ids[at] !== this.own[at];
-    return count;
+    return differing(this.ids, this.own);
+  }
+
+  /** Whether the mask is other than it was at first, or was saved since. */
+  get unsaved() {
+    if (!this.ids) return false;
+    return this.kept === null || differing(this.ids, this.kept) > 0;
+  }
+
+  /** The mask as it is now, to be told as saved. */
+  get now() {
+    return this.ids.slice();
   }
 
   at([x, y]) {
@@ -63,6 +72,7 @@ export class Painting {
 
   /** The run's mask again. */
   reset() {
+    if (this.before) return;
     this.past.push(this.ids);
     Object.assign(this, { ids: this.own.slice(), future: [] });
     this.#draw();
@@ -78,7 +88,8 @@ export class Painting {
   }
 
   #step(from, to) {
-    if (!from.length) return;
+    // A stroke that is being painted is on top of all steps.
+    if (this.before || !from.length) return;
     to.push(this.ids);
     this.ids = from.pop();
     this.#draw();
@@ -160,6 +171,12 @@ export class Painting {
     context.putImageData(grey, 0, 0);
     return { classes: whole.toDataURL("image/png") };
   }
+}
+
+function differing(ids, others) {
+  let count = 0;
+  for (let at = 0; at < ids.length; at++) count += ids[at] !== others[at];
+  return count;
 }
 
 /** The classes of a grey PNG's pixels. */

@@ -2,6 +2,7 @@
 
 import { href } from "./address.js";
 import { h } from "./elements.js";
+import { segments } from "./looks.js";
 
 const PARTNERS = 4;
 
@@ -22,16 +23,18 @@ function partners(overview, run) {
 }
 
 /** Orders and filters with a name; those of scores only where there are any. */
-function views(state, scored) {
+function views(state, scored, named) {
   if (state.other)
     return [
-      ["A wrong, B right", { outcome: "gained" }],
-      ["A right, B wrong", { outcome: "lost" }],
+      named && ["A wrong, B right", { outcome: "gained" }],
+      named && ["A right, B wrong", { outcome: "lost" }],
+      !named && ["better with B", { sort: "mean_iou_change", order: "desc" }],
+      !named && ["worse with B", { sort: "mean_iou_change" }],
       scored && ["gaze further into the region with B", { sort: "energy_change", order: "desc" }],
       scored && ["further out of it", { sort: "energy_change" }],
     ];
   return [
-    ["wrong answers", { right: "wrong" }],
+    named ? ["wrong answers", { right: "wrong" }] : ["least mean IoU", { sort: "mean_iou" }],
     scored && ["gaze least in the region", { sort: "energy" }],
     scored && ["most in it", { sort: "energy", order: "desc" }],
   ];
@@ -57,7 +60,7 @@ export function presets(run, split, overview) {
         beside.map(({ id, name }) => link(name, { ...state, other: id, page: "", at: "" })),
       ]);
     if (answered) {
-      const links = views(state, scored).filter(Boolean);
+      const links = views(state, scored, !segments(run)).filter(Boolean);
       const is = (set) => OWN.every((key) => (state[key] || "") === (set[key] ?? ""));
       rows.push([
         "Look first at",

@@ -129,7 +129,7 @@ export class MaskView extends Correcting {
     this.undo.disabled = !drawing.past.length;
     this.redo.disabled = !drawing.future.length;
     this.clear.disabled = !changed;
-    this.save.disabled = !changed && !this.saved;
+    this.save.disabled = this.saving || !drawing.unsaved;
     this.summary.textContent = changed
       ? `${count(changed)} of ${plural(drawing.ids.length, "pixel")} differ from the run's mask.`
       : "Nothing yet: the mask is the run's.";

@@ -3,8 +3,8 @@
 import { href } from "./address.js";
 import { follow } from "./curves.js";
 import { h } from "./elements.js";
-import { methodName } from "./looks.js";
-import { marked, nothing } from "./notices.js";
+import { methodName, takesOwn } from "./looks.js";
+import { command, nothing } from "./notices.js";
 import { number, percent, plural, titled, worded } from "./words.js";
 
 const SHARES = new Set(
@@ -68,16 +68,17 @@ function splits(run) {
         ),
       ),
     ),
-    h(
-      "li",
-      {},
+    takesOwn(run) &&
       h(
-        "a",
-        { href: href({ view: "own", run: run.id }) },
-        h("b", {}, "Your own image"),
-        h("small", {}, "drop one in, nothing is stored"),
+        "li",
+        {},
+        h(
+          "a",
+          { href: href({ view: "own", run: run.id }) },
+          h("b", {}, "Your own image"),
+          h("small", {}, "drop one in, nothing is stored"),
+        ),
       ),
-    ),
   );
 }
 
@@ -95,14 +96,14 @@ function measures(run) {
       ),
     ),
   );
-  const missing = run.splits.filter(({ predicted }) => !predicted).map(({ name }) => name);
-  const hint = `Without numbers: ${missing.join(", ")}. \`regard evaluate ${run.id} --split ${missing.at(-1)}\` makes them.`;
+  const missing = run.splits.filter(({ predicted }) => !predicted);
+  const hint = `Without numbers: ${missing.map(({ name }) => name).join(", ")}. To have them of ${missing.at(-1)?.name}:`;
   return h(
     "section",
     { class: "group" },
     h("h2", {}, "Numbers"),
     tables,
-    missing.length > 0 && h("p", { class: "quiet" }, marked(hint)),
+    missing.length > 0 && [h("p", { class: "quiet" }, hint), command(missing.at(-1).evaluate)],
   );
 }
 

@@ -4,6 +4,7 @@ import { h } from "./elements.js";
 import { dropped } from "./notices.js";
 import { load } from "./pictures.js";
 
+const ZERO = ["zero map", "The map is zero everywhere"];
 const LAYERS = ["picture", "prediction", "map", "region"];
 
 const seen = new IntersectionObserver(
@@ -45,9 +46,10 @@ export class Stack {
   }
 
   /** A layer that is at hand already. */
-  put(layer, url) {
+  put(layer, url, { zero = false } = {}) {
     Object.assign(this.layers[layer], { wanted: url, shown: url });
     Object.assign(this.layers[layer].image, { src: url, hidden: false });
+    if (zero) this.#flag(layer, ...ZERO);
   }
 
   visible(inView) {
@@ -71,11 +73,8 @@ export class Stack {
       if (stop.signal.aborted) return;
       Object.assign(state, { shown: wanted, url });
       state.image.hidden = false;
-      this.#flag(
-        layer,
-        layer === "map" && headers.get("X-Regard-Peak") === "0" ? "zero map" : "",
-        "The map is zero everywhere",
-      );
+      const zero = layer === "map" && headers.get("X-Regard-Peak") === "0";
+      this.#flag(layer, ...(zero ? ZERO : [""]));
       this.told.onload(layer, { headers, image: state.image });
     } catch (error) {
       if (dropped(error) || stop.signal.aborted) return;

@@ -2,7 +2,7 @@
 
 import { href } from "./address.js";
 import { h } from "./elements.js";
-import { mapOf } from "./looks.js";
+import { mapOf, outlineOf } from "./looks.js";
 import { fitting, Stack } from "./stack.js";
 import { labelled, number, percent, signed } from "./words.js";
 
@@ -43,7 +43,8 @@ export class Tile {
       this.other && h("b", { class: "letter" }, place ? "B" : "A"),
       mark,
       h("span", { class: "name" }, labelled(said.predicted)),
-      h("span", { class: "n" }, percent(said.probability, 0)),
+      !Array.isArray(said.predicted) &&
+        h("span", { class: "n" }, percent(said.probability, 0)),
       state.measured && h("small", {}, brief(said.scores?.[state.measured])),
     );
   }
@@ -84,7 +85,9 @@ export class Tile {
       stack.want("picture", { ...of, width });
       stack.want(
         "region",
-        region && state.outlines !== "0" ? { ...of, width: fitting(FINE) } : null,
+        region && state.outlines !== "0"
+          ? outlineOf(this.run, state, { ...of, width: fitting(FINE) })
+          : null,
       );
       stack.want("map", state.opacity === "0" ? null : mapFor(run, state, { index, width }));
     });

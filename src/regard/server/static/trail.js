@@ -2,7 +2,7 @@
 
 import { href } from "./address.js";
 import { h } from "./elements.js";
-import { looksOf, segments } from "./looks.js";
+import { looksOf, segments, takesOwn } from "./looks.js";
 
 /** Which split is looked at first: test, or the first that was evaluated. */
 export function firstSplit(run) {
@@ -48,8 +48,8 @@ export function trail(state, overview, run) {
       ),
     );
   const own = document.getElementById("own");
-  const asked =
-    run?.id ?? overview.runs.find((row) => row.kind === "run" && row.state === "done")?.id;
+  const done = overview.runs.filter((row) => row.kind === "run" && row.state === "done");
+  const asked = [run, ...done].find((one) => one && takesOwn(one))?.id;
   own.hidden = asked === undefined || state.view === "own";
   own.href = href({ view: "own", run: asked });
   document.title = [...steps.map(([name]) => name)]

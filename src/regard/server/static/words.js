@@ -52,9 +52,11 @@ export function bytes(size) {
 /** The last part of an ID such as `studies/stamps/runs/plain-seed0`. */
 export const short = (id) => (id === "." ? "this folder" : id.split("/").at(-1));
 
-/** A class's name; the empty one is one too. */
-export const labelled = (name) =>
-  name === null || name === undefined ? "no label" : name === "" ? "(empty)" : String(name);
+/** A class's name, of which the empty one is one too, or those of a set. */
+export function labelled(name) {
+  if (Array.isArray(name)) return name.map(labelled).join(", ") || "no label";
+  return name === null || name === undefined ? "no label" : name === "" ? "(empty)" : String(name);
+}
 
 const NAMES = {
   f1: "F1",
