@@ -51,7 +51,7 @@ def one_line(call, text):
             {"method": "occlusion", "windw": 3},
             "method occlusion: expected its own options: window,",
         ),
-        ({"windw": 3}, "method gradcam: expected no options, found 'windw'"),
+        ({"windw": 3}, "gradcam: expected its own options, of which it has none, found 'windw'"),
         (
             {"method": "expected_gradients"},
             "expected background=, found none; pass background=, im",

@@ -36,9 +36,9 @@ from regard.studies import arm, tuning_trial, tuning_work
 from regard.studies.read import read_study
 from regard.studies.tuning import number_of_trials, tune
 from regard.studies.tuning_holds import FileHolds
+from regard.studies.tuning_preflight import refuse_trials
 from regard.studies.tuning_read import read_tuning
 from regard.studies.tuning_sampling import drawn, judged
-from regard.studies.tuning_preflight import refuse_trials
 from regard.studies.tuning_settings import Tuning
 from regard.studies.tuning_space import space_of
 from regard.studies.tuning_summary import front

@@ -35,7 +35,7 @@ def import_(
     from regard.cli.options import handed, importer_options
     from regard.cli.show_data import imported
     from regard.data.splits import split as assign
-    from regard.errors import DataError
+    from regard.errors import DataError, command
     from regard.importers import IMPORTERS, MADE
 
     if out.exists() and not force:
@@ -55,7 +55,7 @@ def import_(
     say(f"{out}: {imported(manifest)}")
     for note in notes:
         say(note)
-    say(f"Next: regard data check {out}; regard data describe {out}")
+    say("Next: " + "; ".join(command("data", step, out) for step in ("check", "describe")))
 
 
 @app.command()

@@ -13,7 +13,7 @@ from regard.data.measures import MISSING, NO_SPLIT, UNREADABLE, region_kind
 from regard.data.problems import Problem
 from regard.data.source import mask_classes
 from regard.data.synthetic_samples import by_split
-from regard.errors import DataError
+from regard.errors import DataError, command
 
 SHOWN = 8
 
@@ -165,7 +165,7 @@ def _say_kinds(title: str, counts: Mapping[str, int], manifest: Path) -> None:
     bad = (MISSING, UNREADABLE)
     good = [f"{kind} {count}" for kind, count in counts.items() if kind not in bad]
     wrong = [f"{counts[kind]} {kind}" for kind in bad if counts.get(kind)]
-    remedy = f": run regard data check {manifest}" if wrong else ""
+    remedy = f": run {command('data', 'check', manifest)}" if wrong else ""
     say(f"{title}: " + ", ".join([*good, *wrong]) + remedy)
 
 

@@ -47,7 +47,8 @@ def refuse_options(
     if unknown and not any(p.kind is p.VAR_KEYWORD for p in own):
         raise ConfigError(
             where,
-            expected="its own options: " + ", ".join(names) if names else "no options",
+            expected="its own options"
+            + (f": {', '.join(names)}" if names else ", of which it has none"),
             found=repr(unknown[0]),
             remedy=near(unknown[0], names) if names else "leave it out",
         )

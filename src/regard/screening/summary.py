@@ -30,8 +30,8 @@ def summarise(
 
     Returns:
         `images`, `pieces`, `unreadable`; `predicted`, a count by class; with a positive class
-        `positive`: `class`, `threshold`, whence it is (`threshold_from`), `pieces`, `rate` and its `upper` bound; `groups` and
-        `maps`, their numbers.
+        `positive`: `class`, `threshold` and whence it is (`threshold_from`), `pieces`, `rate` and
+        its `upper` bound; `groups` and `maps`, their numbers.
     """
     tables = list(_counted(out, parts, positive))
     told, predicted = (pl.concat(found) for found in zip(*tables, strict=True))
