@@ -104,7 +104,6 @@ def test_batches_and_arrays_are_predicted_and_floats_are_refused(run):
     torch.testing.assert_close(run.transform([*arrays]), run.transform(paths))
     wrong = (tensors / 255, tensors[0] / 255, arrays / 255, tensors[0, 0], arrays[..., 0],
              [tensors[0] / 255], tensors.permute(0, 2, 3, 1))  # fmt: skip
-    text = r"expected uint8 pixels .*floats from 0 to 1"
     for other in wrong:
         with pytest.raises(
             DataError, match=r"expected uint8 pixels .*floats from 0 to 1"

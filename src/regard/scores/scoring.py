@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regard.data.regions import Evidence, Regions, as_regions, shares_only
+from regard.data.regions import Evidence, Regions, as_regions, for_all, shares_only
 from regard.errors import DataError
 from regard.saliency.capture import undisturbed
 from regard.saliency.explain import resize
@@ -152,11 +152,18 @@ def _evidence(
         )
     if targets is None:
         return regions.to(maps.device).of(None)
-    by_class = regions.attend.ndim == 4 and regions.attend.shape[1] > 1
-    classes = regions.attend.shape[1] if by_class else None
+    classes = regions.attend.shape[1] if regions.attend.ndim == 4 else None
     if isinstance(targets, PixelTarget):
         targets = classes_of(targets, len(maps))
-    return regions.to(maps.device).of(class_indices(targets, len(maps), classes).to(maps.device))
+    indices = class_indices(targets, len(maps), None if classes == 1 else classes)
+    if classes == 1 and bool(indices.any()):
+        raise DataError(
+            f"score {name}",
+            expected="regions (B, H, W), or of each class (B, K, H, W)",
+            found=f"{tuple(regions.attend.shape)}, of class 0 alone",
+            remedy=for_all("", regions.attend),
+        )
+    return regions.to(maps.device).of(indices.to(maps.device))
 
 
 def _model(

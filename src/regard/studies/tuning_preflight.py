@@ -86,6 +86,8 @@ def _refuse_metrics(tuning: Tuning, config: Config) -> None:
                 )
 
 
+# What terms of val are made of; the regions of val are those of train.
+_OF_TERMS = ("guidance.terms", "guidance.combine", "guidance.regions", "guidance.dilate")
 # Metrics that no key of the config is a factor of.
 _FIRM = {
     "classification": "val.cross_entropy, val.accuracy, or [val.accuracy, val.energy]",
@@ -102,7 +104,7 @@ def _weighs(config: Config, metric: str) -> Sequence[str]:
         return entropy
     if metric != "val.loss":
         return ()
-    own = ("training.dice",) if masks else ("guidance.terms", "guidance.combine")
+    own = ("training.dice",) if masks else _OF_TERMS
     return ("guidance.cross_entropy", *own, *entropy)
 
 
