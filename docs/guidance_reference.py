@@ -36,22 +36,23 @@ from is an option of the term), x the pixels, y the logits and p the probabiliti
   free to look at a part, and costs next to nothing.
 - **Let it warm up** (`warmup_epochs`) when a pretrained net gets a new classifier. The share of a
   map does not change when the map is scaled, so its gradient is largest while the classifier's
-  weights are small, and drives the backbone before the classes do ([findings](findings.md)).
+  weights are small, and steers the backbone before the cross-entropy does
+  ([findings](findings.md)).
 - **Against a small known confounder** (a patch, a stamp) `rrr` and `background_swap` act on every
   pixel of it, where a map of the last layer is coarse.
-- **Compare with `masked_input`, with `regions: misplaced` and with weight decay.** What those
-  bring too does not come from looking at the right place.
+- **Compare with `masked_input`, with `regions: misplaced` and with weight decay.** A gain that
+  these controls reach as well is not due to looking at the right place.
 - **Do not take `magtr` or `hagtr` alone.** They ask for evidence inside and say nothing of the
   outside: a map that is high everywhere satisfies them.
 
 ## How to choose a weight
 
-On val, as everything; test is for the end. Take the largest weight that keeps the accuracy of the
-plain net there. **Against a confounder that train and val share** the accuracy on val says nothing:
-the plain net is best. With `gaze.backgrounds: true` a study also tells `accuracy_random_class`, the
-accuracy where the outside of the region (the patch) is taken from an image drawn at random. A net
-that reads the confounder falls there, and no clean image is needed to see it. On decoy digits it
-ranks plain training, weight decay and the terms as the test set does
+Choose it on val, like every setting; use test once, at the end. Take the largest weight that keeps
+the accuracy of the plain net there. **Against a confounder that train and val share** the accuracy
+on val says nothing: the plain net is best. With `gaze.backgrounds: true` a study also tells
+`accuracy_random_class`, the accuracy where the outside of the region (the patch) is taken from an
+image drawn at random. A net that reads the confounder falls there, and no clean image is needed to
+see it. On decoy digits it ranks plain training, weight decay and the terms as the test set does
 ([findings](findings.md)).
 
 ## Several labels an image
@@ -69,7 +70,7 @@ loss = torch.nn.functional.binary_cross_entropy_with_logits(output.logits, truth
 
 | key of `guidance` | what it does |
 |---|---|
-| `share` | uses the regions of this share of the annotated train images, by class |
+| `share` | uses the regions of this share of the annotated train images of each class |
 | `dilate` | widens them on each side, to see how loose they may be |
 | `regions: misplaced` | a control: each moved away from its place in the same image |
 | `regions: mean` | a control: the mean region of the train split for every image |
@@ -93,9 +94,9 @@ all arms begin. With `training.keep_epochs: all` every epoch stays as `checkpoin
 
 ## What is refused before training
 
-No region in train; a method that cannot be differentiated; a term whose gradient cannot reach
-what is trained (`scorecam` or `weights: stop` with a frozen backbone). It is probed with random
-numbers on the raw map, so that a term that is merely satisfied passes.
+No region in train; a method that cannot be differentiated; a term whose gradient cannot reach what
+is trained (`scorecam` or `weights: stop` with a frozen backbone). It is probed with random numbers
+on the raw map, so that a term whose loss happens to be 0 is not refused.
 """
 OVERVIEW = (
     "| term | in short | made from | beside the plain step | within 0 and 1 |\n"

@@ -12,6 +12,7 @@ import yaml
 import regard
 from regard.guidance import TERMS
 from regard.saliency import METHODS
+from regard.scores.base import SCORES
 from regard.studies.read import read_study
 from regard.studies.settings import arm_config
 from regard.studies.tuning_read import read_tuning
@@ -87,6 +88,20 @@ def test_the_reference_of_methods_tells_all_of_each(name):
     )
     assert [option for option, _ in options] == list(inspect.signature(kind).parameters)
     assert all(len(meaning) > 4 and "eference:" not in meaning for _, meaning in options)
+
+
+def test_all_scores_are_defined():
+    text = (DOCS / "evaluation.md").read_text().split("\n## ")[1]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("| `")
+    ]
+    asked = {"region": "region", "model": "model", "map": "nothing"}
+    told = {name: (asked[score.asks], score.better) for name, score in SCORES.items()}
+    assert {row[0].strip("`"): (row[2], row[3]) for row in rows} == told
+    assert all(len(row) == 6 for row in rows)
+    assert all(len(row[1]) >= 10 for row in rows)
 
 
 def test_the_config_of_the_readme_is_sound():

@@ -57,9 +57,19 @@ def test_a_room_imports_only_from_rooms_above_it(room):
     assert {module: rooms for module, rooms in below.items() if rooms} == {}
 
 
-@pytest.mark.parametrize("module", ["errors.py", "registry.py"])
-def test_errors_and_registry_import_no_room(module):
-    assert _rooms_used(_parse(Path(module)), "regard") == set()
+def _told() -> str:
+    return (HOUSE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_the_rooms_are_told_in_their_order():
+    rows = [line for line in _told().splitlines() if line.startswith("| `")]
+    assert [row.split("/`")[0].removeprefix("| `") for row in rows] == ROOMS
+
+
+@pytest.mark.parametrize("module", ["errors", "registry", "docstrings", "language", "machine"])
+def test_what_stands_above_the_rooms_imports_none(module):
+    assert _rooms_used(_parse(Path(f"{module}.py")), "regard") == set()
+    assert f"`{module}`" in _told()
 
 
 def test_every_folder_is_a_room_and_no_room_has_rooms():

@@ -3,12 +3,18 @@
 RegardError (ValueError)     a user's mistake: one line with expected, found and remedy
 ├── DataError                manifest, images, regions, splits
 ├── ConfigError              configuration files, options, recipe and arm names
+│   └── SettingError         a key of a config, with its place (data.mistakes)
 ├── ModelError               specs, weights, layers, outputs
 ├── TargetError              what to explain
 ├── RunError                 a run's or a study's folder
-└── MissingExtraError        an optional dependency is not installed
+├── MissingExtraError        an optional dependency is not installed
+└── RefusedError             a request to the page, with a status of its own (server.refusals):
+                             NotFound-, Unauthorised-, Forbidden-, TooSlow-, TooLarge-,
+                             Unsupported-, Busy- and UnavailableError
 NumericalError               training blew up; the last good checkpoint is kept
 LostProcessError             of a training in several processes another one has ended
+Interrupted                  a run was asked to stop; a checkpoint is written (training.stopping)
+BrokenOffError               a trial does worse than others did (studies.tuning_trial)
 """
 
 import errno

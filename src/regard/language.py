@@ -5,6 +5,7 @@ Sentences stand in the source in English, whole, as templates with named places.
 Command lines and files are in English, which is what is spoken unless a report says otherwise.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +15,8 @@ from typing import Any
 # Of a name that is given templates to be said later: tests collect those from the source.
 Phrases = Mapping[Any, Any]
 PhraseTuple = tuple[Any, ...]
+
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,20 @@ def phrase(template: str, /, **values: object) -> str:
         values: by name, as text.
     """
     text = spoken().catalogue.get(template, template)
-    return text.format(**values) if values else text
+    if not values:
+        return text
+    return text.format(**{name: isolated(str(value)) for name, value in values.items()})
+
+
+def isolated(text: str) -> str:
+    """What is written from right to left, set apart: numbers and names beside it keep their place.
+
+    Args:
+        text: a name of a file, or a part of a sentence with one; others are returned as they are.
+    """
+    if not _RIGHT_TO_LEFT.search(text):
+        return text
+    return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}"
 
 
 def plural(number: float, one: str, many: str, /, **values: object) -> str:

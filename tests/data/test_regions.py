@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from regard.data.keys import key, keyed_generator
 from regard.data.regions import Regions, as_regions, boxes_to_mask, misplace, overlap
-from regard.errors import DataError, TargetError
+from regard.errors import DataError
 
 
 def slow_mask(boxes, height, width):
@@ -264,10 +264,3 @@ def test_a_part_of_a_batch_and_another_device_keep_all_that_belongs_to_an_image(
 def test_parts_of_another_shape_are_refused(parts, told):
     with pytest.raises(DataError, match=re.escape(told)):
         Regions(torch.zeros(1, 4, 4), **parts)
-
-
-@pytest.mark.parametrize("target", [-1, 2, 5])
-def test_a_class_without_regions_is_refused(target):
-    regions = Regions(torch.zeros(1, 2, 4, 4))
-    with pytest.raises(TargetError, match="class indices from 0 to 1"):
-        regions.of(torch.tensor([target]))

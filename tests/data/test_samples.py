@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from regard.data.annotation import Annotation, annotated, dilated
 from regard.data.decoding import decode_grey
 from regard.data.held import Held
 from regard.data.regions import boxes_to_mask, overlap
-from regard.data.sample import Draw, Sample
+from regard.data.sample import Draw, Sample, says_where
 from regard.data.samples import Samples
 from regard.data.settings import Augment
 from regard.data.transforms import Transform
@@ -306,9 +307,68 @@ def test_a_share_of_the_regions_is_left_by_class(folder):
         for i in range(100)
     ]
     few = annotated(samples, 0.1)
-    left = [s for s in few if s.boxes is not None]
+    left = [s for s in few if says_where(s)]
     assert [s.label for s in left].count(0) == [s.label for s in left].count(1) == 4
     assert [s.index for s in few] == list(range(100))
     assert few == annotated(samples, 0.1)
     assert annotated(samples, 1) == samples
-    assert sum(s.boxes is not None for s in annotated(samples, 0.001)) == 2
+    assert sum(map(says_where, annotated(samples, 0.001))) == 2
+
+
+def test_of_sets_of_labels_a_rare_class_keeps_its_share_too():
+    def tagged(index):
+        labels = (0, 1) if index % 20 == 0 else (1,)
+        boxes = ((0.0, 0.0, 9.0, 9.0),) * len(labels)
+        views = (("image", "a.png"),)
+        return Sample(index, views, -1, boxes=boxes, box_labels=labels, labels=labels)
+
+    few = annotated([tagged(index) for index in range(120)], 0.3)
+    told = [sample.labels for sample in few if says_where(sample)]
+    assert sum(0 in labels for labels in told) == 2  # of 6
+    assert sum(1 in labels for labels in told) == 36
+    barely = annotated([tagged(index) for index in range(120)], 0.001)
+    assert sum(0 in s.labels for s in barely if says_where(s)) == 1
+
+
+def test_a_region_that_is_not_told_is_still_a_view(folder):
+    seen = sample(folder, boxes=((20.0, 20.0, 40.0, 40.0),), draws_region=True)
+    batch = one(seen, annotation=Annotation())
+    hidden = Samples([replace(seen, told=False), seen], STRETCH, annotation=Annotation())
+    found = hidden.batch([Draw(0), Draw(1)])
+    assert found.regions.present.tolist() == [False, True]
+    assert torch.equal(found.images["region"][0], batch.images["region"][0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_padded_image_has_its_controls_within_the_picture(folder, seed):
+    """The photo is 96 x 128: in 64 x 64 its picture lies in the rows 8 to 56."""
+    padded = Transform((64, 64), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), fit="pad")
+    assert padded.frame((96, 128)) == (8, 0, 56, 64)
+    boxed = sample(folder, boxes=((40.0, 10.0, 80.0, 60.0),))
+    moved = one(boxed, transform=padded, annotation=Annotation("misplaced", seed=seed))
+    own = one(boxed, transform=padded).regions.attend[0]
+    attend = moved.regions.attend[0]
+    assert attend.sum() == pytest.approx(float(own.sum()), rel=1e-4)
+    assert attend[:8].sum() == attend[56:].sum() == 0
+    wide = one(boxed, transform=padded, annotation=Annotation(dilate=0.25)).regions.attend[0]
+    rows = (wide > 0.5).any(1).nonzero().flatten()
+    before = (own > 0.5).any(1).nonzero().flatten()
+    # A quarter of the picture's shorter side of 48, cut at its edges.
+    assert int(rows[-1]) == min(55, int(before[-1]) + 12)
+    assert int(rows[0]) == max(8, int(before[0]) - 12)
+
+
+def test_what_guidance_would_use_comes_beside_the_samples_own_region(folder):
+    boxed = sample(folder, boxes=((20.0, 20.0, 40.0, 40.0),))
+    bare = sample(folder)
+    control = Annotation("misplaced", seed=3)
+    data = Samples([boxed, bare], STRETCH, used=control, cache_mb=10)
+    for _ in range(2):  # then what is held
+        batch = data.batch([Draw(0), Draw(1)])
+        assert torch.equal(batch.regions.attend[0], one(boxed).regions.attend[0])
+        expected = one(boxed, annotation=control).regions.attend[0]
+        assert torch.equal(batch.used.attend[0], expected)
+        assert not torch.equal(batch.used.attend[0], batch.regions.attend[0])
+        assert batch.used.present.tolist() == batch.regions.present.tolist() == [True, False]
+        assert torch.equal(batch[0:1].used.attend[0], expected)
+    assert one(boxed).used is None

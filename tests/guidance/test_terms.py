@@ -554,7 +554,7 @@ def test_pairs_are_images_given_once_for_each_class(kind, head):
     lent = Donors(images.roll(1, 0), rectangles().double())
     ours = guided_forward(net, images, classes, region, own, rows=rows, donors=lent)
     theirs = guided_forward(
-        net, images[rows], classes, region, own, donors=Donors(*(each[rows] for each in lent))
+        net, images[rows], classes, region, own, donors=Donors(*(each[rows] for each in lent[:2]))
     )
     assert ours.logits.shape == (6, 3)
     assert ours.valid[kind].tolist() == theirs.valid[kind].tolist()
@@ -606,3 +606,46 @@ def test_pairs_that_do_not_fit_are_refused(rows, classes, regions, message):
 def test_weights_of_another_kind_are_refused():
     with pytest.raises(ConfigError, match="expected weights: flow or stop"):
         Energy(weights="stp")
+
+
+@pytest.mark.parametrize("kind", ["masked_input", "background_swap"])
+def test_the_outside_is_exchanged_in_every_view(kind):
+    """What lies outside in the second view changes nothing: that is exchanged, too."""
+    net, inside = TwoViews().double().eval(), rectangles(4).double()
+    keep = inside[:, None]
+    views = {name: pictures(4, dtype=torch.float64) for name in ("image", "segmented")}
+    other = torch.rand_like(views["segmented"])
+    changed = views | {"segmented": keep * views["segmented"] + (1 - keep) * other}
+    labels = torch.tensor([0, 1, 0, 1])
+    term = TERMS[kind](**({"fill": "zero"} if kind == "masked_input" else {}))
+    lent = Donors({name: view.roll(1, 0) for name, view in views.items()}, inside.roll(1, 0))
+    before = guided_forward(net, views, labels, inside, [term], donors=lent)
+    after = guided_forward(net, changed, labels, inside, [term], donors=lent)
+    assert not torch.equal(before.logits, after.logits)
+    torch.testing.assert_close(before.losses[kind], after.losses[kind])
+
+
+def test_activations_differ_by_what_lies_outside_in_any_view():
+    net, inside = TwoViews().double().eval(), rectangles(4).double()
+    picture = pictures(4, dtype=torch.float64)
+    masked = picture * inside[:, None]
+    labels = torch.tensor([0, 1, 0, 1])
+    convolutions = (n for n, part in net.named_modules() if isinstance(part, nn.Conv2d))
+    layer = next(name for name in convolutions if name.startswith("segmented."))
+    term = TERMS["actdiff"](layer=layer)
+    views = {"image": masked, "segmented": picture}
+    assert (guided_forward(net, views, labels, inside, [term]).losses["actdiff"] > 0).all()
+    views = {"image": picture, "segmented": masked}
+    assert guided_forward(net, views, labels, inside, [term]).losses["actdiff"].sum() == 0
+
+
+def test_an_image_that_is_alone_with_its_region_has_no_background_to_take():
+    net, images = tiny(), pictures(4)
+    present = torch.tensor([False, True, False, False])
+    alone = Regions(rectangles(4), present=present)
+    term = TERMS["background_swap"]()
+    out = guided_forward(net, images, torch.tensor([0, 1, 0, 1]), alone, [term])
+    assert out.valid["background_swap"].tolist() == [False] * 4
+    two = Regions(rectangles(4), present=torch.tensor([False, True, False, True]))
+    out = guided_forward(net, images, torch.tensor([0, 1, 0, 1]), two, [term])
+    assert out.valid["background_swap"].tolist() == [False, True, False, True]

@@ -1,12 +1,14 @@
 """Reports in French: the catalogue is whole, and no English is left on a page."""
 
+import ast
 import re
 import shutil
 from functools import cache
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from pages import see
-from templates_said import templates
+from templates_said import HOUSE, templates
 from test_segmenter_reports import LAYER
 from test_tuning_report import write_tuning
 
@@ -18,6 +20,7 @@ from regard.reports.compare_report import compare_report
 from regard.reports.drawing import canvas, inline, plot
 from regard.reports.languages import language_of
 from regard.reports.words import (
+    _REASONS,
     between,
     count,
     decimal,
@@ -25,6 +28,7 @@ from regard.reports.words import (
     listed,
     magnitude,
     p_value,
+    pair_named,
     percent,
     title,
 )
@@ -63,6 +67,36 @@ def test_french_is_set_as_french_is():
     """Spaces before high punctuation do not break, and apostrophes are no straight ones."""
     for text in CATALOGUE.values():
         assert not re.search(r" [:;?!%»]|« |'|\w[;?!]", text), text
+
+
+# What names and arguments in `evaluation` hold why a number or its interval is missing.
+REASONS = re.compile(r"reason|why|nothing|_BOUNDLESS|_REASONS")
+
+
+def reasons(tree: ast.Module) -> set[str]:
+    found: list[ast.AST] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            if REASONS.fullmatch(node.targets[0].id):
+                own = node.value
+                found += own.values if isinstance(own, ast.Dict) else [own]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
+            "missing", "_proportion", "Interval",
+        ):  # fmt: skip
+            found += [*node.args, *(key.value for key in node.keywords if key.arg == "reason")]
+    texts = {own.value for node in found for own in ast.walk(node)
+             if isinstance(own, ast.Constant) and isinstance(own.value, str)}  # fmt: skip
+    # Names of metrics and of methods are one word.
+    return {text for text in texts if " " in text}
+
+
+def test_every_reason_for_a_missing_number_is_known():
+    found = set()
+    for path in (HOUSE / "evaluation").glob("*.py"):
+        found |= reasons(ast.parse(path.read_text("utf-8")))
+    assert "the class is never predicted" in found
+    assert len(found) > 15
+    assert found - set(_REASONS) == set()
 
 
 def test_the_collector_sees_every_way_to_say_something():
@@ -117,8 +151,43 @@ def test_ticks_of_plots_have_decimal_commas():
     assert french == [tick.replace(".", ",") for tick in english]
 
 
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ([0.693125, 0.69315], "0.693148"),
+        ([1.2e6, 1.5e6], "1,440,000"),
+        ([1e-7, 3e-7], "3e−07"),
+        ([-250000.5, 3.0], "−240,000"),
+    ],
+)
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_nothing_beside_an_axis_is_cut_off(values, written, code):
+    with speaking(language_of(code)), canvas(340, 240) as drawn:
+        axes = plot(drawn, phrase("epoch"), phrase("share of images at or below"))
+        axes.plot([0, 100_000], values)
+        html = inline(drawn, "a line")
+        pen = FigureCanvasAgg(drawn).get_renderer()
+        box, (width, height) = axes.get_tightbbox(pen), drawn.bbox.size
+        if code == "en":
+            assert f">{written}</text>" in html
+    assert box.x0 >= 0
+    assert box.y0 >= 0
+    assert box.x1 <= width
+    assert box.y1 <= height
+
+
 def test_values_with_braces_are_text():
     assert phrase("{label} (wrong)", label="{x} {0}") == "{x} {0} (wrong)"
+
+
+def test_names_from_right_to_left_leave_numbers_where_they_are():
+    name, apart = "שרך", "\N{FIRST STRONG ISOLATE}שרך\N{POP DIRECTIONAL ISOLATE}"
+    assert phrase("map of {label}", label=name) == f"map of {apart}"
+    assert pair_named(name, "plain") == f"{apart} − plain"
+    assert listed([name, name, "fern"]) == f"\N{FIRST STRONG ISOLATE}{apart}, {apart}" + (
+        "\N{POP DIRECTIONAL ISOLATE} and fern"
+    )
+    assert phrase("map of {label}", label="fougère") == "map of fougère"
 
 
 def test_an_unknown_language_is_refused(trained, tmp_path):

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from regard.language import phrase, speaking
-from regard.reports.blocks import Card, Cell, Gallery, Page, Picture, Section, Span, Table
+from regard.reports.blocks import Card, Cell, Gallery, Matrix, Page, Picture, Section, Span, Table
 from regard.reports.languages import language_of
 from regard.reports.page import render
 from regard.reports.words import decimal, p_value, percent
@@ -171,3 +171,42 @@ def test_the_page_follows_light_and_dark_and_fits_a_telephone(page):
     page.set_viewport_size({"width": 400, "height": 800})
     width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(width) <= 0
+
+
+CONTRASTS = """() => {
+  const light = (colour) => {
+    const parts = colour.match(/[\\d.]+/g).map(Number).slice(0, 3);
+    const linear = parts
+      .map((part) => (colour.startsWith("color") ? part : part / 255))
+      .map((part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  };
+  const paper = getComputedStyle(document.body).backgroundColor;
+  return [...document.querySelectorAll(".matrix tbody td, td.good, td.bad")].map((cell) => {
+    const style = getComputedStyle(cell);
+    const behind = cell.closest(".matrix") ? style.backgroundColor : paper;
+    const [low, high] = [light(style.color), light(behind)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  });
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_coloured_can_be_read(browser, tmp_path, theme):
+    shares = [step / 10 for step in range(11)]
+    matrices = [
+        Matrix(
+            [str(place) for place in range(11)], [[(1, share) for share in shares]] * 11, "m", own
+        )
+        for own in (True, False)
+    ]
+    marked = [[Cell("a"), Cell("better", mark="good"), Cell("behind", mark="bad")]]
+    blocks = [*matrices, Table(("Arm", "Energy", "Accuracy"), marked)]
+    path = tmp_path / "page.html"
+    path.write_text(render(Page("Report", "r", "", [Section("s", "S", blocks)])), encoding="utf-8")
+    opened = browser.new_page(color_scheme=theme)
+    opened.goto(path.as_uri())
+    found = opened.evaluate(CONTRASTS)
+    opened.close()
+    assert len(found) == 2 * 121 + 2
+    assert min(found) >= 4.5

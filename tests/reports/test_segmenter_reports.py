@@ -20,7 +20,9 @@ from regard.evaluation.segmentation import Pooled
 from regard.evaluation.segmentation_pairs import compare_pooled, compare_segmentations, pooled_of
 from regard.evaluation.settings import Gaze
 from regard.reports import report
+from regard.reports.album import Album, photo_limit
 from regard.reports.compare_report import compare_report
+from regard.reports.mask_galleries import looks_card
 from regard.runs.averages import average_maps
 from regard.runs.comparable import open_runs
 from regard.runs.compare import compare_runs
@@ -62,6 +64,16 @@ def test_the_report_of_a_run_tells_its_numbers_and_shows_its_masks(runs):
     # Of 8,960 pixels each is counted, and shares are of the row.
     assert f"{metrics['confusion'][0][0]:,}<small>" in re.sub(r"\s+", "", html)
     assert "<script src" not in html
+
+
+def test_an_image_that_is_void_everywhere_says_so(runs):
+    table = pl.read_parquet(runs[0] / "predictions/test.parquet")
+    album = Album(runs[0], table, "test", photo_limit(1))
+    row = table.row(0, named=True)
+    assert looks_card(album, row, album.run).pictures[0].map
+    nothing = row | {"confusion": np.zeros_like(row["confusion"]).tolist()}
+    (picture,) = looks_card(album, nothing, album.run).pictures
+    assert (picture.caption, picture.map) == ("every pixel is void", "")
 
 
 def test_mean_maps_are_in_the_report_where_they_were_asked_for(runs):

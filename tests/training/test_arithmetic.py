@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 from regard.data.keys import key
 from regard.data.loader import oversampled
 from regard.data.regions import Regions
+from regard.data.sample import Draw
 from regard.errors import NumericalError, RunError
 from regard.evaluation.direction import lower_is_better
 from regard.evaluation.predict import Predictions, model_input
@@ -22,6 +23,7 @@ from regard.guidance import Combination, Energy, divisors, guided_forward
 from regard.guidance.output import GuidedOutput
 from regard.models.heads import classifier_of
 from regard.runs.checkpoints import checkpoints, load, pointed
+from regard.scores.scoring import score
 from regard.training import step as stepping
 from regard.training.losses import class_weights, entropies
 from regard.training.measure import measure
@@ -535,3 +537,23 @@ def test_a_nan_metric_never_chooses_a_checkpoint(tmp_path):
     lines = [line for line in log_lines(tmp_path / "run") if line["kind"] == "epoch"]
     assert [line["val"]["energy"] for line in lines] == ["NaN", "NaN"]
     assert pointed(tmp_path / "run" / "checkpoints", "best") is None
+
+
+def test_the_val_loss_of_a_control_is_the_one_that_is_trained(trainer):
+    """Of misplaced regions; the gaze is still that on the own ones."""
+    made = trainer(*GUIDED, "guidance.regions=misplaced", "gaze.scores=[energy]")
+    found = made.measuring.val(1)["val"]
+    data, net = made.prepared.val.data, made.prepared.net.eval()
+    batch = data.batch([Draw(row) for row in range(len(data))])
+    images = made.prepared.transform.normalise(batch.images["image"])
+
+    def energy(regions):
+        with torch.no_grad():
+            out = guided_forward(net, images, batch.labels, regions, [Energy()])
+        lost = out.losses["energy"][out.valid["energy"]].mean()
+        return float(lost), float(score(out.maps["energy"], regions, "energy").nanmean())
+
+    own, used = energy(batch.regions), energy(batch.used)
+    assert found["loss.energy"] == pytest.approx(used[0], rel=1e-4)
+    assert found["energy"] == pytest.approx(own[1], rel=1e-4)
+    assert abs(own[0] - used[0]) > 0.01

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from regard.cli.train import CHECKPOINT
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
@@ -23,7 +25,7 @@ def bench(
     threads: int | None = typer.Option(None, help="On the CPU. Default: torch's own number."),
     bf16: bool = typer.Option(False, "--bf16", help="Compute in bfloat16 where that is safe."),
     seconds: float = typer.Option(5.0, help="Of timing on each device, at the least."),
-    checkpoint: str = typer.Option("best", help="best, last or step-N."),
+    checkpoint: str = CHECKPOINT,
     as_json: bool = typer.Option(False, "--json", help="Print bench.json."),
 ) -> None:
     """Measure what a net costs.

@@ -6,7 +6,7 @@ from typing import Literal
 
 import typer
 
-from regard.cli.train import CHANGES
+from regard.cli.train import CHANGES, CHECKPOINT
 
 
 def add(app: typer.Typer) -> None:
@@ -17,15 +17,17 @@ def add(app: typer.Typer) -> None:
 
 def prune(
     run: Path = typer.Argument(help="A run's folder."),
-    share: float = typer.Option(0.3, help="Of the channels of each layer, that goes."),
+    share: float = typer.Option(0.3, help="Share of each layer's channels to remove."),
     importance: Literal["magnitude", "taylor", "random"] = typer.Option(
-        "taylor", help="What a channel is worth: by the loss, by its weights; random: a control."
+        "taylor",
+        help="What a channel is worth. taylor: the change of the loss without it; magnitude: the "
+        "norm of its weights; random: a control.",
     ),
     multiple: int = typer.Option(8, help="What is left of a layer is a multiple of that."),
     epochs: int | None = typer.Option(None, help="Of training after it. Default: the run's."),
     changes: list[str] = CHANGES,
     out: Path | None = typer.Option(None, help="The new run's folder. Default: RUN-pruned."),
-    checkpoint: str = typer.Option("best", help="best, last or step-N."),
+    checkpoint: str = CHECKPOINT,
     resume: bool = typer.Option(False, "--resume", help="Go on with one that was stopped."),
     as_json: bool = typer.Option(False, "--json", help="Print pruning.json."),
 ) -> None:

@@ -5,6 +5,8 @@ from typing import Literal
 
 import typer
 
+from regard.cli.train import CHECKPOINT
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
@@ -20,11 +22,9 @@ def export(
     gaze: bool = typer.Option(
         False, "--gaze", help="Give the predicted class's map too, where it has a closed form."
     ),
-    most_lost: float = typer.Option(
-        0.01, help="In 8 bits, of the share that is right on val, at the most."
-    ),
+    most_lost: float = typer.Option(0.01, help="8 bits: most accuracy on val that may be lost."),
     out: Path | None = typer.Option(None, help="The file. Default: export/model.onnx in the run."),
-    checkpoint: str = typer.Option("best", help="best, last or step-N."),
+    checkpoint: str = CHECKPOINT,
     as_json: bool = typer.Option(False, "--json", help="Print what FILE.json holds."),
 ) -> None:
     """Export a net for production, checked on real photos.

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from regard.cli.train import CHECKPOINT
+
 METHODS = typer.Option([], "--method", help="May be repeated. Default: the run's own.")
 BACKGROUND = typer.Option(
     None, help="Images of train that expected_gradients begins from, drawn at random. Default: 32."
@@ -168,11 +170,11 @@ def score(
     scores: list[str] = typer.Option(
         [],
         "--score",
-        help="May be repeated. Default: the run's own, and how faithful the map is (of a segmenter "
-        "only where asked for).",
+        help="May be repeated. Default: the run's own (gaze.scores), deletion, insertion, "
+        "average_drop, increase and sparseness; of a segmenter its own and sparseness.",
     ),
     background: int | None = BACKGROUND,
-    checkpoint: str = typer.Option("best", help="best, last or step-N."),
+    checkpoint: str = CHECKPOINT,
     as_json: bool = typer.Option(False, "--json", help="Print the means with intervals."),
 ) -> None:
     """Score maps: do they lie in the regions, and does the net's answer hang on what they show?

@@ -12,7 +12,9 @@ def add(app: typer.Typer) -> None:
 
 def quickstart(
     out: Path = typer.Option(Path("quickstart"), help="The folder for everything."),
-    scale: str | None = typer.Option(None, help="smoke: in seconds, shows nothing."),
+    scale: str | None = typer.Option(
+        None, help="smoke: a run of seconds whose results mean nothing."
+    ),
     lang: str = typer.Option("en", help="Language of the report: en or fr."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
 ) -> None:

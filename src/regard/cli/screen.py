@@ -5,6 +5,8 @@ from typing import Literal
 
 import typer
 
+from regard.cli.train import CHECKPOINT
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
@@ -24,7 +26,7 @@ def screen(
     positive: str | None = typer.Option(None, help="The class that is looked for."),
     threshold: float | None = typer.Option(
         None,
-        help="Probability from which on a piece counts as it. Default: that of the run's "
+        help="Least probability at which a piece counts as positive. Default: that of the run's "
         "threshold.json if it is of this class and checkpoint, else 0.5.",
     ),
     uncertain: float = typer.Option(0.01, help="Share of pieces whose maps are made."),
@@ -46,7 +48,7 @@ def screen(
     address: str | None = typer.Option(
         None, help="Of a cluster of Ray: auto or HOST:PORT. Default: this machine alone."
     ),
-    checkpoint: str = typer.Option("best", help="best, last or step-N."),
+    checkpoint: str = CHECKPOINT,
     as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
 ) -> None:
     """Ask a net about very many images.

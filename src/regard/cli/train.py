@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 CHANGES = typer.Option([], "--set", help="Change a value of the config: a.b=c. May be repeated.")
+CHECKPOINT = typer.Option("best", help="best, last, step-N or epoch-N.")
 
 
 def add(app: typer.Typer) -> None:
@@ -61,7 +62,7 @@ def train(
 def evaluate(
     run: Path = typer.Argument(help="A run's folder."),
     split: str = typer.Option("test", help="Of the run's manifest."),
-    checkpoint: str = typer.Option("best", help="best, last or step-N."),
+    checkpoint: str = CHECKPOINT,
     window: int | None = typer.Option(None, help="Segmenters: side of sliding windows, pixels."),
     overlap: float = typer.Option(0.5, help="Share that a window has in common with the next."),
     flip: bool = typer.Option(False, "--flip", help="Segmenters: average with mirrored images."),

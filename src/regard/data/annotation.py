@@ -1,7 +1,7 @@
 """Which regions of a train split are used, and how: few, loose, or as controls wrong ones."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -14,6 +14,10 @@ from regard.data.sample import Sample, says_where
 
 # Samples that a mean region is taken of, at most.
 MEAN_OF = 1000
+
+
+# The edges top, left, bottom and right of a part of a mask.
+Frame = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -33,21 +37,43 @@ class Annotation:
     seed: int = 0
     means: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def region(self, own: Tensor, index: int) -> Tensor:
-        """What takes the place of the own region (H, W) of the sample in that row."""
-        return self._placed(dilated(own, self.dilate), index, "attend")
+    def region(self, own: Tensor, index: int, frame: Frame | None = None) -> Tensor:
+        """What takes the place of the own region (H, W) of the sample in that row.
 
-    def avoided(self, own: Tensor, index: int) -> Tensor:
-        """What takes the place of the area (H, W) that the sample in that row says to avoid."""
-        return self._placed(own, index, "avoid")
-
-    def _placed(self, own: Tensor, index: int, what: str) -> Tensor:
+        Args:
+            own: of the sample.
+            index: its row.
+            frame: the edges within which the picture lies; None: those of the region.
+        """
         if self.kind == "mean":
-            return self.means[what]
+            return self.means["attend"]
+        return within(own, frame, lambda part: self._moved(dilated(part, self.dilate), index, ""))
+
+    def avoided(self, own: Tensor, index: int, frame: Frame | None = None) -> Tensor:
+        """What takes the place of the area to avoid, as for `region`."""
+        if self.kind == "mean":
+            return self.means["avoid"]
+        return within(own, frame, lambda part: self._moved(part, index, " avoid"))
+
+    @property
+    def changes(self) -> bool:
+        """Whether what is used is anything but the samples' own."""
+        return self.kind != "own" or self.dilate > 0
+
+    def _moved(self, own: Tensor, index: int, what: str) -> Tensor:
         if self.kind != "misplaced":
             return own
-        name = "misplaced" if what == "attend" else "misplaced avoid"
-        return misplace(own, keyed_generator(self.seed, name, index))
+        return misplace(own, keyed_generator(self.seed, f"misplaced{what}", index))
+
+
+def within(own: Tensor, frame: Frame | None, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """A mask (H, W) with the part within a frame changed, and nothing around it."""
+    if frame is None:
+        return change(own)
+    top, left, bottom, right = frame
+    changed = torch.zeros_like(own)
+    changed[top:bottom, left:right] = change(own[top:bottom, left:right])
+    return changed
 
 
 def dilated(region: Tensor, share: float) -> Tensor:
@@ -59,24 +85,36 @@ def dilated(region: Tensor, share: float) -> Tensor:
 
 
 def annotated(samples: Sequence[Sample], share: float) -> list[Sample]:
-    """The samples, of which only this share of those with a region still have it.
+    """The samples, of which only this share of those with a region is told where that is.
 
-    Drawn by class, at least one of each that has any, and the same for every seed of a study.
+    Drawn by class, at least one of each that has any, and the same for every seed of a study. Of
+    sets of labels a sample counts for each class that it has a region of, the rarest come first.
     """
     if share == 1:
         return list(samples)
     places: dict[int, list[int]] = defaultdict(list)
     for place, sample in enumerate(samples):
-        if says_where(sample):
-            places[sample.label].append(place)
-    kept = set()
-    for label, those in places.items():
+        for label in _shown(sample) if says_where(sample) else ():
+            places[label].append(place)
+    kept: set[int] = set()
+    for label, those in sorted(places.items(), key=lambda found: len(found[1])):
         order = torch.randperm(len(those), generator=keyed_generator("annotated", label))
-        kept |= {those[i] for i in order[: max(1, round(share * len(those)))].tolist()}
+        lacking = max(1, round(share * len(those))) - len(kept.intersection(those))
+        further = [those[i] for i in order.tolist() if those[i] not in kept]
+        kept.update(further[: max(0, lacking)])
     return [
-        sample if place in kept else replace(sample, region=None, boxes=None, avoid=None)
+        sample if place in kept else replace(sample, told=False)
         for place, sample in enumerate(samples)
     ]
+
+
+def _shown(sample: Sample) -> Sequence[int]:
+    """The classes that a sample has a region of."""
+    if sample.labels is None:
+        return (sample.label,)
+    if sample.box_labels is None or sample.region is not None:
+        return sample.labels
+    return [label for label in sample.labels if label in sample.box_labels]
 
 
 def spread_evenly(count: int) -> list[int]:

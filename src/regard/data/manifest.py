@@ -111,7 +111,11 @@ class Manifest:
         return Manifest(checked(table, str(self.path or "manifest")), self.root, self.path)
 
     def select(self, split: str) -> pl.DataFrame:
-        """The rows of one split, with their row number in the manifest as `index`."""
+        """The rows of one split, with their row number in the manifest as `index`.
+
+        Raises:
+            DataError: no column `split`, or no sample in this one.
+        """
         if "split" not in self.table.columns:
             raise DataError(
                 str(self.path or "manifest"),
@@ -197,7 +201,11 @@ def _known_suffix(path: Path) -> None:
 
 
 def manifest_from_rows(rows: Iterable[Mapping[str, Any]], root: Path) -> Manifest:
-    """A checked manifest from one mapping a sample, as importers make them."""
+    """A checked manifest from one mapping a sample, as importers make them.
+
+    Raises:
+        DataError: a name that is no UTF-8, or what `checked` refuses.
+    """
     rows = list(rows)
     names = [name for name in COLUMNS if any(row.get(name) is not None for row in rows)]
     schema = {name: COLUMNS[name][0] for name in names}
@@ -215,7 +223,12 @@ def manifest_from_rows(rows: Iterable[Mapping[str, Any]], root: Path) -> Manifes
 
 
 def checked(table: pl.DataFrame, where: str) -> pl.DataFrame:
-    """The table with every known column in its type; raises with row and column otherwise."""
+    """The table with every known column in its type.
+
+    Raises:
+        DataError: no column `image`, no sample, or a value, told with its row and column, that the
+            column cannot have.
+    """
     if "image" not in table.columns:
         raise DataError(
             where,

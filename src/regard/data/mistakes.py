@@ -45,7 +45,11 @@ def parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def refuse(kind: type[BaseModel], error: ValidationError, where: str) -> NoReturn:
-    """Raise the first mistake of a validation as a `SettingError`."""
+    """Raise the first mistake of a validation as a `SettingError`.
+
+    Raises:
+        SettingError: always.
+    """
     first = error.errors()[0]
     keys, wanted, default = _place(kind, first)
     own = first.get("ctx", {}).get("error")

@@ -26,7 +26,7 @@ class PatchWeights(Settings):
             its mean over the image's patches, so that the loss stays as it is; `log`:
             ln(1 + alpha r), so that tokens of patches without evidence vanish; `sigmoid`:
             1 / (1 + exp(-slope (r - middle))).
-        eps: of the first three.
+        eps: added to r by `linear`, `power` and `normalised`.
         exponent: of the power.
         alpha: of the log.
         slope: of the sigmoid.

@@ -29,6 +29,7 @@ class Sample:
         region, avoid, ignore: paths of grey images.
         region_threshold: the region is 1 above this grey level; None: grey / 255.
         boxes: pixel edges in the upright image; used when there is no region image.
+        told: whether guidance is told of the region and of the area to avoid.
         box_labels: class index of each box, -1 for another; of a sample with `labels` alone.
         draws_region: whether the model takes the region too, as a view `region`.
         mask: path of an image of class ids, where its pixels are learned.
@@ -42,6 +43,7 @@ class Sample:
     avoid: str | None = None
     ignore: str | None = None
     boxes: tuple[tuple[float, ...], ...] | None = None
+    told: bool = True
     draws_region: bool = False
     mask: str | None = None
     labels: tuple[int, ...] | None = None
@@ -75,5 +77,6 @@ def each_label(samples: Iterable[Sample]) -> list[Sample]:
 
 
 def says_where(sample: Sample) -> bool:
-    """Whether the sample has a region, boxes, or an area to avoid."""
-    return sample.region is not None or sample.boxes is not None or sample.avoid is not None
+    """Whether a region, boxes, or an area to avoid is told of the sample."""
+    has = (sample.region, sample.boxes, sample.avoid)
+    return sample.told and any(part is not None for part in has)

@@ -25,6 +25,8 @@ Item = tuple[dict[str, Tensor], dict[str, Tensor], Sample]
 # Views, masks, the label of the larger share, and the share of each class.
 Mixed = tuple[dict[str, Tensor], dict[str, Tensor], int, Tensor]
 Planes = dict[str, Tensor]
+# Before the kinds of masks that guidance takes in place of the samples' own.
+USED = "used "
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Batch:
             is mixed.
         sets: class indices of samples that have sets of them, (B, P), and -1 behind the last; None
             where samples have one label or a mask.
+        used: in place of the regions what guidance takes for them; None: these themselves.
     """
 
     images: dict[str, Tensor]
@@ -52,6 +55,7 @@ class Batch:
     target: Tensor | None = None
     shares: Tensor | None = None
     sets: Tensor | None = None
+    used: Regions | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -62,7 +66,9 @@ class Batch:
         target = None if self.target is None else self.target[rows]
         shares = None if self.shares is None else self.shares[rows]
         sets = None if self.sets is None else self.sets[rows]
-        return Batch(images, self.labels[rows], self.index[rows], regions, target, shares, sets)
+        used = None if self.used is None else self.used[rows]
+        of = self.labels[rows], self.index[rows]
+        return Batch(images, *of, regions, target, shares, sets, used)
 
 
 class Samples(torch.utils.data.Dataset):
@@ -77,6 +83,7 @@ class Samples(torch.utils.data.Dataset):
         augmentation: None for evaluation.
         seed: of the augmentation.
         annotation: how regions are used; None: each sample's own.
+        used: how guidance would use them, beside the samples' own; None: not asked for.
         classes: what the ids of masks mean, for segmentation.
         lenders: of the pixels that the augmentation pastes.
         partners: that the augmentation mixes images with.
@@ -94,6 +101,7 @@ class Samples(torch.utils.data.Dataset):
         augmentation: Augment | None = None,
         seed: int = 0,
         annotation: Annotation | None = None,
+        used: Annotation | None = None,
         classes: MaskClasses | None = None,
         lenders: Lenders | None = None,
         partners: Partners | None = None,
@@ -101,9 +109,12 @@ class Samples(torch.utils.data.Dataset):
     ) -> None:
         self.samples, self.transform, self.augmentation = tuple(samples), transform, augmentation
         self.seed, self.where = seed, Where(transform, annotation, self.samples)
+        self.used = None if used is None else Where(transform, used, self.samples)
         self.classes, self.lenders, self.partners = classes, lenders, partners
         self.size = (augmentation or Augment()).cut(transform.size)
         kinds = (*self.where.kinds, *([] if classes is None else [TARGET]))
+        if self.used is not None:
+            kinds += tuple(USED + name for name in self.used.kinds)
         # In a mixed image there are pixels to ignore, whatever the samples themselves have.
         mixed = ("ignore",) if partners is not None and "attend" in kinds else ()
         self.kinds = tuple(dict.fromkeys((*kinds, *mixed)))
@@ -126,7 +137,7 @@ class Samples(torch.utils.data.Dataset):
         sample = self.samples[draw.row]
         images, masks = self.fitted(draw.row)
         if self._by_label:
-            masks = self.where.masks(of_label(sample, self.asked(draw)))
+            masks = self._regions_of(of_label(sample, self.asked(draw)))
         named = (draw.epoch, sample.index, draw.occurrence)
         images, masks = self._augmented(draw.row, (images, masks), *named)
         return images, masks, sample
@@ -164,12 +175,13 @@ class Samples(torch.utils.data.Dataset):
         held = None if fresh else self.held.batch(rows)
         images, masks, there = held or self._collated([self[draw] for draw in draws])
         regions, target = self._regions(masks, there), masks.get(TARGET)
+        used = None if self.used is None else self._regions(masks, there, USED)
         target = None if target is None else target.to(torch.uint8)
         if self._sets is None:
-            return Batch(images, self._labels[rows], self._index[rows], regions, target)
+            return Batch(images, self._labels[rows], self._index[rows], regions, target, used=used)
         sets = self._sets[rows]
         labels = torch.tensor([self.asked(draw) for draw in draws])
-        return Batch(images, labels, self._index[rows], regions, target, sets=sets)
+        return Batch(images, labels, self._index[rows], regions, target, sets=sets, used=used)
 
     def mixed(self, draw: Draw, partners: Partners) -> Mixed:
         """The sample of a draw with what is mixed into it, if anything is."""
@@ -225,8 +237,13 @@ class Samples(torch.utils.data.Dataset):
             images[REGION_VIEW] = (grey * 255).round().to(torch.uint8).expand(3, -1, -1)
         return images
 
-    def _masks(self, sample: Sample) -> dict[str, Tensor]:
+    def _regions_of(self, sample: Sample) -> dict[str, Tensor]:
         masks = self.where.masks(sample)
+        used = {} if self.used is None else self.used.masks(sample)
+        return masks | {USED + name: mask for name, mask in used.items()}
+
+    def _masks(self, sample: Sample) -> dict[str, Tensor]:
+        masks = self._regions_of(sample)
         if self.classes is not None:
             assert sample.mask is not None
             size = image_size(sample.views[0][1])
@@ -244,11 +261,11 @@ class Samples(torch.utils.data.Dataset):
         there = {kind: torch.tensor([kind in item[1] for item in items]) for kind in masks}
         return images, masks, there
 
-    def _regions(self, masks: Planes, there: Planes) -> Regions | None:
-        if not self.has_regions:
+    def _regions(self, masks: Planes, there: Planes, of: str = "") -> Regions | None:
+        if f"{of}attend" not in masks:
             return None
-        present = there["attend"]
-        return Regions(masks["attend"], masks.get("avoid"), masks.get("ignore"), present)
+        avoid, ignore = masks.get(f"{of}avoid"), masks.get(f"{of}ignore")
+        return Regions(masks[f"{of}attend"], avoid, ignore, there[f"{of}attend"])
 
 
 def padded(samples: Sequence[Sample]) -> Tensor | None:

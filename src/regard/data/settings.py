@@ -77,7 +77,7 @@ class Augment(Settings):
             labels, by a share drawn from Beta(alpha, alpha). 0: not at all; 0.2 is usual.
         cutmix: alpha of CutMix: a box of another training image is pasted over the image, and
             the labels share by their pixels. 0: not at all; 1 is usual. Beside `mixup` each image
-            is mixed one way or the other, as often.
+            gets one of the two, with equal probability.
         mix_probability: that an image is mixed, where `mixup` or `cutmix` is on.
     """
 

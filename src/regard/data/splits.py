@@ -19,6 +19,9 @@ def parse_scheme(scheme: str) -> dict[str, float]:
 
     A two-way scheme has no validation part: carve one from train with `val_from_train`, so
     that the part reported is not the part chosen on.
+
+    Raises:
+        ConfigError: no two or three percentages that sum to 100.
     """
     try:
         shares = [float(part) for part in scheme.split("/")]
@@ -76,6 +79,9 @@ def folds(
         seed: of the dealing.
         sets: as of `split`.
         val: share of the other folds that becomes val; None: the next fold is val.
+
+    Raises:
+        ConfigError: fewer than 3 folds or more than samples, or no such fold.
     """
     if not 3 <= k <= max(3, len(manifest)) or not 0 <= fold < k:
         raise ConfigError(
@@ -96,7 +102,11 @@ def folds(
 def carve_val(
     manifest: Manifest, share: float, seed: int = 42, *, sets: bool | None = None
 ) -> Manifest:
-    """Move a stratified share of train to val; refused where val exists already."""
+    """Move a stratified share of train to val.
+
+    Raises:
+        ConfigError: the manifest has a val split.
+    """
     train = manifest.select("train")
     if "val" in manifest.table["split"]:
         raise ConfigError(

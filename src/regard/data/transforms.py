@@ -115,6 +115,26 @@ class Transform:
         std = torch.tensor(self.std, device=images.device).view(3, 1, 1)
         return images.float().div_(255).sub_(mean).div_(std)
 
+    def frame(self, original: Size) -> tuple[int, int, int, int]:
+        """Where in the input a picture lies: the edges top, left, bottom and right.
+
+        Args:
+            original: (h, w) of the image; of one that is padded it lies in the middle, else it is
+                everywhere.
+        """
+        height, width = self.size
+        if self.fit != "pad":
+            return 0, 0, height, width
+        h, w = self._scaled(original)
+        top, left = (height - h) // 2, (width - w) // 2
+        return top, left, top + h, left + w
+
+    def _scaled(self, sides: tuple[float, float]) -> Size:
+        """The sides of an image that is to be padded or cropped, at the input's scale."""
+        rows, columns = self.size[0] / sides[0], self.size[1] / sides[1]
+        scale = min(rows, columns) if self.fit == "pad" else max(rows, columns)
+        return max(1, round(sides[0] * scale)), max(1, round(sides[1] * scale))
+
     def _fit(self, image: Tensor, mode: str, fill: Tensor, reach: Reach | None = None) -> Tensor:
         height, width = self.size
         if self.fit == "stretch":
@@ -123,10 +143,7 @@ class Transform:
             shape, image = image.shape, _without_ends(image, self.size)
             reach = reach if image.shape == shape else None  # of the middle all is picture
         top, left, bottom, right = reach or (0, 0, *image.shape[-2:])
-        sides = bottom - top, right - left
-        rows, columns = height / sides[0], width / sides[1]
-        scale = min(rows, columns) if self.fit == "pad" else max(rows, columns)
-        h, w = (max(1, round(side * scale)) for side in sides)
+        h, w = self._scaled((bottom - top, right - left))
         image = resized(image, (h, w), mode, reach)
         if self.fit == "crop":
             top, left = (h - height) // 2, (w - width) // 2

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from regard.data.annotation import Annotation, spread_evenly
+from regard.data.annotation import Annotation, Frame, spread_evenly
 from regard.data.decoding import Size, decode_grey, image_size
 from regard.data.regions import boxes_to_mask
 from regard.data.sample import Sample, says_where
@@ -50,10 +50,10 @@ class Where:
         if not self.kinds:
             return {}
         masks = {}
-        attend = self.region(sample)
+        attend = self.region(sample) if sample.told else None
         if attend is not None:
             masks["attend"] = attend
-        avoid = self.avoided(sample)
+        avoid = self.avoided(sample) if sample.told else None
         if avoid is not None:
             masks["avoid"] = avoid
             # Everything else may be looked at; `Regions.of` takes the avoided part out.
@@ -65,13 +65,15 @@ class Where:
     def region(self, sample: Sample) -> Tensor | None:
         """The sample's region at the input size, (H, W), as the annotation is used."""
         region = self._own_region(sample)
-        return None if region is None else self.annotation.region(region, sample.index)
+        if region is None:
+            return None
+        return self.annotation.region(region, sample.index, self._frame(sample))
 
     def avoided(self, sample: Sample) -> Tensor | None:
         """The area to avoid at the input size, (H, W), as the annotation is used."""
         if sample.avoid is None:
             return None
-        return self.annotation.avoided(self._area(sample.avoid), sample.index)
+        return self.annotation.avoided(self._area(sample.avoid), sample.index, self._frame(sample))
 
     def means(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         """The mean `attend` and `avoid` (H, W) of a thousand samples at most that have them."""
@@ -82,6 +84,12 @@ class Where:
             name: torch.stack([mask[name] for mask in masks if name in mask]).mean(0)
             for name in names
         }
+
+    def _frame(self, sample: Sample) -> Frame | None:
+        """Where the picture lies, of an image that is padded and of a region that is changed."""
+        if self.transform.fit != "pad" or not self.annotation.changes:
+            return None
+        return self.transform.frame(image_size(sample.views[0][1]))
 
     def _own_region(self, sample: Sample) -> Tensor | None:
         if sample.region is not None:

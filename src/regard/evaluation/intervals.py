@@ -63,7 +63,11 @@ def missing(
 
 
 def check_options(level: float, resamples: int = 1) -> None:
-    """Raise ConfigError unless 0 < level < 1 and there is a resample or more."""
+    """Check that 0 < level < 1 and that there is a resample or more.
+
+    Raises:
+        ConfigError: a level outside of (0, 1), or no resample.
+    """
     if not 0 < level < 1:
         raise ConfigError(
             "confidence level",

@@ -156,7 +156,8 @@ def _row(
     told, several = batch.labels.to(device) >= 0, batch.sets is not None
     labels = batch.labels.to(device).clamp_min(0)
     regions = None if batch.regions is None else batch.regions.to(device)
-    guided = _guided(net, images, labels, regions, terms)
+    used = regions if batch.used is None else batch.used.to(device)
+    guided = _guided(net, images, labels, used, terms)
     logits, maps = _maps(net, images, labels, gaze, terms, guided, background)
     asked = images if isinstance(images, Tensor) else None
     with torch.no_grad():

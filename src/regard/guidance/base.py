@@ -21,22 +21,24 @@ class Term(ABC):
     """A differentiable loss on where the net looks, one number an image.
 
     Attributes:
+        kind: name in the registry.
+        extra_forwards: whether the net runs again, on other images than the batch's.
+        bounded: whether losses lie in [0, 1].
+        lends: whether it takes pixels from other images of the batch.
+        of_segmenters: whether it asks for no probability of one label, so that it can be computed
+            of a segmenter, whose logits have positions, and of a net for sets of labels.
+        of_mixed: whether it can be computed of an image mixed of two, where the other's part is
+            ignored.
         weight: factor of the term's mean in the total loss, finite and at least 0.
         name: of the term among others; None takes the kind's own.
-        warmup_epochs: in which the weight rises from 0 along a straight line.
+        warmup_epochs: epochs over which the weight rises linearly from 0.
     """
 
     kind: ClassVar[str]
-    # Whether the net runs again, on other images than the batch's.
     extra_forwards: ClassVar[bool] = False
-    # Whether losses lie in [0, 1].
     bounded: ClassVar[bool] = False
-    # Whether it takes pixels from other images of the batch.
     lends: ClassVar[bool] = False
-    # Whether it asks for no probability of one label, so that it can be computed of a segmenter,
-    # whose logits have positions, and of a net for sets of labels.
     of_segmenters: ClassVar[bool] = False
-    # Whether it can be computed of an image mixed of two, where the other's part is ignored.
     of_mixed: ClassVar[bool] = True
 
     weight: float = 1.0

@@ -59,7 +59,8 @@ def guided_forward(
             target and region, ints (P,) in 0..B-1 in any order; targets are (P,) then and
             regions (P, H, W). None: one target an image.
         donors: for terms that take pixels from other images, of each image the one that lends;
-            None: the next of the batch that has a region.
+            None: the next of the batch that has a region. Without another one such a term is not
+            valid.
 
     Raises:
         ConfigError: two terms of one name, or a term that a segmenter has no numbers for.
@@ -243,6 +244,8 @@ def _evidence(regions: Regions | Tensor, labels: Tensor, logits: Tensor) -> Evid
 def _add(output: GuidedOutput, term: Term, seen: ForwardPass) -> None:
     with torch.autocast(seen.logits.device.type, enabled=False):
         valid = term.valid(term.judged(seen))
+        if term.lends and seen.donors is not None and seen.donors.lent is not None:
+            valid = valid & seen.donors.lent
         losses = term.losses(seen)
         if isinstance(term, MapTerm):
             output.maps[term.title] = term.raw(seen)

@@ -1,6 +1,6 @@
 """The forward pass of a batch as guidance terms see it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from regard.data.backgrounds import emptied
 from regard.data.regions import Evidence
 from regard.models.anatomy import Layer
 from regard.saliency.base import Method
-from regard.saliency.capture import Images, copied, undisturbed
+from regard.saliency.capture import Images, constant, undisturbed
 from regard.saliency.explain import gathered, maps_of, pixels_by_place
-from regard.saliency.observe import Request, observe, pixels_of, with_pixels
+from regard.saliency.observe import Request, observe, pixels_of
 from regard.saliency.outputs import logits_of, precise
 from regard.saliency.seen import Seen
 from regard.saliency.targets import resolve
@@ -24,12 +25,20 @@ class Donors(NamedTuple):
     """Of each image the one that lends it pixels.
 
     Attributes:
-        pixels: (B, 3, H, W) of the explained view.
+        images: (B, 3, H, W), or a dict of views.
         inside: (B, H, W), their regions.
+        lent: bool (B,), whether that is another image at all; None: all are.
     """
 
-    pixels: Tensor
+    images: Images
     inside: Tensor
+    lent: Tensor | None = None
+
+    def emptied(self, view: str | None) -> Tensor:
+        """A view (B, 3, H, W) of the lenders, their regions in the mean colour of the rest."""
+        images = self.images
+        pixels = images[view] if isinstance(images, Mapping) and view else pixels_of(images, None)
+        return emptied(pixels, at_size(self.inside, pixels.shape[2:])[:, None].to(pixels))
 
 
 @dataclass
@@ -118,10 +127,24 @@ class ForwardPass:
 
     def outside(self, size: torch.Size) -> Tensor:
         """What lies outside of the region and counts, (B, H, W) in [0, 1], at this size."""
-        part = (1 - self.evidence.inside) * self.evidence.counted
-        if part.shape[1:] == size:
-            return part
-        return F.interpolate(part[:, None], tuple(size), mode="area")[:, 0]
+        return at_size((1 - self.evidence.inside) * self.evidence.counted, size)
+
+    def exchanged(self, change: Callable[[Tensor, Tensor, str | None], Tensor]) -> Images:
+        """The images with each of their views changed.
+
+        Args:
+            change: of pixels (B, 3, H, W) without a graph, the region (B, 1, H, W) at their size
+                and the view's name, which the only one has not: the pixels in their place.
+        """
+
+        def changed(pixels: Tensor, view: str | None) -> Tensor:
+            inside = 1 - self.outside(pixels.shape[2:])[:, None].to(pixels)
+            return change(pixels, inside, view)
+
+        images = self.whole.images
+        if isinstance(images, Mapping):
+            return {name: changed(constant(view), name) for name, view in images.items()}
+        return changed(constant(self.pixels), None)
 
     def gradient(self, value: Tensor) -> Tensor:
         """Of a sum over the images, with respect to the pixels, (B, 3, H, W)."""
@@ -130,19 +153,19 @@ class ForwardPass:
         )
         return precise(found)
 
-    def logits_at(self, pixels: Tensor) -> Tensor:
-        """The logits (B, K) of other pixels; batch norm statistics and random state stay."""
+    def logits_at(self, images: Images) -> Tensor:
+        """The logits (B, K) of other images; batch norm statistics and random state stay."""
         with undisturbed(self.whole.net), self._cast():
-            return precise(logits_of(self.whole.net(self._with(pixels))))
+            return precise(logits_of(self.whole.net(images)))
 
-    def activations_at(self, pixels: Tensor, layer: Any) -> Tensor:
-        """The layer's activations (B, C, h, w) of other pixels, as `logits_at`."""
+    def activations_at(self, images: Images, layer: Any) -> Tensor:
+        """The layer's activations (B, C, h, w) of other images, as `logits_at`."""
         where = self.layers[layer]
         request = Request(layers={where.name: where.module}, graph=self.whole.create_graph)
         with undisturbed(self.whole.net), self._cast():
             observed = observe(
                 self.whole.net,
-                self._with(pixels),
+                images,
                 request,
                 view=self.whole.view,
                 create_graph=self.whole.create_graph,
@@ -153,9 +176,6 @@ class ForwardPass:
         return torch.autocast(
             self.logits.device.type, self.autocast, enabled=self.autocast is not None
         )
-
-    def _with(self, pixels: Tensor) -> Images:
-        return with_pixels(copied(self.whole.images), self.whole.view, pixels)
 
 
 def lenders(usable: Tensor) -> Tensor:
@@ -172,4 +192,19 @@ def lenders(usable: Tensor) -> Tensor:
 def donors_of(images: Images, evidence: Evidence) -> Donors:
     """The images of a batch lend to each other."""
     rows = lenders(evidence.partial)
-    return Donors(pixels_of(images, None)[rows], evidence.inside[rows])
+    lent = rows != torch.arange(len(rows), device=rows.device)
+    return Donors(at_rows(images, rows), evidence.inside[rows], lent)
+
+
+def at_rows(images: Images, rows: Tensor) -> Images:
+    """Each view of images, in other rows."""
+    if isinstance(images, Mapping):
+        return {name: view[rows] for name, view in images.items()}
+    return images[rows]
+
+
+def at_size(masks: Tensor, size: torch.Size) -> Tensor:
+    """Masks (B, H, W) at a size, each place the mean of what lies there."""
+    if masks.shape[1:] == size:
+        return masks
+    return F.interpolate(masks[:, None], tuple(size), mode="area")[:, 0]

@@ -13,29 +13,33 @@ from regard.errors import ConfigError
 from regard.guidance.base import TERMS, Term
 from regard.guidance.forward_pass import ForwardPass
 from regard.saliency.base import Need
-from regard.saliency.capture import constant
 
 
 @dataclass(frozen=True)
 class OutsideTerm(Term):
-    """The cross-entropy of the image with another outside, - log p_c(x M + (1 - M) z)."""
+    """The cross-entropy of the image with another outside, - log p_c(x M + (1 - M) z).
+
+    Of an image of several views that of each is exchanged.
+    """
 
     extra_forwards: ClassVar[bool] = True
     of_mixed: ClassVar[bool] = False
 
     def raw(self, seen: ForwardPass) -> Tensor:
         """The logits (B, K) of the changed images."""
-        pixels = constant(seen.pixels)
-        inside = 1 - seen.outside(pixels.shape[2:])[:, None].to(pixels)
-        return seen.logits_at(inside * pixels + (1 - inside) * self.other(seen, pixels, inside))
+
+        def change(pixels: Tensor, inside: Tensor, view: str | None) -> Tensor:
+            return inside * pixels + (1 - inside) * self.other(seen, pixels, inside, view)
+
+        return seen.logits_at(seen.exchanged(change))
 
     def losses(self, seen: ForwardPass) -> Tensor:
         """Cross-entropies (B,)."""
         return F.cross_entropy(self.raw(seen), seen.labels, reduction="none")
 
     @abstractmethod
-    def other(self, seen: ForwardPass, pixels: Tensor, inside: Tensor) -> Tensor:
-        """z, (B, 3, H, W), for images of that shape and their regions (B, 1, H, W)."""
+    def other(self, seen: ForwardPass, pixels: Tensor, inside: Tensor, view: str | None) -> Tensor:
+        """z, (B, 3, H, W), for a view of that shape and its regions (B, 1, H, W)."""
 
 
 @TERMS.register("masked_input")
@@ -48,7 +52,7 @@ class MaskedInput(OutsideTerm):
     No map comes into it: the simple way that guidance must beat. Ignored areas stay as they are.
 
     Attributes:
-        fill: r: `mean`, the outside's mean colour; `blur`, the outside blurred; `zero`, the
+        fill: what the outside becomes: `mean`, its mean colour; `blur`, itself blurred; `zero`, the
             zero of the net's input.
     """
 
@@ -66,7 +70,7 @@ class MaskedInput(OutsideTerm):
                 remedy="choose one of them",
             )
 
-    def other(self, seen: ForwardPass, pixels: Tensor, inside: Tensor) -> Tensor:
+    def other(self, seen: ForwardPass, pixels: Tensor, inside: Tensor, view: str | None) -> Tensor:
         """The filling, r."""
         if self.fill == "zero":
             return torch.zeros_like(pixels)
@@ -83,7 +87,8 @@ class BackgroundSwap(OutsideTerm):
     - log p_c(x M + (1 - M) z)
 
     What lies outside of the region is exchanged for what lies there in z, the next image that
-    has a region, whose own inside is first filled with its outside's mean colour.
+    has a region, whose own inside is first filled with its outside's mean colour. An image that is
+    the only one with a region in its step has no partner, and is not counted.
 
     Reference: Xiao et al., Noise or Signal, arXiv:2006.09994 (Mixed-Rand, there for testing).
     """
@@ -91,10 +96,10 @@ class BackgroundSwap(OutsideTerm):
     kind: ClassVar[str] = "background_swap"
     lends: ClassVar[bool] = True
 
-    def other(self, seen: ForwardPass, pixels: Tensor, inside: Tensor) -> Tensor:
+    def other(self, seen: ForwardPass, pixels: Tensor, inside: Tensor, view: str | None) -> Tensor:
         """The lenders' images, their regions emptied."""
         assert seen.donors is not None
-        return emptied(seen.donors.pixels, seen.donors.inside[:, None].to(pixels))
+        return seen.donors.emptied(view)
 
 
 @TERMS.register("actdiff")
@@ -105,7 +110,8 @@ class ActDiff(Term):
     mean over channels and positions of (A(x) - A(x M))^2
 
     with A the layer's activations and 0 the zero of the net's input. No second derivative is
-    needed. The activations can also be made alike by making all of them small.
+    needed. The activations can also be made alike by making all of them small. Of an image of
+    several views each is masked.
 
     Reference: Viviano et al., Saliency is a Possible Red Herring When Diagnosing Poor
     Generalization, arXiv:1910.00199 (there the distance, summed over layers).
@@ -132,9 +138,8 @@ class ActDiff(Term):
 
     def raw(self, seen: ForwardPass) -> Tensor:
         """The differences (B, C, h, w)."""
-        pixels = constant(seen.pixels)
-        inside = 1 - seen.outside(pixels.shape[2:])[:, None].to(pixels)
-        return seen.activations(self.layer) - seen.activations_at(inside * pixels, self.layer)
+        alone = seen.exchanged(lambda pixels, inside, _: inside * pixels)
+        return seen.activations(self.layer) - seen.activations_at(alone, self.layer)
 
     def losses(self, seen: ForwardPass) -> Tensor:
         """Losses (B,), at least 0."""

@@ -63,12 +63,12 @@ class Guidance(Settings):
     """Losses on where the net looks.
 
     Attributes:
-        terms: what is to be lost.
+        terms: the guidance losses, one entry a term.
         combine: with the cross-entropy: `sum`, weighted; `product`, `quotient`: of each image's
             cross-entropy and losses; `uncertainty`: a sum with learned weights.
         cross_entropy: weight of the cross-entropy in a sum.
         regions: `own`; or as a control `misplaced`: moved elsewhere in the same image; or `mean`:
-            for every image the mean region of the train split.
+            for every image that has a region the mean one of the train split.
         share: of the train images with a region, those whose region is used; the rest trains
             plainly. Drawn once, the same for every seed.
         dilate: by how much boxes and masks are widened on each side, as a share of the image's

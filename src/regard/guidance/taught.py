@@ -28,7 +28,7 @@ class Taught(Term):
     student match the squared activations or the input gradients of a teacher; here it is whatever
     map the term is on.
 
-    Args:
+    Attributes:
         inner: what the maps are compared by, `KL` or `MSE`, with its own method and layer.
         maps: the teacher's, (B, h, w), at any resolution.
         told: which images count; None: all.

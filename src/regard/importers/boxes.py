@@ -31,7 +31,11 @@ class Corners:
     def parse(
         text: str, inclusive: bool, one_based: bool, known: Sequence[str], where: str
     ) -> "Corners":
-        """Read the columns' names from `xmin,ymin,xmax,ymax`."""
+        """Read the columns' names from `xmin,ymin,xmax,ymax`.
+
+        Raises:
+            DataError: other than four columns, or one that the table lacks.
+        """
         names = tuple(name.strip() for name in text.split(","))
         absent = [name for name in names if name not in known]
         if len(names) != 4 or absent:

@@ -45,7 +45,11 @@ def build_timm(
     patch_weights: PatchWeights | None = None,
     **options: Any,
 ) -> nn.Module:
-    """A timm model by name, `resnet18` or `resnet18.a1_in1k`; CrossViT with views by branch."""
+    """A timm model by name, `resnet18` or `resnet18.a1_in1k`; CrossViT with views by branch.
+
+    Raises:
+        ModelError: timm knows no such model, or it has no branches for views.
+    """
     if not timm.is_model(name):
         raise ModelError(
             f"model timm:{name}",
@@ -77,7 +81,11 @@ def _published_classes(net: nn.Module) -> int | None:
 
 @FAMILIES.register("regard")
 def build_own(name: str, classes: int, *, pretrained: bool = False, **options: Any) -> nn.Module:
-    """One of our own nets; of a segmenter the encoder alone has pretrained weights."""
+    """One of our own nets; of a segmenter the encoder alone has pretrained weights.
+
+    Raises:
+        ModelError: no net of ours, or none with pretrained weights or branches.
+    """
     if name not in SMALL:
         raise ModelError(
             f"model regard:{name}",

@@ -43,7 +43,11 @@ def begin_small(net: nn.Module) -> None:
 
 
 def put_mlp(net: nn.Module, classes: int, *, width: int, dropout: float) -> None:
-    """Replace each linear classifier by linear, ReLU, dropout, linear."""
+    """Replace each linear classifier by linear, ReLU, dropout, linear.
+
+    Raises:
+        ModelError: the net does not end in one linear layer a branch.
+    """
     found = find_classifiers(net)
     linear = {name: part for name, part in found.items() if isinstance(part, nn.Linear)}
     if not found or linear.keys() != found.keys():
@@ -64,9 +68,12 @@ def put_mlp(net: nn.Module, classes: int, *, width: int, dropout: float) -> None
 
 
 def classifier_of(net: nn.Module) -> nn.ModuleList:
-    """What is on top of the backbone; raises where there is none to tell.
+    """What is on top of the backbone.
 
     The classifier, of a net with several branches all; of a segmenter everything but its encoder.
+
+    Raises:
+        ModelError: no classifier of a customary name.
     """
     if hasattr(net, "encoder_name"):
         return nn.ModuleList(part for name, part in net.named_children() if name != "encoder")

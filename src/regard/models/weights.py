@@ -93,7 +93,12 @@ def _own_names(net: nn.Module) -> str:
 
 
 def bundled_weights(spec: str) -> dict[str, Tensor]:
-    """ImageNet weights of EfficientNet-lite0 from the extra `offline`, under timm's names."""
+    """ImageNet weights of EfficientNet-lite0 from the extra `offline`, under timm's names.
+
+    Raises:
+        ModelError: of another model.
+        MissingExtraError: the extra `offline` is not installed.
+    """
     if spec != "timm:tf_efficientnet_lite0":
         raise ModelError(
             "weights bundled",

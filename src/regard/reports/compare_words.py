@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from regard.language import Phrases, phrase
+from regard.language import Phrases, isolated, phrase
 from regard.reports.blocks import Fact, Facts
 from regard.reports.compare_metrics import metric_words
 from regard.reports.compare_tables import READINGS, reading
@@ -110,7 +110,7 @@ def class_words(other: Told, key: str, what: str) -> str:
         difference = own[key]["difference"]
         word = reading(key, own[key])
         if word in kinds:
-            kinds[word].append(f"{name} ({signed(difference['value'])})")
+            kinds[word].append(f"{isolated(name)} ({signed(difference['value'])})")
     told = [
         f"{phrase(READINGS[word])} {', '.join(names)}" for word, names in kinds.items() if names
     ]

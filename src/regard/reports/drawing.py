@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
@@ -27,6 +28,10 @@ _VARIABLES = {
 }
 _PIXEL = 1 / 96  # inches
 SMALL = (340, 230)
+# Of a figure's width that stays free at either side.
+_EDGE = 0.01
+# Between these the largest tick of an axis is written without an exponent.
+_LEAST_WRITTEN, _MOST_WRITTEN = 1e-4, 1e9
 
 
 @contextmanager
@@ -46,7 +51,8 @@ def plot(drawn: Figure, x: str, y: str = "", left: int = 0) -> Axes:
     Args:
         drawn: of `canvas`.
         x, y: names of the axes.
-        left: pixels for what stands left of the axes; 0 is enough for numbers.
+        left: pixels for what stands left of the axes; 0 is enough for short numbers, and
+            `inline` makes room for longer ones.
     """
     width, height = drawn.get_size_inches() / _PIXEL
     left, bottom = left or (64 if y else 46), 46 if x else 26
@@ -64,11 +70,21 @@ def plot(drawn: Figure, x: str, y: str = "", left: int = 0) -> Axes:
 
 
 class Numbers(ScalarFormatter):
-    """Ticks with the decimal sign of the language."""
+    """Ticks written out with the signs of the language, `1,200,000`; the largest as `2e+09`."""
+
+    def __init__(self) -> None:
+        # No factor above the axis, where the figure ends.
+        super().__init__(useOffset=False)
+        self.set_scientific(False)
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         """The tick's text."""
-        return numeral(super().__call__(x, pos))
+        assert self.axis is not None
+        largest = max(map(abs, self.axis.get_view_interval()), default=0.0)
+        if largest and not _LEAST_WRITTEN <= largest < _MOST_WRITTEN:
+            return numeral(f"{x:.3g}").replace("-", "−")
+        whole, point, decimals = super().__call__(x, pos).partition(".")
+        return numeral(re.sub(r"\B(?=(\d{3})+$)", ",", whole) + point + decimals)
 
 
 def colour(tone: int) -> str:
@@ -78,6 +94,8 @@ def colour(tone: int) -> str:
 
 def inline(drawn: Figure, alt: str) -> Markup:
     """The figure as an `svg` element with a text alternative."""
+    for axes in drawn.axes:
+        _make_room(axes)
     file = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     # `savefig` draws twice, the first time for a layout that is fixed here.
@@ -92,6 +110,20 @@ def inline(drawn: Figure, alt: str) -> Markup:
     text = re.sub(r"<[^>]*>", lambda tag: _own_names(tag[0], name), text)
     text = re.sub(r"\s*\n\s*", "\n", text)
     return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1))
+
+
+def _make_room(axes: Axes) -> None:
+    """Narrow the axes where ticks or names beside them would be cut off by the figure's edge."""
+    canvas = axes.figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    pen, width = canvas.get_renderer(), axes.figure.bbox.width
+    axes.apply_aspect()
+    sides = [box for axis in (axes.xaxis, axes.yaxis) if (box := axis.get_tightbbox(pen))]
+    over_left = max([0.0, *(_EDGE - box.x0 / width for box in sides)])
+    over_right = max([0.0, *(box.x1 / width - 1 + _EDGE for box in sides)])
+    place = axes.get_position(original=True)
+    left, right = place.x0 + over_left, place.x1 - over_right
+    axes.set_position((left, place.y0, right - left, place.height))
 
 
 def _themed(tag: str) -> str:

@@ -36,9 +36,9 @@ def learning_curves(run: RunContents) -> Drawings | None:
     if not names:
         return None
     drawings = [_of_run(run, name) for name in names]
-    keys = [Key("train", 0, "dashed"), Key("val", 1)]
+    keys = [Key("train", 0), Key("val", 1, "dashed")]
     if run.best_epoch is not None:
-        keys.append(Key(phrase("best epoch"), -1, "dashed"))
+        keys.append(Key(phrase("best epoch"), -1, "dotted"))
     return Drawings(drawings, keys)
 
 
@@ -69,7 +69,7 @@ def _of_run(run: RunContents, name: str) -> Drawing:
         said = []
         for tone, split in enumerate(("train", "val")):
             x, y = curve([*([run.untrained] if run.untrained else []), *run.epochs], split, name)
-            line(axes, x, y, tone, "dashed" if split == "train" else "line")
+            line(axes, x, y, tone, "line" if split == "train" else "dashed")
             if y:
                 told = phrase(
                     "{split} from {first} to {last}",

@@ -18,7 +18,7 @@ from regard.reports import layers
 from regard.reports.album import MAP, Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card, Picture
 from regard.reports.contents import RunContents, SplitContents
-from regard.reports.galleries import left_out, made_gallery, scaled
+from regard.reports.galleries import left_out, made_gallery, scaled, without_map
 from regard.reports.words import clauses, decimal, percent
 from regard.runs.evaluate_masks import masks_of
 from regard.runs.inference import as_told
@@ -155,6 +155,10 @@ def looks_card(album: Album, row: dict, asked: Run) -> Card:
         alt = f"{file}, {phrase('map of {label}', label=run.classes[k])}"
         heat = layers.heat(smooth(found, size))
         pictures.append(Picture(shown.photo, alt, width, height, heat, outline, note))
+    if not pictures:
+        shown, note = album.shown(index), phrase("every pixel is void")
+        height, width = shown.size
+        pictures = [Picture(shown.photo, without_map(file), width, height, caption=note)]
     return Card(pictures, "", [], file)
 
 

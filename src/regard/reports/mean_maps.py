@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.data.decoding import decode
-from regard.language import phrase, plural
+from regard.language import isolated, phrase, plural
 from regard.reports import layers
 from regard.reports.blocks import Block, Cell, Heading, Section, Sheet, Table, Text
 from regard.reports.contents import RunContents, attempt
@@ -38,7 +38,7 @@ def mean_maps(run: RunContents, *, arm: str = "") -> list[Block]:
 def _of_method(folder: Path, values: Mapping[str, Any], arm: str) -> list[Block]:
     name = values["method"]
     name = phrase("{method} with contrast", method=name) if values["contrast"] else name
-    name = f"{arm}, {name}" if arm else name
+    name = f"{isolated(arm)}, {name}" if arm else name
     rows = values["rows"]
     text = phrase(
         "Mean maps of {split} by {method}, of the checkpoint {checkpoint}: each map over the sum "

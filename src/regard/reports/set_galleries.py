@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from regard.evaluation.table import PREFIX
-from regard.language import phrase, plural
+from regard.language import isolated, phrase, plural
 from regard.reports.album import Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card
 from regard.reports.contents import RunContents, SplitContents
@@ -116,4 +116,4 @@ def set_told(row: dict[str, Any], end: str = "", *, answer: bool = True) -> list
 
 def named(labels: Sequence[str]) -> str:
     """A set of labels in words."""
-    return ", ".join(labels) or phrase("no label")
+    return ", ".join(map(isolated, labels)) or phrase("no label")

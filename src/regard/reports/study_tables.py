@@ -22,6 +22,7 @@ from regard.reports.words import (
     heads_of,
     on_split,
     p_value,
+    pair_named,
     real,
     signed,
     title,
@@ -116,7 +117,7 @@ def _comparison(study: StudyContents, row: Comparison, keys: Sequence[str]) -> l
     shades = {"better": "good", "worse": "bad"}
     verdict = quality(row)
     return [
-        Cell(f"{row['arm']} − {row['against']}", note=_said(row["metric"])),
+        Cell(pair_named(row["arm"], row["against"]), note=_said(row["metric"])),
         *(_tested_cell(row, key) for key in keys),
         Cell(p_value(row["p_holm"])),
         _difference_cell(row.get("images")),

@@ -22,6 +22,7 @@ from regard.reports.words import (
     count,
     heads_of,
     listed,
+    pair_named,
     signed,
     title,
 )
@@ -41,7 +42,7 @@ def verdicts_table(study: StudyContents) -> Table:
         found = {row["metric"]: row for row in compared(study, arm, against)}
         if found:
             cells = [_cell(study, found.get(name)) for name in names]
-            rows.append([Cell(f"{arm} − {against}"), *cells])
+            rows.append([Cell(pair_named(arm, against)), *cells])
     heads, split = heads_of(names)
     caption = phrase(
         "Differences with their intervals: {better} better, {worse} worse, {none} no difference "
@@ -64,7 +65,7 @@ def lead_words(study: StudyContents) -> list[str]:
         told = {quality(row) for row in compared(study, arm, against)}
         if told - {NOT_TESTED}:
             kind = ("better" in told, "worse" in told)
-            groups.setdefault(kind, []).append(f"{arm} − {against}")
+            groups.setdefault(kind, []).append(pair_named(arm, against))
     if set(groups) == {(False, False)}:
         (names,) = groups.values()
         return [phrase("No difference is shown in any of {n}.", n=count(len(names), "comparison"))]
@@ -113,7 +114,7 @@ def largest_words(study: StudyContents) -> list[str]:
             metric=title(metric),
             split=split,
             value=signed(_difference(best)["value"]),
-            pair=f"{best['arm']} − {best['against']}",
+            pair=pair_named(best["arm"], best["against"]),
         )
         found.append(item)
     return [phrase("Largest improvements shown: {found}.", found=clauses(*found))] if found else []

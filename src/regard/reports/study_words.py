@@ -16,6 +16,7 @@ from regard.reports.words import (
     listed,
     on_split,
     p_value,
+    pair_named,
     percent,
     real,
     signed,
@@ -122,7 +123,7 @@ def verdict_of(study: StudyContents, arm: str, against: str) -> Verdict:
         for word, mark in marks.items()
         if word in facts
     ]
-    return Verdict(f"{arm} − {against}", groups)
+    return Verdict(pair_named(arm, against), groups)
 
 
 def found_of(study: StudyContents, row: Comparison) -> Fact:

@@ -10,7 +10,7 @@ from regard.data.mask_colours import class_colours
 from regard.data.samples import Batch, Samples
 from regard.data.source import open_manifest
 from regard.errors import RegardError
-from regard.language import phrase
+from regard.language import isolated, phrase
 from regard.reports import layers
 from regard.reports.blocks import Block, Card, Gallery, Note, Picture
 from regard.reports.contents import RunContents
@@ -85,7 +85,7 @@ def _label(batch: Batch, row: int, run: RunContents) -> str:
     order = [k for k in shares.argsort(descending=True).tolist() if float(shares[k]) > 0]
     if len(order) == 1:
         return run.classes[order[0]]
-    return ", ".join(f"{run.classes[k]} {percent(float(shares[k]), 0)}" for k in order)
+    return ", ".join(f"{isolated(run.classes[k])} {percent(float(shares[k]), 0)}" for k in order)
 
 
 def _layers(batch: Batch, row: int, run: RunContents) -> dict[str, Any]:

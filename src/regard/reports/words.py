@@ -8,7 +8,7 @@ from typing import Any
 
 from regard.evaluation.direction import lower_is_better
 from regard.evaluation.thresholds import ENDING
-from regard.language import Phrases, PhraseTuple, numeral, phrase, spoken
+from regard.language import Phrases, PhraseTuple, isolated, numeral, phrase, spoken
 from regard.runs.files import NON_FINITE
 from regard.scores.base import SCORES
 
@@ -91,9 +91,22 @@ _ABOUT: Phrases = {
 # Why a number of a file has no interval, or a doubtful one.
 _REASONS: PhraseTuple = (
     "all values are equal",
+    "all folds differ alike",
     "needs two images or more",
     "needs two values or more",
+    "needs two folds or more",
+    "needs images of a class and images of another",
+    "needs images of the class and images of another",
     "no images",
+    "no images to count",
+    "no value is defined",
+    "a value is infinite, or too large to be squared",
+    "the class is never predicted",
+    "the class has no images",
+    "the class has no images and no predictions",
+    "undefined on these images",
+    "undefined in every resample",
+    "it is defined in no resample of both",
     "the same in every resample: too narrow",
 )
 _PREFIXES = ("", "k", "M", "G", "T", "P")
@@ -165,6 +178,11 @@ def between(interval: Mapping[str, Any], show: Any = decimal) -> str:
     )
 
 
+def pair_named(arm: str, against: str) -> str:
+    """`guided − plain`, whichever way the names are written."""
+    return f"{isolated(arm)} − {isolated(against)}"
+
+
 def clauses(*parts: str) -> str:
     """Parts of a line one after another, those that are empty left out: `one; two`."""
     told = [part for part in parts if part]
@@ -191,7 +209,7 @@ def without_folders(error: Exception) -> str:
 
 def listed(names: Sequence[str], most: int = 8) -> str:
     """`a, b and c`; of many the first, and how many more."""
-    shown = list(names[:most])
+    shown = [isolated(name) for name in names[:most]]
     if len(names) > most:
         more = whole(len(names) - most)
         return phrase("{names} and {n} more", names=", ".join(shown), n=more)
@@ -211,7 +229,7 @@ def title(metric: str) -> str:
         return phrase("{metric} at the threshold", metric=own)
     if ":" in metric:  # of one class
         name, _, own = metric.partition(":")
-        return f"{title(name)}, {own}"
+        return f"{title(name)}, {isolated(own)}"
     return phrase(_NAMES.get(metric) or metric.replace("_", " ").capitalize())
 
 

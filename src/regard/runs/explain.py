@@ -91,7 +91,7 @@ def explain_images(
     background: int = BACKGROUND,
     progress: Callable[[int], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Write `METHOD/NNNN-NAME.jpg`, `maps.safetensors` and `explanations.json`.
+    """Write `METHOD/NNNNN-NAME.jpg`, `maps.safetensors` and `explanations.json`.
 
     A picture has the photo in its own proportions, the same under its map, with the region's
     outline where the run's manifest has one for this image, and a caption. Layer and contrast

@@ -152,7 +152,7 @@ def _refuse_other_views(
 
 
 def load_run(folder: str | Path, checkpoint: str = "best") -> Run:
-    """Load a run's net from its best checkpoint (or `last`, or `step-N`).
+    """Load a run's net from its best checkpoint (or `last`, `step-N`, `epoch-N`).
 
     Raises:
         RunError: no run, or no such whole checkpoint.
@@ -196,7 +196,7 @@ def open_run(text: str) -> Run:
     if name not in ("best", "last", *known):
         raise RunError(
             text,
-            expected="after the @ an epoch's number, best, last or step-N",
+            expected="after the @ an epoch's number, best, last, step-N or epoch-N",
             found=f"{name!r}, which is not in {files.checkpoints}" if name else "nothing",
             remedy="there are: " + ", ".join(["best", "last", *known]),
         )

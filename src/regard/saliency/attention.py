@@ -46,7 +46,11 @@ class Attention(Method):
         find_tokens(seen.net, seen.images, self_attention(seen)[0].shape[-1])
 
     def maps(self, seen: Seen) -> Tensor:
-        """Maps (B, h, w) on the grid of the patches."""
+        """Maps (B, h, w) on the grid of the patches.
+
+        Raises:
+            ConfigError: the net has no such block.
+        """
         matrices = self_attention(seen)
         count = len(matrices)
         if not -count <= self.block < count:

@@ -146,7 +146,7 @@ def substitute(module: nn.Module, output: Tensor, call: int) -> Iterator[None]:
     """Within, the module gives this output at one of its calls, counted from 1."""
     with counting(module) as calls:
         hook = module.register_forward_hook(
-            lambda _module, _inputs, own: output if calls() == call else own
+            lambda _module, _inputs, own: output.to(own.dtype) if calls() == call else own
         )
         try:
             yield

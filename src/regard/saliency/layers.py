@@ -209,7 +209,7 @@ def _head_of(
 
 
 def remembered_head(net: nn.Module, images: Images, layer: Layer) -> Tensor | None:
-    """What `linear_head` gives of a pass of the first images in noise, remembered by its name.
+    """`linear_head` found once on a noisy pass, then looked up by the head's name.
 
     For the steps of a training, in which a look at this very pass's numbers would have a GPU wait.
     Parameters that are zero all over are noise in that pass: a head that starts at zero would pass

@@ -9,7 +9,11 @@ from regard.errors import ModelError
 
 
 def logits_of(output: Any) -> Tensor:
-    """The logits in a net's output: the tensor itself, or its `.logits`."""
+    """The logits in a net's output: the tensor itself, or its `.logits`.
+
+    Raises:
+        ModelError: no tensor, and none at `.logits`.
+    """
     logits = getattr(output, "logits", output)
     if not isinstance(logits, Tensor):
         raise ModelError(

@@ -91,7 +91,11 @@ def class_indices(
 
 
 def refuse_classes(indices: Tensor, classes: int | None) -> None:
-    """Raise TargetError for an index below 0, or of no class where their number is known."""
+    """Refuse an index below 0, or one of no class where their number is known.
+
+    Raises:
+        TargetError: an index below 0, or of no class.
+    """
     outside = indices < 0 if classes is None else (indices < 0) | (indices >= classes)
     if bool(outside.any()):
         raise TargetError(
@@ -175,7 +179,11 @@ def pixels_of(target: Tensor | PixelTarget) -> Tensor | int:
 
 
 def value(logits: Tensor, target: Tensor | PixelTarget) -> Tensor:
-    """The number (B,) that is explained: a logit, or the sum of a class's logits."""
+    """The number (B,) that is explained: a logit, or the sum of a class's logits.
+
+    Raises:
+        TargetError: a mask of another shape than the logits.
+    """
     if isinstance(target, Tensor):
         return logits.gather(1, target[:, None])[:, 0]
     chosen = _of_class(logits, target.class_index)

@@ -31,14 +31,15 @@ class Score:
             (B, h, w) alone; for `model` of maps (B, H, W) at the images' size and a `Model`.
         better: whether a higher or a lower number is better.
         asks: what the formula needs beside the map.
-        uniform: what a map without any preference gets, (B,), from the region's area, and from
-            what of the formula's options it depends on; or None.
+        uniform: what a map without preference gets, by chance where ties would make it 0 (`iou`);
+            (B,), from the region's area, and from what of the formula's options it depends on; or
+            None.
         best: what the best of all maps gets, (B,), likewise, of a region without soft edges; or
             None.
         whole: whether a region that covers the whole image leaves the score defined.
         binary: whether the region is only where its mask is above one half.
-        explains: whether the formula makes maps again, so that it has to be told how those were
-            made that it is given: `method`, and what `regard.explain` takes.
+        explains: whether the formula recomputes maps, so it needs the method and options of the
+            given ones: `method`, and what `regard.explain` takes.
         pooled: for a score that is a number of a set of images, as the best threshold for all of
             them is: from what its formula then counts of each image, (B, R, T), averaged over
             images to (..., R, T), to the number (...,). None: the formula gives the number of each
@@ -123,7 +124,11 @@ SCORES: Registry[Score] = Registry("score")
 
 
 def one_sign(maps: Tensor, sign: str) -> Tensor:
-    """The positive part of signed maps, or their absolute value."""
+    """The positive part of signed maps, or their absolute value.
+
+    Raises:
+        ConfigError: a sign other than `positive` and `absolute`.
+    """
     if sign not in ("positive", "absolute"):
         raise ConfigError(
             "sign", expected="positive or absolute", found=repr(sign), remedy="choose one"

@@ -39,6 +39,9 @@ def iou(maps: Tensor, evidence: Evidence, *, quantile: float = QUANTILE) -> Tens
         evidence: the regions.
         quantile: of the map's counted values, in [0, 1), linear between neighbours; chosen is
             what is strictly above.
+
+    Raises:
+        ConfigError: a quantile outside of [0, 1).
     """
     if not 0 <= quantile < 1:
         raise ConfigError(
@@ -64,19 +67,28 @@ def _cut(values: Tensor, quantile: float) -> Tensor:
 
 
 def hagtr(maps: Tensor, evidence: Evidence) -> Tensor:
-    """Highest activation in the region, of the map over its maximum."""
+    """Highest activation in the region, of the map over its maximum.
+
+    max of n over R > 0.5, with n = L / max L; ignored pixels count in neither.
+    """
     normal = peak_normalised(maps * evidence.counted)
     return (normal * (evidence.inside > 0.5)).flatten(1).amax(1)
 
 
 def magtr(maps: Tensor, evidence: Evidence) -> Tensor:
-    """Mean activation in the region, of the map over its maximum."""
+    """Mean activation in the region, of the map over its maximum.
+
+    sum(n R) / sum R, with n = L / max L; ignored pixels count in neither.
+    """
     normal = peak_normalised(maps * evidence.counted)
     return mean_over(normal, evidence.inside * evidence.counted)
 
 
 def mangtr(maps: Tensor, evidence: Evidence) -> Tensor:
-    """Mean activation outside of the region, of the map over its maximum; lower is better."""
+    """Mean activation outside of the region, of the map over its maximum; lower is better.
+
+    sum(n (1 - R)) / sum(1 - R), with n = L / max L; ignored pixels count in neither.
+    """
     normal = peak_normalised(maps * evidence.counted)
     return mean_over(normal, (1 - evidence.inside) * evidence.counted)
 

@@ -48,6 +48,9 @@ def max_box_acc(
 
     Returns:
         (B, D, 255): whether there is a hit, 0 or 1, by overlap d and level.
+
+    Raises:
+        ConfigError: `ious` outside of (0, 1], or other `boxes`.
     """
     least = torch.tensor([float(d) for d in ious], dtype=torch.float64)
     if not len(least) or not bool(((least > 0) & (least <= 1)).all()):

@@ -22,6 +22,9 @@ def pointing(maps: Tensor, evidence: Evidence, *, tolerance: int = 0) -> Tensor:
         maps: (B, H, W).
         evidence: the regions.
         tolerance: hits this many pixels outside still count (in each direction).
+
+    Raises:
+        ConfigError: a tolerance below 0.
     """
     if tolerance < 0:
         raise ConfigError(

@@ -30,6 +30,9 @@ def pxap(maps: Tensor, evidence: Evidence, *, step: float = 0.001) -> Tensor:
     Returns:
         (B, 2, T): the pixels inside and outside of the region by threshold, of each those from
         it to below the next.
+
+    Raises:
+        ConfigError: a step outside of (0, 1).
     """
     if not 0 < step < 1:
         raise ConfigError(

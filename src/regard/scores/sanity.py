@@ -45,6 +45,9 @@ def sanity(
         seed: of the shuffling.
         sign: what counts of the other maps, as it did of these.
         options: of `regard.explain`, as for the maps: `layer`, `contrast` and the method's own.
+
+    Raises:
+        ConfigError: fewer stages than one.
     """
     if stages < 1:
         raise ConfigError("stages", expected="1 or more", found=str(stages), remedy="try 4")

@@ -111,7 +111,11 @@ def _short(change: str) -> str:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping."""
+    """A YAML file that holds a mapping.
+
+    Raises:
+        ConfigError: no YAML file, no mapping, or a key that stands twice.
+    """
     try:
         value = read_yaml_file(Path(path))
     except RepeatedKeyError as error:

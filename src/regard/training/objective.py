@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from regard.data.annotation import Annotation
+from regard.data.annotation import Annotation, Frame
 from regard.data.keys import keyed_generator
 from regard.data.mask_classes import VOID
 from regard.data.pixel_regions import present_classes, regions_of
@@ -168,10 +168,12 @@ class OfMasks:
         )
         regions, annotation = regions_of(target, drawn), self.annotation
         pixels = PixelTarget(drawn, regions.attend)
-        if annotation.kind == "own" and not annotation.dilate:
+        if not annotation.changes:
             return pixels, regions
-        rows = zip(regions.attend, part.index.tolist(), strict=True)
-        placed = torch.stack([annotation.region(own, index) for own, index in rows])
+        rows = zip(regions.attend, part.index.tolist(), target != VOID, strict=True)
+        placed = torch.stack(
+            [annotation.region(own, index, _frame(told)) for own, index, told in rows]
+        )
         return pixels, Regions(placed, ignore=regions.ignore, present=regions.present)
 
     def _drawn(self, present: Tensor, index: Tensor, step: int) -> int:
@@ -232,6 +234,14 @@ def _truth(batch: Batch, logits: Tensor) -> Tensor:
     """Which classes each image is of, (B, K), where the logits are."""
     assert batch.sets is not None
     return truth_of(batch.sets.to(logits.device), logits.shape[1])
+
+
+def _frame(told: Tensor) -> Frame | None:
+    """The edges of the part of an image (H, W) of which something is said; None of none."""
+    rows, columns = (told.any(axis).nonzero().flatten() for axis in (1, 0))
+    if not len(rows):
+        return None
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
 def _target(batch: Batch) -> Tensor:

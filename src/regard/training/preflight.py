@@ -27,7 +27,11 @@ from regard.training.preflight_tasks import COUNTED, MEASURED, refuse_for_task
 
 
 def refuse_absent(samples: Sequence[Sample], classes: Sequence[str], manifest: Manifest) -> None:
-    """Every class has to occur in train."""
+    """Every class has to occur in train.
+
+    Raises:
+        DataError: a class without a sample.
+    """
     used = {label for s in samples for label in ([s.label] if s.labels is None else s.labels)}
     absent = set(range(len(classes))) - used
     if absent:
@@ -60,7 +64,11 @@ def pixels_of(samples: Sequence[Sample], classes: MaskClasses, manifest: Manifes
 def refuse_config(
     config: Config, train: Sequence[Sample], val: Sequence[Sample], terms: Sequence[Term]
 ) -> None:
-    """Guidance needs regions, and the metric that chooses the best checkpoint has to exist."""
+    """Guidance needs regions, and the metric that chooses the best checkpoint has to exist.
+
+    Raises:
+        ConfigError: no region for the terms, or no such metric for `training.best`.
+    """
     refuse_for_task(config, terms)
     if config.data.task != "segmentation" and terms and not has_regions(train):
         raise ConfigError(
@@ -68,6 +76,15 @@ def refuse_config(
             expected="samples with a region in train",
             found="none",
             remedy="add regions to the manifest, or remove the terms",
+        )
+    step = config.training.batch_size * config.training.accumulate
+    lending = next((term.title for term in terms if term.lends), None)
+    if lending is not None and step == 1:
+        raise ConfigError(
+            "training.batch_size",
+            expected=f"two images or more a step for {lending}, whose images lend to each other",
+            found="1",
+            remedy="set training.batch_size or training.accumulate to 2 or more",
         )
     if config.training.best == "last":
         if config.training.schedule.name == "plateau":

@@ -17,7 +17,11 @@ WHERE = "processes (torchrun --nproc-per-node and --nnodes)"
 
 
 def refuse_processes(config: Config, group: Group) -> None:
-    """Each process needs an image of a step."""
+    """Each process needs an image of a step.
+
+    Raises:
+        ConfigError: more processes than images of a step.
+    """
     how = config.training
     images = how.batch_size * how.accumulate
     if group.size > images:

@@ -137,12 +137,13 @@ def prepare(config: Config, folder: Path, group: Group = ALONE) -> Prepared:
     refuse_net(config, net, transform, (*terms, *taught_terms(teacher)), gaze=scored)
     refuse_single(config, net, transform, [sample.label for sample in train], group)
     device = device_for(config, group)
+    used = annotation(config, train, transform)
     return Prepared(
         config=config,
         net=net.to(device),
-        train=_train_loader(config, train, transform, masks, counts, group),
+        train=_train_loader(config, train, transform, masks, counts, group, used),
         train_gaze=_gaze_loader(config, train, transform, group) if gaze else None,
-        val=_loader(config, val, transform, group, masks) if has_val else None,
+        val=_loader(config, val, transform, group, masks, used) if has_val else None,
         terms=terms,
         teacher=None if teacher is None else teacher.beside(transform.size, device),
         transform=transform,
@@ -210,7 +211,8 @@ def train_samples(config: Config, manifest: Manifest) -> Samples:
     paste = masks is not None and config.data.augment.paste
     counts = pixels_of(samples, masks, manifest) if masks is not None and paste else None
     transform = transform_of(config.data.model_dump())
-    return _train_data(config, samples, transform, masks, counts)
+    used = annotation(config, samples, transform)
+    return _train_data(config, samples, transform, masks, counts, used)
 
 
 def _train_loader(
@@ -220,8 +222,9 @@ def _train_loader(
     masks: MaskClasses | None,
     counts: PixelCounts | None,
     group: Group,
+    used: Annotation,
 ) -> Loader:
-    data = _train_data(config, samples, transform, masks, counts)
+    data = _train_data(config, samples, transform, masks, counts, used)
     size = config.training.batch_size * config.training.accumulate
     share = Share(group.number, group.size, cuts=True)
     return Loader(data, size, workers=config.data.workers, share=share)
@@ -233,6 +236,7 @@ def _train_data(
     transform: Transform,
     masks: MaskClasses | None,
     counts: PixelCounts | None,
+    used: Annotation,
 ) -> Samples:
     paste = config.data.augment.paste
     return Samples(
@@ -240,7 +244,7 @@ def _train_data(
         transform,
         augmentation=config.data.augment,
         seed=config.training.seed,
-        annotation=annotation(config, samples, transform),
+        annotation=used,
         classes=masks,
         lenders=Lenders.of(counts) if counts is not None and paste else None,
         partners=_partners(config, samples) if config.data.augment.mixes else None,
@@ -284,7 +288,11 @@ def _loader(
     transform: Transform,
     group: Group,
     masks: MaskClasses | None = None,
+    used: Annotation | None = None,
 ) -> Loader:
-    data = Samples(samples, transform, classes=masks, cache_mb=config.data.cache_mb)
+    # Maps are scored on the samples' own regions; the losses are those that are trained.
+    other = used if used is not None and used.kind != "none" and used.changes else None
+    cache = config.data.cache_mb
+    data = Samples(samples, transform, classes=masks, used=other, cache_mb=cache)
     share = Share(group.number, group.size)
     return Loader(data, config.training.batch_size, workers=config.data.workers, share=share)

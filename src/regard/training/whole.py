@@ -1,7 +1,7 @@
 """The whole batch of a step, as a process that has a share of it has to know it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -16,9 +16,9 @@ from regard.training.group import Group
 
 
 class Loan(NamedTuple):
-    """An image that lends pixels, uint8 (3, H, W), and its region (H, W)."""
+    """An image that lends pixels, uint8 (3, H, W) by view, and its region (H, W)."""
 
-    image: Tensor
+    views: dict[str, Tensor]
     inside: Tensor
 
 
@@ -30,20 +30,22 @@ class Lending:
     share is in another share.
 
     Attributes:
-        images: uint8 (B, 3, H, W) of the explained view, and those lent by another share.
+        images: uint8 (B, 3, H, W) by view, and those lent by another share.
         inside: their regions, (B, H, W).
         rows: of each image of the share, the place of the lender among these.
     """
 
-    images: Tensor
+    images: dict[str, Tensor]
     inside: Tensor
     rows: Tensor
 
     def donors(self, part: slice, transform: Transform, device: torch.device) -> Donors:
         """Those of a part of the share."""
         rows = self.rows[part]
-        images = transform.normalise(self.images[rows].to(device))
-        return Donors(images, self.inside[rows].to(device))
+        views = {k: transform.normalise(v[rows].to(device)) for k, v in self.images.items()}
+        images = next(iter(views.values())) if len(views) == 1 else views
+        lent = rows != torch.arange(len(self.rows))[part]
+        return Donors(images, self.inside[rows].to(device), lent.to(device))
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,17 @@ def whole(group: Group, by: Divisors, batch: Batch, terms: Sequence[Term]) -> Wh
     told = group.gather((by, batch.index.tolist(), offer))
     rows = [row for _, own, _ in told for row in own]
     return Whole(
-        Divisors.together([by for by, _, _ in told]),
+        _with_partners(Divisors.together([by for by, _, _ in told]), terms),
         rows,
         len(batch) / len(rows),
         _lending(batch, _next([offer for *_, offer in told], group.number)) if lends else None,
     )
+
+
+def _with_partners(by: Divisors, terms: Sequence[Term]) -> Divisors:
+    """An image that no other one lends pixels is not counted by terms that take them."""
+    alone = {t.title: 0 for t in terms if t.lends and by.terms.get(t.title) == 1}
+    return replace(by, terms=by.terms | alone)
 
 
 def _offered(batch: Batch) -> Loan | None:
@@ -126,7 +134,8 @@ def _offered(batch: Batch) -> Loan | None:
     if not usable.any():
         return None
     row = int(usable.nonzero()[0])
-    return Loan(_view(batch)[row].clone(), inside[row].clone())
+    views = {name: view[row].clone() for name, view in batch.images.items()}
+    return Loan(views, inside[row].clone())
 
 
 def _next(offers: Sequence[Loan | None], number: int) -> Loan | None:
@@ -137,14 +146,14 @@ def _next(offers: Sequence[Loan | None], number: int) -> Loan | None:
 
 def _lending(batch: Batch, lent: Loan | None) -> Lending:
     usable, inside = _evidence(batch)
-    images, rows = _view(batch), lenders(usable)
+    images, rows = batch.images, lenders(usable)
     if lent is None or not usable.any():
         return Lending(images, inside, rows)
     last = int(usable.nonzero()[-1])
     return Lending(
-        torch.cat([images, lent.image[None]]),
+        {name: torch.cat([view, lent.views[name][None]]) for name, view in images.items()},
         torch.cat([inside, lent.inside[None].to(inside)]),
-        rows.index_fill(0, torch.tensor([last]), len(images)),
+        rows.index_fill(0, torch.tensor([last]), len(batch)),
     )
 
 
@@ -153,7 +162,3 @@ def _evidence(batch: Batch) -> tuple[Tensor, Tensor]:
     assert batch.regions is not None
     evidence = batch.regions.of(batch.labels)
     return evidence.partial, evidence.inside
-
-
-def _view(batch: Batch) -> Tensor:
-    return next(iter(batch.images.values()))

@@ -1,11 +1,14 @@
 // Lines over epochs, drawn as SVG: labelled axes, one line for train and one for val.
 
 import { h, s } from "./elements.js";
-import { number } from "./words.js";
+import { count, number } from "./words.js";
 
 const WIDTH = 420;
 const HEIGHT = 220;
-const MARGIN = { left: 52, right: 14, top: 10, bottom: 36 };
+const MARGIN = { right: 14, top: 10, bottom: 36 };
+/** Left of the lines: at least so much, and for longer numbers so much a sign. */
+const LEFT = 52;
+const SIGN = 7;
 
 /** Up to which share of a power of ten its tick is which multiple. */
 const STEPS = [
@@ -36,22 +39,24 @@ export function chart({ title, lines, across = "Epoch" }) {
   const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
   const [left, right] = [Math.min(...xs), Math.max(...xs)];
   const [low, high] = room(Math.min(...ys), Math.max(...ys));
+  const beside = ticks(low, high, 4).map((value) => [value, tickText(value)]);
+  const start = Math.max(LEFT, 12 + SIGN * Math.max(...beside.map(([, text]) => text.length)));
   const x = (value) =>
-    MARGIN.left + ((value - left) / (right - left || 1)) * (WIDTH - MARGIN.left - MARGIN.right);
+    start + ((value - left) / (right - left || 1)) * (WIDTH - start - MARGIN.right);
   const y = (value) =>
     HEIGHT - MARGIN.bottom - ((value - low) / (high - low)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
   const drawing = s(
     "svg",
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": spoken(title, lines) },
-    ticks(low, high, 4).map((value) => [
+    beside.map(([value, text]) => [
       s("line", {
         class: "grid",
-        x1: MARGIN.left,
+        x1: start,
         x2: WIDTH - MARGIN.right,
         y1: y(value),
         y2: y(value),
       }),
-      s("text", { x: MARGIN.left - 8, y: y(value) + 4, "text-anchor": "end" }, tickText(value)),
+      s("text", { x: start - 8, y: y(value) + 4, "text-anchor": "end" }, text),
     ]),
     ticks(left, right, 6)
       .filter(Number.isInteger)
@@ -59,12 +64,12 @@ export function chart({ title, lines, across = "Epoch" }) {
         s(
           "text",
           { x: x(value), y: HEIGHT - MARGIN.bottom + 16, "text-anchor": "middle" },
-          String(value),
+          tickText(value),
         ),
       ),
     s(
       "text",
-      { x: (MARGIN.left + WIDTH - MARGIN.right) / 2, y: HEIGHT - 4, "text-anchor": "middle" },
+      { x: (start + WIDTH - MARGIN.right) / 2, y: HEIGHT - 4, "text-anchor": "middle" },
       across,
     ),
     lines.map(({ tone, points: own }) =>
@@ -83,11 +88,12 @@ function room(low, high) {
   return [low >= 0 ? Math.max(0, low - extra) : low - extra, high + extra];
 }
 
-const tickText = (value) =>
-  (Math.abs(value) >= 1000 || Number.isInteger(value)
-    ? value.toLocaleString("en")
-    : String(value)
-  ).replace("-", "−");
+/** As in the legend: a whole number in groups, others with the digits that they need. */
+function tickText(value) {
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-4 || size >= 1e9)) return value.toExponential().replace("-", "−");
+  return (Number.isInteger(value) ? count(value) : String(value)).replace("-", "−");
+}
 
 function drawn(points, tone) {
   const line = s("polyline", {
