@@ -20,6 +20,7 @@ BrokenOffError               a trial does worse than others did (studies.tuning_
 import errno
 import os
 import re
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -130,6 +131,11 @@ def printable(text: str) -> str:
     Labels and file names come from strangers.
     """
     return STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def command(*words: object) -> str:
+    """A command of regard as it can be pasted into a shell, whatever is in the names of files."""
+    return shlex.join(["regard", *map(str, words)])
 
 
 def wrong(where: str, expected: str, found: str, remedy: str) -> ConfigError:

@@ -121,7 +121,8 @@ def test_from_pictures_to_scores_in_a_folder_with_spaces_and_letters(regard, tin
     run = home / "läufe" / "erster lauf"
     answer = regard("train", config, "--out", run)
     assert answer.code == 0, answer.err
-    steps = [f"regard {name} {run}" for name in ("evaluate", "score", "explain", "report")]
+    # As it is to be pasted: quoted.
+    steps = [f"regard {name} '{run}'" for name in ("evaluate", "score", "explain", "report")]
     assert "Next: " + "; ".join(steps) in answer.out.splitlines()
     assert "epoch   1" in answer.err
     answer = regard("evaluate", run)

@@ -232,14 +232,36 @@ def test_a_file_where_a_folder_should_be(regard, folder):
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["trian"], ["train"], ["train", "x", "--unknown"], ["data", "import"], ["study", "--seeds"]],
+    ("words", "said"),
+    [
+        ("trian", "regard: expected one of its commands, found 'trian'; did you mean train?"),
+        ("list terns", "regard list: expected one of its commands, found 'terns'; did you mean te"),
+        ("train", "regard train: expected CONFIG, found none; see regard train --help"),
+        ("train x --ouf y", "train: expected its own options, found --ouf; did you mean --out?; s"),
+        ("train x --epochs 3", "found --epochs; add --set training.epochs=3; see regard train"),
+        ("train x --lr=3", "found --lr; add --set training.optimiser.lr=3; see regard train"),
+        ("tune x --batch-size 3", "add --set base.training.batch_size=3; see regard tune --help"),
+        ("data import", "regard data import: expected FORMAT, found none"),
+        ("screen run src", "regard screen: expected --out, found none"),
+        (
+            "study --seeds",
+            "regard study: expected a value after --seeds, found none; see regard st",
+        ),
+        ("study x --seeds many", "study: expected a whole number for --seeds, found 'many'"),
+        ("export x --format onx", "export: expected one of onnx, torch for --format, found 'onx'"),
+        ("bench x --json=3", "regard bench: expected no value after --json, found one"),
+        (
+            "explain x --images a b",
+            "expected no more words, found 'b'; repeat --images before each",
+        ),
+    ],
 )
-def test_usage_errors_are_exit_2_as_well(regard, words):
-    answer = regard(*words)
+def test_usage_errors_are_one_line_and_exit_2_as_well(regard, words, said):
+    answer = regard(*words.split())
     assert answer.code == 2
-    assert "Error: " in answer.err
-    assert "Traceback" not in answer.err
+    assert answer.err.startswith("regard: regard")
+    assert said in answer.err
+    assert len(answer.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("size", [(20, 32), (16, 16), (64, 64)])

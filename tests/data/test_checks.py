@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from regard.data.checks import check, write_bad_files
+from regard.data.checks import check, place_of_bad_files, write_bad_files
 from regard.data.manifest import manifest_from_rows
 from regard.data.problems import Problem
 from regard.errors import DataError
@@ -328,15 +328,66 @@ def test_bad_files_are_harmless_to_spreadsheets(tmp_path):
         Problem(None, "label", None, "no label", "-1+2", "warning"),
         Problem(4, "image", "a,b.png", "missing", "+x"),
     ]
-    path = write_bad_files(problems, tmp_path / "new" / "bad_files.csv")
+    path = write_bad_files(problems, tmp_path / "new" / "bad_files.csv", "=m.parquet")
     with path.open(newline="") as file:
         assert list(csv.reader(file)) == [
-            ["row", "column", "file", "kind", "detail"],
-            ["3", "image", "'=HYPERLINK(1)", "missing", '\'@x, "y"\nz'],
-            ["", "label", "", "no label", "'-1+2"],
-            ["4", "image", "a,b.png", "missing", "'+x"],
+            ["row", "column", "file", "kind", "detail", "manifest"],
+            ["3", "image", "'=HYPERLINK(1)", "missing", '\'@x, "y"\nz', "'=m.parquet"],
+            ["", "label", "", "no label", "'-1+2", "'=m.parquet"],
+            ["4", "image", "a,b.png", "missing", "'+x", "'=m.parquet"],
         ]
     assert os.listdir(path.parent) == ["bad_files.csv"]
+
+
+def test_what_another_manifest_s_check_found_is_not_erased(tmp_path):
+    one, other = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    wrong = [Problem(3, "image", "a.png", "missing", "no such file")]
+    assert place_of_bad_files(one) == tmp_path / "bad_files.csv"
+    write_bad_files(wrong, place_of_bad_files(one), one.name)
+    assert place_of_bad_files(one) == tmp_path / "bad_files.csv"  # its own is written anew
+    assert place_of_bad_files(other) == tmp_path / "b-bad_files.csv"
+    write_bad_files(wrong, place_of_bad_files(other), other.name)
+    write_bad_files([], place_of_bad_files(one), one.name)
+    # What tells nothing may be replaced, but nobody is to look for b's in two places.
+    assert place_of_bad_files(tmp_path / "c.parquet") == tmp_path / "bad_files.csv"
+    assert place_of_bad_files(other) == tmp_path / "b-bad_files.csv"
+
+
+@pytest.mark.parametrize("label", ["NaN", "nan", "NA", "n/a", "null", "None", "<NA>", " - "])
+def test_a_label_that_looks_like_a_missing_value_is_told(tmp_path, label):
+    noise().save(tmp_path / "a.png")
+    rows = [{"image": "a.png", "label": own} for own in ("fern", label, "moss", label)]
+    problems = check(manifest_from_rows(rows, tmp_path))
+    (told,) = [p for p in problems if p.kind == "label like none"]
+    assert (told.row, told.severity) == (2, "warning")
+    assert told.detail.startswith(f"{label!r} of 2 samples is a class by that name")
+
+
+def test_classes_that_differ_in_case_or_blanks_alone_are_told(tmp_path):
+    noise().save(tmp_path / "a.png")
+    labels = ["fern", "Fern", "fern ", "moss", "sea  weed", "sea weed", "ferns"]
+    rows = [{"image": "a.png", "label": label} for label in labels]
+    problems = [p for p in check(manifest_from_rows(rows, tmp_path)) if p.kind == "classes alike"]
+    assert [(p.row, p.severity) for p in problems] == [(2, "warning"), (6, "warning")]
+    assert "'fern' (1), 'Fern' (1), 'fern ' (1);" in problems[0].detail
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize(
+    ("bits", "times"), [(8, 257), (10, 64), (12, 16), (14, 4), (15, None), (16, None)]
+)
+def test_few_bits_in_an_image_of_sixteen_are_told(tmp_path, suffix, bits, times):
+    values = np.linspace(0, 2**bits - 1, 400).round().astype(np.uint16).reshape(20, 20)
+    Image.fromarray(values).save(tmp_path / f"a.{suffix}")
+    noise(20, 20).save(tmp_path / "b.png")
+    Image.new("RGB", (20, 20), (9, 9, 9)).save(tmp_path / "dark.png")  # dark, and of 8 bits
+    names = (f"a.{suffix}", "b.png", "dark.png", "b.png")
+    rows = [{"image": name, "label": f"c{i % 2}"} for i, name in enumerate(names)]
+    problems = [p for p in check(manifest_from_rows(rows, tmp_path)) if p.kind == "dark 16 bits"]
+    assert [(p.row, p.severity) for p in problems] == ([] if times is None else [(1, "warning")])
+    if problems:
+        assert f"its brightest value is {2**bits - 1:,} of 65,535" in problems[0].detail
+        assert problems[0].detail.endswith(f"alike, by {times} say")
 
 
 # Real data ---------------------------------------------------------------------------------

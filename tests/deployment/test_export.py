@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,6 +24,7 @@ from regard.deployment.formats import open_exported
 from regard.deployment.photos import batches, some_samples
 from regard.deployment.right import right_of
 from regard.errors import ConfigError, RunError
+from regard.runs.files import write_json
 from regard.runs.run import load_run
 from regard.saliency.explain import explain
 from regard.training.train import train
@@ -108,6 +110,19 @@ def test_every_kind_of_net_answers_alike_at_any_batch(trained, tmp_path, kind, f
             np.testing.assert_allclose(own, 1 if kind != "sets" else probabilities, atol=1e-5)
     assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, f"{out.name}.json"]
     assert json.loads((tmp_path / f"{out.name}.json").read_text())["sha256"] == told["sha256"]
+
+
+def test_the_file_says_which_threshold_was_chosen(trained, tmp_path):
+    folder = trained("classifier").folder
+    run = load_run(shutil.copytree(folder, folder.with_name(f"decided-{tmp_path.name}")))
+    told = {"threshold": 0.25, "positive": "moss", "checkpoint": run.checkpoint}
+    write_json(run.files.threshold, told)
+    about = export_run(run, tmp_path / "net.onnx")["about"]
+    assert (about["positive"], about["threshold"]) == ("moss", 0.25)
+    assert open_exported(tmp_path / "net.onnx").about["threshold"] == 0.25
+    write_json(run.files.threshold, told | {"checkpoint": "step-1"})
+    about = export_run(run, tmp_path / "net.onnx")["about"]
+    assert (about["positive"], about["threshold"]) == (None, None)
 
 
 def test_what_stood_there_stays_whole_where_an_export_fails(trained, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 import pytest
 
+from regard.data.manifest import read_manifest
 from regard.errors import DataError
 from regard.importers.csv import import_csv
 
@@ -148,6 +149,7 @@ def test_templates_reach_no_further_than_the_columns(table, tmp_path):
         ("image,label\nzz.png,x\n", {}, "none of 1, the first being"),
         ("image,label\nzz.png,x\n", {}, "set --images to the folder"),
         ("image,label\na.png,x\n", {"region": "{stm}"}, "--region: expected a column 'stm'"),
+        ("image,label\na.png,x\n", {"region": "{stm}"}, "did you mean stem?"),
         ("image,split\na.png,train\na.png,test\n", {}, "'train' and 'test'"),
         (f"image,{BOXES}\na.png,1,2,three,4\n", {"boxes": BOXES}, "row 1: expected a box of four"),
         (f"image,{BOXES}\na.png,1,2,nan,4\n", {"boxes": BOXES}, "row 1: expected a box of four"),
@@ -169,6 +171,41 @@ def test_spaces_around_labels_splits_and_groups_are_none_of_them(table, tmp_path
     assert rows["label"].to_list() == ["x", "x"]
     assert rows["split"].to_list() == ["test", None]
     assert rows["group"].to_list() == ["p", "q"]
+
+
+@pytest.mark.parametrize("between", [";", "\t"])
+def test_columns_of_european_spreadsheets_are_read(table, tmp_path, between):
+    lines = ["\ufeffimage,label,note", "a.png,x,'1 2'", "b.png,y,"]
+    text = "\n".join(line.replace(",", between) for line in lines).replace("1 2", "1,2")
+    rows = import_csv(table(text), root=tmp_path).table
+    assert rows.to_dicts() == [
+        {"image": "a.png", "label": "x"},
+        {"image": "b.png", "label": "y"},
+    ]
+    src = table(f"image{between}label{between}label\na.png{between}x{between}y\n")
+    with pytest.raises(DataError, match="expected each column once"):
+        import_csv(src, root=tmp_path)
+    src = table(f"image{between}label\na.png{between}x{between}y\n")
+    with pytest.raises(DataError, match="3 cells in row 1, and 2 columns"):
+        import_csv(src, root=tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_other_encodings_are_named(table, tmp_path, encoding):
+    src = table("")
+    src.write_bytes("image,label\na.png,Gräser\n".encode(encoding))
+    with pytest.raises(DataError, match=r"expected a text in UTF-8.*save it again as UTF-8"):
+        import_csv(src, root=tmp_path)
+    with pytest.raises(DataError, match="save it again as UTF-8"):
+        read_manifest(src)
+
+
+def test_labels_that_look_like_missing_values_are_said(table, tmp_path):
+    said = []
+    src = table("image,label\na.png,NaN\nb.png,x\n")
+    rows = import_csv(src, root=tmp_path, say=said.append).table
+    assert rows["label"].to_list() == ["NaN", "x"]
+    assert said == ["the label 'NaN' is a class now (rows: 1); empty the cells if not"]
 
 
 def test_labels_that_contradict_each_other_are_said(table, tmp_path):

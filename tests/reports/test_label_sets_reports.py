@@ -1,6 +1,7 @@
 """Comparisons and studies of nets for sets of labels, from real files."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ from regard.evaluation.multilabel import evaluate_multilabel
 from regard.reports import report
 from regard.reports.compare_report import compare_report
 from regard.reports.multilabel import pair_tables, set_results
+from regard.reports.samples_section import _areas
 from regard.reports.set_galleries import doubted
 from regard.runs.comparable import open_runs
 from regard.runs.compare import compare_runs
@@ -180,3 +182,10 @@ def test_what_is_furthest_from_the_truth_is_shown_first():
     row = {"labels": ["a", "b"], "predicted": ["b", "c"], "probability:a": 0.3,
            "probability:b": 0.9, "probability:c": 0.95}  # fmt: skip
     assert doubted(row) == ["c", "a"]
+
+
+def test_images_with_a_region_are_counted_once_whatever_labels_and_methods_they_have():
+    rows = {"index": [0, 0, 1, 1, 2, 2], "area": [0.1, 0.3, 0.2, None, float("nan"), None]}
+    split = SimpleNamespace(name="test", scores=pl.DataFrame(rows))
+    (table,) = _areas(SimpleNamespace(splits=[split]))
+    assert [cell.text for cell in table.rows[0]][:3] == ["test", "2 of 3", "20.0\u00a0%"]

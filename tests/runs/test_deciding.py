@@ -147,13 +147,13 @@ def refused(folder, *changes, base=None, **options):
 def test_what_cannot_be_chosen_is_refused_before_training(tmp_path):
     write_set(tmp_path, counts={"train": 12, "val": 6}, classes=("a", "b", "c"))
     text = refused(tmp_path, "evaluate.target_recall=0.9")
-    assert "evaluate.threshold: expected two classes, of which one is the positive" in text
+    assert "evaluate.threshold (--target-recall, --threshold, --positive): expected two" in text
     assert "found 3" in text
     write_set(tmp_path, counts={"train": 12})
     last = "training.best=last"
     assert "expected a val split" in refused(tmp_path, "evaluate.threshold=f1", last)
     text = refused(tmp_path, "evaluate.positive=mos", last)
-    assert "evaluate.positive: expected fern or moss, found 'mos'" in text
+    assert "evaluate.positive (--positive): expected fern or moss, found 'mos'" in text
 
 
 def test_a_segmenter_has_no_positive_class(tmp_path):

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 import yaml
+from jaxtyping import config
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -87,6 +88,28 @@ def test_weights_of_another_net_are_refused(run):
     path.write_text(yaml.safe_dump(run.config))
     with pytest.raises(RunError, match="expected the weights of regard:cnn2"):
         load_run(run.folder)
+
+
+def test_batches_and_arrays_are_predicted_and_floats_are_refused(run):
+    config.update("jaxtyping_disable", True)
+    manifest = run.manifest()
+    paths = [manifest.resolve(name) for name in manifest.select("test")["image"]][:3]
+    arrays = np.stack([np.array(Image.open(path).convert("RGB")) for path in paths])
+    tensors = torch.from_numpy(arrays).permute(0, 3, 1, 2)
+    found = run.predict(paths)
+    for other in (tensors, arrays, [*tensors], [*arrays]):
+        torch.testing.assert_close(run.predict(other), found, rtol=0, atol=1e-5)
+    for one in (tensors[0], arrays[0]):
+        torch.testing.assert_close(run.predict(one), found[:1], rtol=0, atol=1e-5)
+    torch.testing.assert_close(run.transform([*arrays]), run.transform(paths))
+    wrong = (tensors / 255, tensors[0] / 255, arrays / 255, tensors[0, 0], arrays[..., 0],
+             [tensors[0] / 255], tensors.permute(0, 2, 3, 1))  # fmt: skip
+    for other in wrong:
+        with pytest.raises(
+            DataError, match=r"expected uint8 pixels .*floats from 0 to 1"
+        ) as caught:
+            run.predict(other)
+        assert "\n" not in str(caught.value)
 
 
 def test_paths_pictures_and_tensors_are_predicted_alike_and_as_evaluated(run):

@@ -16,9 +16,11 @@ from safetensors.torch import load_file
 
 from forked import Forked
 from processes import until
+from regard.cli.show_screen import show_screening
 from regard.data.manifest import manifest_from_rows
 from regard.errors import ConfigError, DataError, RunError
 from regard.evaluation.intervals import upper_bound
+from regard.runs.files import read_json, write_json
 from regard.runs.run import load_run
 from regard.saliency.explain import explain
 from regard.screening import maps as maps_module
@@ -400,3 +402,55 @@ def test_maps_whose_removal_was_broken_off_are_made_again(home, run, tmp_path, m
     screen(run, source, out, uncertain=0.2, part=20)
     assert {p.relative_to(out): p.read_bytes() for p in out.glob("maps/*/*")} == before
     assert not list(out.rglob("*.partial"))
+
+
+def chosen_for(run, folder, **changed):
+    """The run with a threshold that was chosen."""
+    told = {"threshold": 0.25, "by": "recall", "target": 0.9, "positive": "moss", "split": "val",
+            "checkpoint": run.checkpoint, "images": 1, "positives": 1, "metrics": {}}  # fmt: skip
+    shutil.copytree(run.folder, folder)
+    write_json(folder / "threshold.json", told | changed)
+    return load_run(folder)
+
+
+def test_the_threshold_is_the_run_s_own_and_whence_it_is_is_kept(home, run, tmp_path):
+    own, source = chosen_for(run, tmp_path / "own"), open_source(home / "manifest.parquet")
+    out = tmp_path / "out"
+    told = screen(own, source, out, positive="moss", uncertain=0)
+    found = {"class": "moss", "threshold": 0.25, "threshold_from": "threshold.json"}
+    assert read_json(out / "screening.json")["positive"] == found
+    assert found.items() <= told["positive"].items()
+    assert told["positive"]["pieces"] == (rows(out)["probability:moss"] >= 0.25).sum()
+    # The rows do not hang on it: another threshold goes on in the same folder.
+    told = screen(own, source, out, positive="moss", threshold=0.75, uncertain=0)
+    assert told["positive"]["threshold_from"] == "--threshold"
+    assert read_json(out / "screening.json")["positive"]["threshold"] == 0.75
+    told = screen(own, source, out, positive="fern", uncertain=0)
+    assert told["positive"]["threshold"] == 0.5
+    assert told["positive"]["threshold_from"] == "default, as threshold.json is of moss"
+    assert screen(own, source, out, uncertain=0)["positive"] is None
+    assert read_json(out / "screening.json")["positive"] is None
+
+
+def test_a_threshold_of_another_checkpoint_is_not_used(home, run, tmp_path):
+    own = chosen_for(run, tmp_path / "own", checkpoint="step-1")
+    source = open_source(home / "manifest.parquet")
+    told = screen(own, source, tmp_path / "out", positive="moss", uncertain=0)["positive"]
+    assert (told["threshold"], told["threshold_from"]) == (
+        0.5,
+        "default, as threshold.json is of step-1",
+    )
+    with pytest.raises(ConfigError, match="--threshold: expected --positive CLASS beside it"):
+        screen(own, source, tmp_path / "out", threshold=0.7)
+
+
+def test_maps_are_named_where_there_are_some(capsys):
+    values = {"images": 1, "pieces": 1, "unreadable": 0, "predicted": {"fern": 1}, "groups": 0}
+    values["positive"] = {"class": "moss", "threshold": 0.25, "threshold_from": "threshold.json",
+                          "pieces": 0, "rate": 0.0, "upper": 0.95, "level": 0.95}  # fmt: skip
+    show_screening(values | {"maps": 0}, Path("out"))
+    told = capsys.readouterr().out
+    assert "moss, 0.25 or more (threshold.json): 0, a rate of 0" in told
+    assert "out/maps" not in told
+    show_screening(values | {"maps": 2}, Path("out"))
+    assert "maps: out/maps" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from regard.errors import DataError, RunError
+from regard.runs.files import read_json, write_json
 from regard.runs.run import load_run
 from regard.saliency.explain import explain
 from regard.screening import maps as making
@@ -174,15 +175,19 @@ def test_what_a_screening_is_of_cannot_change_on_the_way(home, run, tmp_path):
     ):
         with pytest.raises(RunError, match=f"found one with another {key}"):
             screen(load_run(home / "run"), source, out, **changed)
-    with pytest.raises(RunError, match="found one with another digest"):
+    with pytest.raises(RunError, match=r"found one with other groups \(of: none\); give --group"):
         screen(run, open_source(photos, "folder"), out)
+    # A folder whose plan was written before groups had a place of their own.
+    plan = read_json(out / "screening.json")
+    write_json(out / "screening.json", {k: v for k, v in plan.items() if k != "groups"})
+    screen(run, source, out)
     # The same folder and checkpoint, trained anew.
     other = tmp_path / "run"
     train(config_of("training.epochs=1"), other, folder=home)
     screen(load_run(other), source, tmp_path / "second")
     shutil.rmtree(other)
     train(config_of("training.epochs=1", "training.seed=5"), other, folder=home)
-    with pytest.raises(RunError, match="found one with another weights"):
+    with pytest.raises(RunError, match="found one of a net with other weights"):
         screen(load_run(other), source, tmp_path / "second")
 
 
@@ -194,7 +199,7 @@ def test_a_tar_packed_anew_with_the_same_names_is_another_one(home, run, tmp_pat
     Image.new("RGB", (64, 64)).resize((200, 200)).save(larger, "BMP")
     (photos / "0.png").write_bytes(larger.getvalue())
     subprocess.run(["tar", "-C", photos, "-cf", tmp_path / "a.tar", "."], check=True)
-    with pytest.raises(RunError, match="found one with another digest"):
+    with pytest.raises(RunError, match="found one of other images, boxes or places"):
         screen(run, open_source(tmp_path / "a.tar"), tmp_path / "out")
 
 

@@ -36,6 +36,7 @@ from regard.studies import arm, tuning_trial, tuning_work
 from regard.studies.read import read_study
 from regard.studies.tuning import number_of_trials, tune
 from regard.studies.tuning_holds import FileHolds
+from regard.studies.tuning_preflight import refuse_trials
 from regard.studies.tuning_read import read_tuning
 from regard.studies.tuning_sampling import drawn, judged
 from regard.studies.tuning_settings import Tuning
@@ -550,6 +551,29 @@ def test_what_can_be_known_is_refused_before_the_first_trial(home, tmp_path, cha
         tune(tuning, tmp_path / "out", trials=2)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "objective", "refused"),
+    [
+        ("guidance.terms.0.weight", [0.1, 1.0], "val.loss", True),
+        ("guidance.cross_entropy", [0.1, 1.0], "val.loss", True),
+        ("guidance.terms.0.weight", [0.1, 1.0], ["val.accuracy", "val.loss"], True),
+        ("guidance.terms.0.weight", [0.1, 1.0], "val.cross_entropy", False),
+        ("guidance.share", [0.5, 1.0], "val.loss", False),
+        ("training.label_smoothing", [0.0, 0.1], "val.loss", False),  # of train's loss alone
+    ],
+)
+def test_a_factor_of_the_loss_is_not_searched_by_the_loss(home, key, values, objective, refused):
+    base = changed(TUNING["base"], ["guidance.terms=[{term: energy}]"])
+    tuning = tuning_in(
+        home, name="factor.yaml", search={key: values}, base=base, objective=objective, pruning=None
+    )
+    if refused:
+        with pytest.raises(ConfigError, match=f"search {key}: expected an objective that means"):
+            refuse_trials(tuning, space_of(tuning))
+    else:
+        refuse_trials(tuning, space_of(tuning))
 
 
 def test_guidance_weights_and_numbers_are_searched_as_the_config_takes_them(home):

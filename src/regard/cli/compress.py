@@ -41,6 +41,7 @@ def prune(
     from regard.cli.show_run import TrainingView
     from regard.cli.stopping import stop
     from regard.deployment.prune import prune_run, resume_pruning
+    from regard.errors import command
     from regard.runs.run import load_run
     from regard.training.stopping import Interrupted
 
@@ -62,7 +63,8 @@ def prune(
                     note=view.note,
                 )
     except Interrupted as stopped:
-        stop(f"{stopped}; go on with: regard prune {run} --out {folder} --resume", 130)
+        again = command("prune", run, "--out", folder, "--resume")
+        stop(f"{stopped}; go on with: {again}", 130)
     if as_json:
         print_json(values)
     else:
@@ -86,6 +88,7 @@ def distil(
     """
     from regard.cli.show_run import TrainingView, next_steps
     from regard.cli.stopping import stop
+    from regard.errors import command
     from regard.training.config import read_config
     from regard.training.stopping import Interrupted
     from regard.training.train import train
@@ -99,5 +102,5 @@ def distil(
             student = read_config(config, [*changes, *own])
             train(student, folder, folder=config.parent, watcher=view)
     except Interrupted as stopped:
-        stop(f"{stopped}; go on with: regard train {folder} --resume", 130)
+        stop(f"{stopped}; go on with: {command('train', folder, '--resume')}", 130)
     next_steps(folder)

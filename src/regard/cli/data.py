@@ -35,7 +35,7 @@ def import_(
     from regard.cli.options import handed, importer_options
     from regard.cli.show_data import imported
     from regard.data.splits import split as assign
-    from regard.errors import DataError
+    from regard.errors import DataError, command
     from regard.importers import IMPORTERS, MADE
 
     if out.exists() and not force:
@@ -55,13 +55,16 @@ def import_(
     say(f"{out}: {imported(manifest)}")
     for note in notes:
         say(note)
-    say(f"Next: regard data check {out}; regard data describe {out}")
+    say("Next: " + "; ".join(command("data", step, out) for step in ("check", "describe")))
 
 
 @app.command()
 def check(
     manifest: Path = typer.Argument(help="A manifest."),
-    out: Path | None = typer.Option(None, help="Default: bad_files.csv beside the manifest."),
+    out: Path | None = typer.Option(
+        None,
+        help="Default: bad_files.csv beside the manifest; NAME-bad_files.csv if that is another's.",
+    ),
     near: bool = typer.Option(True, help="Look for exact and near duplicates, too."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
@@ -73,7 +76,7 @@ def check(
     from regard.cli.console import bar
     from regard.cli.show_data import refuse_errors, show_check
     from regard.data.checks import check as run_checks
-    from regard.data.checks import write_bad_files
+    from regard.data.checks import place_of_bad_files, write_bad_files
     from regard.data.duplicates import duplicates
     from regard.data.manifest import read_manifest
 
@@ -84,9 +87,10 @@ def check(
     if near:
         with bar("looking for duplicates") as shown:
             same = duplicates(table, progress=shown)
-    path = write_bad_files(problems, out or manifest.parent / "bad_files.csv")
+    listed = [*problems, *(group.problem() for group in same)]
+    path = write_bad_files(listed, out or place_of_bad_files(manifest), manifest.name)
     show_check(problems, same, manifest, path, as_json=as_json)
-    refuse_errors(problems, manifest, path)
+    refuse_errors(problems, same, manifest, path)
 
 
 @app.command()

@@ -1,5 +1,7 @@
 """`regard`: the commands, and what a mistake looks like."""
 
+import sys
+
 import typer
 
 from regard.cli import (
@@ -21,6 +23,8 @@ from regard.cli import (
 from regard.cli.stopping import refuse_many, stop
 from regard.errors import LostProcessError, NumericalError, RegardError, of_system
 
+# typer carries a click of its own, whose errors it names no other way.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 app = typer.Typer(
     help="Train image models to look at the right thing, and prove that they do.",
     no_args_is_help=True,
@@ -61,7 +65,16 @@ def root(
 def main() -> None:
     """Run a command; a user's mistake is one line and exit code 2."""
     try:
-        app(prog_name="regard")
+        # Not as typer would end it: it says in four lines what was written wrong.
+        code = app(prog_name="regard", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except UsageError as error:
+        from regard.cli.usage import told
+
+        line = told(error)
+        sys.exit(2) if line is None else stop(str(line), 2)
+    except typer.Abort:
+        stop("aborted", 1)
     except RegardError as error:
         stop(str(error), 2)
     except (NumericalError, LostProcessError) as error:

@@ -25,13 +25,14 @@ def quickstart(
     """
     from regard.cli.console import say
     from regard.cli.show_study import run_and_show
+    from regard.errors import command
     from regard.studies.read import read_study
 
     run_and_show(read_study("quickstart", scale), out, as_json=as_json, lang=lang)
     if not as_json:
         say("")
         say("Look at the images, the plain net's maps beside the guided one's:")
-        say(f"  regard serve {out}")
+        say(f"  {command('serve', out)}")
         say("Now with your own images, in a folder a class:")
         say("  regard data import folder PHOTOS --out my.parquet")
         say("  regard data check my.parquet; regard data describe my.parquet")

@@ -24,8 +24,10 @@ def screen(
     boxes: bool = typer.Option(False, "--boxes", help="Cut out the manifest's boxes."),
     times: float = typer.Option(1.0, help="A crop's side over the longer side of its box."),
     positive: str | None = typer.Option(None, help="The class that is looked for."),
-    threshold: float = typer.Option(
-        0.5, help="Least probability at which a piece counts as positive."
+    threshold: float | None = typer.Option(
+        None,
+        help="Least probability at which a piece counts as positive. Default: that of the run's "
+        "threshold.json if it is of this class and checkpoint, else 0.5.",
     ),
     uncertain: float = typer.Option(0.01, help="Share of pieces whose maps are made."),
     most_maps: int = typer.Option(10_000, help="Maps at the most, for either reason."),

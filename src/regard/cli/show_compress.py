@@ -3,6 +3,7 @@
 from typing import Any
 
 from regard.cli.console import say, table
+from regard.errors import command
 
 STAGES = {"before": "before", "cut": "cut, not trained", "after": "trained after it"}
 
@@ -25,4 +26,5 @@ def show_pruning(values: dict[str, Any]) -> None:
     share = f"{values['share']:.0%} of each layer's channels, by {values['importance']}"
     table(f"{share}; {values['before']['samples']} samples of val", columns, rows)
     folder = values["folder"]
-    say(f"{folder}: a run like any other; test was not looked at: regard evaluate {folder}")
+    then = command("evaluate", folder)
+    say(f"{folder}: a run like any other; test was not looked at: {then}")

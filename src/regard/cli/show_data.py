@@ -13,7 +13,7 @@ from regard.data.measures import MISSING, NO_SPLIT, UNREADABLE, region_kind
 from regard.data.problems import Problem
 from regard.data.source import mask_classes
 from regard.data.synthetic_samples import by_split
-from regard.errors import DataError
+from regard.errors import DataError, command
 
 SHOWN = 8
 
@@ -58,27 +58,34 @@ def show_check(
         table(f"Problems of {manifest}", ["severity", "kind", "count", "first"], rows, left=4)
     _show_duplicates(same)
     if not problems:
-        say(f"{manifest}: no problems found" + (", other than the duplicates" if same else ""))
+        told = f", other than {_groups(same)}; {path} lists them" if same else ""
+        say(f"{manifest}: no problems found{told}")
     elif not any(problem.severity == "error" for problem in problems):
-        say(f"{manifest}: {_counted(problems)}; {path} lists all of them")
+        say(f"{manifest}: {_counted(problems, same)}; {path} lists all of them")
 
 
-def refuse_errors(problems: Sequence[Problem], manifest: Path, path: Path) -> None:
+def refuse_errors(
+    problems: Sequence[Problem], same: Sequence[Duplicates], manifest: Path, path: Path
+) -> None:
     """Raise a DataError that counts the errors, if there are any; the table has said the rest."""
     if any(problem.severity == "error" for problem in problems):
         raise DataError(
             str(manifest),
             expected="files, boxes and labels that fit",
-            found=_counted(problems),
+            found=_counted(problems, same),
             remedy=f"mend or remove what {path} lists",
         )
 
 
-def _counted(problems: Sequence[Problem]) -> str:
-    """`2 errors and 1 warning`, without what there is none of."""
+def _counted(problems: Sequence[Problem], same: Sequence[Duplicates]) -> str:
+    """`2 errors and 1 warning and 3 groups of duplicates`, without what there is none of."""
     counts = Counter(problem.severity for problem in problems)
-    kinds = ("error", "warning")
-    return " and ".join(plural(counts[kind], kind) for kind in kinds if counts[kind])
+    told = [plural(counts[kind], kind) for kind in ("error", "warning") if counts[kind]]
+    return " and ".join([*told, *([_groups(same)] if same else [])])
+
+
+def _groups(same: Sequence[Duplicates]) -> str:
+    return f"{plural(len(same), 'group')} of duplicates"
 
 
 def _where(problem: Problem) -> str:
@@ -104,8 +111,7 @@ def _show_duplicates(same: Sequence[Duplicates]) -> None:
         "Duplicates, those across splits first", ["kind", "splits", "labels", "files"], rows, left=4
     )
     crossing = f"{len(leaks)} across splits" if leaks else "none across splits"
-    groups = plural(len(same), "group")
-    say(f"{groups} of duplicates, {crossing}; give them one `group` to keep them together")
+    say(f"{_groups(same)}, {crossing}; give them one `group` to keep them together")
 
 
 def show_description(
@@ -165,7 +171,7 @@ def _say_kinds(title: str, counts: Mapping[str, int], manifest: Path) -> None:
     bad = (MISSING, UNREADABLE)
     good = [f"{kind} {count}" for kind, count in counts.items() if kind not in bad]
     wrong = [f"{counts[kind]} {kind}" for kind in bad if counts.get(kind)]
-    remedy = f": run regard data check {manifest}" if wrong else ""
+    remedy = f": run {command('data', 'check', manifest)}" if wrong else ""
     say(f"{title}: " + ", ".join([*good, *wrong]) + remedy)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.cli.console import BarView, console, errors, plural, say, table, with_interval
-from regard.errors import RegardError
+from regard.errors import RegardError, command
 from regard.evaluation.standings import Standing, all_standings
 from regard.evaluation.thresholds import Choice
 from regard.runs.evaluate import regions_by_split
@@ -80,20 +80,20 @@ def next_steps(folder: Path, before: int | None = None) -> None:
     except RegardError:
         splits = {}  # the manifest has gone; those who need it will say so
     told = _of(list(splits))
-    steps = [f"evaluate {folder}{told}"]
+    steps = [["evaluate", folder, *told]]
     if any(splits.values()):
-        steps.append(f"score {folder}{_of([name for name in splits if splits[name]])}")
+        steps.append(["score", folder, *_of([name for name in splits if splits[name]])])
     config = RunFolder(folder).read_config()
     segments = config["data"].get("task") == "segmentation"
-    chosen = f" --class {config['classes'][0]}" if segments else ""
-    steps += [f"explain {folder}{told}{chosen}", f"report {folder}"]
-    say("Next: " + "; ".join(f"regard {step}" for step in steps))
+    chosen = ["--class", config["classes"][0]] if segments else []
+    steps += [["explain", folder, *told, *chosen], ["report", folder]]
+    say("Next: " + "; ".join(command(*step) for step in steps))
 
 
-def _of(splits: list[str]) -> str:
+def _of(splits: list[str]) -> list[str]:
     """The option that names the best of some splits to look at; none for test, the default."""
     chosen = next((name for name in ("test", "val") if name in splits), splits[0] if splits else "")
-    return f" --split {chosen}" if chosen not in ("", "test") else ""
+    return ["--split", chosen] if chosen not in ("", "test") else []
 
 
 def show_metrics(values: dict[str, Any], files: RunFolder) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.cli.console import plural, say, table
+from regard.screening.maps import MAPS
 
 
 def show_screening(values: dict[str, Any], out: Path) -> None:
@@ -18,9 +19,11 @@ def show_screening(values: dict[str, Any], out: Path) -> None:
     if told is not None:
         rate = "–" if told["rate"] is None else f"{told['rate']:.3g}"
         say(
-            f"{told['class']}, {told['threshold']:g} or more: {told['pieces']:,}, a rate of {rate}"
-            f", at most {told['upper']:.3g} with {told['level']:.0%} confidence"
+            f"{told['class']}, {told['threshold']:.4g} or more ({told['threshold_from']}): "
+            f"{told['pieces']:,}, a rate of {rate}, at most {told['upper']:.3g} with "
+            f"{told['level']:.0%} confidence"
         )
     if values["groups"]:
         say(f"{plural(values['groups'], 'group')}: {out / 'groups.csv'}")
-    say(f"Rows: {out / 'rows'}; maps: {out / 'maps'}")
+    maps = f"; maps: {out / MAPS}" if values["maps"] else ""
+    say(f"Rows: {out / 'rows'}{maps}")

@@ -8,6 +8,7 @@ import polars as pl
 
 from regard.cli.console import BarView, plural, print_json, say, table
 from regard.cli.stopping import stop
+from regard.errors import command
 from regard.reports import tuning_report
 from regard.reports.languages import language_of
 from regard.runs.files import dump_json, read_table
@@ -104,7 +105,8 @@ def show_tuning(summary: dict[str, Any], out: Path) -> None:
     files = [str(out / best["config"]) for best in summary["best"]]
     if files:
         say("Values are of val, on which they were chosen: better than new images will show.")
-        say(f"Next: regard train {files[0]}; regard evaluate runs/{Path(files[0]).stem}")
+        run = Path("runs") / Path(files[0]).stem
+        say(f"Next: {command('train', files[0])}; {command('evaluate', run)}")
     if files[1:]:
         say(f"The front has {plural(len(files), 'config')}: {', '.join(files)}")
 

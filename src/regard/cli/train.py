@@ -28,7 +28,7 @@ def train(
     """
     from regard.cli.show_run import next_steps, watching
     from regard.cli.stopping import stop
-    from regard.errors import ConfigError
+    from regard.errors import ConfigError, command
     from regard.training.config import read_config
     from regard.training.joining import joined
     from regard.training.stopping import Interrupted
@@ -56,7 +56,7 @@ def train(
             if group.first:
                 next_steps(folder, before)
     except Interrupted as stopped:
-        stop(f"{stopped}; go on with: regard train {folder} --resume", 130)
+        stop(f"{stopped}; go on with: {command('train', folder, '--resume')}", 130)
 
 
 def evaluate(

@@ -14,6 +14,7 @@ from regard.data.table_checks import table_problems
 from regard.data.threads import Progress, in_threads
 
 COLUMNS = ("row", "column", "file", "kind", "detail")
+BAD = "bad_files.csv"
 
 
 def check(
@@ -30,7 +31,8 @@ def check(
     - masks of classes: `unknown id`, `other size`;
     - boxes: `degenerate box`, `box outside`;
     - the table: `no label`, `one class`, `no split`, `listed twice`, `rare class`, `empty split`,
-      `class not in train`, `class not in split`.
+      `class not in train`, `class not in split`, `label like none`, `classes alike`;
+    - images: `dark 16 bits`.
 
     Args:
         manifest: to be checked.
@@ -48,18 +50,40 @@ def check(
     return sorted(found, key=lambda problem: problem.row or 0)
 
 
-def write_bad_files(problems: Iterable[Problem], path: str | Path) -> Path:
+def place_of_bad_files(manifest: Path) -> Path:
+    """`bad_files.csv` beside the manifest, or `NAME-bad_files.csv` where another one's is there.
+
+    Of which it is says the last column; one without rows tells nothing that could be lost.
+    """
+    own, common = manifest.with_name(f"{manifest.stem}-{BAD}"), manifest.with_name(BAD)
+    if own.exists():
+        return own
+    try:
+        with common.open(newline="", encoding="utf-8") as file:
+            row = next(csv.DictReader(file), {})
+    except (OSError, ValueError, csv.Error):
+        return common
+    return common if row.get("manifest") in (None, _harmless(manifest.name)) else own
+
+
+def write_bad_files(problems: Iterable[Problem], path: str | Path, manifest: str = "") -> Path:
     """Write `bad_files.csv` in one atomic step; returns the path.
 
     Cells that a spreadsheet would take for a formula are written with an apostrophe before.
+
+    Args:
+        problems: a row each.
+        path: of the file.
+        manifest: the name of the one that they are of, for the last column.
     """
 
     def write(partial: Path) -> None:
         with partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(COLUMNS)
+            writer.writerow([*COLUMNS, "manifest"])
             for problem in problems:
-                writer.writerow([_harmless(getattr(problem, name)) for name in COLUMNS])
+                cells = [getattr(problem, name) for name in COLUMNS]
+                writer.writerow(map(_harmless, [*cells, manifest]))
 
     return write_atomically(Path(path), write)
 

@@ -160,6 +160,22 @@ def image_size(source: str | Path | bytes) -> Size:
             return size
 
 
+def brightest_of_deep(path: str | Path) -> int | None:
+    """The largest value of an image of 16 bits a channel, of 65,535; None for any other.
+
+    Of one in colours, which is decoded to 8 bits, as far as these tell.
+    """
+    with _blamed(path), _file(path) as file, guarded, _opened(file) as header:
+        if header.mode.startswith("I;16"):
+            return int(np.array(header).max(initial=0))
+        if not png_files.is_deep(file) and header.mode != "I":
+            return None
+        if header.mode == "I":
+            high = int(np.array(header).max(initial=0))
+            return high if high > 255 else None
+        return 257 * int(np.array(header.convert("RGB")).max(initial=0))
+
+
 def orientation_of(path: str | Path) -> int:
     """1 to 8: how the pixels of a file are to be turned, as EXIF has it, from its header alone."""
     with _blamed(path), _file(path) as file, guarded, _opened(file) as header:

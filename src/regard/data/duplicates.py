@@ -9,6 +9,7 @@ import numpy as np
 from regard.data.decoding import MAX_PIXELS
 from regard.data.fingerprints import Fingerprint, fingerprint, look_alikes
 from regard.data.manifest import Manifest
+from regard.data.problems import Problem
 from regard.data.threads import Progress, in_threads
 
 
@@ -34,6 +35,17 @@ class Duplicates:
     def leak(self) -> bool:
         """Whether the picture is in more than one split."""
         return len(self.splits) > 1
+
+    def problem(self) -> Problem:
+        """The same as what the checks find: of its first sample, with the others named."""
+        others = ", ".join(
+            f"row {row} ({file})" for row, file in zip(self.rows[1:4], self.files[1:4], strict=True)
+        )
+        more = f" and {len(self.rows) - 4} more" if len(self.rows) > 4 else ""
+        where = f", in {' and '.join(self.splits)}" if self.leak else ""
+        kind = "exact duplicates" if self.exact else "near duplicates"
+        detail = f"the picture of {others}{more}{where}; give them one group"
+        return Problem(self.rows[0], "image", self.files[0], kind, detail, "warning")
 
 
 def duplicates(

@@ -7,7 +7,14 @@ from typing import Any
 from torch import Tensor
 
 from regard.data.coverage import box_coverage, grey_coverage
-from regard.data.decoding import Size, decode, decode_grey, decode_ids, image_size
+from regard.data.decoding import (
+    Size,
+    brightest_of_deep,
+    decode,
+    decode_grey,
+    decode_ids,
+    image_size,
+)
 from regard.data.fit import box_fault, size_severity
 from regard.data.manifest import VIEWS
 from regard.data.mask_classes import MaskClasses
@@ -16,6 +23,8 @@ from regard.errors import DataError
 
 # Below this share of the image a region is likelier a slip of segmentation than a subject.
 TINY = 0.005
+# Of 255: an image of 16 bits that is darker everywhere holds 14 bits or fewer.
+DARK = 65
 Cells = Mapping[str, Any]
 
 
@@ -38,6 +47,9 @@ def file_problems(
             decoded[column] = answer
         else:
             found.append(Problem(row, column, cells[column], *answer))
+    for view in VIEWS:
+        if view in decoded:
+            found += _dark(row, view, cells[view], paths[view], decoded[view])
     if "image" in decoded:
         size: Size = (decoded["image"].shape[-2], decoded["image"].shape[-1])
         found += _sizes(row, cells, decoded, size)
@@ -73,6 +85,18 @@ def _decode(path: str, column: str, max_pixels: int) -> Tensor | tuple[str, str]
         return (_kind(error.found), error.found)
     except OSError as error:
         return ("unreadable", error.strerror or str(error))
+
+
+def _dark(row: int, column: str, file: str, path: str, image: Tensor) -> Iterator[Problem]:
+    """Fewer bits in an image of 16: white stands at 65,535 there, and all else is nearly black."""
+    if not 0 < int(image.max()) < DARK:
+        return
+    high = brightest_of_deep(path)
+    if high is not None:
+        times = 65535 // (2 ** high.bit_length() - 1)
+        detail = f"its brightest value is {high:,} of 65,535, {high / 65535:.1%} of white, as of "
+        detail += f"{high.bit_length()} bits: scale the values of all images alike, by {times} say"
+        yield Problem(row, column, file, "dark 16 bits", detail, "warning")
 
 
 def _kind(found: str) -> str:

@@ -50,6 +50,13 @@ def chunks(file: BinaryIO) -> Iterator[Chunk]:
         place += length + 12
 
 
+def is_deep(file: BinaryIO) -> bool:
+    """Whether a file is a PNG of 16 bits a channel, as its first chunk says."""
+    file.seek(0)
+    head = file.read(25)
+    return head.startswith(SIGNATURE) and head[24:25] == b"\x10"
+
+
 def refuse_damage(data: bytes) -> None:
     """Refuse a PNG with a wrong checksum, or without its end.
 

@@ -81,8 +81,8 @@ class Regions:
                 raise DataError(
                     "regions",
                     expected="targets to choose the class's region",
-                    found="regions (B, K, H, W) and no targets",
-                    remedy="pass targets, ints (B,)",
+                    found=f"regions {tuple(attend.shape)}, (B, K, H, W), and no targets",
+                    remedy=for_all("pass targets, ints (B,)", attend),
                 )
             if targets.shape != (len(attend),) or targets.is_floating_point():
                 raise TargetError(
@@ -102,6 +102,12 @@ class Regions:
         if present is None:
             present = torch.ones(len(attend), dtype=torch.bool, device=attend.device)
         return Evidence(inside, counted, present, everywhere=self.ignore is None)
+
+
+def for_all(remedy: str, attend: Tensor) -> str:
+    """The remedy for regions by class; an axis of one class is more likely one of grey."""
+    one = attend.shape[1] == 1
+    return "pass (B, H, W): regions.squeeze(1)" if one else remedy
 
 
 def _other_shape(name: str, shape: tuple[int, ...], part: Tensor) -> DataError:
@@ -151,12 +157,13 @@ def as_regions(regions: Regions | Tensor) -> Regions:
     """
     if isinstance(regions, Regions):
         return regions
-    if regions.ndim not in (3, 4):
+    tensor = isinstance(regions, Tensor)
+    if not tensor or regions.ndim not in (3, 4):
         raise DataError(
             "regions",
-            expected="a tensor (B, H, W) or (B, K, H, W)",
-            found=f"shape {tuple(regions.shape)}",
-            remedy="add or remove an axis",
+            expected="a tensor (B, H, W) or (B, K, H, W), or regard.Regions",
+            found=f"shape {tuple(regions.shape)}" if tensor else type(regions).__name__,
+            remedy="add or remove an axis" if tensor else "pass float masks, torch.from_numpy(...)",
         )
     return shares_only(Regions(regions if regions.is_floating_point() else regions.float()))
 

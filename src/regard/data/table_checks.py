@@ -9,6 +9,9 @@ from regard.data.problems import Problem, Severity
 from regard.data.source import splits_of
 from regard.data.synthetic_samples import are_synthetic
 
+# As spreadsheets, pandas, R and databases write that there is no value.
+MISSING = {"nan", "na", "n/a", "#n/a", "#na", "null", "none", "nil", "nat", "-", "--", "?", "."}
+
 
 def table_problems(manifest: Manifest) -> list[Problem]:
     """What is wrong with labels and splits, and which images are listed twice."""
@@ -19,6 +22,7 @@ def table_problems(manifest: Manifest) -> list[Problem]:
     classes = class_rows(table, sets=manifest.several)
     if not classes.is_empty():
         found += [*_alone(classes), *_classes_by_split(classes), *_rare(classes)]
+        found += [*_like_missing(classes), *_alike(classes)]
     return found
 
 
@@ -124,6 +128,30 @@ def _classes_by_split(classes: pl.DataFrame) -> Iterator[Problem]:
         for label in sorted(train - labels):
             detail = f"class {label!r} never occurs in {split}"
             yield Problem(None, "label", None, "class not in split", detail, "warning")
+
+
+def looks_missing(label: str) -> bool:
+    """Whether a text is likelier a cell without a value, as others write it, than a class."""
+    return label.strip().strip("<>").lower() in MISSING
+
+
+def _like_missing(classes: pl.DataFrame) -> Iterator[Problem]:
+    for (label,), rows in classes.group_by("label", maintain_order=True):
+        if looks_missing(str(label)):
+            detail = f"{label!r} of {rows.height} samples is a class by that name; empty the cells"
+            detail += " if nothing is known"
+            yield Problem(rows["row"][0], "label", None, "label like none", detail, "warning")
+
+
+def _alike(classes: pl.DataFrame) -> Iterator[Problem]:
+    """Classes that are one and the same but for case and blanks."""
+    counts = classes.group_by("label").agg(pl.len(), pl.col("row").min()).sort("row")
+    plain = pl.col("label").str.strip_chars().str.to_lowercase().str.replace_all(r"\s+", " ")
+    for _, own in counts.group_by(plain.alias("plain"), maintain_order=True):
+        if own.height > 1:
+            told = ", ".join(f"{label!r} ({count})" for label, count, _ in own.iter_rows())
+            detail = f"classes by themselves: {told}; write them alike if they are one"
+            yield Problem(own["row"][1], "label", None, "classes alike", detail, "warning")
 
 
 def _rare(classes: pl.DataFrame) -> Iterator[Problem]:

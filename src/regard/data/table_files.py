@@ -36,6 +36,8 @@ def read_csv(
 ) -> pl.DataFrame:
     """A CSV, in which every cell is text and empty ones are missing.
 
+    Columns are separated by commas, or as `separator_of` says.
+
     Args:
         path: of the file.
         expected: what the error line says of a file that cannot be read.
@@ -45,14 +47,30 @@ def read_csv(
         DataError: it cannot be read, or a column stands there twice.
     """
     try:
-        _refuse_repeated(path)
+        between = separator_of(path)
+        _refuse_repeated(path, between)
         # Brackets and stars in a file's name are its name, not a pattern.
-        return pl.read_csv(path, infer_schema=False, glob=False)
+        return pl.read_csv(path, infer_schema=False, glob=False, separator=between)
     except FAULTS as error:
         raise _unreadable(path, error, expected, remedy) from error
 
 
+def separator_of(path: Path) -> str:
+    """A comma; of a spreadsheet where commas stand in numbers, what its names have between them.
+
+    That is a semicolon or a tab, where the line of names has such and no comma.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        names = file.readline(1 << 16)
+    return next((other for other in ";\t" if other in names and "," not in names), ",")
+
+
 def _unreadable(path: Path, error: Exception, expected: str, remedy: str) -> DataError:
+    if isinstance(error, UnicodeDecodeError) or "utf-8" in str(error).lower():
+        found = "bytes that are none of it"
+        return DataError(
+            str(path), expected="a text in UTF-8", found=found, remedy="save it again as UTF-8"
+        )
     lines = str(error).splitlines() or [type(error).__name__]
     found = _row_at_fault(path) or lines[0].removeprefix("found ")[:200]
     if not path.is_file():
@@ -63,8 +81,9 @@ def _unreadable(path: Path, error: Exception, expected: str, remedy: str) -> Dat
 def _row_at_fault(path: Path) -> str | None:
     """The first row of a CSV that has another number of cells than the header."""
     try:
+        between = separator_of(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file)
+            rows = csv.reader(file, delimiter=between)
             header = next(rows)
             for number, row in enumerate(rows, start=1):
                 if len(row) > len(header):
@@ -74,9 +93,10 @@ def _row_at_fault(path: Path) -> str | None:
     return None
 
 
-def _refuse_repeated(path: Path) -> None:
+def _refuse_repeated(path: Path, between: str) -> None:
     """Of two columns of one name polars would rename the second, and it would be lost unsaid."""
-    header = pl.read_csv(path, has_header=False, n_rows=1, infer_schema=False, glob=False)
+    how = {"infer_schema": False, "glob": False, "separator": between}
+    header = pl.read_csv(path, has_header=False, n_rows=1, **how)
     names = Counter(name for name in header.row(0) if name)
     twice = [name for name, count in names.items() if count > 1]
     if twice:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch import Tensor
 from regard.data.decoding import MAX_PIXELS, Reach, Size, decode_scaled, image_size
 from regard.data.mask_classes import VOID
 from regard.data.sample import REGION_VIEW
+from regard.errors import DataError
 
 # Views that show the subject on black, which lies around them too where they are padded or moved.
 ON_BLACK = ("segmented", REGION_VIEW)
@@ -20,7 +22,7 @@ ON_BLACK = ("segmented", REGION_VIEW)
 # Times the sides' proportion of a crop: what is longer loses its ends before it is resized.
 _LONGEST = 16
 
-Source = str | Path | bytes | Image.Image | Tensor
+Source = str | Path | bytes | Image.Image | Tensor | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,15 @@ class Transform:
         """Decode as small as will do and fit: uint8 (3, H, W).
 
         Args:
-            image: a path, the bytes of a file, a PIL image, or a uint8 tensor (3, h, w).
+            image: a path, the bytes of a file, a PIL image, a uint8 tensor (3, h, w), or a uint8
+                array (h, w, 3).
             black: pad with black rather than the mean colour.
+
+        Raises:
+            DataError: it cannot be read, or is a tensor or an array of another kind.
         """
+        if isinstance(image, Tensor | np.ndarray):
+            image = pixels_of(image)
         if isinstance(image, Tensor):
             return self.fit_image(image, black=black)
         original = None
@@ -144,6 +152,27 @@ class Transform:
         canvas = fill.to(image.dtype)[:, None, None].repeat(1, height, width)
         canvas[:, top : top + h, left : left + w] = image
         return canvas
+
+
+def pixels_of(image: Tensor | np.ndarray) -> Tensor:
+    """A uint8 tensor (..., 3, h, w), of that or of an array (..., h, w, 3), for one image or many.
+
+    Raises:
+        DataError: other pixels, such as floats, of which nobody knows what is white.
+    """
+    tensor = image if isinstance(image, Tensor) else None
+    axes = ("3, h, w", -3) if tensor is not None else ("h, w, 3", -1)
+    if str(image.dtype).removeprefix("torch.") != "uint8" or image.ndim not in (3, 4) or (
+        image.shape[axes[1]] != 3
+    ):  # fmt: skip
+        raise DataError(
+            "images",
+            expected=f"uint8 pixels ({axes[0]}), 0 to 255, RGB, or a batch of them",
+            found=f"{image.dtype} of shape {tuple(image.shape)}",
+            remedy="give these, PIL images or paths; floats from 0 to 1: (255 * x).round() as "
+            "uint8; what is normalised already goes to run.net itself",
+        )
+    return tensor if tensor is not None else torch.from_numpy(image.copy()).movedim(-1, -3)
 
 
 def _without_ends(image: Tensor, size: Size) -> Tensor:

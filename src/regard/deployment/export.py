@@ -15,7 +15,7 @@ from regard.deployment.photos import some_samples
 from regard.deployment.quantise import CALIBRATION, MOST_LOST, quantise, weigh
 from regard.errors import ConfigError
 from regard.evaluation.settings import Gaze
-from regard.runs.deciding import asked_of
+from regard.runs.deciding import asked_of, decided
 from regard.runs.files import write_json
 from regard.runs.run import Run
 
@@ -128,8 +128,16 @@ def _about(run: Run, net: Deployed, quantize: str | None) -> dict[str, Any]:
         "interpolation": run.transform.interpolation,
         "input": "uint8 RGB, (B, 3, H, W), resized with antialiasing, not normalised",
         "precision": quantize or "float32",
-        "positive": asked_of(run, None).positive,
+        **_decides_by(run),
     }
+
+
+def _decides_by(run: Run) -> dict[str, Any]:
+    """The positive class, and the threshold that was chosen of this checkpoint."""
+    positive, own = asked_of(run, None).positive, decided(run)
+    if own is None or positive not in (None, own["positive"]):
+        return {"positive": positive, "threshold": None}
+    return {"positive": own["positive"], "threshold": own["threshold"]}
 
 
 def _target(run: Run, out: Path | None, format: Format, quantize: str | None) -> Path:

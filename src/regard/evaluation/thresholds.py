@@ -82,14 +82,14 @@ def positive_class(names: list[str], positive: str | None) -> str:
     """
     if len(names) != 2:
         raise ConfigError(
-            "evaluate.threshold",
+            "evaluate.threshold (--target-recall, --threshold, --positive)",
             expected="two classes, of which one is the positive one",
             found=f"{len(names)}",
             remedy="leave it out; metrics/SPLIT.json has every class against the rest",
         )
     if positive is not None and positive not in names:
         raise ConfigError(
-            "evaluate.positive",
+            "evaluate.positive (--positive)",
             expected=f"{names[0]} or {names[1]}",
             found=repr(positive),
             remedy=near(positive, names),

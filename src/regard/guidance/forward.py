@@ -1,7 +1,7 @@
 """One forward pass of a batch for the logits and all terms."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 from weakref import WeakSet
@@ -9,7 +9,7 @@ from weakref import WeakSet
 import torch
 from torch import Tensor, nn
 
-from regard.data.regions import Evidence, Regions, as_regions
+from regard.data.regions import Evidence, Regions, as_regions, for_all
 from regard.errors import ConfigError, DataError
 from regard.guidance.base import TERMS, Term
 from regard.guidance.forward_pass import Donors, ForwardPass, donors_of
@@ -22,6 +22,7 @@ from regard.saliency.capture import Images, constant, copied
 from regard.saliency.compiled import eager, one_graph
 from regard.saliency.layers import find_layer, remembered_head, require_map
 from regard.saliency.observe import Request, observe, pixels_of
+from regard.saliency.options import refuse_images, refuse_one_logit
 from regard.saliency.seen import Seen
 from regard.saliency.targets import PixelTarget, class_indices, classes_of, resolve
 
@@ -76,13 +77,18 @@ def guided_forward(
         >>> out = guided_forward(net, torch.rand(4, 3, 96, 96), labels, inside, terms)
         >>> loss = torch.nn.functional.cross_entropy(out.logits, labels) + out.loss()
     """
+    refuse_images(images)
+    _refuse_others(terms)
     _refuse_doubles(terms)
+    if regions is None or targets is None:
+        raise _missing("regions" if regions is None else "targets")
     if not isinstance(targets, Tensor | PixelTarget):
         given = images if rows is None else rows
         targets = class_indices(targets, len(pixels_of(given, None)))
     if rows is None and isinstance(targets, Tensor):
         answer = answer_of(net, images, targets, as_regions(regions), terms)
         if answer is not None:
+            _refuse_one_logit(answer.logits, terms)
             return _output(answer, terms)
     with eager(net):
         return _guided_forward(net, images, targets, regions, terms, rows, donors)
@@ -170,6 +176,7 @@ def forward_pass(
     # To be checked later; asked for then, a GPU would stand still between the passes.
     asked = targets.cpu() if isinstance(targets, Tensor) else targets
     observed = observe(net, given, request, view=None, create_graph=graph)
+    _refuse_one_logit(observed.logits, terms)
     for layer in layers.values():
         require_map(net, images, layer, observed.outputs.get(layer.name))
     target = resolve(asked, observed.logits) if terms else targets
@@ -227,7 +234,9 @@ def _evidence(regions: Regions | Tensor, labels: Tensor, logits: Tensor) -> Evid
             "guided_forward",
             expected=f"regions of {logits.shape[1]} classes, as the net has",
             found=str(regions.attend.shape[1]),
-            remedy="pass regions (B, K, H, W), or (B, H, W) of the targets",
+            remedy=for_all(
+                "pass regions (B, K, H, W), or (B, H, W) of the targets", regions.attend
+            ),
         )
     return regions.to(logits.device).of(labels)
 
@@ -275,6 +284,34 @@ def _unpaired() -> DataError:
         found="a PixelTarget",
         remedy="call it once for each class of a segmenter",
     )
+
+
+def _missing(name: str) -> DataError:
+    means = {"regions": "masks (B, H, W), or regard.Regions", "targets": "class indices (B,)"}[name]
+    remedy = {"regions": "Regions(..., present=) says which images have none",
+              "targets": "pass the labels"}[name]  # fmt: skip
+    return DataError("guided_forward", expected=f"{name}: {means}", found="None", remedy=remedy)
+
+
+def _refuse_others(terms: Sequence[Term]) -> None:
+    one = isinstance(terms, Term | str) or not isinstance(terms, Iterable)
+    wrong = [terms] if one else [term for term in terms if not isinstance(term, Term)]
+    if wrong:
+        found = "its class" if isinstance(wrong[0], type) else f"{wrong[0]!r}"
+        raise ConfigError(
+            "guidance terms",
+            expected="a list of terms",
+            found=f"{found}, alone" if one else found,
+            remedy="write for example [regard.guidance.Energy(weight=1.0)]",
+        )
+
+
+def _refuse_one_logit(logits: Tensor, terms: Sequence[Term]) -> None:
+    """Terms that hold a class against others; only the shape is looked at."""
+    if logits.shape[1] == 1:
+        for term in terms:
+            if not term.of_segmenters or getattr(term, "contrast", False):
+                refuse_one_logit(logits, f"term {term.title}")
 
 
 def _refuse_doubles(terms: Sequence[Term]) -> None:

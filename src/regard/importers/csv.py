@@ -1,6 +1,7 @@
 """Any CSV: one row a sample, or one row a box."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from regard.data.manifest import PATHS, Manifest, manifest_from_rows
+from regard.data.table_checks import looks_missing
 from regard.data.table_files import read_csv
 from regard.errors import DataError
 from regard.importers.boxes import Corners
@@ -86,8 +88,8 @@ def import_csv(
         inclusive: the corners xmax and ymax are the last pixel inside, not the edge behind it.
         one_based: the first pixel is called 1, not 0.
         box_label: column or template of the class of the row's box.
-        say: called with a line where rows of one image name several classes, or where a column
-            that may be of boxes is not read.
+        say: called with a line where rows of one image name several classes, where a label looks
+            like a missing value, or where a column that may be of boxes is not read.
 
     Raises:
         DataError: no such file, not a CSV, no such column, a box that is not four numbers,
@@ -134,11 +136,22 @@ def import_csv(
             "images whose rows name several classes, so that all have sets of them: "
             + some(several)
         )
+    if say is not None:
+        _tell_missing(rows, say)
     for sample in samples:
         if region_threshold is not None and sample.get("region"):
             sample["region_threshold"] = region_threshold
         sample |= {key: entry(sample[key], root) for key in PATHS if sample.get(key)}
     return manifest_from_rows(samples, root)
+
+
+def _tell_missing(rows: Iterable[Row], say: Callable[[str], object]) -> None:
+    """Labels that are likelier no labels."""
+    cells = (row.get("label") for row in rows)
+    labels = (name for cell in cells for name in (cell if isinstance(cell, list) else [cell]))
+    for label, count in Counter(filter(None, labels)).items():
+        if looks_missing(label):
+            say(f"the label {label!r} is a class now (rows: {count}); empty the cells if not")
 
 
 def _templates(

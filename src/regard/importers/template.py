@@ -37,7 +37,7 @@ class Template:
                     where,
                     expected=f"a column {name!r}",
                     found="columns " + ", ".join(columns[:12]),
-                    remedy=near(name, columns),
+                    remedy=near(name, [*columns, "stem"] if self.computed else columns),
                 )
 
     def fill(self, cells: Mapping[str, Any], stem: str = "") -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -118,9 +119,20 @@ def _construct(
         raise ModelError(
             f"model {spec}, weights pretrained",
             expected="weights from the hub or its local cache",
-            found=f"{type(error).__name__}: {error}"[:160],
+            found=_of_hub(error),
             remedy="go online, or give weights: bundled or a file of the same names",
         ) from error
+
+
+# Of the hub's client: neither the hub nor the cache has the file.
+_UNREACHED = ("LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectionError", "ConnectError")
+
+
+def _of_hub(error: Exception) -> str:
+    """What the hub's client met, in whole words."""
+    if type(error).__name__ in _UNREACHED:
+        return "neither: the hub cannot be reached from here, and they are not in the cache"
+    return shorten(f"{type(error).__name__}: {error}", 160, placeholder=" ...")
 
 
 def parameters_of(net: nn.Module) -> int:
@@ -133,6 +145,6 @@ def _unbuilt(spec: str, error: Exception) -> ModelError:
     return ModelError(
         f"model {spec}",
         expected="options that its constructor takes",
-        found=str(error)[:160] or type(error).__name__,
+        found=shorten(str(error), 160, placeholder=" ...") or type(error).__name__,
         remedy="correct model.options",
     )

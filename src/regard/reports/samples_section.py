@@ -109,12 +109,15 @@ def _areas(run: RunContents) -> list[Block]:
     for split in run.splits:
         if split.scores is None:
             continue
-        area = split.scores["area"].cast(pl.Float64)
-        known = area.filter(area.is_not_nan())
+        area = pl.col("area").cast(pl.Float64)
+        told = split.scores.filter(area.is_not_nan())
+        # A row is an image, a label of it, and a method.
+        images, having = (table["index"].n_unique() for table in (split.scores, told))
+        known = told["area"].cast(pl.Float64)
         if not known.is_empty():
             low, middle, high = (known.quantile(q, "linear") for q in (0.05, 0.5, 0.95))
             shares = [known.mean(), low, middle, high]
-            text = phrase("{n} of {total}", n=whole(len(known)), total=whole(len(area)))
+            text = phrase("{n} of {total}", n=whole(having), total=whole(images))
             cells = [Cell(text)]
             rows.append([Cell(split.name), *cells, *(Cell(percent(x)) for x in shares)])
     head = columns("Split", "Images with a region#", "Mean#", "5th percentile#", "Median#",

@@ -77,7 +77,7 @@ def decision(
         val: gives those of val.
     """
     choice = how.choice(run.classes)
-    before = _before(run)
+    before = decided(run)
     if choice is None:
         same = before is not None and how.positive in (None, before["positive"])
         return before if same else None
@@ -87,6 +87,19 @@ def decision(
     found = _chosen(run, choice, table if split == CHOSEN_ON else val())
     write_json(run.files.threshold, found)
     return found
+
+
+def decided(run: Run, *, any_checkpoint: bool = False) -> dict[str, Any] | None:
+    """What `threshold.json` holds; None: there is none of this checkpoint.
+
+    Args:
+        run: loaded.
+        any_checkpoint: one of another checkpoint will do, too.
+    """
+    if not run.files.threshold.is_file():
+        return None
+    found = read_json(run.files.threshold)
+    return found if any_checkpoint or found["checkpoint"] == run.checkpoint else None
 
 
 def numbers_at(table: pl.DataFrame, decided: dict[str, Any]) -> dict[str, Any]:
@@ -107,11 +120,3 @@ def _chosen(run: Run, choice: Choice, val: pl.DataFrame) -> dict[str, Any]:
         "positives": int((val["label"] == choice.positive).sum()),
         "metrics": {name: interval.as_dict() for name, interval in metrics.items()},
     }
-
-
-def _before(run: Run) -> dict[str, Any] | None:
-    """What was chosen of this checkpoint."""
-    if not run.files.threshold.is_file():
-        return None
-    found = read_json(run.files.threshold)
-    return found if found["checkpoint"] == run.checkpoint else None

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from regard.data.atomic import open_lock
 from regard.data.yaml_text import read_yaml_file
-from regard.errors import RunError
+from regard.errors import RunError, command
 
 # Seconds; a process that was killed keeps its lock until its memory is given back.
 PATIENCE = 2.0
@@ -142,9 +142,8 @@ class RunFolder:
     def _not_a_run(self, found: str) -> RunError:
         remedy = "give a folder that regard train wrote"
         if self.environment.is_file() and not self.config.exists():
-            remedy += (
-                f", or begin again, it was ended at once: regard train CONFIG --out {self.path}"
-            )
+            again = command("train", "CONFIG", "--out", self.path)
+            remedy += f", or begin again, it was ended at once: {again}"
         return RunError(
             str(self.path),
             expected="a run's folder",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from regard.data.hierarchy import Hierarchy, hierarchy_of
 from regard.data.manifest import Manifest
 from regard.data.settings import Data, Task
 from regard.data.source import open_manifest
-from regard.data.transforms import ON_BLACK, Source, Transform
+from regard.data.transforms import ON_BLACK, Source, Transform, pixels_of
 from regard.errors import DataError, RunError
 from regard.evaluation.answers import probabilities_of
 from regard.models.settings import Model
@@ -97,12 +98,13 @@ class Run:
         return views[0] if len(views) > 1 else None
 
     def predict(self, images: Sources | Mapping[str, Sources], *, batch_size: int = 32) -> Tensor:
-        """Probabilities (N, K) of images: paths, PIL images or uint8 tensors (3, H, W).
+        """Probabilities (N, K) of images: paths, PIL images, uint8 tensors or arrays.
 
         Of a net for sets of labels each class has its own, between 0 and 1 by itself.
 
         Args:
-            images: one or several; of a model of several views a mapping of each view to them.
+            images: one or several, a tensor (3, H, W) or a batch (N, 3, H, W), an array (H, W, 3)
+                or (N, H, W, 3); of a model of several views a mapping of each view to them.
             batch_size: images in one forward pass.
 
         Raises:
@@ -128,6 +130,9 @@ class Run:
 
 
 def _several(images: Sources) -> list[Source]:
+    if isinstance(images, Tensor | np.ndarray):
+        pixels = pixels_of(images)
+        return [*pixels] if pixels.ndim == 4 else [pixels]
     return cast(list[Source], [*images] if isinstance(images, list | tuple) else [images])
 
 

@@ -14,6 +14,7 @@ from regard.saliency.capture import Images, copied, undisturbed
 from regard.saliency.compiled import eager
 from regard.saliency.layers import find_layer, require_map
 from regard.saliency.observe import Request, observe
+from regard.saliency.options import refuse_images, refuse_one_logit, refuse_options
 from regard.saliency.seen import Seen
 from regard.saliency.targets import Targets, is_empty, resolve
 
@@ -57,9 +58,9 @@ def explain(
 
     Raises:
         ConfigError: an unknown method or option.
-        ModelError: no such layer, or a net that the method cannot read.
+        ModelError: no such layer, a net that the method cannot read, or a contrast of one logit.
         TargetError: targets that do not fit the batch or the net.
-        DataError: an empty batch, or pixels that are not finite.
+        DataError: an empty batch, or pixels that are no floats or not finite.
 
     Example:
         >>> import regard
@@ -91,12 +92,13 @@ def build_method(method: str, **options: Any) -> Method:
         ConfigError: unknown name or option.
     """
     kind = METHODS[method]
+    refuse_options(f"method {method}", kind, options)
     try:
         return kind(**options)
     except TypeError as error:
         raise ConfigError(
             f"method {method}",
-            expected="its own options",
+            expected="options of the kind that it takes",
             found=str(error),
             remedy=f"see help(regard.saliency.METHODS[{method!r}])",
         ) from error
@@ -127,6 +129,8 @@ def look(
     observed = observe(net, given, request, view=view, create_graph=create_graph)
     if where is not None:
         require_map(net, images, where, observed.outputs.get(where.name))
+    if contrast:
+        refuse_one_logit(observed.logits, "a contrast")
     target = resolve(targets, observed.logits)
     return Seen(net, images, observed, target, where, view, create_graph, contrast)
 
@@ -197,14 +201,8 @@ def _shares(old: int, new: int, dtype: torch.dtype, device: torch.device) -> Ten
 
 
 def _check_images(images: Images) -> None:
+    refuse_images(images)
     for view in images.values() if isinstance(images, Mapping) else (images,):
-        if view.ndim != 4 or len(view) == 0:
-            raise DataError(
-                "images",
-                expected="a batch (B, 3, H, W) of one image or more",
-                found=f"shape {tuple(view.shape)}",
-                remedy="add a batch axis, or images",
-            )
         if not bool(torch.isfinite(view).all()):
             raise DataError(
                 "images",

@@ -14,6 +14,7 @@ from regard.data.keys import keyed_generator
 from regard.data.regions import Regions, as_regions
 from regard.errors import DataError
 from regard.saliency.capture import Images, copied, evaluating, undisturbed
+from regard.saliency.options import refuse_one_logit
 from regard.saliency.outputs import logits_of
 
 KINDS = ("original", "mean", "blur", "same_class", "random_class")
@@ -145,10 +146,12 @@ def _right(net: nn.Module, images: Images, labels: Tensor, chunk: int) -> Tensor
     """Whether the net is right, as 0 or 1 (B,), on the CPU."""
     with torch.no_grad(), undisturbed(net), evaluating(net):
         found = [
-            logits_of(net(copied(_part(images, slice(at, at + chunk))))).argmax(1).cpu()
+            logits_of(net(copied(_part(images, slice(at, at + chunk)))))
             for at in range(0, len(labels), chunk)
         ]
-    return (torch.cat(found) == labels.cpu()).float()
+    for logits in found:
+        refuse_one_logit(logits, "a predicted class")
+    return (torch.cat([logits.argmax(1).cpu() for logits in found]) == labels.cpu()).float()
 
 
 def _part(images: Images, rows: slice) -> Images:

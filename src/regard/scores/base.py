@@ -13,6 +13,7 @@ from regard.data.regions import Evidence
 from regard.errors import ConfigError
 from regard.registry import Registry
 from regard.saliency.capture import undisturbed
+from regard.saliency.options import refuse_one_logit
 from regard.saliency.outputs import logits_of
 from regard.saliency.targets import PixelTarget, of_rows, pixels_of, refuse_classes, value
 
@@ -113,6 +114,8 @@ class Model:
             logits = logits_of(self.net(images))
         if logits.shape[1] <= self._highest:
             refuse_classes(cast(Tensor, self.targets), logits.shape[1])
+        if not self.independent:
+            refuse_one_logit(logits, "the probability of one class")
         shares = logits.float().sigmoid() if self.independent else logits.float().softmax(1)
         return value(shares, targets) / pixels_of(targets)
 

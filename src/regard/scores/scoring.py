@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regard.data.regions import Evidence, Regions, as_regions, shares_only
-from regard.errors import ConfigError, DataError
+from regard.data.regions import Evidence, Regions, as_regions, for_all, shares_only
+from regard.errors import DataError
 from regard.saliency.capture import undisturbed
 from regard.saliency.explain import resize
+from regard.saliency.options import refuse_images, refuse_options
 from regard.saliency.outputs import logits_of, precise
 from regard.saliency.targets import PixelTarget, Targets, class_indices, classes_of, resolve
 from regard.scores.base import (
@@ -98,12 +99,13 @@ def tally(
     all images. For other scores they are the numbers (B,) themselves.
     """
     kind = SCORES[name]
-    if maps.ndim != 3:
+    if not isinstance(maps, Tensor) or maps.ndim != 3:
+        told = f"shape {tuple(maps.shape)}" if isinstance(maps, Tensor) else type(maps).__name__
         raise DataError(
             f"score {name}",
-            expected="maps (B, h, w)",
-            found=f"shape {tuple(maps.shape)}",
-            remedy="pass one map an image",
+            expected="maps as a tensor (B, h, w)",
+            found=told,
+            remedy="pass one map an image, as regard.explain gives them",
         )
     maps = precise(maps)
     # Also where the sign that is not asked for would hide it.
@@ -128,15 +130,8 @@ def tally(
 
 def _bound(formula: Formula, name: str, *given: Any, **options: Any) -> Tensor:
     """The formula's answer; an option that it does not take is a mistake of the caller's."""
-    try:
-        inspect.signature(formula).bind(*given, **options)
-    except TypeError as error:
-        raise ConfigError(
-            f"score {name}",
-            expected="its own options",
-            found=str(error),
-            remedy=f"see help(regard.scores.SCORES[{name!r}].formula)",
-        ) from error
+    first = [*inspect.signature(formula).parameters][: len(given)]
+    refuse_options(f"score {name}", formula, options, first)
     return formula(*given, **options)
 
 
@@ -160,7 +155,15 @@ def _evidence(
     classes = regions.attend.shape[1] if regions.attend.ndim == 4 else None
     if isinstance(targets, PixelTarget):
         targets = classes_of(targets, len(maps))
-    return regions.to(maps.device).of(class_indices(targets, len(maps), classes).to(maps.device))
+    indices = class_indices(targets, len(maps), None if classes == 1 else classes)
+    if classes == 1 and bool(indices.any()):
+        raise DataError(
+            f"score {name}",
+            expected="regions (B, H, W), or of each class (B, K, H, W)",
+            found=f"{tuple(regions.attend.shape)}, of class 0 alone",
+            remedy=for_all("", regions.attend),
+        )
+    return regions.to(maps.device).of(indices.to(maps.device))
 
 
 def _model(
@@ -177,6 +180,7 @@ def _model(
             found="no net" if net is None else "no images" if images is None else f"{len(images)}",
             remedy="pass the net and the images that the maps are of",
         )
+    refuse_images(images)
     if targets is None or isinstance(targets, PixelTarget):
         with torch.no_grad(), undisturbed(net):
             targets = resolve(targets, logits_of(net(images.clone())))

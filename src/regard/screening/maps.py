@@ -27,6 +27,7 @@ from regard.screening.operator import Operator, in_halves
 from regard.screening.parts import part_path
 from regard.screening.pieces import of_image
 from regard.screening.sources import Source
+from regard.screening.wanted import Wanted
 
 MAPS, PIECES, BATCH = "maps", "pieces.parquet", 32
 # Longest side of a thumbnail's photo, pixels.
@@ -34,7 +35,7 @@ SIDE = 192
 
 
 def chosen(
-    out: Path, parts: int, positive: tuple[str, float] | None, uncertain: float, most: int
+    out: Path, parts: int, positive: Wanted | None, uncertain: float, most: int
 ) -> dict[int, pl.DataFrame]:
     """Of each part the rows whose maps are made, with `why`.
 
@@ -44,14 +45,14 @@ def chosen(
     Args:
         out: the screening's folder, with all of its parts.
         parts: how many there are.
-        positive: a class and the probability from which on a piece counts; None: no class is.
+        positive: the class that is looked for; None: none is.
         uncertain: share of all pieces.
         most: maps in all for either reason.
     """
     count = sum(len(read_table(part_path(out, part), columns=["row"])) for part in range(parts))
     wanted = {"uncertain": ("uncertainty", 0.0, min(most, round(uncertain * count)))}
     if positive is not None:
-        wanted["positive"] = (PREFIX + positive[0], positive[1], most)
+        wanted["positive"] = (PREFIX + positive.name, positive.threshold, most)
     reasons: dict[tuple[int, int], list[str]] = {}
     for why, (column, least, number) in wanted.items():
         for _, place in heapq.nlargest(number, _values(out, parts, column, least)):

@@ -10,17 +10,23 @@ from regard.runs.files import read_json, write_json
 from regard.runs.run import Run
 from regard.screening.job import Job
 from regard.screening.sources import printable
+from regard.screening.wanted import Wanted
 
 PLAN = "screening.json"
 
 
-def settle(out: Path, run: Run, job: Job, *, bf16: bool, compile: bool) -> dict[str, Any]:
+def settle(
+    out: Path, run: Run, job: Job, positive: Wanted | None, *, bf16: bool, compile: bool
+) -> dict[str, Any]:
     """Write the plan, or see that the folder's own is the same.
+
+    What is looked for is written beside it, of the last call: the rows do not hang on it.
 
     Args:
         out: the screening's folder.
         run: that is asked.
         job: what it is asked.
+        positive: the class that is looked for; None: none is.
         bf16: how it computes.
         compile: as well.
 
@@ -35,6 +41,7 @@ def settle(out: Path, run: Run, job: Job, *, bf16: bool, compile: bool) -> dict[
         "classes": [*run.classes],
         "source": printable(str(job.source.path.resolve())),
         "images": job.images,
+        "groups": {"of": job.source.grouped, "digest": job.source.digest_of_groups},
         "digest": job.source.digest,
         "cutting": asdict(job.cutting),
         "part": job.size,
@@ -45,15 +52,11 @@ def settle(out: Path, run: Run, job: Job, *, bf16: bool, compile: bool) -> dict[
     }
     path = out / PLAN
     if path.is_file():
-        before = read_json(path)
+        # Folders of earlier versions have their groups in the digest of the source alone.
+        before = {"groups": plan["groups"]} | read_json(path)
         other = [name for name, value in plan.items() if before.get(name) != value]
         if other:
-            raise RunError(
-                str(out),
-                expected="a screening of this run and source, to be gone on with",
-                found=f"one with another {other[0]}: {before.get(other[0])!r}",
-                remedy="choose another --out",
-            )
+            raise _another(out, other[0], before.get(other[0]))
     elif out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):
         raise RunError(
             str(out),
@@ -61,6 +64,25 @@ def settle(out: Path, run: Run, job: Job, *, bf16: bool, compile: bool) -> dict[
             found="other files",
             remedy="choose another --out",
         )
-    else:
-        write_json(path, plan)
+    write_json(path, plan | {"positive": positive and positive.as_dict()})
     return plan
+
+
+def _another(out: Path, name: str, value: Any) -> RunError:
+    """The folder's screening has something else under this name; digests are told in words."""
+    remedy = "choose another --out"
+    if name == "groups":
+        found = f"one with other groups (of: {value['of']})"
+        remedy = f"give --group and the manifest's column group as they were, or {remedy}"
+    elif name in _DIGESTS:
+        found = f"one {_DIGESTS[name]}"
+    else:
+        found = f"one with another {name}: {value!r}"
+    expected = "a screening of this run and source, to be gone on with"
+    return RunError(str(out), expected=expected, found=found, remedy=remedy)
+
+
+_DIGESTS = {
+    "weights": "of a net with other weights",
+    "digest": "of other images, boxes or places in the tar",
+}

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
-from regard.errors import ConfigError, near
+from regard.errors import ConfigError
 from regard.machine import cores
 from regard.models.device import device_of
 from regard.runs.files import write_table
@@ -22,6 +22,7 @@ from regard.screening.plan import settle
 from regard.screening.ray_extra import ray_module
 from regard.screening.sources import Source
 from regard.screening.summary import summarise
+from regard.screening.wanted import wanted_of
 
 PART, BATCH, UNCERTAIN, MOST_MAPS = 2048, 64, 0.01, 10_000
 Progress = Callable[[str, int, int], None]
@@ -35,7 +36,7 @@ def screen(
     *,
     cutting: Cutting | None = None,
     positive: str | None = None,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     uncertain: float = UNCERTAIN,
     most_maps: int = MOST_MAPS,
     part: int = PART,
@@ -61,7 +62,8 @@ def screen(
         out: the folder.
         cutting: of the images; None: each is one piece.
         positive: class that is looked for; None: none.
-        threshold: probability from which on a piece counts as that.
+        threshold: probability from which on a piece counts as that; None: that of the run's
+            `threshold.json` if it is of this class and checkpoint, else 0.5.
         uncertain: share of all pieces whose maps are made, the most uncertain ones.
         most_maps: at the most, for either reason.
         part: images of a part.
@@ -84,13 +86,13 @@ def screen(
         RunError: a net that is not for this, a folder of another screening, or one that another
             process is at.
     """
-    _refuse_options(run, positive, threshold, uncertain, most_maps, part, batch, workers)
+    wanted = wanted_of(run, positive, threshold)
+    _refuse_options(uncertain, most_maps, part, batch, workers)
     _refuse_engine(engine, address)
-    wanted = None if positive is None else (positive, threshold)
     operator = operator_of(run, device_of(device, "--device"), bf16=bf16, compile=compile)
     job, say = Job(source, cutting or Cutting(), part, batch), progress or (lambda *_: None)
     with locked(out):
-        plan = settle(out, run, job, bf16=bf16, compile=compile)
+        plan = settle(out, run, job, wanted, bf16=bf16, compile=compile)
         _tidy(out)
         if engine == "ray":
             _write(job, out, say, lambda parts, _: tables_on_ray(
@@ -109,7 +111,7 @@ def screen(
             say("maps", done, count)
 
         make_maps(out, picked, source, job.cutting, operator, made)
-        return summarise(out, len(job.parts), plan, wanted)
+        return summarise(out, len(job.parts), plan, wanted, count)
 
 
 def _write(
@@ -148,25 +150,10 @@ def _tidy(out: Path) -> None:
 
 
 def _refuse_options(
-    run: Run,
-    positive: str | None,
-    threshold: float,
-    uncertain: float,
-    most_maps: int,
-    part: int,
-    batch: int,
-    workers: int | None,
+    uncertain: float, most_maps: int, part: int, batch: int, workers: int | None
 ) -> None:
-    if positive is not None and positive not in run.classes:
-        raise ConfigError(
-            "--positive",
-            expected="a class of the run",
-            found=repr(positive),
-            remedy=near(positive, run.classes),
-        )
-    for name, value in (("--threshold", threshold), ("--uncertain", uncertain)):
-        if not 0 <= value <= 1:
-            raise _range(name, "0 to 1", value)
+    if not 0 <= uncertain <= 1:
+        raise _range("--uncertain", "0 to 1", uncertain)
     least = {"--part": part, "--batch": batch, "--workers": 1 if workers is None else workers}
     for name, value in least.items():
         if value < 1:

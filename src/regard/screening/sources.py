@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from regard.screening.tars import Place, images_in
 
 Box = tuple[float, float, float, float]
 Grouping = Literal["folder", "none"]
+Grouped = Literal["folder", "none", "column group"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class Source(ABC):
         names: of the images, as the file system or the tar has them.
         groups: of each image, the patient or the slide, say; None: they have none.
         boxes: of each image, in pixel edges of the upright image; None: there are none.
+        grouped: what the groups are of.
     """
 
     path: Path
     names: Sequence[str]
     groups: Sequence[str | None] | None = None
     boxes: Sequence[Sequence[Box]] | None = None
+    grouped: Grouped = "none"
 
     @abstractmethod
     def read(self, row: int) -> bytes:
@@ -51,10 +54,12 @@ class Source(ABC):
     @cached_property
     def digest(self) -> str:
         """Of all names, groups, boxes and places in a tar: whether it is the same source."""
-        found = hashlib.sha256()
-        for row in range(len(self.names)):
-            found.update(f"{self._told(row)}\n".encode("utf-8", "surrogateescape"))
-        return found.hexdigest()
+        return _digest(self._told(row) for row in range(len(self.names)))
+
+    @cached_property
+    def digest_of_groups(self) -> str:
+        """Of the groups alone."""
+        return _digest(str(group) for group in self.groups or ())
 
     def shown(self, row: int) -> str:
         """The name of an image as text, whatever bytes it has."""
@@ -107,6 +112,13 @@ class Members(Source):
         return f"{super()._told(row)}\0{self.places[row]}"
 
 
+def _digest(lines: Iterable[str]) -> str:
+    found = hashlib.sha256()
+    for line in lines:
+        found.update(f"{line}\n".encode("utf-8", "surrogateescape"))
+    return found.hexdigest()
+
+
 def open_source(path: Path, grouping: Grouping = "none") -> Source:
     """Open a folder, a manifest (.parquet, .csv) or a tar (.tar).
 
@@ -119,7 +131,8 @@ def open_source(path: Path, grouping: Grouping = "none") -> Source:
     """
     if path.is_dir():
         names = [image.relative_to(path).as_posix() for image in images_under(path)]
-        return _with_images(Files(path, names, _folders(names, grouping), root=path))
+        groups = _folders(names, grouping)
+        return _with_images(Files(path, names, groups, grouped=grouping, root=path))
     if path.suffix == ".tar" and path.is_file():
         return _with_images(_tar(path, grouping))
     if path.suffix in (".parquet", ".csv") and path.is_file():
@@ -135,7 +148,8 @@ def open_source(path: Path, grouping: Grouping = "none") -> Source:
 def _tar(path: Path, grouping: Grouping) -> Members:
     found = images_in(path)
     names = [*found]
-    return Members(path, names, _folders(names, grouping), places=[*found.values()])
+    groups, places = _folders(names, grouping), [*found.values()]
+    return Members(path, names, groups, grouped=grouping, places=places)
 
 
 def _manifest(path: Path, grouping: Grouping) -> Files:
@@ -144,10 +158,11 @@ def _manifest(path: Path, grouping: Grouping) -> Files:
     names: list[str] = table["image"].to_list()
     own = table["group"].to_list() if "group" in table.columns else None
     groups = _folders(names, grouping) if grouping == "folder" else own
+    grouped = "column group" if groups is own and own else grouping
     boxes = None
     if "boxes" in table.columns:
         boxes = [tuple(tuple(box) for box in row or ()) for row in table["boxes"].to_list()]
-    return Files(path, names, groups, boxes, root=manifest.root)
+    return Files(path, names, groups, boxes, grouped, root=manifest.root)
 
 
 def _folders(names: Sequence[str], grouping: Grouping) -> list[str] | None:

@@ -10,13 +10,14 @@ from regard.evaluation.intervals import upper_bound
 from regard.evaluation.table import PREFIX
 from regard.runs.files import read_table, write_csv, write_json, write_table
 from regard.screening.parts import part_path
+from regard.screening.wanted import Wanted
 
 SUMMARY, GROUPS, BAD = "summary.json", "groups", "bad_files.csv"
 LEVEL = 0.95
 
 
 def summarise(
-    out: Path, parts: int, plan: dict[str, Any], positive: tuple[str, float] | None
+    out: Path, parts: int, plan: dict[str, Any], positive: Wanted | None, maps: int
 ) -> dict[str, Any]:
     """Write `summary.json`, `bad_files.csv`, and with groups `groups.parquet` and `groups.csv`.
 
@@ -24,12 +25,13 @@ def summarise(
         out: the screening's folder, with all of its parts.
         parts: how many there are.
         plan: of the screening.
-        positive: a class, and the probability from which on a piece counts as one.
+        positive: the class that is looked for; None: none is.
+        maps: that were made.
 
     Returns:
         `images`, `pieces`, `unreadable`; `predicted`, a count by class; with a positive class
-        `positive`: `class`, `threshold`, `pieces`, `rate` and its `upper` bound; `groups`, their
-        number.
+        `positive`: `class`, `threshold` and whence it is (`threshold_from`), `pieces`, `rate` and
+        its `upper` bound; `groups` and `maps`, their numbers.
     """
     tables = list(_counted(out, parts, positive))
     told, predicted = (pl.concat(found) for found in zip(*tables, strict=True))
@@ -44,12 +46,12 @@ def summarise(
         "predicted": {name: 0 for name in plan["classes"]} | dict(counts.rows()),
         "positive": None,
         "groups": 0,
+        "maps": maps,
     }
     if positive is not None:
         found = int(told["positive"].sum())
         values["positive"] = {
-            "class": positive[0],
-            "threshold": positive[1],
+            **positive.as_dict(),
             "pieces": found,
             "rate": found / pieces if pieces else None,
             "upper": upper_bound(found, pieces, LEVEL),
@@ -65,14 +67,14 @@ def summarise(
 
 
 def _counted(
-    out: Path, parts: int, positive: tuple[str, float] | None
+    out: Path, parts: int, positive: Wanted | None
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """By part: by group pieces, positive and unreadable ones; and pieces by predicted class.
 
     A piece of which several classes are predicted counts for each.
     """
     is_positive = pl.lit(0) if positive is None else (
-        (pl.col(PREFIX + positive[0]) >= positive[1]).cast(pl.Int64)
+        (pl.col(PREFIX + positive.name) >= positive.threshold).cast(pl.Int64)
     )  # fmt: skip
     for part in range(parts):
         table = read_table(part_path(out, part))
@@ -88,7 +90,7 @@ def _counted(
         yield groups, predicted.group_by("predicted").agg(pieces=pl.len().cast(pl.Int64))
 
 
-def _groups(told: pl.DataFrame, positive: tuple[str, float] | None) -> pl.DataFrame | None:
+def _groups(told: pl.DataFrame, positive: Wanted | None) -> pl.DataFrame | None:
     known = told.drop_nulls("group")
     if known.is_empty():
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.data.mistakes import parse, written
-from regard.errors import ConfigError, near
+from regard.errors import ConfigError, command, near
 from regard.models.settings import NAMED, NONE
 from regard.models.specs import moved
 from regard.studies.settings import Study
@@ -54,14 +54,14 @@ def read_study(
             str(path),
             expected="a study",
             found="a tuning (it has search)",
-            remedy=f"use: regard tune {path}",
+            remedy=f"use: {command('tune', path)}",
         )
     if "arms" not in values and {"data", "model", "training"} & values.keys():
         raise ConfigError(
             str(path),
             expected="a study",
             found="the config of one run (it has no arms)",
-            remedy=f"use: regard train {path}",
+            remedy=f"use: {command('train', path)}",
         )
     if scale is not None:
         parse(Study, values, str(path))

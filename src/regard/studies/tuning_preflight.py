@@ -1,5 +1,6 @@
 """What is refused of a tuning before its first trial."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from regard.data.preflight import refuse_files
@@ -74,3 +75,39 @@ def _refuse_metrics(tuning: Tuning, config: Config) -> None:
                 found=repr(metric),
                 remedy=near(metric, known),
             )
+    for key in tuning.search:
+        for metric in tuning.metrics:
+            if any(_touches(key, other) for other in _weighs(config, metric)):
+                raise ConfigError(
+                    f"search {key}",
+                    expected=f"an objective that means the same whatever {key} is",
+                    found=f"{metric}, whose parts it weighs or makes: the best would be the least",
+                    remedy=f"judge by {_FIRM[config.data.learned]}",
+                )
+
+
+# What terms of val are made of; the regions of val are those of train.
+_OF_TERMS = ("guidance.terms", "guidance.combine", "guidance.regions", "guidance.dilate")
+# Metrics that no key of the config is a factor of.
+_FIRM = {
+    "classification": "val.cross_entropy, val.accuracy, or [val.accuracy, val.energy]",
+    "multilabel": "val.cross_entropy, val.map, or [val.map, val.energy]",
+    "segmentation": "val.mean_iou, or val.accuracy",
+}
+
+
+def _weighs(config: Config, metric: str) -> Sequence[str]:
+    """Keys that change what is added up in a loss of val, not only what the net has learned."""
+    masks = config.data.learned == "segmentation"
+    entropy = ("training.label_smoothing", "training.imbalance") if masks else ()
+    if metric == "val.cross_entropy":
+        return entropy
+    if metric != "val.loss":
+        return ()
+    own = ("training.dice",) if masks else _OF_TERMS
+    return ("guidance.cross_entropy", *own, *entropy)
+
+
+def _touches(key: str, other: str) -> bool:
+    """Whether one of the two keys is part of the other, or the same."""
+    return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from regard.data.preflight import refuse_files
-from regard.errors import RunError
+from regard.errors import RunError, command
 from regard.machine import keep_memory
 from regard.models.huggingface import architecture_of
 from regard.models.pruned import read_kept, write_kept
@@ -190,8 +190,8 @@ def _refuse_existing(files: RunFolder) -> None:
 
 
 def _going_on(out: Path) -> str:
-    other = "choose another --out"
-    return other if finished(out) else f"{other}, or go on with it: regard train {out} --resume"
+    other, again = "choose another --out", command("train", out, "--resume")
+    return other if finished(out) else f"{other}, or go on with it: {again}"
 
 
 def finished(out: Path) -> int | None:
