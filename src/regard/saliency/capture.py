@@ -110,19 +110,28 @@ def sound_gradients(net: nn.Module, images: Images) -> Iterator[None]:
     """Within, batch norm of a single image passes the right gradient on.
 
     PyTorch's batch norm in evaluation mode, on a CPU and for one image, gives a wrong gradient
-    for one whose strides are those of tokens laid out as a map, as in CvT (seen in 2.15).
+    where its input and the gradient lie in memory in two ways and one of them is that of tokens
+    laid out as a map, as in CvT (seen in 2.15). Where the gradient lies as the output does it is
+    right.
     """
     count = len(next(iter(images.values())) if isinstance(images, Mapping) else images)
     with ExitStack() as hooks:
         for module in net.modules() if count == 1 else ():
             if isinstance(module, nn.BatchNorm2d):
-                hooks.callback(module.register_forward_hook(_pass_contiguous).remove)
+                hooks.callback(module.register_forward_hook(_lay_gradient_as_output).remove)
         yield
 
 
-def _pass_contiguous(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+def _lay_gradient_as_output(_module: nn.Module, _inputs: object, output: Tensor) -> None:
     if output.requires_grad:
-        output.register_hook(lambda gradient: gradient.contiguous())
+        strides = output.stride()  # not the output itself, which would hold its own graph
+        output.register_hook(lambda gradient: _laid(gradient, strides))
+
+
+def _laid(gradient: Tensor, strides: tuple[int, ...]) -> Tensor:
+    if gradient.stride() == strides:
+        return gradient
+    return gradient.new_empty_strided(gradient.shape, strides).copy_(gradient)
 
 
 @contextmanager
