@@ -166,23 +166,50 @@ def substitute(module: nn.Module, output: Tensor, call: int) -> Iterator[None]:
 def trace(net: nn.Module, images: Images) -> list[Visit]:
     """The modules that a pass of the first image visits, in order of completion.
 
-    The pass is in evaluation mode and without gradients; net and images are left as they were.
+    Of an answer with `.logits` these count. The pass is in evaluation mode and without gradients;
+    net and images are left as they were.
     """
-    first = copied(images, 1)
     visits: list[Visit] = []
 
     def note(name: str, module: nn.Module, output: object) -> None:
-        if isinstance(output, Tensor):
+        output = output if name else getattr(output, "logits", output)
+        if isinstance(output, Tensor) and output.is_floating_point():
             visits.append(Visit(name, module, tuple(output.shape)))
 
-    with ExitStack() as stack:
-        stack.enter_context(undisturbed(net))
-        stack.enter_context(evaluating(net))
-        stack.enter_context(torch.no_grad())
+    with _quiet_pass(net, images) as (stack, run):
         for name, module in net.named_modules():
             hook = module.register_forward_hook(
                 lambda module, _inputs, output, name=name: note(name, module, output)
             )
             stack.callback(hook.remove)
-        net(first)
+        run()
     return visits
+
+
+def order_of_calls(net: nn.Module, images: Images) -> dict[str, int]:
+    """By its name, which place a module's last call has in a pass of the first image.
+
+    The pass is as that of `trace`. Modules that it does not call are left out.
+    """
+    calls: list[str] = []
+    with _quiet_pass(net, images) as (stack, run):
+        for name, module in net.named_modules():
+            hook = module.register_forward_pre_hook(
+                lambda _module, _inputs, name=name: calls.append(name)
+            )
+            stack.callback(hook.remove)
+        run()
+    return {name: place for place, name in enumerate(calls)}
+
+
+@contextmanager
+def _quiet_pass(
+    net: nn.Module, images: Images
+) -> Iterator[tuple[ExitStack, Callable[[], object]]]:
+    """A stack to put hooks on, and a pass of the first image in evaluation mode."""
+    first = copied(images, 1)
+    with ExitStack() as stack:
+        stack.enter_context(undisturbed(net))
+        stack.enter_context(evaluating(net))
+        stack.enter_context(torch.no_grad())
+        yield stack, lambda: net(first)

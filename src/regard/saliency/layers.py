@@ -12,7 +12,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from regard.errors import ModelError
 from regard.models.anatomy import Layer, Placed, last_spatial, named_module, possible_layers
-from regard.models.layout import Layout, layout_of
+from regard.models.layout import Layout, last_visits, layout_of
 from regard.saliency.capture import Images, copied, evaluating, trace, undisturbed, watch
 from regard.saliency.compiled import eager
 from regard.saliency.outputs import logits_of
@@ -90,6 +90,8 @@ def _matter(net: nn.Module, images: Images, placed: Sequence[Placed]) -> list[bo
     layers = {str(i): visit.module for i, (visit, _) in enumerate(placed)}
     with undisturbed(net), evaluating(net), torch.enable_grad(), watch(layers, cut=False) as seen:
         total = telling_number(net, images)
+        if not total.requires_grad:
+            return [False] * len(placed)
         outputs = [seen[key] for key in layers]
         gradients = torch.autograd.grad(total, outputs, allow_unused=True)
     return [
@@ -105,8 +107,8 @@ def readable_layers(net: nn.Module, images: Images) -> list[str]:
     gradients of all layers at once would take too much memory.
     """
     visits, size = trace(net, images), image_size(images)
-    last = {visit.name: visit for visit in visits if visit.name}
-    found = [(visit, layout_of(visit, visits, size)) for visit in reversed(last.values())]
+    last = [visit for visit in last_visits(visits) if visit.name]
+    found = [(visit, layout_of(visit, visits, size)) for visit in reversed(last)]
     placed = [(visit, layout) for visit, layout in found if layout is not None]
     if sum(math.prod(visit.shape) for visit in visits) > _ROOM:
         return [visit.name for visit, _ in placed]
@@ -160,7 +162,8 @@ def require_map(net: nn.Module, images: Images, layer: Layer, output: Tensor | N
     Raises:
         ModelError: it is not; names the possible layers.
     """
-    if output is not None and layer.layout.fits(output.shape):
+    first = next(iter(images.values())) if isinstance(images, Mapping) else images
+    if output is not None and len(output) == len(first) and layer.layout.fits(output.shape):
         return output
     found = "one without a tensor in this pass" if output is None else f"{tuple(output.shape)}"
     raise _no_map(net, images, layer.name, found)
@@ -223,10 +226,10 @@ def remembered_head(net: nn.Module, images: Images, layer: Layer) -> Tensor | No
 
 
 def _head_name(net: nn.Module, images: Images, layer: Layer) -> str | None:
-    filled = _filled(net)
+    filled, few = _filled(net), _noisy(copied(images, 2))
     with undisturbed(net), torch.no_grad(), watch({layer.name: layer.module}, cut=False) as seen:
-        logits = logits_of(functional_call(net, filled, (_noisy(copied(images, 2)),)))
-    maps = layer.layout.maps(require_map(net, images, layer, seen.get(layer.name)))
+        logits = logits_of(functional_call(net, filled, (copied(few),)))
+    maps = layer.layout.maps(require_map(net, few, layer, seen.get(layer.name)))
     return _head_of(net, maps, logits, filled)
 
 
