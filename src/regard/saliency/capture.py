@@ -203,9 +203,7 @@ def order_of_calls(net: nn.Module, images: Images) -> dict[str, int]:
 
 
 @contextmanager
-def _quiet_pass(
-    net: nn.Module, images: Images
-) -> Iterator[tuple[ExitStack, Callable[[], object]]]:
+def _quiet_pass(net: nn.Module, images: Images) -> Iterator[tuple[ExitStack, Callable[[], object]]]:
     """A stack to put hooks on, and a pass of the first image in evaluation mode."""
     first = copied(images, 1)
     with ExitStack() as stack:

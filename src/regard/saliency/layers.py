@@ -37,7 +37,7 @@ def find_layer(net: nn.Module, images: Images, layer: str | nn.Module | None = N
             possible ones.
     """
     if isinstance(layer, nn.Module):
-        layer = _name_of(net, layer)
+        layer = name_of(net, layer)
     known, key = _FOUND.setdefault(net, {}), (circumstances(net, images), layer)
     if key not in known:
         with eager(net):
@@ -55,7 +55,12 @@ def _at(net: nn.Module, name: str) -> nn.Module:
         return named_module(net, name)[1]
 
 
-def _name_of(net: nn.Module, module: nn.Module) -> str:
+def name_of(net: nn.Module, module: nn.Module) -> str:
+    """The dotted name of one of the net's own modules.
+
+    Raises:
+        ModelError: it is not.
+    """
     for name, part in net.named_modules():
         if part is module:
             return name
