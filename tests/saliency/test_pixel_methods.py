@@ -609,3 +609,18 @@ def test_occlusion_of_what_is_there_already_changes_nothing():
         blank = (part == 0).flatten(1).all(1)
         assert not maps[blank].any()
         assert bool(maps[~blank].flatten(1).any(1).all())
+
+
+@pytest.mark.parametrize(
+    ("base", "option"), [("integrated_gradients", "baseline"), ("occlusion", "value")]
+)
+def test_smoothgrad_of_a_base_with_something_of_each_image(base, option):
+    net, images = tiny(between=nn.Tanh()), pictures(2)
+    each = pictures(2, seed=9)
+    how = {"base": base, "samples": 3}
+    found = regard.explain(net, images, TARGETS, "smoothgrad", **how, **{option: each})
+    single = [
+        regard.explain(net, images[[i]], TARGETS[i], "smoothgrad", **how, **{option: each[[i]]})
+        for i in range(2)
+    ]
+    assert difference(found, torch.cat(single)) < 1e-4
