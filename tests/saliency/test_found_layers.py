@@ -237,6 +237,30 @@ def test_a_layer_of_another_output_is_not_found():
         assert regard.explain(net, images, 0).shape == (2, 4, 4)
 
 
+class Switching(nn.Module):
+    """Calls its last layer as a module, or only what is in it."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.last, self.head = stem(), nn.Sequential(nn.Conv2d(8, 8, 1)), nn.Linear(8, 3)
+        self.whole = True
+
+    def forward(self, images):
+        maps = self.stem(images)
+        maps = self.last(maps) if self.whole else self.last[0](maps)
+        return self.head(maps.mean((2, 3)))
+
+
+def test_a_layer_that_is_passed_by_is_searched_again():
+    net, images = Switching().eval(), pictures(2)
+    assert find_layer(net, images).name == "last"
+    maps = regard.explain(net, images, 0)
+    net.whole = False
+    torch.testing.assert_close(regard.explain(net, images, 0), maps)
+    with pytest.raises(ModelError, match=r"'last'.*choose one of: last\.0, "):
+        regard.explain(net, images, 0, layer="last")
+
+
 def test_of_a_net_that_is_dead_everywhere_the_last_layer_is_found():
     net = tiny(between=nn.Threshold(1e9, 0.0)).eval()
     assert find_layer(net, pictures()).name == find_layer(tiny(), pictures()).name

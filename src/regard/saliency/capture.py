@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+from regard.errors import ModelError
 from regard.models.layout import Visit
 
 Images = Tensor | Mapping[str, Tensor]
@@ -32,25 +33,52 @@ def constant(tensor: Tensor) -> Tensor:
 def undisturbed(net: nn.Module) -> Iterator[None]:
     """Leave the net's buffers and the random state as they were, whatever happens inside.
 
-    Buffers that a module in training mode would change (batch norm statistics) are swapped for
-    copies, so that a graph built inside stays valid afterwards.
+    All buffers are swapped for copies, so that a graph built inside stays valid afterwards.
     """
     devices = {p.device for p in net.parameters() if p.device.type == "cuda"}
     own = [
         (module, name, buffer)
         for module in net.modules()
-        if module.training
         for name, buffer in module._buffers.items()
-        if buffer is not None
     ]
+    copies = {id(buffer): buffer.clone() for *_, buffer in own if buffer is not None}
     with torch.random.fork_rng(devices=sorted(d.index or 0 for d in devices)):
         try:
             for module, name, buffer in own:
-                module._buffers[name] = buffer.clone()
+                module._buffers[name] = copies.get(id(buffer))
             yield
         finally:
             for module, name, buffer in own:
                 module._buffers[name] = buffer
+
+
+@contextmanager
+def remembering(net: nn.Module) -> Iterator[None]:
+    """Within, a net of timm or transformers has no activation checkpointing.
+
+    It runs parts of the net again in the backward pass, where nothing is watched or exchanged.
+
+    Raises:
+        ModelError: checkpointing of the net's own got in the way.
+    """
+    flags = ("grad_checkpointing", "gradient_checkpointing")
+    on = [(m, flag) for m in net.modules() for flag in flags if vars(m).get(flag) is True]
+    try:
+        for module, flag in on:
+            setattr(module, flag, False)
+        yield
+    except RuntimeError as error:
+        if "torch.utils.checkpoint" not in str(error):
+            raise
+        raise ModelError(
+            f"net {type(net).__name__}",
+            expected="a net that keeps the activations which its gradients need",
+            found="activation checkpointing, which runs parts of it again in the backward pass",
+            remedy="switch its checkpointing off while maps are made",
+        ) from error
+    finally:
+        for module, flag in on:
+            setattr(module, flag, True)
 
 
 @contextmanager

@@ -26,11 +26,17 @@ _ROOM = 2**28
 _ROUNDING = {"highest": 0.0, "high": 2.0**-10, "medium": 2.0**-7}
 
 
-def find_layer(net: nn.Module, images: Images, layer: str | nn.Module | None = None) -> Layer:
+def find_layer(
+    net: nn.Module,
+    images: Images,
+    layer: str | nn.Module | None = None,
+    *,
+    anew: bool = False,
+) -> Layer:
     """The layer to read: the one given, by name or itself, or the net's last spatial one.
 
     What was found is remembered by name, for the net's modules and the images' size, so the
-    tracing pass runs once.
+    tracing pass runs once; `anew` forgets it.
 
     Raises:
         ModelError: no such layer in the net, or one without positions; names the near or the
@@ -39,7 +45,7 @@ def find_layer(net: nn.Module, images: Images, layer: str | nn.Module | None = N
     if isinstance(layer, nn.Module):
         layer = name_of(net, layer)
     known, key = _FOUND.setdefault(net, {}), (circumstances(net, images), layer)
-    if key not in known:
+    if anew or key not in known:
         with eager(net):
             found = _last(net, images) if layer is None else _named(net, images, layer)
         known[key] = found.name, found.layout
@@ -161,14 +167,19 @@ def circumstances(net: nn.Module, images: Images, *, modes: bool = False) -> int
     return hash((modules, *(view.shape[1:] for view in views)))
 
 
+def is_map(images: Images, layer: Layer, output: Tensor | None) -> bool:
+    """Whether the layer was reached, and its output lies as it did when it was found."""
+    first = next(iter(images.values())) if isinstance(images, Mapping) else images
+    return output is not None and len(output) == len(first) and layer.layout.fits(output.shape)
+
+
 def require_map(net: nn.Module, images: Images, layer: Layer, output: Tensor | None) -> Tensor:
     """The layer's output, if it was reached and lies as it did when it was found.
 
     Raises:
         ModelError: it is not; names the possible layers.
     """
-    first = next(iter(images.values())) if isinstance(images, Mapping) else images
-    if output is not None and len(output) == len(first) and layer.layout.fits(output.shape):
+    if output is not None and is_map(images, layer, output):
         return output
     found = "one without a tensor in this pass" if output is None else f"{tuple(output.shape)}"
     raise _no_map(net, images, layer.name, found)
