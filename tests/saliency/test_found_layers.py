@@ -12,7 +12,7 @@ import regard
 from regard.errors import ModelError
 from regard.saliency import PixelTarget, find_layer
 from regard.saliency.layers import readable_layers
-from smallnets import pictures, tiny, untouched
+from smallnets import images_for, pictures, tiny, untouched, zoo_net
 
 
 def found(net, height, width, layer=None):
@@ -104,6 +104,48 @@ class Tabled(nn.Module):
 def test_a_layer_that_is_the_same_for_all_images_is_refused():
     with pytest.raises(ModelError, match=r"'table'.*found \(1, 4, 4\)"):
         regard.explain(Tabled().eval(), pictures(2), 0, layer="table")
+
+
+class Reordered(nn.Module):
+    """Attends to tokens that lie in blocks of four, and pools these."""
+
+    def __init__(self, fused):
+        super().__init__()
+        self.fused, self.stem = fused, nn.Conv2d(3, 8, 4, 4)
+        self.qkv, self.first = nn.Linear(8, 24), nn.LayerNorm(8)
+        self.second, self.head = nn.LayerNorm(8), nn.Linear(8, 3)
+
+    def forward(self, images):
+        maps = self.stem(images)
+        height, width = maps.shape[2] // 2, maps.shape[3] // 2
+        blocks = maps.unflatten(3, (width, 2)).unflatten(2, (height, 2)).permute(0, 3, 5, 2, 4, 1)
+        tokens = blocks.flatten(1, 4)
+        query, key, value = self.qkv(tokens)[:, None].chunk(3, -1)
+        if self.fused:
+            mixed = F.scaled_dot_product_attention(query, key, value)
+        else:
+            mixed = (query @ key.mT).softmax(-1) @ value
+        tokens = self.first(tokens + mixed[:, 0])
+        return self.head(self.second(tokens.unflatten(1, (4, -1)).mean(1)).mean(1))
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_tokens_in_another_order_than_the_image_s_are_refused(fused):
+    net, images = Reordered(fused).eval(), torch.rand(2, 3, 32, 48)
+    assert found(net, 32, 48) == ("second", "tokens", (4, 6), 0)
+    assert found(net, 32, 48, "second") == ("second", "tokens", (4, 6), 0)
+    for layer in ("first", net.first):
+        with untouched(net, images), pytest.raises(ModelError, match="in another order") as error:
+            regard.explain(net, images, 0, layer=layer)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["vit", "swin", "mixer", "crossvit", "hf-cvt"])
+def test_tokens_in_the_image_s_order_are_read_at_any_layer(name):
+    net, images = zoo_net(name), images_for(name, 1)
+    layers = readable_layers(net, images)
+    for layer in layers[:: max(1, len(layers) // 8)]:
+        assert find_layer(net, images, layer).name == layer
 
 
 class Flattened(nn.Module):

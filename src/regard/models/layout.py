@@ -98,7 +98,7 @@ def last_visits(visits: Sequence[Visit]) -> list[Visit]:
 
 def _plane(visit: Visit, visits: Sequence[Visit], size: tuple[int, int]) -> Layout | None:
     """Of an output with four axes."""
-    first, last, before = visit.shape[1:3], visit.shape[2:], _before(visit, visits)
+    first, last, before = (visit.shape[1], visit.shape[2]), _grid(visit), _before(visit, visits)
     over_last = any(map(_over_last, _makers(visit, before)))
     if (over_last or not _is_known(last, before, size)) and _is_known(first, before, size):
         return _of_several(Layout("channels last", first))
@@ -140,6 +140,11 @@ def _before(visit: Visit, visits: Sequence[Visit]) -> Sequence[Visit]:
     return visits[: next(index for index, other in enumerate(visits) if other is visit)]
 
 
+def _grid(visit: Visit) -> Grid:
+    """The last two axes of an output with four."""
+    return visit.shape[2], visit.shape[3]
+
+
 def _is_known(grid: Grid, before: Sequence[Visit], size: tuple[int, int]) -> bool:
     return _of_image(grid, size) or grid in _known(before, size)
 
@@ -147,15 +152,15 @@ def _is_known(grid: Grid, before: Sequence[Visit], size: tuple[int, int]) -> boo
 def _known(before: Sequence[Visit], size: tuple[int, int]) -> list[Grid]:
     """The grids of a pass so far: those of its maps, and of its convolutions' halved."""
     maps = _maps(before, size)
-    convolved = dict.fromkeys(v.shape[2:] for v in maps if isinstance(v.module, nn.Conv2d))
+    convolved = dict.fromkeys(_grid(v) for v in maps if isinstance(v.module, nn.Conv2d))
     halved = [half for grid in convolved for half in _halves(grid)]
-    return list(dict.fromkeys([*(v.shape[2:] for v in maps), *halved]))
+    return list(dict.fromkeys([*map(_grid, maps), *halved]))
 
 
 def _maps(before: Sequence[Visit], size: tuple[int, int]) -> list[Visit]:
     """Maps of the image's shape, the last one first; then those of convolutions of any shape."""
     planes = [v for v in reversed(before) if len(v.shape) == 4 and v.shape[2] * v.shape[3] > 1]
-    shaped = [v for v in planes if _of_image(v.shape[2:], size)]
+    shaped = [v for v in planes if _of_image(_grid(v), size)]
     return [*shaped, *(v for v in planes if isinstance(v.module, nn.Conv2d) and v.shape[0] == 1)]
 
 

@@ -15,6 +15,7 @@ from regard.models.anatomy import Layer, Placed, last_spatial, named_module, pos
 from regard.models.layout import Layout, last_visits, layout_of
 from regard.saliency.capture import Images, copied, evaluating, trace, undisturbed, watch
 from regard.saliency.compiled import eager
+from regard.saliency.order import lies_elsewhere
 from regard.saliency.outputs import logits_of
 
 Found = dict[tuple[int, str | None], tuple[str, Layout]]
@@ -40,7 +41,7 @@ def find_layer(
 
     Raises:
         ModelError: no such layer in the net, or one without positions; names the near or the
-            possible ones.
+            possible ones. Or one whose positions lie in another order than in the image.
     """
     if isinstance(layer, nn.Module):
         layer = name_of(net, layer)
@@ -86,7 +87,15 @@ def _named(net: nn.Module, images: Images, layer: str) -> Layer:
     if layout is None:
         found = str(own[-1].shape) if own else "one without a tensor in this pass"
         raise _no_map(net, images, layer, found)
-    return Layer(name, module, layout)
+    place = Layer(name, module, layout)
+    if layout.kind != "map" and lies_elsewhere(net, images, place):
+        raise ModelError(
+            f"layer {layer!r}",
+            expected="positions row by row, as they lie in the image",
+            found=f"{own[-1].shape} in another order, as within the units of Hiera",
+            remedy="choose a later layer, or leave layer out",
+        )
+    return place
 
 
 def _last(net: nn.Module, images: Images) -> Layer:
