@@ -60,6 +60,49 @@ def test_saliency_and_input_x_gradient_are_their_formulas(net, images):
     assert difference(found, (images * slow).sum(1)) < 1e-7
 
 
+class Laid(nn.Module):
+    """A batch norm whose input and gradient lie in memory as asked."""
+
+    def __init__(self, given, passed):
+        super().__init__()
+        self.given, self.passed = given, passed
+        self.norm, self.classifier = nn.BatchNorm2d(3), nn.Linear(3 * 64, 3)
+        nn.init.uniform_(self.norm.running_var, 0.5, 2)
+        nn.init.uniform_(self.norm.weight, 0.5, 2)
+
+    def forward(self, images):
+        maps = self.passed(self.norm(self.given(images)))
+        return self.classifier(maps.flatten(1).sin())
+
+
+def _as_tokens(maps):
+    """The same values, with the strides of tokens laid out as a map."""
+    return maps.flatten(2).transpose(1, 2).contiguous().transpose(1, 2).unflatten(2, maps.shape[2:])
+
+
+LAID = {
+    "plain": torch.Tensor.contiguous,
+    "channels last": lambda maps: maps.contiguous(memory_format=torch.channels_last),
+    "tokens": _as_tokens,
+    # In the backward pass it is the gradient that gets them.
+    "of tokens": lambda maps: (
+        maps.flatten(2).transpose(1, 2).sin().transpose(1, 2).unflatten(2, (8, 8))
+    ),
+}
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize(("given", "passed"), list(product(LAID, LAID)))
+def test_a_batch_norm_of_one_image_passes_the_right_gradient_on(given, passed, graph):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = Laid(LAID[given], LAID[passed]).double().eval()
+    images = pictures(1, dtype=torch.float64)
+    slow = (images * gradient(net, images[0], 1)).sum(1)
+    found = regard.explain(net, images, 1, "input_x_gradient", create_graph=graph)
+    assert difference(found, slow) < 1e-6
+
+
 @pytest.mark.parametrize("baseline", [0.0, 0.7, "image"])
 def test_integrated_gradients_are_their_formula(net, images, baseline):
     start = torch.full_like(images, baseline) if baseline != "image" else pictures(1).double()
@@ -566,3 +609,18 @@ def test_occlusion_of_what_is_there_already_changes_nothing():
         blank = (part == 0).flatten(1).all(1)
         assert not maps[blank].any()
         assert bool(maps[~blank].flatten(1).any(1).all())
+
+
+@pytest.mark.parametrize(
+    ("base", "option"), [("integrated_gradients", "baseline"), ("occlusion", "value")]
+)
+def test_smoothgrad_of_a_base_with_something_of_each_image(base, option):
+    net, images = tiny(between=nn.Tanh()), pictures(2)
+    each = pictures(2, seed=9)
+    how = {"base": base, "samples": 3}
+    found = regard.explain(net, images, TARGETS, "smoothgrad", **how, **{option: each})
+    single = [
+        regard.explain(net, images[[i]], TARGETS[i], "smoothgrad", **how, **{option: each[[i]]})
+        for i in range(2)
+    ]
+    assert difference(found, torch.cat(single)) < 1e-4

@@ -244,7 +244,7 @@ def test_sanity_is_the_mean_rank_correlation_over_the_stages():
     maps = regard.explain(net, images, targets)
     found = scored("sanity", maps, net, images, targets, stages=3)
     stages = []
-    for other in randomised(net, 3, 0):
+    for other in randomised(net, images, 3, 0):
         theirs = resize(regard.explain(other, images, targets), (8, 8))
         ours = resize(maps, (8, 8))
         # Equal but for rounding, which is another one on every machine, is a tie.
@@ -279,7 +279,7 @@ def test_randomising_shuffles_from_the_output_down_in_a_copy():
     net = tiny()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     changed = []
-    for other in randomised(net, 3, 0):
+    for other in randomised(net, pictures(1), 3, 0):
         now = other.state_dict()
         changed.append({n.split(".")[0] for n in before if not torch.equal(now[n], before[n])})
         for name, value in before.items():
@@ -290,6 +290,40 @@ def test_randomising_shuffles_from_the_output_down_in_a_copy():
         {"classifier", "last", "stem"},
     ]
     assert all(torch.equal(net.state_dict()[name], value) for name, value in before.items())
+
+
+class HeadFirst(nn.Module):
+    """Its modules are registered in another order than they are called in."""
+
+    def __init__(self):
+        super().__init__()
+        self.head, self.second, self.first = nn.Linear(4, 3), nn.Conv2d(4, 4, 3), nn.Conv2d(3, 4, 3)
+        self.shift = nn.Parameter(torch.rand(4, 1, 1))
+        self.attention = nn.MultiheadAttention(4, 1, batch_first=True)
+
+    def forward(self, images):
+        maps = self.second((self.first(images) + self.shift).relu())
+        tokens = maps.flatten(2).transpose(1, 2)
+        return self.head(self.attention(tokens, tokens, tokens)[0].mean(1))
+
+
+def test_randomising_follows_the_order_of_the_pass():
+    from regard.scores.sanity import randomised
+
+    net, changed = HeadFirst().eval(), []
+    before = {name: value.clone() for name, value in net.named_parameters() if value.std() > 0}
+    for other in randomised(net, pictures(2), 6, 0):
+        now = dict(other.named_parameters())
+        changed += [{name for name in before if not torch.equal(now[name], before[name])}]
+    steps = [{n.split(".")[0] for n in b - a} for a, b in pairwise([set(), *changed])]
+    assert steps == [{"head"}, {"attention"}, {"attention"}, {"second"}, {"first"}, {"shift"}]
+
+
+def test_the_layer_may_be_the_module_itself():
+    net, images, targets = tiny(), pictures(3), torch.tensor([0, 1, 2])
+    maps = regard.explain(net, images, targets, layer=net.stem)
+    named = scored("sanity", maps, net, images, targets, layer="stem")
+    assert torch.equal(scored("sanity", maps, net, images, targets, layer=net.stem), named)
 
 
 def test_a_drawing_of_the_image_fails_the_sanity_check():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from regard.errors import ModelError, near
-from regard.models.layout import Layout, Visit, layout_of
+from regard.models.layout import Layout, Visit, last_visits, layout_of
 
 # Layers that only pass on what they get: the one before them is meant.
 PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
@@ -31,18 +31,15 @@ class Layer:
     layout: Layout
 
 
-def last_spatial(
-    visits: Sequence[Visit],
-    size: tuple[int, int],
-    matters: Callable[[Sequence[Placed]], list[bool]],
-) -> Layer:
+def last_spatial(visits: Sequence[Visit], size: tuple[int, int], matters: Matters) -> Layer:
     """The last layer that has positions which the logits depend on.
 
     In a net that ends with maps it is the last one with more than one position; of modules
     that end with the same tensor (a block and the stage around it) the outermost. In a segmenter
     it is the last one of its encoder: further up the maps are the segmentation itself. In a net of
     tokens or of channels that lie last it is the last norm, or block with a norm, whose
-    patches still matter: with class-token pooling the last block's first norm.
+    patches still matter: with class-token pooling the last block's first norm. A module that is
+    called several times counts at its last call.
 
     Args:
         visits: of a forward pass of one image.
@@ -54,7 +51,7 @@ def last_spatial(
     """
     placed = [
         (visit, layout)
-        for visit in visits
+        for visit in last_visits(visits)
         if visit.name and not isinstance(visit.module, PASSING)
         for layout in [layout_of(visit, visits, size)]
         if layout is not None
@@ -62,13 +59,15 @@ def last_spatial(
     if visits and not visits[-1].name and len(visits[-1].shape) == 4:
         placed = _below_logits(placed, visits[-1].shape[1])
     if placed and placed[-1][1].kind == "map":
-        return _layer(*placed[-1])
+        placed = _up_to_last(placed, matters)
+        if placed[-1][1].kind == "map":
+            return _layer(*placed[-1])
     tokens = [(v, layout) for v, layout in placed if layout.kind != "map"]
     told = dict(zip((v.name for v, _ in tokens), matters(tokens) if tokens else (), strict=True))
     left = [(v, layout) for v, layout in tokens if told[v.name] and _is_stream(v.module)]
     # Without norms of tokens: blocks of any make, or a head that attends to the last map.
     left = left or [(v, layout) for v, layout in tokens if told[v.name] and _is_block(v.module)]
-    left = left or [(v, layout) for v, layout in placed if layout.kind == "map"]
+    left = left or _up_to_last([(v, own) for v, own in placed if own.kind == "map"], matters)
     if not left:
         raise ModelError(
             "layer",
@@ -77,6 +76,17 @@ def last_spatial(
             remedy="pass layer= a dotted name or a module with such an output",
         )
     return _layer(*left[-1])
+
+
+def _up_to_last(placed: list[Placed], matters: Matters) -> list[Placed]:
+    """The layers up to the last one that matters: after it, another output is made.
+
+    Of a net that is dead everywhere any layer is as good as another.
+    """
+    if not placed or matters(placed[-1:])[0]:
+        return placed
+    told = matters(placed)
+    return placed[: len(told) - told[::-1].index(True)] if any(told) else placed
 
 
 def _below_logits(placed: list[Placed], classes: int) -> list[Placed]:
@@ -106,7 +116,9 @@ def _is_block(module: nn.Module) -> bool:
 
 
 def _is_norm(module: nn.Module) -> bool:
-    return type(module).__name__.endswith(("LayerNorm", "RMSNorm")) or isinstance(
+    """Whether it is a norm over channels that lie last, by its class or by what it is called."""
+    called = type(module).__name__.lower()
+    return called.endswith(("layernorm", "rmsnorm")) or isinstance(
         module, nn.LayerNorm | nn.RMSNorm
     )
 
@@ -115,7 +127,7 @@ def possible_layers(visits: Sequence[Visit], size: tuple[int, int]) -> list[str]
     """Names of the layers that a map can be read from, last first."""
     return [
         visit.name
-        for visit in reversed(visits)
+        for visit in reversed(last_visits(visits))
         if visit.name and layout_of(visit, visits, size) is not None
     ]
 

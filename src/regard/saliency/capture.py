@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+from regard.errors import ModelError
 from regard.models.layout import Visit
 
 Images = Tensor | Mapping[str, Tensor]
@@ -32,25 +33,52 @@ def constant(tensor: Tensor) -> Tensor:
 def undisturbed(net: nn.Module) -> Iterator[None]:
     """Leave the net's buffers and the random state as they were, whatever happens inside.
 
-    Buffers that a module in training mode would change (batch norm statistics) are swapped for
-    copies, so that a graph built inside stays valid afterwards.
+    All buffers are swapped for copies, so that a graph built inside stays valid afterwards.
     """
     devices = {p.device for p in net.parameters() if p.device.type == "cuda"}
     own = [
         (module, name, buffer)
         for module in net.modules()
-        if module.training
         for name, buffer in module._buffers.items()
-        if buffer is not None
     ]
+    copies = {id(buffer): buffer.clone() for *_, buffer in own if buffer is not None}
     with torch.random.fork_rng(devices=sorted(d.index or 0 for d in devices)):
         try:
             for module, name, buffer in own:
-                module._buffers[name] = buffer.clone()
+                module._buffers[name] = copies.get(id(buffer))
             yield
         finally:
             for module, name, buffer in own:
                 module._buffers[name] = buffer
+
+
+@contextmanager
+def remembering(net: nn.Module) -> Iterator[None]:
+    """Within, a net of timm or transformers has no activation checkpointing.
+
+    It runs parts of the net again in the backward pass, where nothing is watched or exchanged.
+
+    Raises:
+        ModelError: checkpointing of the net's own got in the way.
+    """
+    flags = ("grad_checkpointing", "gradient_checkpointing")
+    on = [(m, flag) for m in net.modules() for flag in flags if vars(m).get(flag) is True]
+    try:
+        for module, flag in on:
+            setattr(module, flag, False)
+        yield
+    except RuntimeError as error:
+        if "torch.utils.checkpoint" not in str(error):
+            raise
+        raise ModelError(
+            f"net {type(net).__name__}",
+            expected="a net that keeps the activations which its gradients need",
+            found="activation checkpointing, which runs parts of it again in the backward pass",
+            remedy="switch its checkpointing off while maps are made",
+        ) from error
+    finally:
+        for module, flag in on:
+            setattr(module, flag, True)
 
 
 @contextmanager
@@ -110,19 +138,28 @@ def sound_gradients(net: nn.Module, images: Images) -> Iterator[None]:
     """Within, batch norm of a single image passes the right gradient on.
 
     PyTorch's batch norm in evaluation mode, on a CPU and for one image, gives a wrong gradient
-    for one whose strides are those of tokens laid out as a map, as in CvT (seen in 2.15).
+    where its input and the gradient lie in memory in two ways and one of them is that of tokens
+    laid out as a map, as in CvT (seen in 2.15). Where the gradient lies as the output does it is
+    right.
     """
     count = len(next(iter(images.values())) if isinstance(images, Mapping) else images)
     with ExitStack() as hooks:
         for module in net.modules() if count == 1 else ():
             if isinstance(module, nn.BatchNorm2d):
-                hooks.callback(module.register_forward_hook(_pass_contiguous).remove)
+                hooks.callback(module.register_forward_hook(_lay_gradient_as_output).remove)
         yield
 
 
-def _pass_contiguous(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+def _lay_gradient_as_output(_module: nn.Module, _inputs: object, output: Tensor) -> None:
     if output.requires_grad:
-        output.register_hook(lambda gradient: gradient.contiguous())
+        strides = output.stride()  # not the output itself, which would hold its own graph
+        output.register_hook(lambda gradient: _laid(gradient, strides))
+
+
+def _laid(gradient: Tensor, strides: tuple[int, ...]) -> Tensor:
+    if gradient.stride() == strides:
+        return gradient
+    return gradient.new_empty_strided(gradient.shape, strides).copy_(gradient)
 
 
 @contextmanager
@@ -157,23 +194,48 @@ def substitute(module: nn.Module, output: Tensor, call: int) -> Iterator[None]:
 def trace(net: nn.Module, images: Images) -> list[Visit]:
     """The modules that a pass of the first image visits, in order of completion.
 
-    The pass is in evaluation mode and without gradients; net and images are left as they were.
+    Of an answer with `.logits` these count. The pass is in evaluation mode and without gradients;
+    net and images are left as they were.
     """
-    first = copied(images, 1)
     visits: list[Visit] = []
 
     def note(name: str, module: nn.Module, output: object) -> None:
-        if isinstance(output, Tensor):
+        output = output if name else getattr(output, "logits", output)
+        if isinstance(output, Tensor) and output.is_floating_point():
             visits.append(Visit(name, module, tuple(output.shape)))
 
-    with ExitStack() as stack:
-        stack.enter_context(undisturbed(net))
-        stack.enter_context(evaluating(net))
-        stack.enter_context(torch.no_grad())
+    with _quiet_pass(net, images) as (stack, run):
         for name, module in net.named_modules():
             hook = module.register_forward_hook(
                 lambda module, _inputs, output, name=name: note(name, module, output)
             )
             stack.callback(hook.remove)
-        net(first)
+        run()
     return visits
+
+
+def order_of_calls(net: nn.Module, images: Images) -> dict[str, int]:
+    """By its name, which place a module's last call has in a pass of the first image.
+
+    The pass is as that of `trace`. Modules that it does not call are left out.
+    """
+    calls: list[str] = []
+    with _quiet_pass(net, images) as (stack, run):
+        for name, module in net.named_modules():
+            hook = module.register_forward_pre_hook(
+                lambda _module, _inputs, name=name: calls.append(name)
+            )
+            stack.callback(hook.remove)
+        run()
+    return {name: place for place, name in enumerate(calls)}
+
+
+@contextmanager
+def _quiet_pass(net: nn.Module, images: Images) -> Iterator[tuple[ExitStack, Callable[[], object]]]:
+    """A stack to put hooks on, and a pass of the first image in evaluation mode."""
+    first = copied(images, 1)
+    with ExitStack() as stack:
+        stack.enter_context(undisturbed(net))
+        stack.enter_context(evaluating(net))
+        stack.enter_context(torch.no_grad())
+        yield stack, lambda: net(first)

@@ -9,11 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, DataError
+from regard.models.anatomy import Layer
 from regard.saliency.base import METHODS, Method
-from regard.saliency.capture import Images, copied, undisturbed
+from regard.saliency.capture import Images, copied, remembering, undisturbed
 from regard.saliency.compiled import eager
-from regard.saliency.layers import find_layer, require_map
-from regard.saliency.observe import Request, observe
+from regard.saliency.layers import find_layer, is_map, require_map
+from regard.saliency.observe import Observed, Request, observe
 from regard.saliency.options import refuse_images, refuse_one_logit, refuse_options
 from regard.saliency.seen import Seen
 from regard.saliency.targets import Targets, is_empty, resolve
@@ -70,7 +71,7 @@ def explain(
     """
     _check_images(images)
     technique = build_method(method, **options)
-    with torch.inference_mode(False), undisturbed(net), eager(net):
+    with torch.inference_mode(False), undisturbed(net), remembering(net), eager(net):
         seen = look(
             net,
             copied(images),
@@ -118,6 +119,26 @@ def look(
     """Run one forward pass and see of it what the method needs."""
     _check_view(images, view, method)
     where = find_layer(net, images, layer) if "layer" in method.reads else None
+    observed = _observed(net, images, where, method, view, create_graph)
+    if where is not None and not is_map(images, where, observed.outputs.get(where.name)):
+        # The net goes another way than when the layer was found.
+        where = find_layer(net, images, layer, anew=True)
+        observed = _observed(net, images, where, method, view, create_graph)
+        require_map(net, images, where, observed.outputs.get(where.name))
+    if contrast:
+        refuse_one_logit(observed.logits, "a contrast")
+    target = resolve(targets, observed.logits)
+    return Seen(net, images, observed, target, where, view, create_graph, contrast)
+
+
+def _observed(
+    net: nn.Module,
+    images: Images,
+    where: Layer | None,
+    method: Method,
+    view: str | None,
+    create_graph: bool,
+) -> Observed:
     request = Request(
         layers={} if where is None else {where.name: where.module},
         pixels="pixels" in method.needs,
@@ -126,13 +147,7 @@ def look(
     )
     # The net may change what it is given, which other passes begin from.
     given = copied(images) if method.extra_forwards else images
-    observed = observe(net, given, request, view=view, create_graph=create_graph)
-    if where is not None:
-        require_map(net, images, where, observed.outputs.get(where.name))
-    if contrast:
-        refuse_one_logit(observed.logits, "a contrast")
-    target = resolve(targets, observed.logits)
-    return Seen(net, images, observed, target, where, view, create_graph, contrast)
+    return observe(net, given, request, view=view, create_graph=create_graph)
 
 
 def maps_of(method: Method, seen: Seen) -> Tensor:

@@ -82,7 +82,7 @@ class IntegratedGradients(Method):
     def maps(self, seen: Seen) -> Tensor:
         """Maps (B, H, W), signed."""
         pixels = seen.pixels
-        start = torch.as_tensor(self.baseline).to(pixels).expand_as(pixels)
+        start = seen.beside(self.baseline).expand_as(pixels)
         places, weights = (part.to(pixels.device) for part in gauss_legendre(self.steps))
         maps = [
             self._follow(seen, row, start[row], (pixels - start)[row], places, weights)

@@ -12,9 +12,10 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from regard.errors import ModelError
 from regard.models.anatomy import Layer, Placed, last_spatial, named_module, possible_layers
-from regard.models.layout import Layout, layout_of
+from regard.models.layout import Layout, last_visits, layout_of
 from regard.saliency.capture import Images, copied, evaluating, trace, undisturbed, watch
 from regard.saliency.compiled import eager
+from regard.saliency.order import lies_elsewhere
 from regard.saliency.outputs import logits_of
 
 Found = dict[tuple[int, str | None], tuple[str, Layout]]
@@ -26,20 +27,26 @@ _ROOM = 2**28
 _ROUNDING = {"highest": 0.0, "high": 2.0**-10, "medium": 2.0**-7}
 
 
-def find_layer(net: nn.Module, images: Images, layer: str | nn.Module | None = None) -> Layer:
+def find_layer(
+    net: nn.Module,
+    images: Images,
+    layer: str | nn.Module | None = None,
+    *,
+    anew: bool = False,
+) -> Layer:
     """The layer to read: the one given, by name or itself, or the net's last spatial one.
 
     What was found is remembered by name, for the net's modules and the images' size, so the
-    tracing pass runs once.
+    tracing pass runs once; `anew` forgets it.
 
     Raises:
         ModelError: no such layer in the net, or one without positions; names the near or the
-            possible ones.
+            possible ones. Or one whose positions lie in another order than in the image.
     """
     if isinstance(layer, nn.Module):
-        layer = _name_of(net, layer)
+        layer = name_of(net, layer)
     known, key = _FOUND.setdefault(net, {}), (circumstances(net, images), layer)
-    if key not in known:
+    if anew or key not in known:
         with eager(net):
             found = _last(net, images) if layer is None else _named(net, images, layer)
         known[key] = found.name, found.layout
@@ -55,7 +62,12 @@ def _at(net: nn.Module, name: str) -> nn.Module:
         return named_module(net, name)[1]
 
 
-def _name_of(net: nn.Module, module: nn.Module) -> str:
+def name_of(net: nn.Module, module: nn.Module) -> str:
+    """The dotted name of one of the net's own modules.
+
+    Raises:
+        ModelError: it is not.
+    """
     for name, part in net.named_modules():
         if part is module:
             return name
@@ -75,7 +87,15 @@ def _named(net: nn.Module, images: Images, layer: str) -> Layer:
     if layout is None:
         found = str(own[-1].shape) if own else "one without a tensor in this pass"
         raise _no_map(net, images, layer, found)
-    return Layer(name, module, layout)
+    place = Layer(name, module, layout)
+    if layout.kind != "map" and lies_elsewhere(net, images, place):
+        raise ModelError(
+            f"layer {layer!r}",
+            expected="positions row by row, as they lie in the image",
+            found=f"{own[-1].shape} in another order, as within the units of Hiera",
+            remedy="choose a later layer, or leave layer out",
+        )
+    return place
 
 
 def _last(net: nn.Module, images: Images) -> Layer:
@@ -90,6 +110,8 @@ def _matter(net: nn.Module, images: Images, placed: Sequence[Placed]) -> list[bo
     layers = {str(i): visit.module for i, (visit, _) in enumerate(placed)}
     with undisturbed(net), evaluating(net), torch.enable_grad(), watch(layers, cut=False) as seen:
         total = telling_number(net, images)
+        if not total.requires_grad:
+            return [False] * len(placed)
         outputs = [seen[key] for key in layers]
         gradients = torch.autograd.grad(total, outputs, allow_unused=True)
     return [
@@ -105,8 +127,8 @@ def readable_layers(net: nn.Module, images: Images) -> list[str]:
     gradients of all layers at once would take too much memory.
     """
     visits, size = trace(net, images), image_size(images)
-    last = {visit.name: visit for visit in visits if visit.name}
-    found = [(visit, layout_of(visit, visits, size)) for visit in reversed(last.values())]
+    last = [visit for visit in last_visits(visits) if visit.name]
+    found = [(visit, layout_of(visit, visits, size)) for visit in reversed(last)]
     placed = [(visit, layout) for visit, layout in found if layout is not None]
     if sum(math.prod(visit.shape) for visit in visits) > _ROOM:
         return [visit.name for visit, _ in placed]
@@ -154,13 +176,19 @@ def circumstances(net: nn.Module, images: Images, *, modes: bool = False) -> int
     return hash((modules, *(view.shape[1:] for view in views)))
 
 
+def is_map(images: Images, layer: Layer, output: Tensor | None) -> bool:
+    """Whether the layer was reached, and its output lies as it did when it was found."""
+    first = next(iter(images.values())) if isinstance(images, Mapping) else images
+    return output is not None and len(output) == len(first) and layer.layout.fits(output.shape)
+
+
 def require_map(net: nn.Module, images: Images, layer: Layer, output: Tensor | None) -> Tensor:
     """The layer's output, if it was reached and lies as it did when it was found.
 
     Raises:
         ModelError: it is not; names the possible layers.
     """
-    if output is not None and layer.layout.fits(output.shape):
+    if output is not None and is_map(images, layer, output):
         return output
     found = "one without a tensor in this pass" if output is None else f"{tuple(output.shape)}"
     raise _no_map(net, images, layer.name, found)
@@ -223,10 +251,10 @@ def remembered_head(net: nn.Module, images: Images, layer: Layer) -> Tensor | No
 
 
 def _head_name(net: nn.Module, images: Images, layer: Layer) -> str | None:
-    filled = _filled(net)
+    filled, few = _filled(net), _noisy(copied(images, 2))
     with undisturbed(net), torch.no_grad(), watch({layer.name: layer.module}, cut=False) as seen:
-        logits = logits_of(functional_call(net, filled, (_noisy(copied(images, 2)),)))
-    maps = layer.layout.maps(require_map(net, images, layer, seen.get(layer.name)))
+        logits = logits_of(functional_call(net, filled, (copied(few),)))
+    maps = layer.layout.maps(require_map(net, few, layer, seen.get(layer.name)))
     return _head_of(net, maps, logits, filled)
 
 

@@ -63,7 +63,7 @@ class Occlusion(Method):
         rows, columns = (self._begins(side, pixels) for side in pixels.shape[2:])
         total = torch.zeros_like(pixels[:, 0], dtype=precise_type(pixels))
         covered = torch.zeros_like(total[0])
-        fill = torch.as_tensor(self.value).to(pixels)
+        fill = seen.beside(self.value)
         count = len(rows) * len(columns)
         ask = Asker(seen, count)
         whole = ask(pixels[None].clone())

@@ -18,7 +18,20 @@ from regard.saliency.watched import Watched
 
 @dataclass(frozen=True)
 class Seen(Watched):
-    """One forward pass and what was watched of it, and other passes of the same net."""
+    """One forward pass and what was watched of it, and other passes of the same net.
+
+    Attributes:
+        rows: (B,) which of the caller's images each is of; None: in order.
+    """
+
+    rows: Tensor | None = None
+
+    def beside(self, value: float | Tensor) -> Tensor:
+        """What broadcasts to the caller's images, as what broadcasts to this pass's pixels."""
+        given = torch.as_tensor(value).to(self.pixels)
+        if self.rows is None or given.ndim < 4 or len(given) == 1:
+            return given
+        return given[self.rows]
 
     def values(
         self, pixels: Tensor, rows: Tensor | None = None, *, probability: bool = False
@@ -93,7 +106,8 @@ class Seen(Watched):
         observed = observe(
             self.net, images, request, view=self.view, create_graph=self.create_graph
         )
-        return replace(self, images=images, observed=observed, target=target)
+        rows = rows if self.rows is None else self.rows[rows]
+        return replace(self, images=images, observed=observed, target=target, rows=rows)
 
     @cached_property
     def calls(self) -> int:

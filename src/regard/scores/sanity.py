@@ -11,7 +11,10 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from regard.errors import ConfigError
+from regard.saliency.capture import Images, order_of_calls
+from regard.saliency.compiled import eager
 from regard.saliency.explain import explain, resize
+from regard.saliency.layers import name_of
 from regard.scores.base import SCORES, Model, Score, one_sign
 
 
@@ -53,8 +56,10 @@ def sanity(
         raise ConfigError("stages", expected="1 or more", found=str(stages), remedy="try 4")
     size = (maps.shape[1], maps.shape[2])
     own, found = _rows(maps), []
+    if isinstance(layer := options.get("layer"), nn.Module):
+        options["layer"] = name_of(model.net, layer)  # of the copy it is the one of that name
     with torch.inference_mode(False):  # else the copy's parameters would have no gradient
-        for net in randomised(model.net, stages, seed):
+        for net in randomised(model.net, model.images, stages, seed):
             other = explain(net, model.images, model.targets, method, **options)
             other = _rows(resize(one_sign(other.float(), sign), size))
             found.append([spearman(*pair) for pair in zip(own, other, strict=True)])
@@ -65,11 +70,13 @@ def _rows(maps: Tensor) -> np.ndarray:
     return maps.detach().flatten(1).cpu().numpy()
 
 
-def randomised(net: nn.Module, stages: int, seed: int) -> Iterator[nn.Module]:
+def randomised(net: nn.Module, images: Images, stages: int, seed: int) -> Iterator[nn.Module]:
     """A copy of the net after each stage of shuffling, from the output down; the same object."""
     net = copy.deepcopy(net)
     generator = torch.Generator().manual_seed(seed)
-    layers = [m for m in net.modules() if next(m.parameters(recurse=False), None) is not None]
+    layers = [
+        m for m in _as_called(net, images) if next(m.parameters(recurse=False), None) is not None
+    ]
     layers.reverse()
     stages = min(stages, len(layers))
     cuts = [round(stage * len(layers) / stages) for stage in range(stages + 1)]
@@ -78,6 +85,23 @@ def randomised(net: nn.Module, stages: int, seed: int) -> Iterator[nn.Module]:
             for parameter in layer.parameters(recurse=False):
                 _shuffle(parameter, generator)
         yield net
+
+
+def _as_called(net: nn.Module, images: Images) -> list[nn.Module]:
+    """The modules in the order in which a pass calls them; one that it does not beside its holder.
+
+    A net's own parameters, such as a class token, thereby come first.
+    """
+    with eager(net):
+        places = order_of_calls(net, images)
+    modules = dict(net.named_modules())
+
+    def place(name: str) -> int:
+        while name and name not in places:
+            name = name.rpartition(".")[0]
+        return places.get(name, 0)
+
+    return [modules[name] for name in sorted(modules, key=place)]
 
 
 @torch.no_grad()
