@@ -36,6 +36,7 @@ async function show(state) {
   shown?.view?.close?.();
   const opened = (shown = { key, state, stop: new AbortController(), view: null });
   const { signal } = opened.stop;
+  main.setAttribute("aria-busy", "true");
   const wait = setTimeout(() => main.replaceChildren(loading("Reading the folder …")), 150);
   try {
     const overview = await known.overview(signal, { fresh: view === "overview" });
@@ -45,6 +46,7 @@ async function show(state) {
     Object.assign(opened, { overview, run });
     trail(opened.state, overview, run);
     main.className = view;
+    main.removeAttribute("aria-busy");
     main.replaceChildren();
     scrollTo(0, 0);
     if (!first) main.focus({ preventScroll: true });
@@ -53,6 +55,7 @@ async function show(state) {
     clearTimeout(wait);
     if (dropped(error) || shown !== opened) return;
     shown = null;
+    main.removeAttribute("aria-busy");
     lost();
     main.replaceChildren(refused(error, () => show(state)));
   }
