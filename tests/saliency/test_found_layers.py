@@ -273,7 +273,9 @@ class Aside(nn.Module):
 
 
 def test_a_layer_of_another_output_is_not_found():
-    net, images = Aside().eval(), pictures(2)
+    net, other, images = Aside().eval(), Aside().eval(), pictures(2)
+    with torch.inference_mode():
+        assert find_layer(other, pictures(2)).name == "features"
     with untouched(net, images):
         assert find_layer(net, images).name == "features"
         assert regard.explain(net, images, 0).shape == (2, 4, 4)

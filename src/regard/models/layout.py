@@ -195,7 +195,7 @@ def _over_last(visit: Visit) -> bool:
     module, (_, first, *_, last) = visit.module, visit.shape
     if isinstance(module, nn.Linear):
         return True
-    if tuple(getattr(module, "normalized_shape", ())) != (last,):
+    if getattr(module, "normalized_shape", None) not in (last, (last,), [last]):
         return False
     # A norm over the channels of a map may say the same of itself.
     return first != last or type(module).forward in (nn.LayerNorm.forward, nn.RMSNorm.forward)

@@ -47,7 +47,7 @@ def find_layer(
         layer = name_of(net, layer)
     known, key = _FOUND.setdefault(net, {}), (circumstances(net, images), layer)
     if anew or key not in known:
-        with eager(net):
+        with torch.inference_mode(False), eager(net):  # gradients tell what matters
             found = _last(net, images) if layer is None else _named(net, images, layer)
         known[key] = found.name, found.layout
     name, layout = known[key]
