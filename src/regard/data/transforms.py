@@ -160,8 +160,7 @@ def pixels_of(image: Tensor | np.ndarray) -> Tensor:
     Raises:
         DataError: other pixels, such as floats, of which nobody knows what is white.
     """
-    tensor = image if isinstance(image, Tensor) else None
-    axes = ("3, h, w", -3) if tensor is not None else ("h, w, 3", -1)
+    axes = ("3, h, w", -3) if isinstance(image, Tensor) else ("h, w, 3", -1)
     if str(image.dtype).removeprefix("torch.") != "uint8" or image.ndim not in (3, 4) or (
         image.shape[axes[1]] != 3
     ):  # fmt: skip
@@ -172,7 +171,9 @@ def pixels_of(image: Tensor | np.ndarray) -> Tensor:
             remedy="give these, PIL images or paths; floats from 0 to 1: (255 * x).round() as "
             "uint8; what is normalised already goes to run.net itself",
         )
-    return tensor if tensor is not None else torch.from_numpy(image.copy()).movedim(-1, -3)
+    if isinstance(image, Tensor):
+        return image
+    return torch.from_numpy(image.copy()).movedim(-1, -3)
 
 
 def _without_ends(image: Tensor, size: Size) -> Tensor:
