@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageEnhance
 from scipy.ndimage import gaussian_filter
 
-from regard.data.duplicates import duplicates
+from regard.data.duplicates import Duplicates, duplicates
 from regard.data.fingerprints import fingerprint, look_alikes, perceptual_hash
 from regard.data.manifest import manifest_from_rows
 from regard.data.splits import split
@@ -159,3 +159,17 @@ def test_real_sets_have_just_the_pairs_that_a_look_confirms(name, near, exact):
     found = duplicates(split(manifest))
     assert [group.rows for group in found if not group.exact] == near
     assert sum(group.exact for group in found) == exact
+
+
+def test_duplicates_are_listed_like_what_the_checks_find():
+    files = tuple(f"{name}.png" for name in "abcde")
+    told = Duplicates((2, 5, 7, 9, 11), files, True, ("test", "train"), ("fern",)).problem()
+    assert (told.row, told.column, told.file, told.severity) == (2, "image", "a.png", "warning")
+    assert told.kind == "exact duplicates"
+    assert told.detail.startswith(
+        "the picture of row 5 (b.png), row 7 (c.png), row 9 (d.png) and 1"
+    )
+    assert ", in test and train; give them one group" in told.detail
+    told = Duplicates((1, 2), files[:2], False, ("train",), ()).problem()
+    assert told.kind == "near duplicates"
+    assert told.detail == "the picture of row 2 (b.png); give them one group"

@@ -38,14 +38,13 @@ class Duplicates:
 
     def problem(self) -> Problem:
         """The same as what the checks find: of its first sample, with the others named."""
-        others = ", ".join(
-            f"row {row} ({file})" for row, file in zip(self.rows[1:4], self.files[1:4], strict=True)
-        )
-        more = f" and {len(self.rows) - 4} more" if len(self.rows) > 4 else ""
+        (row, file), *same = zip(self.rows, self.files, strict=True)
+        others = ", ".join(f"row {other} ({path})" for other, path in same[:3])
+        more = f" and {len(same) - 3} more" if len(same) > 3 else ""
         where = f", in {' and '.join(self.splits)}" if self.leak else ""
         kind = "exact duplicates" if self.exact else "near duplicates"
         detail = f"the picture of {others}{more}{where}; give them one group"
-        return Problem(self.rows[0], "image", self.files[0], kind, detail, "warning")
+        return Problem(row, "image", file, kind, detail, "warning")
 
 
 def duplicates(
