@@ -5,7 +5,7 @@ import pytest
 from regard.evaluation.direction import LOWER, lower_is_better
 
 
-@pytest.mark.parametrize("name", [*LOWER, "mangtr", "deletion", "loss.energy"])
+@pytest.mark.parametrize("name", [*sorted(LOWER), "mangtr", "deletion", "loss.energy"])
 def test_what_is_better_lower_is_so_by_class_and_of_a_split(name):
     assert lower_is_better(name)
     assert lower_is_better(f"{name}:a.b")
