@@ -251,12 +251,13 @@ def test_what_is_not_saved_is_not_lost_without_a_word(web, api):
     web.settled()
     address = page.url
     page.keyboard.press("Escape")
-    page.wait_for_url("**/image?**")
+    page.get_by_role("link", name="Draw a region").wait_for()
     page.go_back()
     page.locator(".paper canvas").wait_for()
     web.settled()
     page.locator(".easel").focus()
     page.keyboard.press("n")
+    expect(page.locator(".boxes li")).to_have_count(1)
     question = page.get_by_role("dialog")
     for leave in (
         lambda: page.keyboard.press("Escape"),
@@ -269,6 +270,14 @@ def test_what_is_not_saved_is_not_lost_without_a_word(web, api):
         expect(question).to_have_count(0)
         assert page.url == address
         expect(page.locator(".boxes li")).to_have_count(1)
+    # To the next image, which is no less looked after.
+    for _ in range(2):
+        page.get_by_role("link", name="Next ›").click()
+        page.get_by_role("button", name="Leave without it").click()
+        expect(question).to_have_count(0)
+        web.settled()
+        page.locator(".easel").focus()
+        page.keyboard.press("n")
     told = []
     page.once("dialog", lambda dialog: (told.append(dialog.type), dialog.accept()))
     page.reload()

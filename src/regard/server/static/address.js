@@ -64,7 +64,7 @@ let guard = null;
  * promise, is true.
  */
 export function mind(minds, agreed, signal) {
-  const own = (guard = { minds, agreed, asking: false });
+  const own = (guard = { minds, agreed, signal, asking: false });
   signal.addEventListener("abort", () => guard === own && (guard = null));
   document.addEventListener(
     "click",
@@ -88,6 +88,8 @@ function held(state) {
     if (!yes) return;
     guard = null;
     go(state);
+    // The view may go on with another state.
+    if (!own.signal.aborted) guard ??= own;
   });
   return true;
 }
