@@ -194,7 +194,7 @@ def test_columns_of_european_spreadsheets_are_read(table, tmp_path, between):
 def test_other_encodings_are_named(table, tmp_path, encoding):
     src = table("")
     src.write_bytes("image,label\na.png,Gräser\n".encode(encoding))
-    with pytest.raises(DataError, match=r"expected a text in UTF-8.*save it again as UTF-8"):
+    with pytest.raises(DataError, match=r"names, in UTF-8, found bytes .*save it again as UTF-8"):
         import_csv(src, root=tmp_path)
     with pytest.raises(DataError, match="save it again as UTF-8"):
         read_manifest(src)

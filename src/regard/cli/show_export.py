@@ -13,7 +13,7 @@ def show_export(values: dict[str, Any]) -> None:
     say(f"{values['file']}: {values['bytes'] / 1e6:.1f} MB, {about['precision']}")
     say(f"takes {views}: uint8 (B, 3, {height}, {width}), RGB; gives {', '.join(about['outputs'])}")
     say(f"classes: {', '.join(about['classes'])}")
-    if about["threshold"] is not None:
+    if about.get("threshold") is not None:
         say(f"{about['positive']} from {about['threshold']:.4g} on, as threshold.json says")
     far = max(parity["difference"].values())
     say(

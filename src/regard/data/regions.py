@@ -161,7 +161,8 @@ def as_regions(regions: Regions | Tensor) -> Regions:
     if not tensor or regions.ndim not in (3, 4):
         raise DataError(
             "regions",
-            expected="a tensor (B, H, W) or (B, K, H, W), or regard.Regions",
+            expected="a tensor (B, H, W) or (B, K, H, W)"
+            + ("" if tensor else ", or regard.Regions"),
             found=f"shape {tuple(regions.shape)}" if tensor else type(regions).__name__,
             remedy="add or remove an axis" if tensor else "pass float masks, torch.from_numpy(...)",
         )

@@ -67,10 +67,8 @@ def separator_of(path: Path) -> str:
 
 def _unreadable(path: Path, error: Exception, expected: str, remedy: str) -> DataError:
     if isinstance(error, UnicodeDecodeError) or "utf-8" in str(error).lower():
-        found = "bytes that are none of it"
-        return DataError(
-            str(path), expected="a text in UTF-8", found=found, remedy="save it again as UTF-8"
-        )
+        found, remedy = "bytes that are none of it", "save it again as UTF-8"
+        return DataError(str(path), expected=f"{expected}, in UTF-8", found=found, remedy=remedy)
     lines = str(error).splitlines() or [type(error).__name__]
     found = _row_at_fault(path) or lines[0].removeprefix("found ")[:200]
     if not path.is_file():
