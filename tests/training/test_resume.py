@@ -1,6 +1,7 @@
 """A run that was stopped anywhere ends as if nothing had happened, bit for bit."""
 
 import json
+import shlex
 import shutil
 import signal
 from unittest import mock
@@ -94,7 +95,8 @@ def test_killed_then_interrupted_it_ends_the_same(whole, tiny, tmp_path, tally, 
     last = load(run / "checkpoints")
     assert code == 130
     assert err.splitlines()[-1] == (
-        f"regard: stopped after step {last.state['step']}; go on with: regard train {run} --resume"
+        f"regard: stopped after step {last.state['step']}; go on with: "
+        f"regard train {shlex.quote(str(run))} --resume"
     )
     assert "Traceback" not in err
     assert last.state["log_bytes"] == (run / "log.jsonl").stat().st_size

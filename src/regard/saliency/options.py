@@ -60,8 +60,12 @@ def refuse_options(
             raise ConfigError(where, expected=f"{name}=", found="none", remedy=remedy)
 
 
-def refuse_images(images: Images) -> None:
+def refuse_images(images: Images, *, least: int = 1) -> None:
     """Refuse what is no batch of pixels as a net takes them; only types and shapes are looked at.
+
+    Args:
+        images: (B, 3, H, W), or a dict of views.
+        least: how many there have to be.
 
     Raises:
         DataError: arrays, bytes, one image without a batch axis.
@@ -81,10 +85,10 @@ def refuse_images(images: Images) -> None:
                 found=str(view.dtype),
                 remedy="normalise them: run.transform does, or images.float() / 255 less the mean",
             )
-        if view.ndim != 4 or len(view) == 0:
+        if view.ndim != 4 or len(view) < least:
             raise DataError(
                 "images",
-                expected="a batch (B, 3, H, W) of one image or more",
+                expected="a batch (B, 3, H, W)" + " of one image or more" * bool(least),
                 found=f"shape {tuple(view.shape)}",
                 remedy="add a batch axis, or images",
             )

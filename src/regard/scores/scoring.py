@@ -180,7 +180,7 @@ def _model(
             found="no net" if net is None else "no images" if images is None else f"{len(images)}",
             remedy="pass the net and the images that the maps are of",
         )
-    refuse_images(images)
+    refuse_images(images, least=0)
     if targets is None or isinstance(targets, PixelTarget):
         with torch.no_grad(), undisturbed(net):
             targets = resolve(targets, logits_of(net(images.clone())))

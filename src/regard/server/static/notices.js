@@ -63,25 +63,27 @@ export function command(text) {
 
 /** A question over the page: a promise of whether the answer was `yes`. */
 export function agreed(question, yes, no) {
-  const dialog = h(
-    "dialog",
-    { "aria-label": question },
-    h("p", {}, question),
-    h(
-      "p",
-      { class: "row" },
-      button(no, () => dialog.close(), { class: "main", autofocus: true }),
-      button(yes, () => dialog.close("yes")),
-    ),
-  );
-  document.body.append(dialog);
-  dialog.showModal();
-  return new Promise((resolve) =>
-    dialog.addEventListener("close", () => {
+  return new Promise((resolve) => {
+    const end = (answer) => {
+      dialog.close();
       dialog.remove();
-      resolve(dialog.returnValue === "yes");
-    }),
-  );
+      // At once, and not when the dialog tells that it was closed: by then another step may be asked for.
+      resolve(answer);
+    };
+    const dialog = h(
+      "dialog",
+      { "aria-label": question, oncancel: () => end(false) },
+      h("p", {}, question),
+      h(
+        "p",
+        { class: "row" },
+        button(no, () => end(false), { class: "main", autofocus: true }),
+        button(yes, () => end(true)),
+      ),
+    );
+    document.body.append(dialog);
+    dialog.showModal();
+  });
 }
 
 /** Whether an error only says that nobody waits any more. */
