@@ -251,7 +251,8 @@ def test_a_config_that_is_not_refused_trains(folder, tmp_path, tally, times):
     [
         ("data.size=100000", "found 100000 x 100000"),
         ("data.mean=[2, 0, 0]", "data.mean.0: expected from 0 to 1, found 2"),
-        ("data.folds=3000000", "no more than samples"),
+        ("data.folds=3000000", "expected from 3 to 1000, found 3000000"),
+        ("data.folds=999", "no more than samples"),
         ("data.workers=100000", "found 100000"),
         ("training.threads=9223372036854775807", "found 9223372036854775807"),
         ("training.device=meta", "expected a device of this machine, found 'meta'"),
