@@ -649,3 +649,15 @@ def test_an_image_that_is_alone_with_its_region_has_no_background_to_take():
     two = Regions(rectangles(4), present=torch.tensor([False, True, False, True]))
     out = guided_forward(net, images, torch.tensor([0, 1, 0, 1]), two, [term])
     assert out.valid["background_swap"].tolist() == [False, True, False, True]
+
+
+def test_ablations_run_under_autocast_as_the_pass_did():
+    """Activations seen in bfloat16 go into passes that run in the net's own type."""
+    net, images, labels = tiny(), pictures(4), torch.tensor([0, 1, 0, 1])
+    head = nn.Sequential(net, nn.ReLU(), nn.Linear(net(images).shape[1], 2))  # none to fold
+    term = Energy(method="ablationcam")
+    with torch.autocast("cpu", torch.bfloat16):
+        out = guided_forward(head, images, labels, rectangles(4), [term])
+    assert out.losses["energy"].isfinite().all()
+    exact = guided_forward(head, images, labels, rectangles(4), [term])
+    torch.testing.assert_close(out.losses["energy"], exact.losses["energy"], atol=0.1, rtol=0)
