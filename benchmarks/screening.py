@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from regard.data.decoding import decode
 from regard.data.manifest import read_manifest
+from regard.images.decoding import decode
 from regard.importers.crops import frame
 from regard.runs.run import load_run
 from regard.screening.operator import operator_of

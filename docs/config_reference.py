@@ -8,11 +8,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from regard.data.expected import Wanted
-from regard.data.mistakes import written
 from regard.docstrings import about, entries
 from regard.guidance.base import TERMS, Term
 from regard.guidance.settings import TermSettings, options_of
+from regard.settings.expected import Wanted
+from regard.settings.mistakes import written
 from regard.studies.settings import Study
 from regard.studies.tuning_settings import Tuning
 from regard.training.config import Config

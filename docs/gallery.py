@@ -21,10 +21,10 @@ from timm.data.imagenet_info import ImageNetInfo
 from torch import Tensor, nn
 
 import regard
-from regard.data.heat import OPACITY, heat_colours, smooth, tinted
-from regard.data.plotting import INK, MUTED, figure, save, style
 from regard.data.transforms import Transform
 from regard.errors import ModelError
+from regard.images.heat import OPACITY, heat_colours, smooth, tinted
+from regard.images.plotting import INK, MUTED, figure, save, style
 from regard.saliency import METHODS
 
 # The weights' own preparation.

@@ -20,7 +20,7 @@ from functools import cache
 from tempfile import TemporaryFile
 
 LOADED = """
-regard.__main__ regard.cli.main regard.cli.show_run regard.cli.show_study regard.data.describe
+regard.__main__ regard.cli.main regard.cli.show_run regard.cli.show_study regard.checks.describe
 regard.deployment.export regard.deployment.prune regard.importers.coco regard.importers.folder
 regard.reports regard.reports.compare_report regard.reports.report regard.runs.averages
 regard.runs.bench regard.runs.compare regard.runs.evaluate regard.runs.explain regard.runs.scored

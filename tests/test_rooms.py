@@ -10,8 +10,8 @@ import regard
 
 HOUSE = Path(regard.__file__).parent
 ROOMS = (
-    "data importers synthetic models saliency scores guidance evaluation runs training studies "
-    "deployment screening reports server cli"
+    "settings files images data checks importers synthetic models saliency scores guidance "
+    "evaluation runs training studies deployment screening reports server cli"
 ).split()
 HEAPS = {"utils", "util", "helpers", "misc", "common"}
 MODULES = sorted(path.relative_to(HOUSE) for path in HOUSE.rglob("*.py"))

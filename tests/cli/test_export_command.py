@@ -69,7 +69,7 @@ def test_eight_bits_are_told_with_what_they_cost_and_gain(capsys):
     ("words", "said"),
     [
         (("--checkpoint", "step-99"), "step-99"),
-        (("--most-lost", "nan"), "most-lost: expected a share from -1 to 1, found nan"),
+        (("--most-lost", "nan"), "most-lost: expected a share from 0 to 1, found nan"),
         (("--format", "torch", "--out", "net.onnx"), "ends in .pt2 for --format torch"),
     ],
 )

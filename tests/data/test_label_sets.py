@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regard.checks.describe import describe
+from regard.checks.table_checks import table_problems
 from regard.data.dealing import Unit, deal
-from regard.data.describe import describe
 from regard.data.loader import Loader
 from regard.data.manifest import Manifest, checked, read_manifest
 from regard.data.sample import Draw, Sample, each_label, of_label
@@ -20,7 +21,6 @@ from regard.data.samples import Samples, padded, truth_of
 from regard.data.settings import Augment, Data
 from regard.data.source import class_names, open_manifest, samples_of, task_of
 from regard.data.splits import carve_val, folds, split
-from regard.data.table_checks import table_problems
 from regard.data.transforms import Transform
 from regard.data.where import Where
 from regard.errors import DataError

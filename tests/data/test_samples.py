@@ -7,7 +7,6 @@ import torch
 from PIL import Image
 
 from regard.data.annotation import Annotation, annotated, dilated
-from regard.data.decoding import decode_grey
 from regard.data.held import Held
 from regard.data.regions import boxes_to_mask, overlap
 from regard.data.sample import Draw, Sample, says_where
@@ -15,6 +14,7 @@ from regard.data.samples import Samples
 from regard.data.settings import Augment
 from regard.data.transforms import Transform
 from regard.errors import DataError
+from regard.images.decoding import decode_grey
 
 STRETCH = Transform((48, 64), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 ORIENTATION = 0x0112

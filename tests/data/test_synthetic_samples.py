@@ -5,14 +5,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from regard.checks.describe import describe
+from regard.checks.table_checks import table_problems
 from regard.cli.show_data import imported
-from regard.data.describe import describe
 from regard.data.manifest import Manifest
 from regard.data.settings import Data
 from regard.data.source import open_manifest
 from regard.data.splits import carve_val, split
 from regard.data.synthetic_samples import by_split, in_train_alone, withheld
-from regard.data.table_checks import table_problems
 from regard.errors import DataError
 from regard.importers.csv import import_csv
 from regard.reports.contents import read_run

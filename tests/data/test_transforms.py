@@ -6,10 +6,10 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from regard.data.augmenting import augment
-from regard.data.decoding import decode_grey
 from regard.data.keys import keyed_generator
 from regard.data.settings import Augment, Data
 from regard.data.transforms import Transform
+from regard.images.decoding import decode_grey
 
 SIZE = (96, 128)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

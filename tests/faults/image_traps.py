@@ -18,10 +18,10 @@ import torch
 from hostile_images import encoded, jpeg_segment, jpeg_table, png_chunk, png_of
 from PIL import Image
 
-from regard.data.decoding import decode, decode_grey, image_size
-from regard.data.file_checks import file_problems
+from regard.checks.file_checks import file_problems
 from regard.data.transforms import Transform
 from regard.errors import DataError
+from regard.images.decoding import decode, decode_grey, image_size
 from regard.screening.cutting import Cutting
 from regard.screening.pieces import of_image
 from regard.screening.sources import open_source

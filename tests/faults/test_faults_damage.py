@@ -10,8 +10,8 @@ from attacking import content
 from damaging import damage
 from polars.testing import assert_frame_equal
 
-from regard.data.parquet import read_parquet
 from regard.errors import RegardError, RunError
+from regard.files.parquet import read_parquet
 from regard.runs.checkpoints import SUMS, load, pointed
 from regard.runs.files import read_json, read_table, write_table
 from regard.runs.log import read_lines, read_log

@@ -13,9 +13,9 @@ import torch
 from hostile_images import KINDS, corpus, encoded, flat_jpeg, photo, png_chunk, png_of
 from PIL import Image, ImageFile
 
-from regard.data.decoding import decode, decode_grey, decode_ids, image_size
 from regard.data.transforms import Transform
 from regard.errors import DataError
+from regard.images.decoding import decode, decode_grey, decode_ids, image_size
 from regard.screening.sources import open_source
 
 WHITE = [255, 255, 255]

@@ -17,19 +17,19 @@ import torch
 from hostile_images import corpus
 from starlette.testclient import TestClient
 
-from regard.data.checks import check, write_bad_files
-from regard.data.decoding import decode, decode_scaled
-from regard.data.describe import describe
-from regard.data.fingerprints import fingerprint
+from regard.checks.check import check, write_bad_files
+from regard.checks.describe import describe
+from regard.checks.fingerprints import fingerprint
+from regard.checks.measures import measures
+from regard.checks.plots import draw
 from regard.data.loader import Loader
 from regard.data.manifest import manifest_from_rows, read_manifest
-from regard.data.measures import measures
-from regard.data.plots import draw
 from regard.data.sample import Draw, Sample
 from regard.data.samples import Samples
 from regard.data.transforms import Transform
 from regard.errors import DataError
 from regard.evaluation.settings import Gaze
+from regard.images.decoding import decode, decode_scaled
 from regard.runs.evaluate import evaluate_run
 from regard.runs.explain import explain_images, look
 from regard.runs.explanations import refuse_unreadable

@@ -13,8 +13,8 @@ import yaml
 from hostile import of_other_kinds, pickles, safetensors, tars, yamls
 
 import regard as package
-from regard.data.atomic import digest
 from regard.errors import RegardError
+from regard.files.atomic import digest
 from regard.runs.checkpoints import FILES, SUMS, load
 from regard.runs.files import read_json, write_json
 from regard.runs.folder import RunFolder

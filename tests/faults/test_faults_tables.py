@@ -18,7 +18,7 @@ from answered import attack, is_one_line, regard, steers
 from hypothesis import strategies as st
 from PIL import Image
 
-from regard.data.fit import box_fault
+from regard.checks.fit import box_fault
 from regard.data.manifest import COLUMNS, manifest_from_rows, read_manifest
 from regard.data.splits import folds
 from regard.errors import ConfigError, DataError
@@ -337,7 +337,7 @@ import polars as pl
 from pathlib import Path
 from regard.data.manifest import read_manifest
 from regard.data.splits import split
-from regard.data.table_checks import table_problems
+from regard.checks.table_checks import table_problems
 folder, rows = Path(sys.argv[1]), int(sys.argv[2])
 number = pl.int_range(rows, eager=True)
 text = number.cast(pl.String)

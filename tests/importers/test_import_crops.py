@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from regard.data.decoding import decode, decode_grey
 from regard.data.manifest import manifest_from_rows
 from regard.errors import ConfigError, DataError
+from regard.images.decoding import decode, decode_grey
 from regard.importers.crops import frame, import_crops
 
 BOXES = [[20.0, 30.0, 40.0, 40.0], [36.0, 30.0, 60.0, 50.0], [5.0, 5.0, 5.0, 9.0]]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from regard.data.decoding import decode
+from regard.images.decoding import decode
 from regard.importers.boxes import turned_box
 from regard.importers.coco import import_coco
 from regard.importers.imagenet import import_imagenet

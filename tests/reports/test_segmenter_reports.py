@@ -11,7 +11,6 @@ import torch
 
 from regard.cli.show_compare import show_comparison
 from regard.data.loader import Loader
-from regard.data.mask_colours import class_colours, painted
 from regard.data.samples import Samples
 from regard.data.source import mask_classes, samples_of
 from regard.errors import ConfigError, DataError
@@ -19,6 +18,7 @@ from regard.evaluation.pixels import Boundary, boundary_counts, pixel_confusion
 from regard.evaluation.segmentation import Pooled
 from regard.evaluation.segmentation_pairs import compare_pooled, compare_segmentations, pooled_of
 from regard.evaluation.settings import Gaze
+from regard.images.mask_colours import class_colours, painted
 from regard.reports import report
 from regard.reports.album import Album, photo_limit
 from regard.reports.compare_report import compare_report

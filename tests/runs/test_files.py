@@ -17,8 +17,8 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from regard.data.atomic import write_atomically
 from regard.errors import RunError
+from regard.files.atomic import write_atomically
 from regard.runs.files import dump_json, number, read_json, write_csv, write_json, write_yaml
 from regard.runs.folder import RunFolder, locked
 from regard.runs.log import Log, read_log
@@ -87,7 +87,7 @@ def test_what_a_killed_process_had_half_written_is_written_anew(tmp_path):
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from regard.data.atomic import write_atomically\n"
+        "from regard.files.atomic import write_atomically\n"
         "def half(partial):\n"
         "    partial.write_text('{' + 1000 * 'x')\n"
         "    os.kill(os.getpid(), 9)\n"

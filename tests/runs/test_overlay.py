@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from regard.data.heat import heat_colours, smooth, tinted
 from regard.data.transforms import Transform
+from regard.images.heat import heat_colours, smooth, tinted
 from regard.runs.overlay import laid, outlined, picture, shown_size
 
 HALF = (0.5, 0.5, 0.5)

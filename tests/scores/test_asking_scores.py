@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import regard
-from regard.data.backgrounds import blurred
 from regard.errors import ConfigError, DataError, TargetError
+from regard.images.backgrounds import blurred
 from regard.saliency import PixelTarget
 from regard.scores import SCORES
 from regard.scores.base import Model
@@ -429,7 +429,7 @@ class Keeps(nn.Module):
 
 
 def test_the_net_is_asked_about_the_subject_before_each_background():
-    from regard.data.backgrounds import emptied, mean_outside
+    from regard.images.backgrounds import emptied, mean_outside
     from regard.scores.background import partners
 
     draw = torch.Generator().manual_seed(2)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from server_tools import one, refusal, serving
 
-from regard.data.checks import check
+from regard.checks.check import check
 from regard.data.manifest import read_manifest
 from regard.data.mask_classes import VOID, MaskClasses
 from regard.data.sample import of_label

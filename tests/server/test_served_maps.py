@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors.torch import load_file
 from server_tools import one, refusal, serving
 
-from regard.data.heat import heat_colours, heat_levels
 from regard.data.source import samples_of
 from regard.evaluation.settings import Gaze
+from regard.images.heat import heat_colours, heat_levels
 from regard.runs.explain import explain_images, look
 from regard.runs.overlay import laid
 from regard.runs.run import load_run

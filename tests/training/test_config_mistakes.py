@@ -5,9 +5,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from regard.data.expected import Wanted
-from regard.data.mistakes import SettingError, parse
 from regard.errors import ConfigError
+from regard.settings.expected import Wanted
+from regard.settings.mistakes import SettingError, parse
 from regard.studies.settings import Study
 from regard.training.config import Config, changed, read_config
 from tinyset import BASE, write_config

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from regard.data.preflight import refuse_files
+from regard.checks.preflight import refuse_files
 from regard.errors import ConfigError, DataError, ModelError
 from regard.runs.log import read_log
 from regard.training.config import changed, merged, read_config

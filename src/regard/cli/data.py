@@ -73,11 +73,11 @@ def check(
     Decodes every file, looks for duplicates across splits, and writes bad_files.csv. Exit
     code 2 if there are errors.
     """
+    from regard.checks.check import check as run_checks
+    from regard.checks.check import place_of_bad_files, write_bad_files
+    from regard.checks.duplicates import duplicates
     from regard.cli.console import bar
     from regard.cli.show_data import refuse_errors, show_check
-    from regard.data.checks import check as run_checks
-    from regard.data.checks import place_of_bad_files, write_bad_files
-    from regard.data.duplicates import duplicates
     from regard.data.manifest import read_manifest
 
     table = read_manifest(manifest)
@@ -103,11 +103,11 @@ def describe(
 
     Counts classes, sizes and regions, and draws them with a sheet of samples.
     """
+    from regard.checks.describe import describe as measure
+    from regard.checks.plots import draw
     from regard.cli.console import bar
     from regard.cli.show_data import show_description
-    from regard.data.describe import describe as measure
     from regard.data.manifest import read_manifest
-    from regard.data.plots import draw
 
     table = read_manifest(manifest)
     with bar("measuring") as shown:

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from regard.checks.describe import Description
+from regard.checks.duplicates import Duplicates
+from regard.checks.measures import MISSING, NO_SPLIT, UNREADABLE, region_kind
+from regard.checks.problems import Problem
 from regard.cli.console import plural, print_json, say, table
-from regard.data.describe import Description
-from regard.data.duplicates import Duplicates
 from regard.data.manifest import Manifest
-from regard.data.measures import MISSING, NO_SPLIT, UNREADABLE, region_kind
-from regard.data.problems import Problem
 from regard.data.source import mask_classes
 from regard.data.synthetic_samples import by_split
 from regard.errors import DataError, command

@@ -1,1 +1,1 @@
-"""Manifests, splits, regions, decoding, transforms, loading and pre-flight checks."""
+"""Manifests, splits, regions, transforms and loading."""

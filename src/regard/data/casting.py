@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import polars as pl
 
-from regard.data.table_files import POLARS_ERROR
 from regard.errors import DataError
+from regard.files.table_files import POLARS_ERROR
 
 STRINGS = pl.List(pl.String)
 BOXES = pl.List(pl.List(pl.Float64))

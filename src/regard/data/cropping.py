@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from regard.data.decoding import Size
 from regard.data.mask_classes import VOID
+from regard.images.decoding import Size
 
 Pixel = tuple[int, int]
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.data.manifest import natural
-from regard.data.reading import open_file
 from regard.data.settings import Data
 from regard.errors import DataError, near
+from regard.files.reading import open_file
 
 COLUMNS = ["child", "parent"]
 MAX_BYTES = 2**24

@@ -10,12 +10,12 @@ from typing import Any
 
 import polars as pl
 
-from regard.data.atomic import write_atomically
 from regard.data.casting import BOXES, STRINGS, cast_column, wrong
-from regard.data.names import LONGEST, is_plain
-from regard.data.parquet import write_parquet
-from regard.data.table_files import read_table
 from regard.errors import DataError, near
+from regard.files.atomic import write_atomically
+from regard.files.names import LONGEST, is_plain
+from regard.files.parquet import write_parquet
+from regard.files.table_files import read_table
 
 # One row of meaning a column. Paths are relative to the manifest's folder, or absolute.
 COLUMNS: dict[str, tuple[pl.DataType | type[pl.DataType], str]] = {

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from regard.data.decoding import MAX_PIXELS, Size, decode_ids
 from regard.errors import DataError
+from regard.images.decoding import MAX_PIXELS, Size, decode_ids
 
 VOID = 255
 """What a mask of class indices holds where nobody said what is there."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard.data.settings import Settings
+from regard.settings.base import Settings
 
 Kind = Literal["linear", "power", "normalised", "log", "sigmoid"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from regard.data.annotation import Annotation
 from regard.data.augmenting import augment
-from regard.data.decoding import image_size
 from regard.data.held import Held
 from regard.data.keys import key, keyed_generator
 from regard.data.mask_classes import TARGET, MaskClasses
@@ -20,6 +19,7 @@ from regard.data.sample import REGION_VIEW, Draw, Sample, of_label
 from regard.data.settings import Augment
 from regard.data.transforms import ON_BLACK, Transform
 from regard.data.where import Where
+from regard.images.decoding import image_size
 
 Item = tuple[dict[str, Tensor], dict[str, Tensor], Sample]
 # Views, masks, the label of the larger share, and the share of each class.

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from regard.data.annotation import Annotation, Frame, spread_evenly
-from regard.data.decoding import Size, decode_grey, image_size
 from regard.data.regions import boxes_to_mask
 from regard.data.sample import Sample, says_where
 from regard.data.transforms import Transform
 from regard.errors import DataError
+from regard.images.decoding import Size, decode_grey, image_size
 
 # Files of areas that several samples share (the corners of a frame), kept at the most.
 SHARED = 16

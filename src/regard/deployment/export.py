@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from regard import __version__
-from regard.data.atomic import blamed, digest, sync
 from regard.deployment.deployed import Deployed
 from regard.deployment.formats import SUFFIX, Format, traced, write
 from regard.deployment.parity import BATCHES, check_parity
@@ -15,6 +14,7 @@ from regard.deployment.photos import some_samples
 from regard.deployment.quantise import CALIBRATION, MOST_LOST, quantise, weigh
 from regard.errors import ConfigError
 from regard.evaluation.settings import Gaze
+from regard.files.atomic import blamed, digest, sync
 from regard.runs.deciding import asked_of, decided
 from regard.runs.files import write_json
 from regard.runs.run import Run
@@ -61,10 +61,10 @@ def export_run(
         MissingExtraError: without the extra `export`, for ONNX.
         DataError: the run's photos are gone.
     """
-    if not -1 <= most_lost <= 1:  # below 0 more has to be right than before
+    if not 0 <= most_lost <= 1:
         raise ConfigError(
             "regard export, most-lost",
-            expected="a share from -1 to 1",
+            expected="a share from 0 to 1",
             found=f"{most_lost:g}",
             remedy="correct it",
         )

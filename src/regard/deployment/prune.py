@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from regard.data.atomic import write_atomically
 from regard.data.source import splits_of
 from regard.deployment.channels import Importance, kept_channels
 from regard.deployment.deployed import Deployed, pixels_of
@@ -21,6 +20,7 @@ from regard.deployment.right import told_of
 from regard.deployment.taylor import IMAGES, loss_gradients
 from regard.errors import ConfigError, RunError
 from regard.evaluation.cost import flops_of, weight_bytes
+from regard.files.atomic import write_atomically
 from regard.models.build import parameters_of
 from regard.models.pruned import cut, of_first, read_kept, write_kept
 from regard.models.settings import Model

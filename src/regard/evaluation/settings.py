@@ -5,11 +5,11 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from regard.data.settings import Settings
 from regard.errors import near
 from regard.evaluation.thresholds import Choice, positive_class
 from regard.saliency.base import METHODS
 from regard.scores.base import SCORES
+from regard.settings.base import Settings
 
 
 class Gaze(Settings):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard.data.backgrounds import emptied
 from regard.data.regions import Evidence
+from regard.images.backgrounds import emptied
 from regard.models.anatomy import Layer
 from regard.saliency.base import Method
 from regard.saliency.capture import Images, constant, undisturbed

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regard.data.backgrounds import blurred, emptied, mean_outside
 from regard.errors import ConfigError
 from regard.guidance.base import TERMS, Term
 from regard.guidance.forward_pass import ForwardPass
+from regard.images.backgrounds import blurred, emptied, mean_outside
 from regard.saliency.base import Need
 
 

@@ -6,11 +6,11 @@ from typing import Any, Literal, get_type_hints
 from pydantic import BaseModel, ConfigDict, create_model, model_validator
 from pydantic import Field as Default
 
-from regard.data.mistakes import parse
-from regard.data.settings import Settings
 from regard.errors import near
 from regard.guidance.base import TERMS, Term
 from regard.guidance.combination import Combination, Combining
+from regard.settings.base import Settings
+from regard.settings.mistakes import parse
 
 
 class TermSettings(Settings, extra="allow"):

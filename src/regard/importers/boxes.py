@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from regard.data.decoding import TURNED, image_size, orientation_of, turned_upright
 from regard.errors import DataError, near
+from regard.images.decoding import TURNED, image_size, orientation_of, turned_upright
 from regard.importers.files import some
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from regard.data.manifest import Manifest, manifest_from_rows
-from regard.data.threads import Progress
 from regard.errors import ConfigError, DataError, near
+from regard.files.threads import Progress
 from regard.importers.boxes import Uprights
 from regard.importers.coco_classes import class_rows
 from regard.importers.coco_json import Part, read_part

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from regard.data.decoding import decode
 from regard.data.mask_classes import VOID
 from regard.errors import DataError
+from regard.images.decoding import decode
 from regard.importers.coco_json import Item, Part, area, is_crowd
 from regard.importers.coco_layout import Listing, inside
 from regard.importers.coco_masks import Job, canvas_of, mask_path

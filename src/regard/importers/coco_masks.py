@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from regard.data.decoding import MAX_PIXELS
-from regard.data.pictures import save_image
-from regard.data.threads import Progress, in_threads
 from regard.errors import DataError
+from regard.files.threads import Progress, in_threads
+from regard.images.decoding import MAX_PIXELS
+from regard.images.pictures import save_image
 from regard.importers.boxes import upright
 from regard.importers.coco_json import Part, is_crowd
 from regard.importers.run_lengths import paint

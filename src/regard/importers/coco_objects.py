@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from regard.data.manifest import natural
-from regard.data.threads import Progress, in_threads
 from regard.errors import DataError
+from regard.files.threads import Progress, in_threads
 from regard.importers.boxes import Uprights
 from regard.importers.coco_json import Item, Part, area, is_crowd
 from regard.importers.coco_masks import Job, ignored_mask, mask_path, region_mask

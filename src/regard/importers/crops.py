@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from regard.data.decoding import Size, decode
 from regard.data.keys import key, keyed_generator
 from regard.data.manifest import Manifest, manifest_from_rows, read_manifest
-from regard.data.pictures import own_name, save_image
 from regard.data.regions import boxes_to_mask
-from regard.data.threads import Progress, in_threads
 from regard.errors import ConfigError, DataError
+from regard.files.threads import Progress, in_threads
+from regard.images.decoding import Size, decode
+from regard.images.pictures import own_name, save_image
 from regard.importers.files import entry
 from regard.importers.registry import IMPORTERS, MADE
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import polars as pl
 
+from regard.checks.table_checks import looks_missing
 from regard.data.manifest import PATHS, Manifest, manifest_from_rows
-from regard.data.table_checks import looks_missing
-from regard.data.table_files import read_csv
 from regard.errors import DataError
+from regard.files.table_files import read_csv
 from regard.importers.boxes import Corners
 from regard.importers.files import entry, some, split_name
 from regard.importers.gather import gather

@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 
 from regard.data.mask_classes import VOID_NAME, by_id
-from regard.data.table_files import read_csv
 from regard.errors import DataError
+from regard.files.table_files import read_csv
 from regard.importers.files import entry, folder_at, images_in, one_a_stem, some
 
 # What pixels of which nothing is said are called elsewhere.

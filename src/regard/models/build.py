@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from regard.data.mistakes import parse
 from regard.data.patch_weights import PatchWeights
 from regard.errors import ModelError, RegardError
 from regard.models.encoders import load_encoder
@@ -16,6 +15,7 @@ from regard.models.heads import put_mlp
 from regard.models.pruned import Kept, cut, read_kept
 from regard.models.settings import Head
 from regard.models.weights import bundled_weights, load_weights, read_weights
+from regard.settings.mistakes import parse
 
 
 def build_model(

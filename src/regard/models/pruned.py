@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from regard.data.atomic import write_atomically
 from regard.errors import ModelError
+from regard.files.atomic import write_atomically
 
 # By tensor, axis by axis, the places that are kept, ascending.
 Kept = Mapping[str, Mapping[int, Sequence[int]]]

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from regard.data.patch_weights import PatchWeights
-from regard.data.settings import Settings
+from regard.settings.base import Settings
 
 # Weights that are no file.
 NAMED = ("pretrained", "bundled")

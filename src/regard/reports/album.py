@@ -10,8 +10,6 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from regard.data.decoding import image_size
-from regard.data.heat import smooth
 from regard.data.sample import Draw, Sample, of_label
 from regard.data.samples import Samples
 from regard.data.source import samples_of
@@ -19,6 +17,8 @@ from regard.data.transforms import Transform
 from regard.errors import RegardError
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
+from regard.images.decoding import image_size
+from regard.images.heat import smooth
 from regard.language import phrase
 from regard.reports import layers
 from regard.reports.blocks import Picture

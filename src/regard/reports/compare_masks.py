@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from regard.data.mask_classes import VOID
-from regard.data.mask_colours import WRONG, class_colours
 from regard.evaluation.direction import lower_is_better
+from regard.images.mask_colours import WRONG, class_colours
 from regard.language import phrase
 from regard.reports import layers
 from regard.reports.album import Album

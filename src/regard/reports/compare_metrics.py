@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from regard.data.plotting import MUTED
 from regard.evaluation.direction import lower_is_better
+from regard.images.plotting import MUTED
 from regard.language import phrase
 from regard.reports.blocks import Block, Cell, Drawing, Drawings, Key, Table, Text
 from regard.reports.compare_tables import READINGS, axis_of, reach_of, reading, span_of

@@ -9,7 +9,6 @@ import polars as pl
 import yaml
 
 from regard.data.settings import Task, task_in
-from regard.data.yaml_text import read_yaml_file
 from regard.errors import RunError
 from regard.evaluation.label_sets import validate_sets
 from regard.evaluation.table import validate
@@ -18,6 +17,7 @@ from regard.runs.benched import read_bench
 from regard.runs.files import read_json, read_table
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_lines, read_log
+from regard.settings.yaml_text import read_yaml_file
 
 T = TypeVar("T")
 Check = Callable[[pl.DataFrame], pl.DataFrame]

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from regard.data.plotting import COLOURS, GREY, GRID, INK, MUTED, figure, style
+from regard.images.plotting import COLOURS, GREY, GRID, INK, MUTED, figure, style
 from regard.language import numeral
 
 PAPER = "#ffffff"

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from regard.data.plotting import INK
 from regard.evaluation.bounds import marks
 from regard.evaluation.gaze import (
     by_class,
@@ -20,6 +19,7 @@ from regard.evaluation.gaze import (
     score_names,
 )
 from regard.evaluation.intervals import Interval, bootstrap_interval
+from regard.images.plotting import INK
 from regard.language import PhraseTuple, phrase
 from regard.reports.blocks import Cell, Drawing, Drawings, Key, Table
 from regard.reports.contents import SplitContents

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from regard.data.plotting import INK, MUTED
+from regard.images.plotting import INK, MUTED
 from regard.language import phrase
 from regard.reports.blocks import Drawing, Drawings, Key
 from regard.reports.contents import RunContents

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from regard.data.heat import LEVELS, heat_colours, heat_levels
-from regard.data.mask_colours import painted
-from regard.data.outlines import outlines
-from regard.data.pictures import encoded
+from regard.images.heat import LEVELS, heat_colours, heat_levels
+from regard.images.mask_colours import painted
+from regard.images.outlines import outlines
+from regard.images.pictures import encoded
 
 # Characters of a region's path.
 _LONGEST = 5_000

@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regard.data.heat import smooth
 from regard.data.mask_classes import VOID
-from regard.data.mask_colours import WRONG, class_colours
 from regard.errors import RegardError
 from regard.evaluation.segmentation import pooled_metrics
+from regard.images.heat import smooth
+from regard.images.mask_colours import WRONG, class_colours
 from regard.language import phrase
 from regard.reports import layers
 from regard.reports.album import MAP, Album, MissingPicturesError, photo_limit

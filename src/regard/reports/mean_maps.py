@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from regard.data.decoding import decode
+from regard.images.decoding import decode
 from regard.language import isolated, phrase, plural
 from regard.reports import layers
 from regard.reports.blocks import Block, Cell, Heading, Section, Sheet, Table, Text

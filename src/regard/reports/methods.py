@@ -6,7 +6,6 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from regard.data.plotting import INK, MUTED, shortened
 from regard.evaluation.bounds import marks
 from regard.evaluation.direction import lower_is_better
 from regard.evaluation.standings import (
@@ -17,6 +16,7 @@ from regard.evaluation.standings import (
     leaders,
     methods_of,
 )
+from regard.images.plotting import INK, MUTED, shortened
 from regard.language import phrase
 from regard.reports.blocks import Block, Cell, Drawing, Drawings, Heading, Key, Note, Table, Text
 from regard.reports.drawing import canvas, colour, inline, plot

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from regard.data.atomic import write_atomically
+from regard.files.atomic import write_atomically
 from regard.language import phrase, spoken
 from regard.reports.blocks import Page
 from regard.reports.glossary import Glossary

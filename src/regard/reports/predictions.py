@@ -8,10 +8,10 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from regard.data.plotting import GRID, INK, MUTED, shortened
 from regard.evaluation.curves import precision_recall_curve, reliability_diagram, roc_curve
 from regard.evaluation.hierarchical import LEVEL
 from regard.evaluation.thresholds import ENDING
+from regard.images.plotting import GRID, INK, MUTED, shortened
 from regard.language import PhraseTuple, phrase
 from regard.reports.blocks import (
     Block,

@@ -7,9 +7,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from regard.data.plotting import INK, MUTED, shortened
 from regard.evaluation.bounds import marks
 from regard.evaluation.gaze import each_image
+from regard.images.plotting import INK, MUTED, shortened
 from regard.language import phrase
 from regard.reports.blocks import Drawing, Drawings, Key
 from regard.reports.drawing import canvas, colour, inline, plot

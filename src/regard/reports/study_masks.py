@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from regard.data.mask_colours import class_colours
 from regard.errors import RegardError
+from regard.images.mask_colours import class_colours
 from regard.language import phrase
 from regard.reports import layers
 from regard.reports.album import Album, MissingPicturesError

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from regard.data.loader import epoch_order
-from regard.data.mask_colours import class_colours
 from regard.data.samples import Batch, Samples
 from regard.data.source import open_manifest
 from regard.errors import RegardError
+from regard.images.mask_colours import class_colours
 from regard.language import isolated, phrase
 from regard.reports import layers
 from regard.reports.blocks import Block, Card, Gallery, Note, Picture

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from regard.data.plotting import INK, shortened
+from regard.images.plotting import INK, shortened
 from regard.language import Phrases, phrase
 from regard.reports.blocks import Drawing, Drawings, Key
 from regard.reports.drawing import canvas, colour, inline, plot

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from regard.data.heat import OPACITY, heat_colours, smooth, tinted
-from regard.data.plotting import BLUE, INK, MUTED, figure, shortened, style
 from regard.evaluation.averaging import Group
+from regard.images.heat import OPACITY, heat_colours, smooth, tinted
+from regard.images.plotting import BLUE, INK, MUTED, figure, shortened, style
 from regard.runs.overlay import outlined
 
 # Of more classes, those of most images are shown.

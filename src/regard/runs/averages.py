@@ -8,11 +8,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from regard.data.atomic import write_atomically
+from regard.checks.preflight import refuse_files
 from regard.data.keys import keyed_generator
 from regard.data.loader import Loader
-from regard.data.pictures import save_image
-from regard.data.preflight import refuse_files
 from regard.data.regions import Regions
 from regard.data.sample import Sample, each_label
 from regard.data.samples import Batch, Samples
@@ -22,6 +20,8 @@ from regard.evaluation.averaging import Averages, Group
 from regard.evaluation.pixel_gaze import class_turns
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
+from regard.files.atomic import write_atomically
+from regard.images.pictures import save_image
 from regard.models.fitting import fitted
 from regard.models.tensors import write_safetensors
 from regard.runs.average_pictures import classes_picture, mean_picture

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from regard.checks.preflight import refuse_files
 from regard.data.keys import keyed_generator
-from regard.data.preflight import refuse_files
 from regard.data.source import samples_of
 from regard.errors import ConfigError
 from regard.runs.run import Run

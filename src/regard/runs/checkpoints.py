@@ -11,8 +11,8 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor
 
-from regard.data.atomic import digest, whole_folder
 from regard.errors import RunError
+from regard.files.atomic import digest, whole_folder
 from regard.models.tensors import read_safetensors, write_safetensors
 from regard.runs.files import read_json, write_json
 

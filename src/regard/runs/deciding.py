@@ -5,12 +5,12 @@ from typing import Any
 
 import polars as pl
 
-from regard.data.mistakes import parse
 from regard.errors import RunError
 from regard.evaluation.settings import Evaluate
 from regard.evaluation.thresholds import ENDING, Choice, at_threshold, choose
 from regard.runs.files import read_json, write_json
 from regard.runs.run import Run
+from regard.settings.mistakes import parse
 
 # Where it is chosen: never on what is reported.
 CHOSEN_ON = "val"

@@ -6,11 +6,10 @@ from typing import Any
 
 import polars as pl
 
+from regard.checks.preflight import refuse_files
 from regard.data.annotation import Annotation
-from regard.data.decoding import Size
 from regard.data.hierarchy import Hierarchy
 from regard.data.loader import Loader
-from regard.data.preflight import refuse_files
 from regard.data.sample import Sample, each_label
 from regard.data.samples import Samples
 from regard.data.settings import Data
@@ -23,6 +22,7 @@ from regard.evaluation.multilabel import evaluate_multilabel, with_image_metrics
 from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Evaluate, Gaze
 from regard.evaluation.table import predictions_table
+from regard.images.decoding import Size
 from regard.models.windows import OVERLAP
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.deciding import CHOSEN_ON, asked_of, decision, numbers_at

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from regard.checks.preflight import refuse_files
 from regard.data.loader import Loader
 from regard.data.mask_classes import MaskClasses
-from regard.data.preflight import refuse_files
 from regard.data.sample import Draw, Sample
 from regard.data.samples import Batch, Samples
 from regard.data.source import mask_classes, samples_of

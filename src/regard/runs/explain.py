@@ -10,9 +10,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from regard.data.atomic import write_atomically
-from regard.data.decoding import image_size
-from regard.data.pictures import own_name, save_image
 from regard.data.sample import Draw, Sample, of_label
 from regard.data.samples import Samples
 from regard.data.source import mask_classes, samples_of, splits_of
@@ -23,6 +20,9 @@ from regard.evaluation.answers import probabilities_of
 from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
+from regard.files.atomic import write_atomically
+from regard.images.decoding import image_size
+from regard.images.pictures import own_name, save_image
 from regard.models.tensors import write_safetensors
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import INDEX, listed, refuse_limit, remove_stale

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from regard.data.decoding import image_size
 from regard.errors import ConfigError, DataError
+from regard.images.decoding import image_size
 from regard.runs.files import read_json
 
 INDEX = "explanations.json"

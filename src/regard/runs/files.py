@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 import yaml
 
-from regard.data.atomic import write_atomically
-from regard.data.parquet import read_parquet, write_parquet
-from regard.data.yaml_text import read_yaml_file
 from regard.errors import RunError
+from regard.files.atomic import write_atomically
+from regard.files.parquet import read_parquet, write_parquet
+from regard.settings.yaml_text import read_yaml_file
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 

@@ -12,9 +12,9 @@ from typing import IO, Any
 import yaml
 from pydantic import ValidationError
 
-from regard.data.atomic import open_lock
-from regard.data.yaml_text import read_yaml_file
 from regard.errors import RunError, command
+from regard.files.atomic import open_lock
+from regard.settings.yaml_text import read_yaml_file
 
 # Seconds; a process that was killed keeps its lock until its memory is given back.
 PATIENCE = 2.0

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from regard.data.atomic import append_line, blamed
 from regard.errors import RunError
+from regard.files.atomic import append_line, blamed
 from regard.runs.files import damaged, dump_json, load_json
 
 

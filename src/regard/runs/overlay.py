@@ -11,12 +11,12 @@ import torch
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 from torch import Tensor
 
-from regard.data.decoding import Size
-from regard.data.heat import OPACITY, heat_colours, smooth, tinted
 from regard.data.mask_classes import VOID
-from regard.data.outlines import outlines
-from regard.data.plotting import BOX, INK, MUTED, REGION
 from regard.data.transforms import Transform, resized
+from regard.images.decoding import Size
+from regard.images.heat import OPACITY, heat_colours, smooth, tinted
+from regard.images.outlines import outlines
+from regard.images.plotting import BOX, INK, MUTED, REGION
 
 # Longest side of the photo as shown; what is smaller than the least is enlarged to it.
 SIDE, LEAST = 768, 384

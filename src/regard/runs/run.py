@@ -10,7 +10,6 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from regard.data.atomic import digest
 from regard.data.hierarchy import Hierarchy, hierarchy_of
 from regard.data.manifest import Manifest
 from regard.data.settings import Data, Task
@@ -18,6 +17,7 @@ from regard.data.source import open_manifest
 from regard.data.transforms import ON_BLACK, Source, Transform, pixels_of
 from regard.errors import DataError, RunError
 from regard.evaluation.answers import probabilities_of
+from regard.files.atomic import digest
 from regard.models.settings import Model
 from regard.models.tensors import refuse_other_kinds
 from regard.runs.checkpoints import FILES, load, named_checkpoints

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regard.data.backgrounds import blurred, emptied, mean_outside
 from regard.data.keys import keyed_generator
 from regard.data.sample import Draw, Sample, says_where
 from regard.data.samples import Samples
@@ -14,6 +13,7 @@ from regard.data.source import samples_of
 from regard.errors import DataError
 from regard.evaluation.answers import probabilities_of
 from regard.evaluation.predict import model_input
+from regard.images.backgrounds import blurred, emptied, mean_outside
 from regard.runs.run import Run
 from regard.saliency.capture import evaluating
 from regard.saliency.outputs import logits_of

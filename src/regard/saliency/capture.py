@@ -53,7 +53,7 @@ def undisturbed(net: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def remembering(net: nn.Module) -> Iterator[None]:
+def without_checkpointing(net: nn.Module) -> Iterator[None]:
     """Within, a net of timm or transformers has no activation checkpointing.
 
     It runs parts of the net again in the backward pass, where nothing is watched or exchanged.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from regard.errors import ConfigError, DataError
 from regard.models.anatomy import Layer
 from regard.saliency.base import METHODS, Method
-from regard.saliency.capture import Images, copied, remembering, undisturbed
+from regard.saliency.capture import Images, copied, undisturbed, without_checkpointing
 from regard.saliency.compiled import eager
 from regard.saliency.layers import find_layer, is_map, require_map
 from regard.saliency.observe import Observed, Request, observe
@@ -71,7 +71,7 @@ def explain(
     """
     _check_images(images)
     technique = build_method(method, **options)
-    with torch.inference_mode(False), undisturbed(net), remembering(net), eager(net):
+    with torch.inference_mode(False), undisturbed(net), without_checkpointing(net), eager(net):
         seen = look(
             net,
             copied(images),

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from regard.data.backgrounds import blurred, emptied, mean_outside
 from regard.data.keys import keyed_generator
 from regard.data.regions import Regions, as_regions
 from regard.errors import DataError
+from regard.images.backgrounds import blurred, emptied, mean_outside
 from regard.saliency.capture import Images, copied, evaluating, undisturbed
 from regard.saliency.options import refuse_one_logit
 from regard.saliency.outputs import logits_of

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from regard.data.backgrounds import blurred
 from regard.errors import ConfigError
+from regard.images.backgrounds import blurred
 from regard.scores.base import SCORES, Model, Score, peak_normalised
 
 CHUNK = 32

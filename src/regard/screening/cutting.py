@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from regard.data.decoding import Size
 from regard.errors import wrong
+from regard.images.decoding import Size
 from regard.importers.crops import frame
 from regard.screening.sources import Box
 

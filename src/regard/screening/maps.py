@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from regard.data.atomic import blamed, sync
-from regard.data.heat import smooth, tinted
-from regard.data.pictures import save_image
 from regard.errors import RunError
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import PREFIX
+from regard.files.atomic import blamed, sync
+from regard.images.heat import smooth, tinted
+from regard.images.pictures import save_image
 from regard.models.tensors import write_safetensors
 from regard.runs.files import read_table, write_table
 from regard.saliency.capture import evaluating

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regard.data.decoding import decode
 from regard.data.transforms import Transform
 from regard.errors import DataError
+from regard.images.decoding import decode
 from regard.screening.cutting import Crop, Cutting
 from regard.screening.sources import Source
 

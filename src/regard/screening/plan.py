@@ -52,8 +52,7 @@ def settle(
     }
     path = out / PLAN
     if path.is_file():
-        # Folders of earlier versions have their groups in the digest of the source alone.
-        before = {"groups": plan["groups"]} | read_json(path)
+        before = read_json(path)
         other = [name for name, value in plan.items() if before.get(name) != value]
         if other:
             raise _another(out, other[0], before.get(other[0]))
@@ -72,7 +71,8 @@ def _another(out: Path, name: str, value: Any) -> RunError:
     """The folder's screening has something else under this name; digests are told in words."""
     remedy = "choose another --out"
     if name == "groups":
-        found = f"one with other groups (of: {value['of']})"
+        of = value.get("of") if isinstance(value, dict) else value
+        found = f"one with other groups (of: {of})"
         remedy = f"give --group and the manifest's column group as they were, or {remedy}"
     elif name in _DIGESTS:
         found = f"one {_DIGESTS[name]}"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from regard.data.manifest import read_manifest
-from regard.data.reading import read_file, refuse_length
 from regard.errors import DataError
+from regard.files.reading import read_file, refuse_length
 from regard.importers.files import images_under
 from regard.screening.tars import Place, images_in
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from regard.data.atomic import write_atomically
+from regard.files.atomic import write_atomically
 
 # What is left after leaving began, as a share of the bound: so that it does not begin each time.
 _KEPT = 0.9

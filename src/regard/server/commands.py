@@ -1,11 +1,11 @@
 """Commands that the page shows: to be pasted into a shell, wherever that stands."""
 
 import json
-import shlex
 from pathlib import Path
 
 import yaml
 
+from regard.errors import command
 from regard.server.facts import Facts
 
 # What would split the samples anew, and leave a corrected manifest's splits unread.
@@ -17,16 +17,16 @@ def train_command(facts: Facts, manifest: Path) -> str:
     config, data = facts.files.config, facts.config["data"]
     changes = [f"data.manifest={_in_yaml(str(manifest))}"]
     changes += [f"data.{name}=null" for name in _SPLITTING if data.get(name) is not None]
-    words = ["regard", "train", str(config)]
+    words: list[object] = []
     for change in changes:
         words += ["--set", change]
     out = facts.found.path.with_name(f"{facts.found.path.name}-{manifest.stem}")
-    return shlex.join([*words, "--out", str(out)])
+    return command("train", config, *words, "--out", out)
 
 
 def evaluate_command(facts: Facts, split: str) -> str:
     """How to predict a split of a run."""
-    return shlex.join(["regard", "evaluate", str(facts.found.path), "--split", split])
+    return command("evaluate", facts.found.path, "--split", split)
 
 
 def _in_yaml(text: str) -> str:

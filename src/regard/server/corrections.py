@@ -14,9 +14,9 @@ from typing import Any
 
 import polars as pl
 
-from regard.data.atomic import open_lock, write_atomically
 from regard.data.manifest import BOXES, Manifest, read_manifest
 from regard.errors import DataError
+from regard.files.atomic import open_lock, write_atomically
 from regard.server.commands import train_command
 from regard.server.drawn import CELLS, box_labels, column_of, drawn_of
 from regard.server.facts import Facts

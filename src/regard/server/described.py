@@ -5,8 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from regard.data.mask_colours import class_colours
-from regard.data.parquet import read_parquet
+from regard.files.parquet import read_parquet
+from regard.images.mask_colours import class_colours
 from regard.reports.contents import attempt
 from regard.runs.files import read_json
 from regard.saliency.base import METHODS

@@ -2,8 +2,8 @@
 
 from urllib.parse import quote
 
-from regard.data.mask_colours import class_colours
 from regard.errors import ConfigError
+from regard.images.mask_colours import class_colours
 from regard.runs.overlay import ids_laid, laid, window_of
 from regard.runs.swapping import swapped
 from regard.server import pictures

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from regard.data.decoding import Size, decode, image_size
 from regard.data.mask_classes import VOID
 from regard.data.transforms import resized
 from regard.errors import DataError
+from regard.images.decoding import Size, decode, image_size
 
 _BEGIN = "data:image/png;base64,"
 # Pixels of a drawn mask, told from its header.

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from regard.data.decoding import Size, image_size
 from regard.data.sample import Sample
 from regard.data.transforms import Transform
 from regard.errors import ConfigError
+from regard.images.decoding import Size, image_size
 from regard.runs.net import transform_of
 from regard.server.facts import Facts
 from regard.server.kept import stamp_of

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from regard.data.decoding import Size
-from regard.data.heat import heat_colours, heat_levels
-from regard.data.mask_colours import painted
-from regard.data.pictures import encoded
 from regard.data.transforms import Source, Transform
+from regard.images.decoding import Size
+from regard.images.heat import heat_colours, heat_levels
+from regard.images.mask_colours import painted
+from regard.images.pictures import encoded
 from regard.runs.overlay import outline_layers, whole
 
 JPEG, PNG = "image/jpeg", "image/png"

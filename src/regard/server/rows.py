@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 
 from regard.data.manifest import Manifest
-from regard.data.parquet import read_parquet
-from regard.data.table_files import POLARS_ERROR
 from regard.errors import DataError, RegardError, RunError
 from regard.evaluation.gaze import by_image, each_image, score_names
 from regard.evaluation.segmentation import pooled_metrics
 from regard.evaluation.table import PREFIX
+from regard.files.parquet import read_parquet
+from regard.files.table_files import POLARS_ERROR
 from regard.server.facts import Facts
 
 T = TypeVar("T")

@@ -5,8 +5,8 @@ import polars as pl
 from regard.data.manifest import Manifest
 from regard.data.sample import Sample
 from regard.data.source import open_manifest, sample_at, splits_of
-from regard.data.table_files import POLARS_ERROR
 from regard.errors import DataError
+from regard.files.table_files import POLARS_ERROR
 from regard.runs.folder import RunFolder
 from regard.server.facts import Facts, facts_of
 from regard.server.finding import Folder

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from regard.data.parquet import read_parquet
 from regard.data.settings import Task, task_in
 from regard.errors import RegardError
+from regard.files.parquet import read_parquet
 from regard.reports.contents import attempt
 from regard.runs.files import NON_FINITE, read_json
 from regard.runs.folder import RunFolder

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from regard.data.decoding import Size, image_size
 from regard.data.transforms import Transform
 from regard.errors import DataError
 from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.settings import Gaze
+from regard.images.decoding import Size, image_size
 from regard.runs.background import options_of
 from regard.runs.explain import look
 from regard.runs.net import transform_of

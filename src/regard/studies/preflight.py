@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from regard.checks.preflight import refuse_files
 from regard.data.hierarchy import Hierarchy, hierarchy_of
-from regard.data.preflight import refuse_files
 from regard.data.settings import Data, Task
 from regard.data.source import samples_of
 from regard.errors import ConfigError, RegardError

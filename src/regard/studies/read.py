@@ -5,10 +5,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from regard.data.mistakes import parse, written
 from regard.errors import ConfigError, command, near
 from regard.models.settings import NAMED, NONE
 from regard.models.specs import moved
+from regard.settings.mistakes import parse, written
 from regard.studies.settings import Study
 from regard.studies.sources import Sources
 from regard.training.config import merged, read_mapping

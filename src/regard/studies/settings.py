@@ -4,13 +4,14 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
 
-from regard.data.names import named_plainly
-from regard.data.settings import Settings, Task
+from regard.data.settings import Task
 from regard.errors import near
 from regard.evaluation.thresholds import AT_THRESHOLD
+from regard.files.names import named_plainly
 from regard.language import phrase
 from regard.runs.reliance import GAP, MEASURED
 from regard.scores.base import SCORES
+from regard.settings.base import Settings
 from regard.studies.pixel_metrics import MEAN_METRICS, of_class
 from regard.studies.set_metrics import SET_METRICS, of_hierarchy
 from regard.studies.sources import Sources

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from regard.data.settings import Settings
+from regard.settings.base import Settings
 
 
 class Sheets(Settings):

@@ -10,8 +10,8 @@ from typing import IO
 
 from sqlalchemy import Connection, NullPool, text
 
-from regard.data.atomic import open_lock
 from regard.data.keys import key
+from regard.files.atomic import open_lock
 from regard.studies.tuning_place import Place
 
 # PostgreSQL gives up a client that is gone without a word after about a minute, and lets one be

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from regard.data.preflight import refuse_files
+from regard.checks.preflight import refuse_files
 from regard.data.source import open_manifest, samples_of, splits_of
 from regard.errors import ConfigError, RegardError, near
 from regard.studies.tuning_settings import Tuning

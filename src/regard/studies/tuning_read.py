@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from regard.data.mistakes import parse
 from regard.errors import ConfigError
+from regard.settings.mistakes import parse
 from regard.studies.read import from_here
 from regard.studies.tuning_settings import Tuning
 from regard.training.config import changed, read_mapping

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from regard.data.names import named_plainly
-from regard.data.settings import Settings
 from regard.evaluation.direction import lower_is_better
+from regard.files.names import named_plainly
+from regard.settings.base import Settings
 from regard.training.config import Partial
 
 

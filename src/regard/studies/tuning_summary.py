@@ -10,8 +10,8 @@ import yaml
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
-from regard.data.atomic import write_atomically
 from regard.errors import RunError
+from regard.files.atomic import write_atomically
 from regard.runs.files import dump_json, write_json, write_table
 from regard.studies.tuning_settings import Tuning
 from regard.studies.tuning_space import values_of

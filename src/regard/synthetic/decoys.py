@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from regard.data.keys import keyed_generator
-from regard.data.parquet import write_parquet
-from regard.data.pictures import save_image
 from regard.errors import ConfigError
+from regard.files.parquet import write_parquet
+from regard.images.pictures import save_image
 from regard.synthetic.folder import refuse_used
 from regard.synthetic.idx import read_split
 

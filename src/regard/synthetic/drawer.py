@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from regard.data.pictures import save_image
+from regard.images.pictures import save_image
 from regard.synthetic.composing import Sheet, draw_sheet
 from regard.synthetic.stamp import Ink
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from regard.data.keys import key
-from regard.data.parquet import write_parquet
-from regard.data.pictures import save_image
 from regard.errors import ConfigError
+from regard.files.parquet import write_parquet
+from regard.images.pictures import save_image
 from regard.synthetic.folder import refuse_used
 
 CLASSES = ("void", "flat", "construction", "object", "nature", "sky", "human", "vehicle")

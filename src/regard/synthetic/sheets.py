@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 import polars as pl
 
-from regard.data.parquet import write_parquet
 from regard.errors import near, wrong
+from regard.files.parquet import write_parquet
 from regard.synthetic.drawer import PLACES, SPLITS, Drawer, Place
 from regard.synthetic.folder import refuse_used
 

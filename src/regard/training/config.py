@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator
 
-from regard.data.mistakes import SettingError, parse, written
-from regard.data.settings import Data, Settings
-from regard.data.yaml_text import RepeatedKeyError, read_yaml, read_yaml_file
+from regard.data.settings import Data
 from regard.errors import ConfigError
 from regard.evaluation.settings import Evaluate, Gaze
 from regard.guidance.settings import Guidance
 from regard.models.settings import Model
+from regard.settings.base import Settings
+from regard.settings.mistakes import SettingError, parse, written
+from regard.settings.yaml_text import RepeatedKeyError, read_yaml, read_yaml_file
 from regard.training.distil import Distil
 from regard.training.settings import Training
 

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from regard.data.settings import Settings
 from regard.guidance.base import TERMS
 from regard.guidance.maps import MapTerm
 from regard.guidance.taught import Taught
+from regard.settings.base import Settings
 
 # Names of the losses in the log.
 LOGITS, MAPS = "distil", "distil_maps"

@@ -188,11 +188,8 @@ class Trainer:
         for name in (term.title for term in self.prepared.terms):
             if not self.stepper.guided[name]:
                 self.note(
-                    f"{name} has done nothing: of no image of train it can be computed, for want "
-                    "of a region, as guidance.regions places it, that is neither empty nor "
-                    "everything (of hagtr and magtr: that is above 0.5 somewhere; of "
-                    "background_swap: of another image of the same step); regard data check lists "
-                    "empty regions"
+                    f"{name} has done nothing: no image of train has a region that it could be "
+                    "computed of; regard data check lists those that are empty or everything"
                 )
 
     def _step(self, batch: Batch) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from regard.data.decoding import Size
 from regard.data.manifest import Manifest
 from regard.data.mask_classes import MaskClasses
 from regard.data.pixel_counts import PixelCounts
@@ -14,6 +13,7 @@ from regard.data.transforms import Transform
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.guidance.base import Term
 from regard.guidance.probe import reaches
+from regard.images.decoding import Size
 from regard.models.heads import classifier_of
 from regard.models.inputs import input_spec
 from regard.models.patch_weighting import PatchWeighting

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from regard.data.decoding import Size
 from regard.data.pasting import RARE, rare_classes
 from regard.data.settings import Augment, Task, sides
 from regard.errors import ConfigError
 from regard.guidance.base import Term
+from regard.images.decoding import Size
 from regard.training.config import Config
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from regard.data.atomic import digest
 from regard.errors import ConfigError, RunError
+from regard.files.atomic import digest
 from regard.models.device import device_of
 from regard.runs.checkpoints import SUMS, Checkpoint
 from regard.training.config import Config

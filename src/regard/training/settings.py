@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, field_validator
 
-from regard.data.settings import Settings
+from regard.settings.base import Settings
 
 
 class Optimiser(Settings):

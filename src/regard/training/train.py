@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from regard.data.preflight import refuse_files
+from regard.checks.preflight import refuse_files
 from regard.errors import RunError, command
 from regard.machine import keep_memory
 from regard.models.huggingface import architecture_of

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from regard.data.parquet import read_parquet
 from regard.errors import DataError
+from regard.files.parquet import read_parquet
 
 POLARS_ERROR = pl.exceptions.PolarsError
 FAULTS = (POLARS_ERROR, OSError, UnicodeError)

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from regard.data.atomic import write_atomically
+from regard.files.atomic import write_atomically
 
 
 def own_name(path: str | Path) -> str:

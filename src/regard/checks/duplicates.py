@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regard.data.decoding import MAX_PIXELS
-from regard.data.fingerprints import Fingerprint, fingerprint, look_alikes
+from regard.checks.fingerprints import Fingerprint, fingerprint, look_alikes
+from regard.checks.problems import Problem
 from regard.data.manifest import Manifest
-from regard.data.problems import Problem
-from regard.data.threads import Progress, in_threads
+from regard.files.threads import Progress, in_threads
+from regard.images.decoding import MAX_PIXELS
 
 
 @dataclass(frozen=True)

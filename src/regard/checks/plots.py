@@ -6,10 +6,10 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from regard.data.contact_sheet import contact_sheet
-from regard.data.describe import Description, ordered_splits, quantiles
+from regard.checks.contact_sheet import contact_sheet
+from regard.checks.describe import Description, ordered_splits, quantiles
 from regard.data.manifest import Manifest
-from regard.data.plotting import (
+from regard.images.plotting import (
     BLUE,
     COLOURS,
     INK,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from regard.data.checks import check, place_of_bad_files, write_bad_files
+from regard.checks.check import check, place_of_bad_files, write_bad_files
+from regard.checks.problems import Problem
 from regard.data.manifest import manifest_from_rows
-from regard.data.problems import Problem
 from regard.errors import DataError
 from regard.importers import IMPORTERS
 

@@ -13,14 +13,14 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from torchvision.transforms.v2 import functional as F
 
-from regard.data.decoding import decode, decode_grey, image_size
-from regard.data.describe import Description, quantiles
+from regard.checks.describe import Description, quantiles
 from regard.data.keys import key
 from regard.data.manifest import Manifest, natural
-from regard.data.mask_colours import class_colours, painted
-from regard.data.plotting import AVOID, BOX, GRID, INK, MUTED, REGION, figure, save, shortened
 from regard.data.source import mask_classes
 from regard.errors import DataError
+from regard.images.decoding import decode, decode_grey, image_size
+from regard.images.mask_colours import class_colours, painted
+from regard.images.plotting import AVOID, BOX, GRID, INK, MUTED, REGION, figure, save, shortened
 
 SAMPLES = 24
 COLUMNS = 6

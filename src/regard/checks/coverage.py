@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regard.data.decoding import Size
 from regard.data.regions import boxes_to_mask
 from regard.data.source import own_boxes
+from regard.images.decoding import Size
 
 GRID = 256
 

@@ -11,9 +11,9 @@ from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
 from torchvision.transforms.v2 import functional as F
 
-from regard.data.decoding import MAX_PIXELS, decode
-from regard.data.reading import read_file
 from regard.errors import DataError
+from regard.files.reading import read_file
+from regard.images.decoding import MAX_PIXELS, decode
 
 SIDE = 32
 # Chosen on photos of products, herbarium sheets, dermoscopy, blood smears and 64 px photos:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from regard.data.atomic import write_atomically
+from regard.files.atomic import write_atomically
 
 _MARK, _DIGEST, _END = b"regard:sha256:", 32, b"PAR1"
 _GAP = len(_MARK) + _DIGEST

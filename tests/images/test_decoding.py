@@ -8,8 +8,8 @@ import torch
 from PIL import Image, ImageOps
 from torch.nn.functional import interpolate
 
-from regard.data.decoding import decode, decode_grey, image_size
 from regard.errors import DataError
+from regard.images.decoding import decode, decode_grey, image_size
 
 ORIENTATION = 0x0112
 WHITE = [255, 255, 255]

@@ -5,14 +5,14 @@ from typing import Any
 
 import polars as pl
 
-from regard.data.decoding import MAX_PIXELS
-from regard.data.describe_masks import MaskShares, describe_masks
+from regard.checks.describe_masks import MaskShares, describe_masks
+from regard.checks.measures import NO_SPLIT, measures
+from regard.checks.table_checks import class_rows
 from regard.data.manifest import Manifest, natural
-from regard.data.measures import NO_SPLIT, measures
 from regard.data.source import splits_of
 from regard.data.synthetic_samples import by_split as synthetic_by_split
-from regard.data.table_checks import class_rows
-from regard.data.threads import Progress
+from regard.files.threads import Progress
+from regard.images.decoding import MAX_PIXELS
 
 QUANTILES = {"min": 0.0, "5%": 0.05, "median": 0.5, "95%": 0.95, "max": 1.0}
 Quantiles = dict[str, float]
@@ -39,7 +39,7 @@ class Description:
         synthetic: samples that are synthetic, by split (`left out` for those in none); empty where
             none is, or all are.
         masks: by split, what the masks of classes hold; empty where there are none.
-        measures: one row a sample, see `regard.data.measures.measures`.
+        measures: one row a sample, see `regard.checks.measures.measures`.
     """
 
     samples: int

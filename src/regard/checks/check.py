@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from regard.data.atomic import write_atomically
-from regard.data.decoding import MAX_PIXELS
-from regard.data.file_checks import file_problems
+from regard.checks.file_checks import file_problems
+from regard.checks.problems import Problem
+from regard.checks.table_checks import table_problems
 from regard.data.manifest import PATHS, Manifest
-from regard.data.problems import Problem
-from regard.data.table_checks import table_problems
-from regard.data.threads import Progress, in_threads
+from regard.files.atomic import write_atomically
+from regard.files.threads import Progress, in_threads
+from regard.images.decoding import MAX_PIXELS
 
 COLUMNS = ("row", "column", "file", "kind", "detail")
 BAD = "bad_files.csv"

@@ -12,10 +12,10 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from regard.data import jp2_files, jpeg_files, modes, png_files
-from regard.data.pillow_guard import guarded, hush_libtiff
-from regard.data.reading import open_file, read_file
 from regard.errors import DataError
+from regard.files.reading import open_file, read_file
+from regard.images import jp2_files, jpeg_files, modes, png_files
+from regard.images.pillow_guard import guarded, hush_libtiff
 
 MAX_PIXELS = 400_000_000
 # What Pillow decodes by itself: for some of the other formats it starts another program.

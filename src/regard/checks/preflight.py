@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from regard.data.decoding import Size, image_size
-from regard.data.fit import box_fault, size_severity
+from regard.checks.fit import box_fault, size_severity
 from regard.data.sample import Sample
-from regard.data.threads import in_threads
 from regard.errors import DataError
+from regard.files.threads import in_threads
+from regard.images.decoding import Size, image_size
 
 LISTED = "regard data check lists all such files"
 Fault = tuple[str, str, str, str]

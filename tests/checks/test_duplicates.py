@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageEnhance
 from scipy.ndimage import gaussian_filter
 
-from regard.data.duplicates import Duplicates, duplicates
-from regard.data.fingerprints import fingerprint, look_alikes, perceptual_hash
+from regard.checks.duplicates import Duplicates, duplicates
+from regard.checks.fingerprints import fingerprint, look_alikes, perceptual_hash
 from regard.data.manifest import manifest_from_rows
 from regard.data.splits import split
 from regard.importers import IMPORTERS
@@ -134,7 +134,7 @@ def test_a_group_joins_copies_and_copies_of_copies(tmp_path):
 
 
 def test_hashes_across_tiles_are_compared_as_by_hand(monkeypatch):
-    monkeypatch.setattr("regard.data.fingerprints.TILE", 7)
+    monkeypatch.setattr("regard.checks.fingerprints.TILE", 7)
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (12, 3, 32, 32)).astype(np.uint8)
     thumbnails = np.concatenate([pictures, pictures[[3, 8]], pictures[[3]]])

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from regard.checks.problems import Problem, Severity
 from regard.data.manifest import Manifest
-from regard.data.problems import Problem, Severity
 from regard.data.source import splits_of
 from regard.data.synthetic_samples import are_synthetic
 

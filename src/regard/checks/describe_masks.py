@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
+from regard.checks.measures import NO_SPLIT
 from regard.data.annotation import spread_evenly
 from regard.data.manifest import Manifest
 from regard.data.mask_classes import VOID, MaskClasses
-from regard.data.measures import NO_SPLIT
 from regard.data.source import mask_classes
 from regard.errors import DataError
 

@@ -8,12 +8,12 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from regard.data.contact_sheet import _tile, chosen
-from regard.data.describe import describe
+from regard.checks.contact_sheet import _tile, chosen
+from regard.checks.describe import describe
+from regard.checks.measures import file_format
+from regard.checks.plots import _reach, draw
 from regard.data.manifest import manifest_from_rows
-from regard.data.measures import file_format
-from regard.data.plots import _reach, draw
-from regard.data.plotting import style
+from regard.images.plotting import style
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -5,8 +5,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard.data.yaml_text import RepeatedKeyError, read_yaml
 from regard.errors import ConfigError
+from regard.settings.yaml_text import RepeatedKeyError, read_yaml
 from regard.studies.read import read_study, recipes
 from regard.training.config import changed, read_mapping
 

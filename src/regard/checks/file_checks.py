@@ -6,8 +6,13 @@ from typing import Any
 
 from torch import Tensor
 
-from regard.data.coverage import box_coverage, grey_coverage
-from regard.data.decoding import (
+from regard.checks.coverage import box_coverage, grey_coverage
+from regard.checks.fit import box_fault, size_severity
+from regard.checks.problems import Problem
+from regard.data.manifest import VIEWS
+from regard.data.mask_classes import MaskClasses
+from regard.errors import DataError
+from regard.images.decoding import (
     Size,
     brightest_of_deep,
     decode,
@@ -15,11 +20,6 @@ from regard.data.decoding import (
     decode_ids,
     image_size,
 )
-from regard.data.fit import box_fault, size_severity
-from regard.data.manifest import VIEWS
-from regard.data.mask_classes import MaskClasses
-from regard.data.problems import Problem
-from regard.errors import DataError
 
 # Below this share of the image a region is likelier a slip of segmentation than a subject.
 TINY = 0.005

@@ -7,8 +7,8 @@ from typing import Any, NoReturn, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from regard.data.expected import Wanted
 from regard.errors import ConfigError, RegardError, near
+from regard.settings.expected import Wanted
 
 T = TypeVar("T", bound=BaseModel)
 # A value is shown in 80 characters; what is larger than that need not be written out first.

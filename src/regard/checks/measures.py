@@ -6,11 +6,11 @@ from typing import Any
 
 import polars as pl
 
-from regard.data.coverage import box_coverage, grey_coverage
-from regard.data.decoding import MAX_PIXELS, decode_grey, image_size
+from regard.checks.coverage import box_coverage, grey_coverage
 from regard.data.manifest import Manifest
-from regard.data.threads import Progress, in_threads
 from regard.errors import DataError
+from regard.files.threads import Progress, in_threads
+from regard.images.decoding import MAX_PIXELS, decode_grey, image_size
 
 SCHEMA = {
     "split": pl.String,

@@ -76,10 +76,8 @@ def decoded(
             got >= side for got, side in zip(scaled(divisor), need, strict=True)
         )
 
-    least = dict(
-        zip(("min_height", "min_width"), scaled(next(filter(enough, (8, 4, 2)), 1)), strict=True)
-    )
-    found = simplejpeg.decode_jpeg(data, colours, strict=True, **least)
+    height, width = scaled(next(filter(enough, (8, 4, 2)), 1))
+    found = simplejpeg.decode_jpeg(data, colours, min_height=height, min_width=width, strict=True)
     divisor = next((d for d in (1, 2, 4, 8) if scaled(d) == found.shape[:2]), None)
     if divisor is None:  # a size that the header does not tell
         return found, found.shape[:2]

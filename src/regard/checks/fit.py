@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from regard.data.decoding import Size
+from regard.checks.problems import Severity
 from regard.data.manifest import VIEWS
-from regard.data.problems import Severity
+from regard.images.decoding import Size
 
 # Annotators overshoot the edge by some pixels; a box of which no more than this share is inside
 # was measured in another frame.

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from regard.data.atomic import write_atomically
+from regard.files.atomic import write_atomically
 
 INK = "#2b303a"
 MUTED = "#717784"

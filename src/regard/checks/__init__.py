@@ -1,0 +1,1 @@
+"""What is in a manifest, and what is wrong with it."""

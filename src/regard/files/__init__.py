@@ -1,0 +1,1 @@
+"""Files of unknown origin are read with care, and own ones are written whole or not at all."""

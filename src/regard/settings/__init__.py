@@ -1,0 +1,1 @@
+"""Settings of a config, and how a mistake in them is told."""
