@@ -335,9 +335,7 @@ def test_eight_bits_that_are_slower_or_worse_are_refused(trained, tmp_path, time
         export_run(run, tmp_path / "net.onnx", quantize="int8", most_lost=1.0)
     timed(0.002, 0.001)
     _let_the_second_be_wrong(monkeypatch)
-    with pytest.raises(
-        RunError, match=r"no more than 0 of accuracy lost, found 0\.[1-9]"
-    ):
+    with pytest.raises(RunError, match=r"no more than 0 of accuracy lost, found 0\.[1-9]"):
         export_run(run, tmp_path / "net.onnx", quantize="int8", most_lost=0.0)
     assert not list(tmp_path.iterdir())
 

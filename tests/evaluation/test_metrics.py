@@ -13,7 +13,7 @@ from regard.errors import ConfigError, DataError
 from regard.evaluation import table as tables
 from regard.evaluation.calibration import ece_interval
 from regard.evaluation.confusion import MacroF1, mean_proportion
-from regard.evaluation.curves import curves, reliability_diagram
+from regard.evaluation.curves import precision_recall_curve, reliability_diagram, roc_curve
 from regard.evaluation.metrics import bca_intervals, evaluate
 from regard.evaluation.ranking import Ranking
 from regard.evaluation.table import predictions_table, validate
@@ -223,18 +223,18 @@ def test_table_shapes_are_checked():
 
 def test_curves_keep_their_area():
     table = make(5000, 3)
-    found = curves(table)
-    assert json.dumps(found, allow_nan=False)
     true, proba = tables.labels(table), tables.probabilities(table)
-    for c, name in enumerate(found["roc"]):
-        roc, pr = found["roc"][name], found["precision_recall"][name]
+    for c, name in enumerate(tables.classes(table)):
+        roc, pr = roc_curve(table, name), precision_recall_curve(table, name)
+        assert json.dumps([roc, pr], allow_nan=False)
         assert len(roc["threshold"]) <= 200
         area = np.trapezoid(roc["true_positive_rate"], roc["false_positive_rate"])
         assert area == pytest.approx(sk.roc_auc_score(true == c, proba[:, c]), abs=2e-3)
         area = -np.trapezoid(pr["precision"], pr["recall"])
         ap = sk.average_precision_score(true == c, proba[:, c])
         assert area == pytest.approx(ap, abs=5e-3)
-    bins = found["reliability"]
+    bins = reliability_diagram(table)
+    assert json.dumps(bins, allow_nan=False)
     gaps = [
         n * abs(a - b)
         for n, a, b in zip(bins["count"], bins["accuracy"], bins["confidence"], strict=True)
@@ -253,8 +253,8 @@ def test_curves_keep_their_area():
         assert joined["confidence"][number] == pytest.approx(top[own].mean())
         assert joined["accuracy"][number] == pytest.approx(right[own].mean())
     assert reliability_diagram(table[:3], least=20)["count"] == [3]
-    assert curves(make(5, 2, held=1))["roc"]["c1"]["reason"]
-    assert curves(make(0, 2))["reliability"]["count"] == [0] * 15
+    assert roc_curve(make(5, 2, held=1), "c1")["reason"]
+    assert reliability_diagram(make(0, 2))["count"] == [0] * 15
 
 
 def covers(intervals, truth):

@@ -13,7 +13,7 @@ import regard
 from regard.data.regions import Regions
 from regard.errors import TargetError
 from regard.guidance import RRR, TERMS, Energy, Term, guided_forward
-from regard.saliency.explain import resize
+from regard.saliency.resizing import resize
 from smallnets import Tiny, tiny
 
 TARGETS = torch.tensor([0, 1, 2, 0])

@@ -11,7 +11,7 @@ from regard.guidance import TERMS, Energy, MapTerm, guided_forward
 from regard.guidance.forward_pass import Donors, donors_of
 from regard.saliency import METHODS
 from regard.saliency import watched as passes
-from regard.saliency.explain import resize
+from regard.saliency.resizing import resize
 from smallnets import Segmenter, Tiny, TwoViews, Wrapped, pictures, tiny, untouched
 
 each_term = pytest.mark.parametrize("kind", list(TERMS))

@@ -22,7 +22,7 @@ from regard.reports.history import calm
 from regard.reports.layers import heat, outline, photo
 from regard.reports.page import render
 from regard.reports.predictions import _steps
-from regard.saliency.explain import resize
+from regard.saliency.resizing import resize
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from regard.runs.evaluate import evaluate_run
 from regard.runs.explain import explain_images, images_of
 from regard.runs.files import read_json
 from regard.runs.run import load_run
-from regard.saliency.explain import explain, resize
+from regard.saliency.explain import explain
+from regard.saliency.resizing import resize
 from regard.training.train import train
 from tinyset import config_of
 

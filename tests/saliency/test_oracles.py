@@ -9,7 +9,7 @@ from torch import nn
 import regard
 from regard.saliency import watched as passes
 from regard.saliency.explain import build_method, look
-from regard.saliency.layers import linear_head
+from regard.saliency.linear_heads import linear_head
 from smallnets import GeM, images_for, pictures, tiny, zoo_net
 
 

@@ -237,7 +237,7 @@ def test_targets_may_be_a_list_or_one_for_all(name):
 def test_sanity_is_the_mean_rank_correlation_over_the_stages():
     from scipy.stats import spearmanr
 
-    from regard.saliency.explain import resize
+    from regard.saliency.resizing import resize
     from regard.scores.sanity import randomised
 
     net, images, targets = tiny(), pictures(3), torch.tensor([0, 1, 2])

@@ -20,7 +20,7 @@ from regard.images.heat import heat_colours, heat_levels
 from regard.runs.explain import explain_images, look
 from regard.runs.overlay import laid
 from regard.runs.run import load_run
-from regard.saliency.explain import resize
+from regard.saliency.resizing import resize
 from regard.server.looking import asked_of, held
 from regard.server.photos import photo_of
 from regard.server.questions import OfImage

@@ -67,7 +67,7 @@ class Transform:
             DataError: it cannot be read, or is a tensor or an array of another kind.
         """
         if isinstance(image, Tensor | np.ndarray):
-            image = pixels_of(image)
+            image = uint8_pixels(image)
         if isinstance(image, Tensor):
             return self.fit_image(image, black=black)
         original = None
@@ -154,7 +154,7 @@ class Transform:
         return canvas
 
 
-def pixels_of(image: Tensor | np.ndarray) -> Tensor:
+def uint8_pixels(image: Tensor | np.ndarray) -> Tensor:
     """A uint8 tensor (..., 3, h, w), of that or of an array (..., h, w, 3), for one image or many.
 
     Raises:

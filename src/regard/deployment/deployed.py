@@ -14,7 +14,8 @@ from regard.runs.run import Run
 from regard.saliency.base import weighted_sum
 from regard.saliency.capture import Images
 from regard.saliency.compiled import Keeper
-from regard.saliency.layers import find_layer, remembered_head
+from regard.saliency.layers import find_layer
+from regard.saliency.linear_heads import remembered_head
 from regard.saliency.outputs import logits_of
 
 LOGITS, PROBABILITIES, GAZE = "logits", "probabilities", "gaze"
@@ -136,7 +137,7 @@ def _no_gaze(run: Run, found: str) -> RunError:
     )
 
 
-def pixels_of(run: Run, batch: int) -> list[Any]:
+def random_views(run: Run, batch: int) -> list[Any]:
     """Random uint8 pixels (B, 3, H, W) for each view, to trace a net with."""
     generator = torch.Generator().manual_seed(0)
     shape = (batch, 3, *run.transform.size)

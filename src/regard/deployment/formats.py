@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.export import Dim, ExportedProgram
 
-from regard.deployment.deployed import Deployed, pixels_of
+from regard.deployment.deployed import Deployed, random_views
 from regard.errors import MissingExtraError, RunError
 from regard.runs.run import Run
 
@@ -45,7 +45,7 @@ def traced(run: Run, net: Deployed) -> ExportedProgram:
     Raises:
         RunError: the net cannot be traced, or not for any number of images.
     """
-    images = tuple(pixels_of(run, 2))
+    images = tuple(random_views(run, 2))
     with quiet(), torch.no_grad():
         try:
             return torch.export.export(

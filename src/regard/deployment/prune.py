@@ -13,7 +13,7 @@ from torch import nn
 
 from regard.data.source import splits_of
 from regard.deployment.channels import Importance, kept_channels
-from regard.deployment.deployed import Deployed, pixels_of
+from regard.deployment.deployed import Deployed, random_views
 from regard.deployment.norms import settle_norms
 from regard.deployment.photos import Pixels, some_samples
 from regard.deployment.right import told_of
@@ -211,7 +211,7 @@ def _config(run: Run, epochs: int | None, changes: Sequence[str]) -> Config:
 
 def _example(run: Run) -> Images:
     """Two images as the net takes them."""
-    views = [run.transform.normalise(view) for view in pixels_of(run, 2)]
+    views = [run.transform.normalise(view) for view in random_views(run, 2)]
     return views[0] if len(views) == 1 else dict(zip(run.data.views, views, strict=True))
 
 

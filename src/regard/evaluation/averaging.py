@@ -10,7 +10,7 @@ from torch import Tensor
 
 from regard.data.regions import Regions
 from regard.evaluation.intervals import bootstrap_interval
-from regard.saliency.explain import resize
+from regard.saliency.resizing import resize
 from regard.scores.scoring import score
 
 NUMBERS = ("mass", "positive", "inside", "area")

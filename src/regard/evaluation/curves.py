@@ -86,20 +86,6 @@ def reliability_diagram(table: pl.DataFrame, *, least: int = 0) -> Curve:
     }
 
 
-def curves(table: pl.DataFrame) -> dict[str, Any]:
-    """All curves: `roc` and `precision_recall` by class, and `reliability`.
-
-    Raises:
-        DataError: the table is not valid.
-    """
-    names = tables.classes(tables.validate(table))
-    return {
-        "roc": {name: roc_curve(table, name) for name in names},
-        "precision_recall": {name: precision_recall_curve(table, name) for name in names},
-        "reliability": reliability_diagram(table),
-    }
-
-
 def _joined(counts: NDArray[np.int64], least: int) -> NDArray[np.int64]:
     """Number of the first bin of each group of neighbours that has `least` images together."""
     starts, held = [0], 0

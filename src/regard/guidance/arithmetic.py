@@ -15,7 +15,8 @@ from regard.guidance.output import mean_where
 from regard.models.anatomy import Layer
 from regard.saliency.capture import constant, leaf, undisturbed
 from regard.saliency.compiled import Keeper, eager
-from regard.saliency.layers import find_layer, remembered_head, require_map
+from regard.saliency.layers import find_layer, require_map
+from regard.saliency.linear_heads import remembered_head
 from regard.saliency.observe import Observed
 from regard.saliency.outputs import logits_of
 from regard.saliency.seen import Seen

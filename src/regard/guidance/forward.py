@@ -20,7 +20,8 @@ from regard.guidance.pairs import Pairs
 from regard.models.anatomy import Layer
 from regard.saliency.capture import Images, constant, copied
 from regard.saliency.compiled import eager, one_graph
-from regard.saliency.layers import find_layer, remembered_head, require_map
+from regard.saliency.layers import find_layer, require_map
+from regard.saliency.linear_heads import remembered_head
 from regard.saliency.observe import Request, observe, pixels_of
 from regard.saliency.options import refuse_images, refuse_one_logit
 from regard.saliency.seen import Seen

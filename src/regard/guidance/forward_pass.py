@@ -14,9 +14,10 @@ from regard.images.backgrounds import emptied
 from regard.models.anatomy import Layer
 from regard.saliency.base import Method
 from regard.saliency.capture import Images, constant, undisturbed
-from regard.saliency.explain import gathered, maps_of, pixels_by_place
+from regard.saliency.explain import maps_of
 from regard.saliency.observe import Request, observe, pixels_of
 from regard.saliency.outputs import logits_of, precise
+from regard.saliency.resizing import gathered, pixels_by_place
 from regard.saliency.seen import Seen
 from regard.saliency.targets import resolve
 

@@ -15,7 +15,8 @@ from regard.errors import ConfigError, near
 from regard.guidance.base import Term
 from regard.guidance.forward_pass import ForwardPass
 from regard.saliency.base import METHODS, Method, Need
-from regard.saliency.explain import build_method, resize
+from regard.saliency.explain import build_method
+from regard.saliency.resizing import resize
 from regard.scores.base import one_sign
 
 Weights = Literal["flow", "stop"]

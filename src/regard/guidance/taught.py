@@ -12,7 +12,7 @@ from regard.guidance.base import Term
 from regard.guidance.forward_pass import ForwardPass
 from regard.guidance.maps import MapTerm, normal_maps
 from regard.saliency.base import Need
-from regard.saliency.explain import resize
+from regard.saliency.resizing import resize
 from regard.scores.base import one_sign
 
 

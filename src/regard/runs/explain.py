@@ -30,8 +30,9 @@ from regard.runs.files import write_json
 from regard.runs.overlay import laid, picture, shown_size, whole
 from regard.runs.run import Run
 from regard.saliency.capture import Images, evaluating
-from regard.saliency.explain import explain, resize
+from regard.saliency.explain import explain
 from regard.saliency.outputs import logits_of
+from regard.saliency.resizing import resize
 from regard.saliency.targets import PixelTarget
 from regard.scores.base import one_sign
 

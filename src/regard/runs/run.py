@@ -14,7 +14,7 @@ from regard.data.hierarchy import Hierarchy, hierarchy_of
 from regard.data.manifest import Manifest
 from regard.data.settings import Data, Task
 from regard.data.source import open_manifest
-from regard.data.transforms import ON_BLACK, Source, Transform, pixels_of
+from regard.data.transforms import ON_BLACK, Source, Transform, uint8_pixels
 from regard.errors import DataError, RunError
 from regard.evaluation.answers import probabilities_of
 from regard.files.atomic import digest
@@ -131,7 +131,7 @@ class Run:
 
 def _several(images: Sources) -> list[Source]:
     if isinstance(images, Tensor | np.ndarray):
-        pixels = pixels_of(images)
+        pixels = uint8_pixels(images)
         return [*pixels] if pixels.ndim == 4 else [pixels]
     return cast(list[Source], [*images] if isinstance(images, list | tuple) else [images])
 

@@ -5,9 +5,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from regard.saliency.base import METHODS, Method
-from regard.saliency.explain import resize
 from regard.saliency.gradcam import GradCAM
 from regard.saliency.guided_backprop import guided_gradient
+from regard.saliency.resizing import resize
 from regard.saliency.seen import Seen
 
 

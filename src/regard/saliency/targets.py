@@ -171,7 +171,7 @@ def is_empty(target: Tensor | PixelTarget) -> Tensor | None:
     return ~target.where.flatten(1).any(1)
 
 
-def pixels_of(target: Tensor | PixelTarget) -> Tensor | int:
+def pixel_count(target: Tensor | PixelTarget) -> Tensor | int:
     """Of how many logits of an image `value` is the sum, (B,) or 1; at least 1."""
     if isinstance(target, Tensor) or not isinstance(target.where, Tensor):
         return 1

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from regard.errors import ModelError
 from regard.models.anatomy import Layer
 from regard.saliency.capture import Images, constant
-from regard.saliency.layers import linear_head, remembered_head
+from regard.saliency.linear_heads import linear_head, remembered_head
 from regard.saliency.observe import Observed
 from regard.saliency.targets import PixelTarget, value
 

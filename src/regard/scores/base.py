@@ -15,7 +15,7 @@ from regard.registry import Registry
 from regard.saliency.capture import undisturbed
 from regard.saliency.options import refuse_one_logit
 from regard.saliency.outputs import logits_of
-from regard.saliency.targets import PixelTarget, of_rows, pixels_of, refuse_classes, value
+from regard.saliency.targets import PixelTarget, of_rows, pixel_count, refuse_classes, value
 
 Formula = Callable[..., Tensor]
 Asks = Literal["region", "map", "model"]
@@ -117,7 +117,7 @@ class Model:
         if not self.independent:
             refuse_one_logit(logits, "the probability of one class")
         shares = logits.float().sigmoid() if self.independent else logits.float().softmax(1)
-        return value(shares, targets) / pixels_of(targets)
+        return value(shares, targets) / pixel_count(targets)
 
 
 SCORES: Registry[Score] = Registry("score")

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from regard.errors import ConfigError
 from regard.saliency.capture import Images, order_of_calls
 from regard.saliency.compiled import eager
-from regard.saliency.explain import explain, resize
+from regard.saliency.explain import explain
 from regard.saliency.layers import name_of
+from regard.saliency.resizing import resize
 from regard.scores.base import SCORES, Model, Score, one_sign
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from regard.data.regions import Evidence, Regions, as_regions, for_all, shares_only
 from regard.errors import DataError
 from regard.saliency.capture import undisturbed
-from regard.saliency.explain import resize
 from regard.saliency.options import refuse_images, refuse_options
 from regard.saliency.outputs import logits_of, precise
+from regard.saliency.resizing import resize
 from regard.saliency.targets import PixelTarget, Targets, class_indices, classes_of, resolve
 from regard.scores.base import (
     SCORES,

@@ -43,7 +43,9 @@ def refuse_absent(samples: Sequence[Sample], classes: Sequence[str], manifest: M
         )
 
 
-def pixels_of(samples: Sequence[Sample], classes: MaskClasses, manifest: Manifest) -> PixelCounts:
+def pixel_counts(
+    samples: Sequence[Sample], classes: MaskClasses, manifest: Manifest
+) -> PixelCounts:
     """Pixels of each class in the masks of train; of many masks, of a thousand spread evenly.
 
     Raises:

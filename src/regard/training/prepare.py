@@ -40,7 +40,7 @@ from regard.training.config import Config
 from regard.training.group import ALONE, Group
 from regard.training.preflight import (
     has_regions,
-    pixels_of,
+    pixel_counts,
     refuse_absent,
     refuse_config,
     refuse_net,
@@ -120,7 +120,7 @@ def prepare(config: Config, folder: Path, group: Group = ALONE) -> Prepared:
     transform = transform_of(config.data.model_dump())
     train = samples_of(manifest, "train", classes, config.data)
     masks = mask_classes(manifest, data.void) if data.task == "segmentation" else None
-    counts = None if masks is None else pixels_of(train, masks, manifest)
+    counts = None if masks is None else pixel_counts(train, masks, manifest)
     pixels = None if counts is None else counts.total
     terms = tuple(term.build() for term in config.guidance.terms)
     teacher = _teacher(config, folder, terms)
@@ -209,7 +209,7 @@ def train_samples(config: Config, manifest: Manifest) -> Samples:
     segments = config.data.task == "segmentation"
     masks = mask_classes(manifest, config.data.void) if segments else None
     paste = masks is not None and config.data.augment.paste
-    counts = pixels_of(samples, masks, manifest) if masks is not None and paste else None
+    counts = pixel_counts(samples, masks, manifest) if masks is not None and paste else None
     transform = transform_of(config.data.model_dump())
     used = annotation(config, samples, transform)
     return _train_data(config, samples, transform, masks, counts, used)
