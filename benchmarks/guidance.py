@@ -72,8 +72,11 @@ def step(
     inside[:, 60:160, 60:160] = 1
     given = dict.fromkeys(VIEWS, images) if twin else images
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        seen = guided_forward(net, given, targets, inside, terms)
-    loss = F.cross_entropy(seen.logits.float(), targets) + seen.loss()
+        if terms:
+            seen = guided_forward(net, given, targets, inside, terms)
+            loss = F.cross_entropy(seen.logits.float(), targets) + seen.loss()
+        else:  # the net alone, with nothing of ours around it
+            loss = F.cross_entropy(net(given).float(), targets)
     loss.backward()
     optimiser.step()
     return loss.detach()

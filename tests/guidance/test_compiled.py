@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import weight_norm
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import regard
 from regard.data.regions import Regions
 from regard.errors import TargetError
-from regard.guidance import RRR, TERMS, Energy, Term, guided_forward
+from regard.guidance import RRR, TERMS, Energy, Term, guided_forward, one_graph
 from regard.saliency.resizing import resize
 from smallnets import Tiny, tiny
 
@@ -127,10 +128,11 @@ def test_pass_and_terms_are_one_graph(terms: str, asked: str):
 
 
 def test_another_mode_size_head_and_target_of_one_graph():
-    net, backend = tiny(norm=True).train(), Counting()
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1))
+    net, backend = tiny(norm=True, pool=pool).train(), Counting()
     run = torch.compile(net, backend=backend)
     terms: list[Term] = [Energy()]
-    for change in ("none", "mode", "size", "head"):
+    for change in ("none", "mode", "size", "head", "module", "wrapped module", "inner module"):
         given = images()
         if change == "mode":
             net.eval()
@@ -138,12 +140,28 @@ def test_another_mode_size_head_and_target_of_one_graph():
             given = given[:3]
         if change == "head":
             net.classifier.weight = nn.Parameter(net.classifier.weight.detach().flip(0))
+        if change == "module":
+            net.classifier = nn.Linear(net.classifier.in_features, 3)
+        if change == "inner module":
+            pool[0] = nn.AdaptiveMaxPool2d(1)
+        if change == "wrapped module":
+            weight_norm(net.classifier)
         rest = TARGETS[: len(given)], regions()[: len(given)], terms
-        torch.testing.assert_close(
-            guided_forward(run, given, *rest).losses, guided_forward(net, given, *rest).losses
-        )
+        slow = change == "wrapped module"  # no plain linear layer any more, which is said once
+        with pytest.warns(UserWarning, match="in eager mode") if slow else nullcontext():
+            found = guided_forward(run, given, *rest).losses
+        torch.testing.assert_close(found, guided_forward(net, given, *rest).losses)
     with pytest.raises(TargetError, match="classes 0 to 2"):
         guided_forward(run, images(), TARGETS + 2, regions(), terms)
+
+
+def test_nothing_of_a_pass_is_kept_by_the_net():
+    net = Uncounted(norm=True).train()
+    run = torch.compile(net, backend=Counting())
+    guided_forward(run, images(), TARGETS, regions(), [Energy()])
+    (graph,) = one_graph._GRAPHS[run][0].values()
+    assert graph is not None
+    assert [layer.output for layer in graph.keeper.kept] == [None]
 
 
 def test_weights_that_warm_up_are_no_other_graph():

@@ -42,7 +42,8 @@ def guided_forward(
 
     What `torch.compile` gave stays compiled where all terms are on maps of a layer under average
     pooling and one linear layer, and the terms are part of its graph then; for others it runs in
-    eager mode, for a compiled graph has no second derivative.
+    eager mode, for a compiled graph has no second derivative. Targets that lie on a GPU already are
+    not looked at then: the processor would wait for it in every step.
 
     The net runs in its own mode and under the caller's autocast; the terms are computed outside
     of it, in float32 (float64 for a net in float64). Batch norm statistics move as in any

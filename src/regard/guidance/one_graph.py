@@ -20,6 +20,7 @@ from regard.guidance.base import Term
 from regard.guidance.maps import MapTerm
 from regard.saliency.capture import Images
 from regard.saliency.compiled import one_graph
+from regard.saliency.modules import Modules, modules_of
 from regard.saliency.outputs import logits_of
 
 # Of one net; each takes as long as compiling the net. Others run as two graphs and the rest.
@@ -56,8 +57,8 @@ def answer_of(
     assert isinstance(images, Tensor)
     parts = _parts(regions)
     forms = map(_form, (images, *parts.values()))
-    key = (*map(_asked, terms), *parts, *forms, _cast(images), _made_of(net))
-    graphs = _GRAPHS.setdefault(net, {})
+    graphs, modes = _graphs_of(net)
+    key = (*map(_asked, terms), *parts, *forms, _cast(images), modes)
     if key not in graphs:
         if len(graphs) == MOST:
             return None
@@ -95,9 +96,7 @@ class Graph:
 
     def __call__(self, images: Tensor, targets: Tensor, parts: dict[str, Tensor]) -> Answer | None:
         """None where a target is no class: who has words for that, says so."""
-        # A look at what lies on a GPU; before the pass, in which it would have to wait.
-        asked = targets.cpu()
-        if asked.is_floating_point() or not bool(((asked >= 0) & (asked < self.classes)).all()):
+        if targets.is_floating_point() or not _are_classes(targets, self.classes):
             return None
         self.keeper.follow()
         targets = targets.to(images.device, non_blocking=True).long()
@@ -126,12 +125,24 @@ def _cast(images: Tensor) -> torch.dtype | None:
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
 
-def _made_of(net: nn.Module) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-    """The modules and their modes; quicker than the names that `named_modules` puts together."""
-    found = [net]
-    for module in found:
-        found += [child for child in module._modules.values() if child is not None]
-    return tuple(map(id, found)), tuple(module.training for module in found)
+def _are_classes(targets: Tensor, classes: int) -> bool:
+    """Whether all targets are; on a GPU they are not looked at, as regions are not."""
+    if targets.device.type != "cpu" or not len(targets):
+        return True
+    low, high = targets.aminmax()
+    return bool(low >= 0) and bool(high < classes)
 
 
-_GRAPHS: WeakKeyDictionary[nn.Module, dict[Any, Graph | None]] = WeakKeyDictionary()
+def _graphs_of(net: nn.Module) -> tuple[dict[Any, Graph | None], tuple[bool, ...]]:
+    """The graphs of a net as it is now, and the modes of its modules."""
+    compiled: Any = net
+    bare = compiled._orig_mod
+    modules = modules_of(bare)
+    known = _GRAPHS.get(net)
+    if known is None or known[1] is not modules:
+        known = _GRAPHS[net] = {}, modules
+    return known[0], modules.modes(bare)
+
+
+# Modules hold parts of the net that was compiled, and not what `torch.compile` gave, the key.
+_GRAPHS: WeakKeyDictionary[nn.Module, tuple[dict[Any, Graph | None], Modules]] = WeakKeyDictionary()

@@ -16,15 +16,13 @@ from torch import Tensor, nn
 
 from regard.models.anatomy import bare
 from regard.saliency.capture import Images
+from regard.saliency.modules import modules_of
 from regard.saliency.outputs import logits_of
 
 
 def is_compiled(net: nn.Module) -> bool:
     """Whether the net, or a part of it, is compiled."""
-    return any(
-        "_orig_mod" in part._modules or part._compiled_call_impl is not None
-        for part in net.modules()
-    )
+    return modules_of(net).compiled(net)
 
 
 @contextmanager
@@ -84,7 +82,10 @@ class Keeper(nn.Module):
     def forward(self, images: Images) -> tuple[Any, list[Tensor]]:
         """The net's answer, and the layers' outputs in order."""
         answer = self.net(images)
-        return answer, [layer.output for layer in self.kept]
+        outputs = [layer.output for layer in self.kept]
+        for layer in self.kept:  # which would keep the whole graph until the next pass
+            layer.output = None
+        return answer, outputs
 
     def follow(self) -> None:
         """Take on the modes of the net."""

@@ -13,6 +13,7 @@ from regard.models.anatomy import Layer, Placed, last_spatial, named_module, pos
 from regard.models.layout import Layout, last_visits, layout_of
 from regard.saliency.capture import Images, copied, evaluating, trace, undisturbed, watch
 from regard.saliency.compiled import eager
+from regard.saliency.modules import modules_of
 from regard.saliency.order import lies_elsewhere
 from regard.saliency.outputs import logits_of
 
@@ -165,10 +166,9 @@ def image_size(images: Images) -> tuple[int, int]:
 def circumstances(net: nn.Module, images: Images, *, modes: bool = False) -> int:
     """What the layers' outputs depend on, as one number; `modes`: also whether they train."""
     views = images.values() if isinstance(images, Mapping) else (images,)
-    modules = tuple(
-        (name, type(module), modes and module.training) for name, module in net.named_modules()
-    )
-    return hash((modules, *(view.shape[1:] for view in views)))
+    modules = modules_of(net)
+    told = modules.modes(net) if modes else None
+    return hash((modules.structure, told, *(view.shape[1:] for view in views)))
 
 
 def is_map(images: Images, layer: Layer, output: Tensor | None) -> bool:
