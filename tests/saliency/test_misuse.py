@@ -122,6 +122,13 @@ def test_one_logit_has_no_probability_among_classes(name):
     # A map of that one logit is as good as of any other.
     assert float(regard.explain(net, IMAGES).amax()) > 0
     one_line(lambda: regard.explain(net, IMAGES, contrast=True), "two logits or more, for a contr")
+    for method, options in (("rise", {"masks": 4}), ("scorecam", {"variant": "author"})):
+        one_line(
+            lambda method=method, options=options: regard.explain(
+                net, IMAGES, method=method, **options
+            ),
+            "two logits or more, for the probability of a class",
+        )
 
 
 def _told(call):

@@ -1,10 +1,11 @@
 """One forward pass of a batch for the logits and all terms."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import reduce
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +19,11 @@ from regard.guidance.one_graph import Answer, answer_of
 from regard.guidance.output import GuidedOutput, joined
 from regard.guidance.pairs import Pairs
 from regard.models.anatomy import Layer
-from regard.saliency.capture import Images, constant, copied
+from regard.saliency.capture import Images, constant, copied, without_checkpointing
 from regard.saliency.compiled import eager, one_graph
 from regard.saliency.layers import find_layer, require_map
 from regard.saliency.linear_heads import remembered_head
+from regard.saliency.modules import modules_of
 from regard.saliency.observe import Request, observe, pixels_of
 from regard.saliency.options import refuse_images, refuse_one_logit
 from regard.saliency.seen import Seen
@@ -43,7 +45,8 @@ def guided_forward(
     What `torch.compile` gave stays compiled where all terms are on maps of a layer under average
     pooling and one linear layer, and the terms are part of its graph then; for others it runs in
     eager mode, for a compiled graph has no second derivative. Targets that lie on a GPU already are
-    not looked at then: the processor would wait for it in every step.
+    not looked at then: the processor would wait for it in every step. Activation checkpointing of
+    timm's and transformers' nets is off in this pass, which takes the memory of a pass without it.
 
     The net runs in its own mode and under the caller's autocast; the terms are computed outside
     of it, in float32 (float64 for a net in float64). Batch norm statistics move as in any
@@ -87,13 +90,22 @@ def guided_forward(
     if not isinstance(targets, Tensor | PixelTarget):
         given = images if rows is None else rows
         targets = class_indices(targets, len(pixels_of(given, None)))
-    if rows is None and isinstance(targets, Tensor):
-        answer = answer_of(net, images, targets, as_regions(regions), terms)
-        if answer is not None:
-            _refuse_one_logit(answer.logits, terms)
-            return _output(answer, terms)
-    with eager(net):
-        return _guided_forward(net, images, targets, regions, terms, rows, donors)
+    with _keeping_activations(net) if terms else nullcontext():
+        if rows is None and isinstance(targets, Tensor):
+            answer = answer_of(net, images, targets, as_regions(regions), terms)
+            if answer is not None:
+                _refuse_one_logit(answer.logits, terms)
+                return _output(answer, terms)
+        with eager(net):
+            return _guided_forward(net, images, targets, regions, terms, rows, donors)
+
+
+@contextmanager
+def _keeping_activations(net: nn.Module) -> Iterator[None]:
+    if modules_of(net).checkpointing(net):
+        _tell(net, _CHECKPOINTED, stacklevel=5)
+    with without_checkpointing(net):
+        yield
 
 
 def _guided_forward(
@@ -202,15 +214,25 @@ def _stays_compiled(
     able = all(term.analytic for term in terms) and all(
         remembered_head(net, images, layer) is not None for layer in layers.values()
     )
-    if not able and net not in _TOLD:
-        _TOLD.add(net)
+    if not able:
         titles = ", ".join(term.title for term in terms)
-        warnings.warn(f"guidance ({titles}): {_EAGER}", stacklevel=4)
+        _tell(net, f"guidance ({titles}): {_EAGER}", stacklevel=5)
     return able
 
 
-_TOLD: WeakSet[nn.Module] = WeakSet()
+def _tell(net: nn.Module, text: str, stacklevel: int) -> None:
+    """Warn of something once a net."""
+    told = _TOLD.setdefault(net, set())
+    if text not in told:
+        told.add(text)
+        warnings.warn(text, stacklevel=stacklevel)
+
+
+_TOLD: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
 _EAGER = "a compiled net has no second derivative, so it runs in eager mode here"
+_CHECKPOINTED = (
+    "guidance: terms read what a pass keeps, so it runs without activation checkpointing here"
+)
 
 
 def _autocast(device: torch.device) -> torch.dtype | None:

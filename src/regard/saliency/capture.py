@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from regard.errors import ModelError
 from regard.models.layout import Visit
+from regard.saliency.modules import modules_of
 
 Images = Tensor | Mapping[str, Tensor]
 
@@ -61,8 +62,7 @@ def without_checkpointing(net: nn.Module) -> Iterator[None]:
     Raises:
         ModelError: checkpointing of the net's own got in the way.
     """
-    flags = ("grad_checkpointing", "gradient_checkpointing")
-    on = [(m, flag) for m in net.modules() for flag in flags if vars(m).get(flag) is True]
+    on = modules_of(net).checkpointing(net)
     try:
         for module, flag in on:
             setattr(module, flag, False)

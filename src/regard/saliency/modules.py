@@ -4,6 +4,9 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
+# As timm and transformers call what switches activation checkpointing on.
+CHECKPOINTING = ("grad_checkpointing", "gradient_checkpointing")
+
 
 class Modules:
     """What a net was made of, and whether it still is.
@@ -22,6 +25,12 @@ class Modules:
         self.structure = hash(tuple((name, type(part)) for name, part in named))
         self._parts = [part for _, part in named[1:]]
         self._held = [part._modules for _, part in named]
+        self._able = [
+            (None if part is net else part, flag)
+            for _, part in named
+            for flag in CHECKPOINTING
+            if hasattr(part, flag)
+        ]
         self._children = self._now()
 
     def same(self) -> bool:
@@ -37,6 +46,11 @@ class Modules:
         if any("_orig_mod" in held for held in self._held):
             return True
         return any([part._compiled_call_impl is not None for part in (net, *self._parts)])
+
+    def checkpointing(self, net: nn.Module) -> list[tuple[nn.Module, str]]:
+        """The modules of the net that have activation checkpointing on, and what says so."""
+        able = ((part or net, flag) for part, flag in self._able)
+        return [(part, flag) for part, flag in able if getattr(part, flag) is True]
 
     def _now(self) -> list[tuple[nn.Module | None, ...]]:
         return [tuple(held.values()) for held in self._held]

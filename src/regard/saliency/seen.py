@@ -10,6 +10,7 @@ from torch import Tensor
 
 from regard.saliency.capture import Images, counting, leaf, sound_gradients, substitute
 from regard.saliency.observe import Request, observe, with_pixels
+from regard.saliency.options import refuse_one_logit
 from regard.saliency.outputs import logits_of
 from regard.saliency.second_derivatives import twice_differentiable
 from regard.saliency.targets import of_rows, value
@@ -57,7 +58,12 @@ class Seen(Watched):
         return self._value(logits, of_rows(self.target, rows))
 
     def probability_of(self, logits: Tensor, rows: Tensor | None = None) -> Tensor:
-        """The target's probability (n,) in logits; for a segmenter summed over its pixels."""
+        """The target's probability (n,) in logits; for a segmenter summed over its pixels.
+
+        Raises:
+            ModelError: one logit, which is always the whole of it.
+        """
+        refuse_one_logit(logits, "the probability of a class")
         return value(logits.softmax(1), of_rows(self.target, rows))
 
     def gradients_at(self, pixels: Tensor, rows: Tensor | None = None) -> Tensor:
