@@ -2,11 +2,13 @@
 
     python benchmarks/throughput.py [--device cpu|cuda] [--model timm:resnet50] [--batch 128]
                                     [--rounds 10] [--bf16] [--compile] [--score-cam 16]
+                                    [--only training|predictions|scorecam ...]
 
 Random weights and images that lie on the device already: what loading costs is not in it. The
 peak is that of a product of two square matrices of bfloat16 (of float32 without `--bf16`), measured
 in the same process. A step is the forward pass, the backward pass and AdamW; its operations are
-three times those of the forward pass.
+three times those of the forward pass. Score-CAM computes in bfloat16 where the processor does, so that
+without `--bf16` it may be above the peak.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from regard.evaluation.cost import flops_of
 from regard.guidance import Energy, Term, guided_forward
 
 SIDE, CLASSES = 224, 1000
+PARTS = ("training", "predictions", "scorecam")
 
 
 def peak(device: torch.device, dtype: torch.dtype) -> float:
@@ -63,7 +66,8 @@ def main() -> None:
     parser.add_argument("--model", default="timm:resnet50")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--score-cam", type=int, default=16, help="images; 0: not")
+    parser.add_argument("--score-cam", type=int, default=16, help="images")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
@@ -94,16 +98,15 @@ def main() -> None:
         end="",
     )
     print(f"{device}, peak {most / 1e12:.1f} TFLOP/s, {cost / 1e9:.2f} GFLOP an image")
+    trained: dict[str, list[Term]] = {"training": [], "training, energy": [Energy()]}
     net.train()
-    report("training", lambda: step(run, optimiser, [], args.bf16, images), 3, args.batch)
-    terms: list[Term] = [Energy()]
-    report(
-        "training, energy", lambda: step(run, optimiser, terms, args.bf16, images), 3, args.batch
-    )
+    for name, terms in trained.items() if "training" in args.only else ():
+        report(name, lambda t=terms: step(run, optimiser, t, args.bf16, images), 3, args.batch)
     net.eval()
-    report("predictions", predict, 1, args.batch)
-    report("predictions and Grad-CAM", maps, 1, args.batch)
-    if args.score_cam:
+    if "predictions" in args.only:
+        report("predictions", predict, 1, args.batch)
+        report("predictions and Grad-CAM", maps, 1, args.batch)
+    if "scorecam" in args.only:
         few, args.rounds = images[: args.score_cam], 1
         channels = regard.explain(net, few, method="eigencam") is not None and net.num_features
         for options in ({}, {"max_n": 64}):
