@@ -7,8 +7,8 @@
 Random weights and images that lie on the device already: what loading costs is not in it. The
 peak is that of a product of two square matrices of bfloat16 (of float32 without `--bf16`), measured
 in the same process. A step is the forward pass, the backward pass and AdamW; its operations are
-three times those of the forward pass. Score-CAM computes in bfloat16 where the processor does, so that
-without `--bf16` it may be above the peak.
+three times those of the forward pass. Score-CAM computes in bfloat16 where the processor does, so
+that without `--bf16` it may be above the peak.
 """
 
 import argparse
