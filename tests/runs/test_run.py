@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 import torch
 import yaml
-from jaxtyping import config
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -90,8 +89,8 @@ def test_weights_of_another_net_are_refused(run):
         load_run(run.folder)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_batches_and_arrays_are_predicted_and_floats_are_refused(run):
-    config.update("jaxtyping_disable", True)
     manifest = run.manifest()
     paths = [manifest.resolve(name) for name in manifest.select("test")["image"]][:3]
     arrays = np.stack([np.array(Image.open(path).convert("RGB")) for path in paths])

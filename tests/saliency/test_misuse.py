@@ -4,7 +4,6 @@ import re
 
 import pytest
 import torch
-from jaxtyping import config
 from torch import nn
 
 import regard
@@ -26,11 +25,7 @@ class Net(nn.Module):
         return self.fc(self.features(images).mean((2, 3)))
 
 
-@pytest.fixture(autouse=True)
-def _unchecked():
-    """As users call it: no types are checked but by regard itself."""
-    config.update("jaxtyping_disable", True)
-
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 IMAGES, LABELS = torch.rand(2, 3, 8, 8), torch.tensor([0, 1])
 INSIDE = torch.zeros(2, 8, 8)
