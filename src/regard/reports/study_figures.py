@@ -7,7 +7,6 @@ import polars as pl
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from regard.evaluation.bounds import marks
 from regard.evaluation.gaze import each_image
 from regard.images.plotting import INK, MUTED, shortened
 from regard.language import phrase
@@ -44,6 +43,7 @@ def _dots(study: StudyContents, name: str) -> Drawing:
         axes.set_ylim(len(study.arms) - 0.5, -0.5)
         axes.tick_params(labelcolor=INK)
         axes.locator_params(axis="x", nbins=5)
+        axes.margins(x=0.06)
         name = on_split(metric, split)
         alt = phrase("{metric}: {values}", metric=name, values=listed(told, 20))
         return Drawing(inline(drawn, alt), name)
@@ -198,10 +198,8 @@ def _held_against(
 
 
 def _uniform(study: StudyContents, arm: str, metric: str, split: str) -> float:
-    """What a uniform map gets, by the arm's first run that knows."""
-    for run in study.of(arm):
-        found = run.contents.split(split)
-        if found is not None and found.scores is not None and metric in found.scores.columns:
-            held = marks(found.scores, metric)
-            return held.uniform if held else np.nan
+    """What a uniform map gets, over the images that any run of the arm has a score of."""
+    for row in study.summary.get("gaze", ()):
+        if row["arm"] == arm and metric_of(row["metric"]) == (metric, split):
+            return real(row["uniform"])
     return np.nan

@@ -48,10 +48,10 @@ _NAMES: Phrases = {
     "hierarchical_f1": "Hierarchical F1",
     "tree_distance": "Distance in the tree",
     "mistake_distance": "Distance of a mistake",
-    "accuracy_mean": "Accuracy, outside its mean",
-    "accuracy_blur": "Accuracy, outside blurred",
-    "accuracy_same_class": "Accuracy, outside of its class",
-    "accuracy_random_class": "Accuracy, outside of any class",
+    "accuracy_mean": "Accuracy, background at its mean",
+    "accuracy_blur": "Accuracy, background blurred",
+    "accuracy_same_class": "Accuracy, background of its class",
+    "accuracy_random_class": "Accuracy, background of any class",
     "bg_gap": "Background gap",
 }
 _ABOUT: Phrases = {
