@@ -40,3 +40,9 @@ def test_a_second_entry_of_one_name_is_refused_and_the_first_stays(methods):
 def test_an_unknown_name_lists_the_near_ones(methods):
     with pytest.raises(ConfigError, match=r"method: .*found 'gradcan'; did you mean gradcam\?"):
         methods["gradcan"]
+
+
+def test_a_default_stands_for_what_is_not_there(methods):
+    assert methods.get("gradcan") is None
+    assert methods.get("gradcan", 7) == 7
+    assert methods.get("gradcam", 7) == 1

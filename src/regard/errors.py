@@ -2,8 +2,9 @@
 
 RegardError (ValueError)     a user's mistake: one line with expected, found and remedy
 ├── DataError                manifest, images, regions, splits
+│   └── OddFileError         no regular file, or one that is too long (files.reading)
 ├── ConfigError              configuration files, options, recipe and arm names
-│   └── SettingError         a key of a config, with its place (data.mistakes)
+│   └── SettingError         a key of a config, with its place (settings.mistakes)
 ├── ModelError               specs, weights, layers, outputs
 ├── TargetError              what to explain
 ├── RunError                 a run's or a study's folder
@@ -122,7 +123,8 @@ def of_system(error: OSError) -> RegardError:
     expected, remedy = _REFUSED.get(error.errno or 0, _OTHERWISE)
     reason = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
     name = error.filename if error.filename is not None else "a file, or standard output"
-    return RegardError(os.fsdecode(str(name)), expected=expected, found=reason, remedy=remedy)
+    where = os.fsdecode(name) if isinstance(name, str | bytes) else str(name)
+    return RegardError(where, expected=expected, found=reason, remedy=remedy)
 
 
 def printable(text: str) -> str:

@@ -1,7 +1,7 @@
 """A table of named things of one kind, filled by a decorator where each is defined."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from regard.errors import ConfigError, near
 
@@ -32,6 +32,10 @@ class Registry(Mapping[str, T], Generic[T]):
                 self.kind, expected="a known name", found=repr(name), remedy=near(name, self)
             )
         return self._entries[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The thing of that name, or the default."""
+        return self._entries.get(name, default)
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries

@@ -459,3 +459,12 @@ def test_what_lies_beside_the_label_is_not_learned(tmp_path):
     assert kinds(beside) == set()
     learned = [("a", ["a", "b"], "train"), ("c", ["c"], "train"), ("b", ["b"], "val")]
     assert kinds(learned) == {"class 'b' of val never occurs in train"}
+
+
+def test_too_few_classes_of_masks_are_a_problem_like_others(tmp_path):
+    noise().save(tmp_path / "a.png")
+    Image.new("L", (40, 30)).save(tmp_path / "ids.png")
+    row = {"image": "a.png", "mask": "ids.png", "mask_classes": ["leaf"]}
+    kinds = {p.kind: p.detail for p in check(manifest_from_rows([row, row], tmp_path))}
+    assert "mask classes" in kinds
+    assert "\n" not in kinds["mask classes"]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from regard.checks.contact_sheet import _tile, chosen
 from regard.checks.describe import describe
-from regard.checks.measures import file_format
+from regard.checks.measures import file_format, measures
 from regard.checks.plots import _reach, draw
 from regard.data.manifest import manifest_from_rows
 from regard.images.plotting import style
@@ -194,7 +194,16 @@ def test_the_sheet_takes_classes_in_turn(manifest):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("a.gif", "GIF"), ("a.bmp", "BMP"), ("a.tif", "TIFF"), ("a.webp", "WEBP")],
+    [
+        ("a.gif", "GIF"),
+        ("a.bmp", "BMP"),
+        ("a.tif", "TIFF"),
+        ("a.webp", "WEBP"),
+        ("a.avif", "AVIF"),
+        ("a.jp2", "JPEG2000"),
+        ("a.j2k", "JPEG2000"),
+        ("a.ppm", "PPM"),
+    ],
 )
 def test_formats_by_content(tmp_path, name, expected):
     Image.new("RGB", (8, 8)).save(tmp_path / name)
@@ -202,3 +211,17 @@ def test_formats_by_content(tmp_path, name, expected):
     assert file_format(str(tmp_path / "a.jpg")) == expected
     (tmp_path / "a.jpg").write_text("text")
     assert file_format(str(tmp_path / "a.jpg")) == "other"
+
+
+def test_boxes_of_other_classes_alone_are_no_region(tmp_path):
+    """As a training has it: they do not say where the sample's own class is."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    box, own = [[0.0, 0.0, 4.0, 4.0]], {"image": "a.png", "split": "train"}
+    rows = [
+        own | {"label": "cat", "boxes": box, "box_labels": ["dog"]},
+        own | {"label": "dog", "boxes": box, "box_labels": ["dog"]},
+        own | {"label": "cat", "boxes": box, "box_labels": ["ear"]},
+    ]
+    table = measures(manifest_from_rows(rows, tmp_path))
+    assert table["region"].to_list() == ["none", "boxes", "boxes"]
+    assert table["coverage"].to_list() == [None, 0.25, 0.25]

@@ -9,6 +9,7 @@ from regard.data.augmenting import augment
 from regard.data.keys import keyed_generator
 from regard.data.settings import Augment, Data
 from regard.data.transforms import Transform
+from regard.errors import DataError
 from regard.images.decoding import decode_grey
 
 SIZE = (96, 128)
@@ -321,3 +322,16 @@ def test_a_long_narrow_region_has_its_rows(sides):
     fitted = Transform((32, 32), (0, 0, 0), (1, 1, 1), fit="pad").fit_mask(mask)
     image = Transform((32, 32), (0, 0, 0), (1, 1, 1), fit="pad").load(as_image(mask))[0]
     torch.testing.assert_close(fitted, image / 255, atol=0.01, rtol=0)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("side", [16, 24])
+def test_a_batch_is_taken_image_by_image(side):
+    transform = Transform((16, 16), MEAN, STD)
+    batch = torch.randint(0, 256, (3, 3, side, side), dtype=torch.uint8)
+    found = transform(batch)
+    assert found.shape == (3, 3, 16, 16)
+    assert torch.equal(found, transform([*batch]))
+    assert torch.equal(found, transform(batch.permute(0, 2, 3, 1).numpy()))
+    with pytest.raises(DataError, match=r"expected one image, \(3, h, w\), found a batch"):
+        transform.load(batch)

@@ -111,3 +111,13 @@ def test_boxes_without_a_label_are_left_out_and_said(tmp_path):
     nothing = manifest_from_rows([row | {"box_labels": [None] * 3}], tmp_path)
     with pytest.raises(DataError, match="expected boxes with an area and a label"):
         import_crops(nothing.write(tmp_path / "n.parquet"), root=tmp_path)
+
+
+def test_a_row_without_labels_of_boxes_is_one_of_boxes_without_a_label(tmp_path):
+    Image.new("RGB", (100, 80)).save(tmp_path / "a.png")
+    rows = [{"image": "a.png", "boxes": BOXES[:2]}]
+    rows.append(rows[0] | {"box_labels": ["rbc", "wbc"]})
+    said = []
+    manifest = manifest_from_rows(rows, tmp_path).write(tmp_path / "m.parquet")
+    assert len(import_crops(manifest, root=tmp_path, say=said.append)) == 2
+    assert said == ["boxes without a label, left out: 2"]

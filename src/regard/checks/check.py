@@ -1,4 +1,4 @@
-"""Pre-flight checks: everything that would stop or spoil a training, found before it."""
+"""Everything that is wrong with a manifest and its files."""
 
 import csv
 from collections.abc import Iterable
@@ -9,6 +9,8 @@ from regard.checks.file_checks import file_problems
 from regard.checks.problems import Problem
 from regard.checks.table_checks import table_problems
 from regard.data.manifest import PATHS, Manifest
+from regard.data.source import mask_classes
+from regard.errors import DataError
 from regard.files.atomic import write_atomically
 from regard.files.threads import Progress, in_threads
 from regard.images.decoding import MAX_PIXELS
@@ -27,11 +29,12 @@ def check(
 
     - files: `missing`, `empty file`, `unreadable`, `truncated`, `too many pixels`;
     - regions: `other size` than the image (a further view may be a smaller copy), `empty region`,
-      `tiny region`, `full region`, `faint region`;
-    - masks of classes: `unknown id`, `other size`;
+      `tiny region`, `full region`, `faint region`; of areas to avoid or to ignore `faint area`;
+    - masks of classes: `mask classes`, `unknown id`, `other size`;
     - boxes: `degenerate box`, `box outside`;
     - the table: `no label`, `one class`, `no split`, `listed twice`, `rare class`, `empty split`,
-      `class not in train`, `class not in split`, `label like none`, `classes alike`;
+      `class not in train`, `class not in split`, `group in several splits`,
+      `synthetic outside train`, `label like none`, `classes alike`;
     - images: `dark 16 bits`.
 
     Args:
@@ -40,11 +43,17 @@ def check(
         progress: called with (samples done, samples in all).
     """
     rows = list(manifest.table.iter_rows(named=True))
+    found, classes, masks = table_problems(manifest), manifest.classes, None
+    if {"mask", "mask_classes"} <= {*manifest.table.columns}:
+        try:
+            masks = mask_classes(manifest)
+        except DataError as error:
+            found.append(Problem(None, "mask_classes", None, "mask classes", error.found))
 
     def one(row: int) -> list[Problem]:
-        return file_problems(row + 1, _absolute(rows[row], manifest), rows[row], max_pixels)
+        paths = _absolute(rows[row], manifest)
+        return file_problems(row + 1, paths, rows[row], max_pixels, classes, masks)
 
-    found = table_problems(manifest)
     for problems in in_threads(one, range(len(rows)), progress):
         found += problems
     return sorted(found, key=lambda problem: problem.row or 0)

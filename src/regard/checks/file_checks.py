@@ -1,7 +1,7 @@
 """Checks of one sample's files, regions and boxes."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -11,6 +11,7 @@ from regard.checks.fit import box_fault, size_severity
 from regard.checks.problems import Problem
 from regard.data.manifest import VIEWS
 from regard.data.mask_classes import MaskClasses
+from regard.data.source import own_boxes
 from regard.errors import DataError
 from regard.images.decoding import (
     Size,
@@ -29,7 +30,12 @@ Cells = Mapping[str, Any]
 
 
 def file_problems(
-    row: int, paths: Mapping[str, str], cells: Cells, max_pixels: int
+    row: int,
+    paths: Mapping[str, str],
+    cells: Cells,
+    max_pixels: int,
+    classes: Container[str] = (),
+    masks: MaskClasses | None = None,
 ) -> list[Problem]:
     """What is wrong with the files, the regions and the boxes of one sample.
 
@@ -38,6 +44,8 @@ def file_problems(
         paths: the absolute path for each path column that is filled.
         cells: the row of the manifest.
         max_pixels: larger images are not decoded.
+        classes: that are learned; boxes of others say nothing of the sample's own.
+        masks: the classes of the manifest's masks, where it has such.
     """
     found: list[Problem] = []
     decoded: dict[str, Tensor] = {}
@@ -54,10 +62,11 @@ def file_problems(
         size: Size = (decoded["image"].shape[-2], decoded["image"].shape[-1])
         found += _sizes(row, cells, decoded, size)
         found += _boxes(row, cells, size)
-        if cells.get("boxes") and not cells.get("region"):
-            found += _extent(row, "boxes", cells["image"], box_coverage(cells, size))
-    if "mask" in decoded and cells.get("mask_classes"):
-        found += _ids(row, cells, decoded["mask"])
+        own = own_boxes(cells, classes)
+        if own and not cells.get("region"):
+            found += _extent(row, "boxes", cells["image"], box_coverage(own, size))
+    if "mask" in decoded and masks is not None:
+        found += _ids(row, cells, decoded["mask"], masks)
     if "region" in decoded:
         found += _region(row, cells, decoded["region"])
     for column in ("avoid", "ignore"):
@@ -141,9 +150,8 @@ def _faint(row: int, column: str, file: str, grey: Tensor) -> Iterator[Problem]:
         yield Problem(row, column, file, "faint area", detail, severity)
 
 
-def _ids(row: int, cells: Cells, ids: Tensor) -> Iterator[Problem]:
+def _ids(row: int, cells: Cells, ids: Tensor, known: MaskClasses) -> Iterator[Problem]:
     """Ids that have no class."""
-    known = MaskClasses.of(cells["mask_classes"])
     unknown = [i for i in ids.unique().tolist() if not known.knows(i)]
     if unknown:
         some = f"{len(unknown)} ids, such as {unknown[0]}" if len(unknown) > 1 else str(unknown[0])

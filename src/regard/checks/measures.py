@@ -1,6 +1,6 @@
 """What headers and regions say of each sample; files that cannot be read say nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from os.path import isfile
 from typing import Any
 
@@ -8,6 +8,7 @@ import polars as pl
 
 from regard.checks.coverage import box_coverage, grey_coverage
 from regard.data.manifest import Manifest
+from regard.data.source import own_boxes
 from regard.errors import DataError
 from regard.files.threads import Progress, in_threads
 from regard.images.decoding import MAX_PIXELS, decode_grey, image_size
@@ -38,11 +39,18 @@ def measures(
     `boxes`, their number, null for no boxes.
     """
     rows = list(manifest.table.iter_rows(named=True))
-    found = in_threads(lambda cells: _measure(cells, manifest, max_pixels), rows, progress)
+    classes = manifest.classes
+
+    def one(cells: Mapping[str, Any]) -> dict[str, Any]:
+        return _measure(cells, manifest, classes, max_pixels)
+
+    found = in_threads(one, rows, progress)
     return pl.DataFrame(list(found), schema=SCHEMA)
 
 
-def _measure(cells: Mapping[str, Any], manifest: Manifest, max_pixels: int) -> dict[str, Any]:
+def _measure(
+    cells: Mapping[str, Any], manifest: Manifest, classes: Container[str], max_pixels: int
+) -> dict[str, Any]:
     path = manifest.resolve(cells["image"])
     boxes = cells.get("boxes")
     known: dict[str, Any] = {
@@ -55,15 +63,21 @@ def _measure(cells: Mapping[str, Any], manifest: Manifest, max_pixels: int) -> d
         known |= {"height": height, "width": width, "format": file_format(path)}
     except (DataError, OSError):
         pass
-    kind, coverage = _area(cells, size, manifest, max_pixels)
+    kind, coverage = _area(cells, size, manifest, classes, max_pixels)
     return known | {"region": kind, "coverage": coverage}
 
 
-def region_kind(cells: Mapping[str, Any], manifest: Manifest) -> str:
-    """`image`, `boxes`, `avoid`, `none`; or `missing`, where a region's file is not there."""
+def region_kind(cells: Mapping[str, Any], manifest: Manifest, classes: Container[str]) -> str:
+    """`image`, `boxes`, `avoid`, `none`; or `missing`, where a region's file is not there.
+
+    Args:
+        cells: a row of the manifest.
+        manifest: in whose folder the files are.
+        classes: that are learned; boxes of others are no region of the sample.
+    """
     if cells.get("region"):
         kind = "image"
-    elif cells.get("boxes") is not None:
+    elif own_boxes(cells, classes) is not None:
         kind = "boxes"
     else:
         kind = "avoid" if cells.get("avoid") else "none"
@@ -72,12 +86,16 @@ def region_kind(cells: Mapping[str, Any], manifest: Manifest) -> str:
 
 
 def _area(
-    cells: Mapping[str, Any], size: tuple[int, int] | None, manifest: Manifest, max_pixels: int
+    cells: Mapping[str, Any],
+    size: tuple[int, int] | None,
+    manifest: Manifest,
+    classes: Container[str],
+    max_pixels: int,
 ) -> tuple[str, float | None]:
     """The kind of the region, and its share of the image where that is known."""
-    kind = region_kind(cells, manifest)
+    kind = region_kind(cells, manifest, classes)
     if kind == "boxes" and size is not None:
-        return kind, box_coverage(cells, size)
+        return kind, box_coverage(own_boxes(cells, classes) or (), size)
     if kind not in FILES:
         return kind, None
     try:
@@ -97,6 +115,8 @@ def file_format(path: str) -> str:
         start = file.read(12)
     if start[:4] == b"RIFF" and start[8:] == b"WEBP":
         return "WEBP"
+    if start[4:12] in (b"ftypavif", b"ftypavis"):
+        return "AVIF"
     known = {
         b"\xff\xd8\xff": "JPEG",
         b"\x89PNG": "PNG",
@@ -104,5 +124,8 @@ def file_format(path: str) -> str:
         b"BM": "BMP",
         b"II*\0": "TIFF",
         b"MM\0*": "TIFF",
+        b"\0\0\0\x0cjP": "JPEG2000",
+        b"\xff\x4f\xff\x51": "JPEG2000",
+        **{b"P%d" % number: "PPM" for number in range(1, 7)},
     }
     return next((name for magic, name in known.items() if start.startswith(magic)), "other")

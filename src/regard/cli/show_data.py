@@ -20,7 +20,8 @@ SHOWN = 8
 
 def imported(manifest: Manifest) -> str:
     """Counts of a new manifest: samples, those with a region, classes, splits."""
-    kinds = Counter(region_kind(cells, manifest) for cells in manifest.table.iter_rows(named=True))
+    rows, labels = manifest.table.iter_rows(named=True), manifest.classes
+    kinds = Counter(region_kind(cells, manifest, labels) for cells in rows)
     without = sum(kinds[kind] for kind in ("none", MISSING))
     some = f" ({len(manifest) - without} with a region)" if without < len(manifest) else ""
     splits = manifest.table["split"].value_counts(sort=True).rows()

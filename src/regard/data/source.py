@@ -223,7 +223,7 @@ def _with_labels(sample: Sample, row: dict, indices: Indices, where: str) -> Sam
 
 def _with_mask(sample: Sample, row: dict, _indices: Indices, _where: str) -> Sample:
     """With its mask, and no label."""
-    return replace(sample, boxes=_edges(own_boxes(row)))
+    return replace(sample, boxes=_edges(row.get("boxes")))
 
 
 _LEARNED: dict[Task, Callable[[Sample, dict, Indices, str], Sample]] = {
@@ -270,11 +270,15 @@ def _refuse_region_view(table: pl.DataFrame, views: Sequence[str], where: str) -
         )
 
 
-def own_boxes(row: Mapping[str, Any], classes: Container[str] = ()) -> list | None:
+def own_boxes(row: Mapping[str, Any], classes: Container[str]) -> list | None:
     """The boxes of the sample's own class, where boxes carry classes; else all.
 
     None where there are boxes of other classes alone, which do not say where the own one is; boxes
     whose labels are no classes, but parts of the subject, say, are its own.
+
+    Args:
+        row: of a manifest.
+        classes: that are learned.
     """
     boxes, labels = row.get("boxes"), row.get("box_labels")
     if not boxes or not labels or row.get("label") is None:

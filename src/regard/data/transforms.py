@@ -48,11 +48,11 @@ class Transform:
         """Decode, fit and normalise: what a net takes, (B, 3, H, W), also for one image.
 
         Args:
-            images: see `load`.
+            images: see `load`; or uint8 batches of them, a tensor (B, 3, h, w) or an array
+                (B, h, w, 3).
             black: pad with black rather than the mean colour.
         """
-        many = images if isinstance(images, list | tuple) else [images]
-        loaded = [self.load(cast(Source, image), black=black) for image in many]
+        loaded = [self.load(image, black=black) for image in several(images)]
         return self.normalise(torch.stack(loaded))
 
     def load(self, image: Source, *, black: bool = False) -> Tensor:
@@ -67,9 +67,7 @@ class Transform:
             DataError: it cannot be read, or is a tensor or an array of another kind.
         """
         if isinstance(image, Tensor | np.ndarray):
-            image = uint8_pixels(image)
-        if isinstance(image, Tensor):
-            return self.fit_image(image, black=black)
+            return self.fit_image(_one(uint8_pixels(image)), black=black)
         original = None
         if self.fit == "crop" and isinstance(image, str | Path | bytes):
             original = image_size(image)
@@ -152,6 +150,29 @@ class Transform:
         canvas = fill.to(image.dtype)[:, None, None].repeat(1, height, width)
         canvas[:, top : top + h, left : left + w] = image
         return canvas
+
+
+def several(images: Sequence[Source] | Source) -> list[Source]:
+    """Each of one image or many.
+
+    Raises:
+        DataError: a tensor or an array of other pixels.
+    """
+    if isinstance(images, Tensor | np.ndarray):
+        pixels = uint8_pixels(images)
+        return [*pixels] if pixels.ndim == 4 else [pixels]
+    return cast(list[Source], [*images] if isinstance(images, list | tuple) else [images])
+
+
+def _one(pixels: Tensor) -> Tensor:
+    if pixels.ndim == 3:
+        return pixels
+    raise DataError(
+        "images",
+        expected="one image, (3, h, w)",
+        found=f"a batch of shape {tuple(pixels.shape)}",
+        remedy="give them one by one",
+    )
 
 
 def uint8_pixels(image: Tensor | np.ndarray) -> Tensor:

@@ -13,11 +13,15 @@ MAX_BYTES = 2**31
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
+class OddFileError(DataError):
+    """What is there is no regular file, or longer than any that is read."""
+
+
 def open_file(path: str | Path) -> BinaryIO:
     """A file, open for reading.
 
     Raises:
-        DataError: a pipe, a socket or a device, which may have no end, or more than 2 GiB.
+        OddFileError: a pipe, a socket or a device, which may have no end, or more than 2 GiB.
         OSError: missing, a folder, or not to be read.
     """
     return os.fdopen(_opened(path), "rb")
@@ -50,16 +54,16 @@ def refuse_length(length: int, name: str | Path) -> None:
     """Refuse what would fill the memory before a header is looked at.
 
     Raises:
-        DataError: more than 2 GiB.
+        OddFileError: more than 2 GiB.
     """
     if length > MAX_BYTES:
         raise _no_file(name, f"{length:,} bytes")
 
 
-def _no_file(name: str | Path, found: str) -> DataError:
-    return DataError(
+def _no_file(name: str | Path, found: str) -> OddFileError:
+    return OddFileError(
         os.fspath(name),
-        expected=f"a readable image, a file of at most {MAX_BYTES:,} bytes",
+        expected=f"a regular file of at most {MAX_BYTES:,} bytes",
         found=found,
-        remedy="replace or remove it (regard data check lists all such files)",
+        remedy="replace or remove it",
     )

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from regard.errors import DataError
-from regard.files.reading import open_file, read_file
+from regard.files.reading import OddFileError, open_file, read_file
 from regard.images import jp2_files, jpeg_files, modes, png_files
 from regard.images.pillow_guard import guarded, hush_libtiff
 
@@ -191,6 +191,13 @@ def _blamed(name: str | Path) -> Iterator[None]:
     """Whatever goes wrong within is said of the file by that name."""
     try:
         yield
+    except OddFileError as error:
+        raise DataError(
+            error.where,
+            expected=f"a readable image, {error.expected}",
+            found=error.found,
+            remedy=f"{error.remedy} (regard data check lists all such files)",
+        ) from error
     except DataError:
         raise
     except Exception as error:  # decoders raise whatever they like on broken input

@@ -142,7 +142,8 @@ def _cuts(
         )
     for row, values in enumerate(table.select("image", "boxes", "box_labels").iter_rows()):
         image, boxes, labels = values
-        pairs = [(tuple(box), label) for box, label in zip(boxes or (), labels or (), strict=True)]
+        labels = [""] * len(boxes or ()) if labels is None else labels
+        pairs = [(tuple(box), label) for box, label in zip(boxes or (), labels, strict=True)]
         whole = [box for box, _ in pairs if box[2] > box[0] and box[3] > box[1]]
         named = [label is not None and bool(label.strip()) for _, label in pairs]
         left["an area"] += len(pairs) - len(whole)
@@ -187,20 +188,20 @@ def _fewer(cuts: dict[int, list[Cut]], most: int, seed: int) -> dict[int, list[C
 
 
 def _cut_all(
-    manifest: Manifest, row: int, cuts: Sequence[Cut], sides: float, size: int, root: Path
+    manifest: Manifest, row: int, cuts: Sequence[Cut], times: float, size: int, root: Path
 ) -> list[dict[str, Any]]:
     values = manifest.table.row(row, named=True)
     pixels = decode(manifest.resolve(values["image"])).permute(1, 2, 0).numpy()
     kept = {name: values[name] for name in ("split", "synthetic") if values.get(name) is not None}
     kept["group"] = values.get("group") or values["image"]
-    return [kept | made for made in _made(pixels, cuts, sides, size, root)]
+    return [kept | made for made in _made(pixels, cuts, times, size, root)]
 
 
 def _made(
-    pixels: np.ndarray, cuts: Sequence[Cut], sides: float, size: int, root: Path
+    pixels: np.ndarray, cuts: Sequence[Cut], times: float, size: int, root: Path
 ) -> Iterator[dict[str, Any]]:
     for cut in cuts:
-        left, top, right, bottom = frame(cut.box, sides, cut.shift, pixels.shape[:2])
+        left, top, right, bottom = frame(cut.box, times, cut.shift, pixels.shape[:2])
         image = Image.fromarray(np.ascontiguousarray(pixels[top:bottom, left:right]))
         scale = min(1.0, size / max(image.size)) if size else 1.0
         width, height = (max(1, round(scale * side)) for side in image.size)

@@ -65,16 +65,14 @@ def import_voc(
     return manifest_from_rows(with_labels(list(rows.values())), Path(root))
 
 
-def objects_in(
-    path: Path, photo: Path, uprights: Uprights, *, one_based: bool = True
-) -> list[tuple[str, tuple[float, ...]]]:
+def objects_in(path: Path, photo: Path, uprights: Uprights) -> list[tuple[str, tuple[float, ...]]]:
     """The classes and boxes in one annotation of a photo, difficult ones too.
 
     Raises:
         DataError: it is no annotation, or declares a document type.
     """
     tree = _parse(path)
-    found = _objects(tree, path, one_based, difficult=True)
+    found = _objects(tree, path, one_based=True, difficult=True)
     boxes = uprights.boxes(found["boxes"], _size(tree), photo)
     return list(zip(found["box_labels"], map(tuple, boxes), strict=True))
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from regard.data.hierarchy import Hierarchy, hierarchy_of
 from regard.data.manifest import Manifest
 from regard.data.settings import Data, Task
 from regard.data.source import open_manifest
-from regard.data.transforms import ON_BLACK, Source, Transform, uint8_pixels
+from regard.data.transforms import ON_BLACK, Source, Transform, several
 from regard.errors import DataError, RunError
 from regard.evaluation.answers import probabilities_of
 from regard.files.atomic import digest
@@ -112,7 +111,7 @@ class Run:
                 images of each.
         """
         given = images if isinstance(images, Mapping) else {self.data.views[0]: images}
-        many = {view: _several(own) for view, own in given.items()}
+        many = {view: several(own) for view, own in given.items()}
         count = _refuse_other_views(many, self.data.views, self.folder)
         device = next(self.net.parameters()).device
         found = []
@@ -127,13 +126,6 @@ class Run:
                 logits = logits_of(self.net(taken)).float()
                 found.append(probabilities_of(logits, self.task).cpu())
         return torch.cat(found) if found else torch.zeros(0, len(self.classes))
-
-
-def _several(images: Sources) -> list[Source]:
-    if isinstance(images, Tensor | np.ndarray):
-        pixels = uint8_pixels(images)
-        return [*pixels] if pixels.ndim == 4 else [pixels]
-    return cast(list[Source], [*images] if isinstance(images, list | tuple) else [images])
 
 
 def _refuse_other_views(

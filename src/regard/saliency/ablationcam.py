@@ -34,6 +34,7 @@ class AblationCAM(Method):
     name: ClassVar[str] = "ablationcam"
     gradients: ClassVar[bool] = False
     extra_forwards: ClassVar[bool] = True
+    dear: ClassVar[bool] = True
     reaches_head: ClassVar[bool] = False
     formula: ClassVar[str] = "relu(sum_k w_k A_k), w_k = (y - y without channel k) / |y|"
     passes: ClassVar[str] = "1 forward, and 1 a channel unless the head is pooling and linear"

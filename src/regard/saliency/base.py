@@ -24,6 +24,7 @@ class Method(ABC):
         signed: whether maps may be negative.
         differentiable: whether maps can be part of a loss.
         extra_forwards: whether it runs the net again, on other pixels or activations.
+        dear: whether it does so many times for an image.
         of_pixels: whether it explains the pixels of one view, so that a net of several views
             needs to be told which.
         from_background: whether it begins from other images, which its option `background` takes.
@@ -44,6 +45,7 @@ class Method(ABC):
     signed: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
     extra_forwards: ClassVar[bool] = False
+    dear: ClassVar[bool] = False
     of_pixels: ClassVar[bool] = False
     from_background: ClassVar[bool] = False
     to_pixels: ClassVar[bool] = False

@@ -38,6 +38,7 @@ class ExpectedGradients(Method):
     gradients: ClassVar[bool] = False
     signed: ClassVar[bool] = True
     extra_forwards: ClassVar[bool] = True
+    dear: ClassVar[bool] = True
     of_pixels: ClassVar[bool] = True
     to_pixels: ClassVar[bool] = True
     from_background: ClassVar[bool] = True

@@ -50,6 +50,7 @@ class IntegratedGradients(Method):
     gradients: ClassVar[bool] = False
     signed: ClassVar[bool] = True
     extra_forwards: ClassVar[bool] = True
+    dear: ClassVar[bool] = True
     of_pixels: ClassVar[bool] = True
     to_pixels: ClassVar[bool] = True
     formula: ClassVar[str] = "sum over colours of (x - b) mean over a of dy/dx at b + a (x - b)"

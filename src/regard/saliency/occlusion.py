@@ -39,6 +39,7 @@ class Occlusion(Method):
     gradients: ClassVar[bool] = False
     signed: ClassVar[bool] = True
     extra_forwards: ClassVar[bool] = True
+    dear: ClassVar[bool] = True
     of_pixels: ClassVar[bool] = True
     formula: ClassVar[str] = "mean over windows of y(x) - y(x with the window replaced)"
     passes: ClassVar[str] = "1 forward, and one a window"

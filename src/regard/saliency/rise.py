@@ -38,6 +38,7 @@ class RISE(Method):
     needs: ClassVar[frozenset[Need]] = frozenset()
     gradients: ClassVar[bool] = False
     extra_forwards: ClassVar[bool] = True
+    dear: ClassVar[bool] = True
     of_pixels: ClassVar[bool] = True
     formula: ClassVar[str] = "sum over masks m of P(y | x m) m / (N p)"
     passes: ClassVar[str] = "1 forward, and one a mask"

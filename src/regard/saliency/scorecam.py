@@ -59,6 +59,7 @@ class ScoreCAM(Method):
     needs: ClassVar = frozenset({"layer", "pixels"})
     gradients: ClassVar[bool] = False
     extra_forwards: ClassVar[bool] = True
+    dear: ClassVar[bool] = True
     reaches_head: ClassVar[bool] = False
     formula: ClassVar[str] = "relu(sum_k w_k A_k), w_k = softmax_k y(x * minmax(upsampled A_k))"
     passes: ClassVar[str] = "1 forward, and 1 a channel that is not flat (at most max_n)"

@@ -39,6 +39,7 @@ class SmoothGrad(Method):
     needs: ClassVar[frozenset[Need]] = frozenset()
     gradients: ClassVar[bool] = False
     extra_forwards: ClassVar[bool] = True
+    dear: ClassVar[bool] = True
     of_pixels: ClassVar[bool] = True
     to_pixels: ClassVar[bool] = True
     formula: ClassVar[str] = "mean over noise n of M(x + sigma range(x) n)"

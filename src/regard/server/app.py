@@ -63,7 +63,8 @@ def make_app(service: Service, token: str | None = None) -> Guard:
           for e in ENDPOINTS),
     ]  # fmt: skip
     handlers: Any = {HTTPException: _no_route, Exception: _fault}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers, lifespan=living), token)
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=living)
+    return Guard(app, token, service.limits)
 
 
 def _answering(endpoint: Endpoint, service: Service, threads: anyio.CapacityLimiter) -> Answering:

@@ -83,9 +83,8 @@ def _scored(path: Path) -> list[str]:
 
 def _method(name: str, unfit: str | None) -> MethodLine:
     kind = METHODS[name]
-    dear = kind.extra_forwards and not name.startswith("guided_")
     about = f"{kind.formula}. Cost: {kind.passes}. Blind to: {kind.blind_to}. Nets: {kind.nets}"
-    cost = "dear" if dear else "cheap"
+    cost = "dear" if kind.dear else "cheap"
     return MethodLine(name=name, title=kind.__name__, cost=cost, about=about, unfit=unfit)
 
 

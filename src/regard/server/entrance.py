@@ -8,7 +8,6 @@ from starlette.responses import HTMLResponse
 from starlette.types import Scope
 
 from regard.server.bodies import whole_body
-from regard.server.limits import Limits
 from regard.server.refusals import UnauthorisedError, UnsupportedError
 
 FIELD = "token"
@@ -78,8 +77,12 @@ def is_form(scope: Scope) -> bool:
     return scope["path"] == "/" and scope["method"] == "POST"
 
 
-async def token_in(request: Request) -> str:
+async def token_in(request: Request, seconds: float) -> str:
     """The token of the form that has been sent; empty for none.
+
+    Args:
+        request: that it came with.
+        seconds: within which the body has to arrive.
 
     Raises:
         UnsupportedError: a body of another kind.
@@ -91,5 +94,5 @@ async def token_in(request: Request) -> str:
         raise UnsupportedError(
             "Content-Type", expected=_FORM, found=repr(kind[:80]), remedy="send the page's form"
         )
-    body = await whole_body(request, _MOST, Limits.body_seconds)
+    body = await whole_body(request, _MOST, seconds)
     return parse_qs(body.decode("utf-8", "replace")).get(FIELD, [""])[0]

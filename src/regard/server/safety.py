@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from regard.errors import ConfigError, RegardError
 from regard.server.entrance import FIELD, OPEN, entrance, for_a_person, is_form, token_in
+from regard.server.limits import Limits
 from regard.server.refusals import ForbiddenError, UnauthorisedError
 from regard.server.replies import refused
 
@@ -80,10 +81,12 @@ class Guard:
     Args:
         app: that answers.
         token: that requests have to show; None: none.
+        limits: of what is sent.
     """
 
     app: ASGIApp
     token: str | None = None
+    limits: Limits = field(default_factory=Limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
@@ -127,7 +130,9 @@ class Guard:
         if self.token is None:
             return None
         if is_form(scope):
-            return _let_in(self.token, await token_in(Request(scope, receive)))
+            return _let_in(
+                self.token, await token_in(Request(scope, receive), self.limits.body_seconds)
+            )
         return self._refuse_unknown(scope, headers, self.token)
 
     def _refuse_foreign(self, scope: Scope, headers: Headers, host: str) -> None:

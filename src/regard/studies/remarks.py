@@ -80,4 +80,4 @@ def _of_choice(study: Study) -> list[str]:
         "good. Of a set with train and val alone, set base.data.val_from_train: 0.15, and val "
         "becomes test."
     )
-    return [phrase(text)]
+    return [text]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from regard.data.keys import key
 from regard.data.samples import Batch, Samples
@@ -117,7 +117,7 @@ class Stepper:
         taken = Taken(work.whole.rows, correct, parts, work.whole.by.terms, micro)
         if self.prepared.group.size > 1:
             taken = self._together(taken, work.whole.share)
-        self._refuse_non_finite(taken)
+        self._refuse_non_finite(taken, self._clipped())
         self.guided.update(taken.valid)
         self.rate.before_step(step)
         self.optimiser.step()
@@ -215,10 +215,13 @@ class Stepper:
             return by
         return replace(by, terms=by.terms | teacher.divisors(batch))
 
-    def _refuse_non_finite(self, taken: Taken) -> None:
+    def _clipped(self) -> Tensor:
+        """The norm of the net's gradient, which is made no longer than `training.clip`."""
         parameters = [p for p in self.prepared.net.parameters() if p.grad is not None]
         clip = self.prepared.config.training.clip
-        norm = nn.utils.clip_grad_norm_(parameters, float("inf") if clip is None else clip)
+        return nn.utils.clip_grad_norm_(parameters, float("inf") if clip is None else clip)
+
+    def _refuse_non_finite(self, taken: Taken, norm: Tensor) -> None:
         if bool(torch.isfinite(norm)) and all(map(_finite, taken.parts.values())):
             return
         self.optimiser.zero_grad(set_to_none=True)
