@@ -31,7 +31,8 @@ from regard.errors import DataError
 from regard.evaluation.settings import Gaze
 from regard.images.decoding import decode, decode_scaled
 from regard.runs.evaluate import evaluate_run
-from regard.runs.explain import explain_images, look
+from regard.runs.explain import explain_images
+from regard.runs.explained import explain_image
 from regard.runs.explanations import refuse_unreadable
 from regard.runs.run import load_run
 from regard.screening.screen import screen
@@ -230,7 +231,7 @@ def test_explanations_are_of_the_files_that_can_be_read(house, tmp_path, tally, 
     expected = dict(zip(house.good, run.predict(house.good), strict=True))
     for path in house.paths:
         try:
-            seen = look(run, str(path), None, {"gradcam": {}}, gaze)
+            seen = explain_image(run, str(path), None, {"gradcam": {}}, gaze)
             if path in house.bad or not torch.allclose(seen.shares, expected[path], atol=1e-6):
                 lost.append(path.name)
         except DataError as error:

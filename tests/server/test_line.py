@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from server_tools import listening, refusal, serving
 
-from regard.runs.explain import look
+from regard.runs.explained import explain_image
 from regard.server.line import Line
 from regard.server.looking import Asked
 from regard.server.refusals import BusyError
@@ -101,9 +101,9 @@ def test_a_full_queue_answers_429_and_says_when_to_ask_again(own_folder, tmp_pat
 
     def waits(*args, **kwargs):
         gate.work("look")()
-        return look(*args, **kwargs)
+        return explain_image(*args, **kwargs)
 
-    monkeypatch.setattr("regard.server.looking.look", waits)
+    monkeypatch.setattr("regard.server.looking.explain_image", waits)
     with serving(own_folder, tmp_path / "cache", queue=1) as client, ThreadPoolExecutor(3) as pool:
 
         def ask(index):
@@ -129,9 +129,9 @@ def test_a_client_that_went_away_is_not_computed_for(own_folder, tmp_path, monke
     def waits(run, image, *args, **kwargs):
         looked.append(str(image)[-6:-4])
         gate.work("look")()
-        return look(run, image, *args, **kwargs)
+        return explain_image(run, image, *args, **kwargs)
 
-    monkeypatch.setattr("regard.server.looking.look", waits)
+    monkeypatch.setattr("regard.server.looking.explain_image", waits)
     with listening(own_folder, tmp_path / "cache") as http, ThreadPoolExecutor(2) as pool:
         first = pool.submit(http.get, "/api/map", params=IMAGE)
         assert gate.begun.wait(20)

@@ -17,7 +17,8 @@ from server_tools import one, refusal, serving
 from regard.data.source import samples_of
 from regard.evaluation.settings import Gaze
 from regard.images.heat import heat_colours, heat_levels
-from regard.runs.explain import explain_images, look
+from regard.runs.explain import explain_images
+from regard.runs.explained import explain_image
 from regard.runs.overlay import laid
 from regard.runs.run import load_run
 from regard.saliency.resizing import resize
@@ -66,7 +67,7 @@ def test_a_map_of_another_layer_and_of_a_class(client, whole_folder):
     asked = {"method": "gradcam", "layer": layer, "target": "moss"}
     assert client.get("/api/map", params=IMAGE | asked).status_code == 200
     gaze = Gaze.model_validate(run.config["gaze"]).model_copy(update={"layer": layer})
-    seen = look(run, sample.views[0][1], sample, {"gradcam": {}}, gaze, "moss")
+    seen = explain_image(run, sample.views[0][1], sample, {"gradcam": {}}, gaze, "moss")
     found = kept_map(client, "gradcam", "moss", layer)
     assert float(found.map.max()) > 0
     assert torch.equal(found.map, seen.maps["gradcam"])
@@ -153,9 +154,9 @@ def test_of_many_who_ask_for_one_map_at_once_one_computes_it(own_folder, tmp_pat
     def counted(*args, **kwargs):
         looks.append(args)
         hold.wait(5)
-        return look(*args, **kwargs)
+        return explain_image(*args, **kwargs)
 
-    monkeypatch.setattr("regard.server.looking.look", counted)
+    monkeypatch.setattr("regard.server.looking.explain_image", counted)
     with serving(own_folder, tmp_path / "cache") as client:
         with ThreadPoolExecutor(8) as pool:
             asked = [pool.submit(client.get, "/api/map", params=IMAGE) for _ in range(8)]
@@ -173,9 +174,9 @@ def test_a_map_outlives_the_server_until_the_checkpoint_changes(own_folder, tmp_
 
     def counted(*args, **kwargs):
         looks.append(args)
-        return look(*args, **kwargs)
+        return explain_image(*args, **kwargs)
 
-    monkeypatch.setattr("regard.server.looking.look", counted)
+    monkeypatch.setattr("regard.server.looking.explain_image", counted)
     for _ in range(2):
         with serving(own_folder, tmp_path / "cache") as client:
             client.get("/api/map", params=IMAGE)

@@ -5,7 +5,7 @@ import time
 from typing import NoReturn
 
 from regard.errors import ConfigError, printable
-from regard.machine import place
+from regard.machine import rank_and_world
 
 # Seconds; torchrun ends the other processes when the first has told what is wrong.
 PATIENCE = 10.0
@@ -23,7 +23,7 @@ def refuse_many(command: str | None) -> None:
     Raises:
         ConfigError: in the first of several processes; the others end without a word.
     """
-    number, size = place()
+    number, size = rank_and_world()
     if size == 1 or command in (None, "train"):
         return
     if number:

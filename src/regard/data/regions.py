@@ -82,7 +82,7 @@ class Regions:
                     "regions",
                     expected="targets to choose the class's region",
                     found=f"regions {tuple(attend.shape)}, (B, K, H, W), and no targets",
-                    remedy=for_all("pass targets, ints (B,)", attend),
+                    remedy=remedy_by_class("pass targets, ints (B,)", attend),
                 )
             if targets.shape != (len(attend),) or targets.is_floating_point():
                 raise TargetError(
@@ -104,7 +104,7 @@ class Regions:
         return Evidence(inside, counted, present, everywhere=self.ignore is None)
 
 
-def for_all(remedy: str, attend: Tensor) -> str:
+def remedy_by_class(remedy: str, attend: Tensor) -> str:
     """The remedy for regions by class; an axis of one class is more likely one of grey."""
     one = attend.shape[1] == 1
     return "pass (B, H, W): regions.squeeze(1)" if one else remedy

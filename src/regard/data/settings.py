@@ -12,7 +12,7 @@ from pydantic import (
 
 from regard.settings.base import Settings
 
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Task = Literal["classification", "multilabel", "segmentation"]
 
 
@@ -118,7 +118,7 @@ class Data(Settings):
     size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     fit: Literal["stretch", "pad", "crop"] = "stretch"
     interpolation: Literal["bilinear", "bicubic"] | None = None
-    mean: tuple[Share, Share, Share] | None = None
+    mean: tuple[Fraction, Fraction, Fraction] | None = None
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     augment: Augment = Augment()
     split: str | None = None

@@ -55,6 +55,10 @@ def split(
         seed: of the dealing.
         sets: stratify by every label of the sets `labels`, see `dealing.deal`, not by `label`;
             None: where samples have sets and no label.
+
+    Raises:
+        ConfigError: a scheme that is none.
+        DataError: too few samples or groups for the parts, or synthetic samples alone.
     """
     shares = parse_scheme(scheme)
     parts = _dealt(manifest, list(shares), list(shares.values()), seed, sets)
@@ -104,8 +108,15 @@ def carve_val(
 ) -> Manifest:
     """Move a stratified share of train to val.
 
+    Args:
+        manifest: with a column `split`.
+        share: of train, in (0, 1).
+        seed: of the dealing.
+        sets: as of `split`.
+
     Raises:
         ConfigError: the manifest has a val split.
+        DataError: no train, too few samples or groups, or synthetic samples alone.
     """
     train = manifest.select("train")
     if "val" in manifest.table["split"]:

@@ -97,14 +97,13 @@ def class_intervals(support: int, guesses: int, hits: int, level: float) -> dict
 
     Given the number of images in its denominator, each is a proportion or a rising function
     of one: F1 = 2 J / (1 + J) with J = hits / (support + guesses - hits) the Jaccard index.
+    A class without predictions has no precision, one without images no recall: NaN.
 
     Args:
         support: images of the class.
         guesses: predictions of the class.
         hits: images of the class predicted as such.
         level: in (0, 1).
-
-    A class without predictions has no precision, one without images no recall: NaN.
     """
     jaccard = wilson_interval(hits, support + guesses - hits, level)
     low, value, high = (2 * j / (1 + j) for j in (jaccard.low, jaccard.value, jaccard.high))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from regard.data.regions import Evidence
 from regard.guidance.base import TERMS
-from regard.guidance.maps import MapTerm, mean_over, normal_maps
+from regard.guidance.maps import MapTerm, mean_or_zero, normal_maps
 
 
 @TERMS.register("magtr")
@@ -26,7 +26,7 @@ class MAGTR(MapTerm):
 
     def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:
         """Losses (B,) in [0, 1]."""
-        return 1 - mean_over(normal_maps(maps, evidence), evidence.inside * evidence.counted)
+        return 1 - mean_or_zero(normal_maps(maps, evidence), evidence.inside * evidence.counted)
 
 
 @TERMS.register("hagtr")
@@ -64,7 +64,7 @@ class MANGTR(MapTerm):
 
     def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:
         """Losses (B,) in [0, 1]."""
-        return mean_over(normal_maps(maps, evidence), (1 - evidence.inside) * evidence.counted)
+        return mean_or_zero(normal_maps(maps, evidence), (1 - evidence.inside) * evidence.counted)
 
 
 def _within(evidence: Evidence) -> Tensor:

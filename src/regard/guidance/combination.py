@@ -64,8 +64,8 @@ class Combination(nn.Module):
     """One loss of the cross-entropy CE and the terms' losses T_i with weights k_i.
 
     - `sum`: k CE + sum of k_i T_i, each a mean.
-    - `product`: CE of each image times its T_i^k_i.
-    - `quotient`: CE of each image over its (1 - T_i)^k_i, at least one thousandth.
+    - `product`: k times CE of each image times its T_i^k_i.
+    - `quotient`: k times CE of each image over its (1 - T_i)^k_i, at least one thousandth.
     - `uncertainty`: exp(-s) k CE + s / 2 + sum of (exp(-s_i) k_i T_i + s_i / 2), where the log
       variances s are learned. A loss that goes to 0 gets an ever greater weight. Both parts of a
       term's sum rise with its warm-up, and neither is there in a step of no image with a region.

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from regard.data.regions import Evidence, Regions, as_regions, for_all
+from regard.data.regions import Evidence, Regions, as_regions, remedy_by_class
 from regard.errors import ConfigError, DataError
 from regard.guidance.base import TERMS, Term
 from regard.guidance.forward_pass import Donors, ForwardPass, donors_of
@@ -258,7 +258,7 @@ def _evidence(regions: Regions | Tensor, labels: Tensor, logits: Tensor) -> Evid
             "guided_forward",
             expected=f"regions of {logits.shape[1]} classes, as the net has",
             found=str(regions.attend.shape[1]),
-            remedy=for_all(
+            remedy=remedy_by_class(
                 "pass regions (B, K, H, W), or (B, H, W) of the targets", regions.attend
             ),
         )

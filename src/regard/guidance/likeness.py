@@ -8,7 +8,7 @@ from torch import Tensor
 
 from regard.data.regions import Evidence
 from regard.guidance.base import TERMS
-from regard.guidance.maps import MapTerm, counted_maps, has_room, mean_over, normal_maps
+from regard.guidance.maps import MapTerm, counted_maps, has_room, mean_or_zero, normal_maps
 
 # Share of a uniform distribution that is mixed into both of KL's, so that it stays finite.
 UNIFORM = 1e-3
@@ -32,7 +32,7 @@ class L1(MapTerm):
     def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:
         """Losses (B,) in [0, 1]."""
         apart = (evidence.inside - normal_maps(maps, evidence)).abs()
-        return mean_over(apart, evidence.counted)
+        return mean_or_zero(apart, evidence.counted)
 
 
 @TERMS.register("mse")
@@ -49,7 +49,7 @@ class MSE(MapTerm):
     def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:
         """Losses (B,) in [0, 1]."""
         apart = (normal_maps(maps, evidence) - evidence.inside).square()
-        return mean_over(apart, evidence.counted)
+        return mean_or_zero(apart, evidence.counted)
 
 
 @TERMS.register("kl")

@@ -149,7 +149,7 @@ def normal_maps(maps: Tensor, evidence: Evidence) -> Tensor:
     return counted / torch.where(has_room(peak), peak, 1)
 
 
-def mean_over(values: Tensor, where: Tensor) -> Tensor:
+def mean_or_zero(values: Tensor, where: Tensor) -> Tensor:
     """The mean (B,) of values (B, H, W), weighted; 0 where nothing weighs."""
     total = where.sum((1, 2))
     return (values * where).sum((1, 2)) / torch.where(total > 0, total, 1)

@@ -66,7 +66,7 @@ class Guidance(Settings):
         terms: the guidance losses, one entry a term.
         combine: with the cross-entropy: `sum`, weighted; `product`, `quotient`: of each image's
             cross-entropy and losses; `uncertainty`: a sum with learned weights.
-        cross_entropy: weight of the cross-entropy in a sum.
+        cross_entropy: weight of the cross-entropy.
         regions: `own`; or as a control `misplaced`: moved elsewhere in the same image; or `mean`:
             for every image that has a region the mean one of the train split.
         share: of the train images with a region, those whose region is used; the rest trains

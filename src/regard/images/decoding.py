@@ -224,9 +224,14 @@ def _refuse_large(header: Image.Image, name: str | Path, max_pixels: int) -> Non
 
 
 def _refuse_size(
-    size: Size, name: str | Path, most: int, what: str = "", remedy: str | None = None
+    across: tuple[int, int],
+    name: str | Path,
+    most: int,
+    what: str = "",
+    remedy: str | None = None,
 ) -> None:
-    width, height = size
+    """Refuse a width and height, as Pillow has them, of more pixels than that."""
+    width, height = across
     if width * height > most:
         raise DataError(
             str(name),

@@ -35,8 +35,7 @@ def import_pairs(
         raw: the folder of photos, from `src` on.
         segmented: the folder of segmented copies, from `src` on.
         labels: a CSV of labels, from `src` on, with columns `split` and `group` if there are any;
-            left out, the folders inside `raw` are classes,
-            if there are any.
+            left out, the folders inside `raw`, if there are any, are classes.
         image: its column of the image's path, or a template: text with columns in braces.
         label: its column of the class, or a template.
         region_threshold: the region is where the copy is brighter than this, 0 to 255.

@@ -1,74 +1,31 @@
 """Overlays and maps of images, written to a folder."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 
-from regard.data.sample import Draw, Sample, of_label
-from regard.data.samples import Samples
+from regard.data.sample import Sample, of_label
 from regard.data.source import mask_classes, samples_of, splits_of
-from regard.data.transforms import Source, Transform
+from regard.data.transforms import Transform
 from regard.data.where import Where
 from regard.errors import ConfigError, DataError, RegardError, near
-from regard.evaluation.answers import probabilities_of
-from regard.evaluation.label_sets import THRESHOLD
-from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
 from regard.files.atomic import write_atomically
 from regard.images.decoding import image_size
 from regard.images.pictures import own_name, save_image
 from regard.models.tensors import write_safetensors
 from regard.runs.background import BACKGROUND, options_of
+from regard.runs.explained import Explained, explain_image
 from regard.runs.explanations import INDEX, listed, refuse_limit, remove_stale
 from regard.runs.files import write_json
 from regard.runs.overlay import laid, picture, shown_size, whole
 from regard.runs.run import Run
-from regard.saliency.capture import Images, evaluating
-from regard.saliency.explain import explain
-from regard.saliency.outputs import logits_of
 from regard.saliency.resizing import resize
-from regard.saliency.targets import PixelTarget
 from regard.scores.base import one_sign
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One image as the net saw it.
-
-    Attributes:
-        path: of the image.
-        sample: of the manifest that has this image, with its region; None for another image.
-        shares: (classes,), the probabilities, of sets of labels each by itself; of a segmenter the
-            shares of the pixels where each class is predicted.
-        chosen: the class that is explained.
-        maps: by method, at the layer's resolution.
-        explained: of a segmenter the pixels (H, W) of the input where the class is predicted.
-        classes: of a segmenter the predicted class of each pixel, uint8 (H, W).
-    """
-
-    path: str
-    sample: Sample | None
-    shares: Tensor
-    chosen: int
-    maps: dict[str, Tensor]
-    explained: Tensor | None = None
-    classes: Tensor | None = None
-
-    @property
-    def predicted(self) -> int:
-        """The most probable class."""
-        return int(self.shares.argmax())
-
-    @property
-    def predicted_set(self) -> list[int]:
-        """The classes whose probability is one half or more, where each stands by itself."""
-        return (self.shares >= THRESHOLD).nonzero().flatten().tolist()
 
 
 def images_of(run: Run, split: str, limit: int | None = None) -> list[str]:
@@ -124,7 +81,7 @@ def explain_images(
     before = listed(out)
     rows, maps = [], {}
     for number, path in enumerate(paths):
-        seen = look(run, path, known.get(os.path.abspath(path)), options, gaze, target)
+        seen = explain_image(run, path, known.get(os.path.abspath(path)), options, gaze, target)
         for method, own in seen.maps.items():
             row = _row(run, seen, method, number, gaze)
             image = overlay(run, seen, method, contrast=gaze.contrast)
@@ -166,83 +123,7 @@ def samples_by_path(run: Run) -> dict[str, Sample]:
     return {os.path.abspath(s.views[0][1]): s for samples in found for s in samples}
 
 
-def look(
-    run: Run,
-    image: Source,
-    sample: Sample | None,
-    methods: Mapping[str, Mapping[str, Any]],
-    gaze: Gaze,
-    target: str | None = None,
-    *,
-    at: tuple[float, float] | None = None,
-) -> Seen:
-    """Ask the net about one image, and where it looks.
-
-    Args:
-        run: loaded.
-        image: its path, or anything else that a transform takes.
-        sample: of the manifest that has this image; None for another image.
-        methods: name to options.
-        gaze: whose layer and contrast the maps have.
-        target: a class; None: the predicted one, of a segmenter the one predicted on most pixels.
-        at: of a segmenter, the row and the column of one pixel as shares of the input in [0, 1):
-            its predicted class is explained there alone. None: where the class is predicted.
-
-    Raises:
-        DataError: the image cannot be read.
-    """
-    images = _input(run, image, sample)
-    with evaluating(run.net):
-        with torch.no_grad():
-            logits = logits_of(run.net(images)).float()[0].cpu()
-        shares = (
-            _pixel_shares(logits) if run.segments else probabilities_of(logits, run.task, dim=0)
-        )
-        chosen = int(shares.argmax()) if target is None else run.classes.index(target)
-        pixel = None if at is None else _place(at, logits)
-        if pixel is not None:
-            chosen = int(logits[:, *pixel].argmax())
-        asked = PixelTarget(chosen, pixel or "predicted") if run.segments else [chosen]
-        how = {"layer": gaze.layer, "contrast": gaze.contrast, "view": run.explained_view}
-        maps = {
-            method: explain(run.net, images, asked, method, **how, **own)[0].cpu()
-            for method, own in methods.items()
-        }
-    explained = (logits.argmax(0) == chosen).float() if run.segments else None
-    classes = logits.argmax(0).to(torch.uint8) if run.segments else None
-    path = str(image) if isinstance(image, str | Path) else "image"
-    return Seen(path, sample, shares, chosen, maps, explained, classes)
-
-
-def _place(at: tuple[float, float], logits: Tensor) -> tuple[int, int]:
-    height, width = logits.shape[1:]
-    return min(height - 1, int(at[0] * height)), min(width - 1, int(at[1] * width))
-
-
-def _pixel_shares(logits: Tensor) -> Tensor:
-    """Of logits (K, H, W) the shares (K,) of the pixels where each class wins."""
-    won = logits.argmax(0).flatten()
-    return torch.bincount(won, minlength=len(logits)) / len(won)
-
-
-def _input(run: Run, image: Source, sample: Sample | None) -> Images:
-    """An image as the net takes it, with its further views."""
-    device = next(run.net.parameters()).device
-    if run.explained_view is None:
-        return run.transform(image).to(device)
-    if sample is None:
-        raise DataError(
-            str(image) if isinstance(image, str | Path) else "image",
-            expected="an image of the run's manifest, where its views "
-            + ", ".join(run.data.views[1:])
-            + " are named",
-            found="another image",
-            remedy="add it to the manifest, or call Run.predict with all views",
-        )
-    return model_input(Samples([sample], run.transform).batch([Draw(0)]), run.transform, device)
-
-
-def _row(run: Run, seen: Seen, method: str, number: int, gaze: Gaze) -> dict[str, Any]:
+def _row(run: Run, seen: Explained, method: str, number: int, gaze: Gaze) -> dict[str, Any]:
     return {
         "image": seen.path,
         "method": method,
@@ -254,7 +135,7 @@ def _row(run: Run, seen: Seen, method: str, number: int, gaze: Gaze) -> dict[str
     }
 
 
-def _answer(run: Run, seen: Seen) -> dict[str, Any]:
+def _answer(run: Run, seen: Explained) -> dict[str, Any]:
     """What the net says, for a row."""
     own = float(seen.shares[seen.chosen])
     if run.segments:
@@ -272,7 +153,7 @@ def _named(run: Run, classes: Sequence[int]) -> list[str]:
     return [run.classes[k] for k in classes]
 
 
-def overlay(run: Run, seen: Seen, method: str, *, contrast: bool) -> Image.Image:
+def overlay(run: Run, seen: Explained, method: str, *, contrast: bool) -> Image.Image:
     """Photo and overlay side by side, with a caption."""
     original = image_size(seen.path)
     size = shown_size(original)
@@ -293,7 +174,7 @@ def overlay(run: Run, seen: Seen, method: str, *, contrast: bool) -> Image.Image
     return picture(large.load(seen.path), heat, region, words, explained=explained)
 
 
-def _region(run: Run, seen: Seen, large: Transform) -> Tensor | None:
+def _region(run: Run, seen: Explained, large: Transform) -> Tensor | None:
     """The sample's region, or of a segmenter the class's pixels, at the size that is shown."""
     assert seen.sample is not None
     if run.several:
@@ -305,7 +186,7 @@ def _region(run: Run, seen: Seen, large: Transform) -> Tensor | None:
     return large.fit_mask(own.float())
 
 
-def caption(run: Run, seen: Seen, method: str, *, contrast: bool) -> list[str]:
+def caption(run: Run, seen: Explained, method: str, *, contrast: bool) -> list[str]:
     """What was predicted, what the map shows, and of which image."""
     predicted, target = run.classes[seen.predicted], run.classes[seen.chosen]
     how, file = f"{method}{' with contrast' if contrast else ''}", Path(seen.path).name
@@ -325,7 +206,7 @@ def caption(run: Run, seen: Seen, method: str, *, contrast: bool) -> list[str]:
     return [first, second, file]
 
 
-def _set_words(run: Run, seen: Seen) -> list[str]:
+def _set_words(run: Run, seen: Explained) -> list[str]:
     """The predicted set and, where it is known, what is missed and what is none of its labels."""
     guess = set(seen.predicted_set)
     text = "predicted " + (", ".join(_named(run, sorted(guess))) or "nothing")

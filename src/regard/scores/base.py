@@ -155,7 +155,7 @@ def peak_normalised(maps: Tensor) -> Tensor:
     return maps / torch.where(peak > 0, peak, 1)
 
 
-def mean_over(values: Tensor, weights: Tensor) -> Tensor:
+def mean_or_nan(values: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean over positions, (B, H, W) to (B,); NaN where the weights sum to 0."""
     return (values * weights).sum((1, 2)) / weights.sum((1, 2))
 

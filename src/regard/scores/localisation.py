@@ -5,7 +5,7 @@ from torch import Tensor
 
 from regard.data.regions import Evidence
 from regard.errors import ConfigError
-from regard.scores.base import SCORES, Score, mean_over, peak_normalised
+from regard.scores.base import SCORES, Score, mean_or_nan, peak_normalised
 
 # What is above this quantile of its values is where a map points for `iou`.
 QUANTILE = 0.8
@@ -18,7 +18,7 @@ def energy(maps: Tensor, evidence: Evidence) -> Tensor:
 
     Reference: Wang et al., Score-CAM, arXiv:1910.01279, section 4.3.
     """
-    return mean_over(evidence.inside, maps * evidence.counted)
+    return mean_or_nan(evidence.inside, maps * evidence.counted)
 
 
 def energy_gain(maps: Tensor, evidence: Evidence) -> Tensor:
@@ -81,7 +81,7 @@ def magtr(maps: Tensor, evidence: Evidence) -> Tensor:
     sum(n R) / sum R, with n = L / max L; ignored pixels count in neither.
     """
     normal = peak_normalised(maps * evidence.counted)
-    return mean_over(normal, evidence.inside * evidence.counted)
+    return mean_or_nan(normal, evidence.inside * evidence.counted)
 
 
 def mangtr(maps: Tensor, evidence: Evidence) -> Tensor:
@@ -90,7 +90,7 @@ def mangtr(maps: Tensor, evidence: Evidence) -> Tensor:
     sum(n (1 - R)) / sum(1 - R), with n = L / max L; ignored pixels count in neither.
     """
     normal = peak_normalised(maps * evidence.counted)
-    return mean_over(normal, (1 - evidence.inside) * evidence.counted)
+    return mean_or_nan(normal, (1 - evidence.inside) * evidence.counted)
 
 
 def _area(evidence: Evidence) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from regard.data.regions import Evidence, Regions, as_regions, for_all, shares_only
+from regard.data.regions import Evidence, Regions, as_regions, remedy_by_class, shares_only
 from regard.errors import DataError
 from regard.saliency.capture import undisturbed
 from regard.saliency.options import refuse_images, refuse_options
@@ -161,7 +161,7 @@ def _evidence(
             f"score {name}",
             expected="regions (B, H, W), or of each class (B, K, H, W)",
             found=f"{tuple(regions.attend.shape)}, of class 0 alone",
-            remedy=for_all("", regions.attend),
+            remedy=remedy_by_class("", regions.attend),
         )
     return regions.to(maps.device).of(indices.to(maps.device))
 

@@ -267,7 +267,7 @@ class ManifestLine(BaseModel):
     corrected: int
 
 
-class Corrections(BaseModel):
+class CorrectionsAnswer(BaseModel):
     """Manifests of corrections; `free` is a name that none has yet."""
 
     manifests: list[ManifestLine]

@@ -65,7 +65,7 @@ ENDPOINTS = (
     Endpoint("/upload", uploading.upload, questions.OfUpload, answers.Uploaded, "POST",
              uploading.KINDS),
     Endpoint("/corrections", correcting.corrections, questions.OfCorrections,
-             answers.Corrections),
+             answers.CorrectionsAnswer),
     Endpoint("/correction", correcting.correction, questions.OfCorrection, answers.Corrected),
     Endpoint("/correction", correcting.correct, questions.Correction, answers.Saved, "POST"),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from regard.images.decoding import image_size
 from regard.server import pictures
-from regard.server.answers import Corrected, Corrections, ManifestLine, Saved
+from regard.server.answers import Corrected, CorrectionsAnswer, ManifestLine, Saved
 from regard.server.client import Client
 from regard.server.drawn import classes_of
 from regard.server.questions import Correction, OfCorrection, OfCorrections
@@ -11,17 +11,17 @@ from regard.server.shelves import no_image
 from regard.server.uploading import data_url
 
 
-async def corrections(service: Service, client: Client, asked: OfCorrections) -> Corrections:
+async def corrections(service: Service, client: Client, asked: OfCorrections) -> CorrectionsAnswer:
     """The manifests of corrections, those of a run's images where one is named, and a free name."""
     return await client.thread(_listed, service, asked)
 
 
-def _listed(service: Service, asked: OfCorrections) -> Corrections:
+def _listed(service: Service, asked: OfCorrections) -> CorrectionsAnswer:
     facts = None if asked.run is None else service.shelves.facts(asked.run)
     of = None if facts is None else (facts, service.shelves.manifest(facts))
     found = service.corrections.listed(of)
     lines = [ManifestLine(name=name, images=n, corrected=own) for name, n, own in found]
-    return Corrections(manifests=lines, free=service.corrections.free())
+    return CorrectionsAnswer(manifests=lines, free=service.corrections.free())
 
 
 async def correction(service: Service, client: Client, asked: OfCorrection) -> Corrected:

@@ -1,4 +1,4 @@
-"""Regions that were drawn anew: manifests of their own, for the next training."""
+"""SavedRegion that were drawn anew: manifests of their own, for the next training."""
 
 import fcntl
 import hashlib
@@ -35,7 +35,7 @@ Listed = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
-class Regions:
+class SavedRegion:
     """What is saved of an image.
 
     Attributes:
@@ -96,7 +96,7 @@ class Corrections:
         key = name, facts.found.path
         return self._fitting.get(key, files, lambda: _corrects(own, run, column))
 
-    def saved(self, facts: Facts, run: Manifest, name: str, index: int) -> Regions:
+    def saved(self, facts: Facts, run: Manifest, name: str, index: int) -> SavedRegion:
         """What is saved of an image: what was drawn anew; nothing in a manifest of other images.
 
         Args:
@@ -110,16 +110,16 @@ class Corrections:
         """
         manifest = self._read(name)
         if not self._corrects(name, manifest, facts, run):
-            return Regions()
+            return SavedRegion()
         row = manifest.table.row(index, named=True)
         if not row[CORRECTED]:
-            return Regions()
+            return SavedRegion()
         if column_of(facts) == "mask":
-            return Regions(classes=self._file(manifest, row["mask"]))
+            return SavedRegion(classes=self._file(manifest, row["mask"]))
         mask = self._file(manifest, row["region"])
         if mask is not None:
-            return Regions(mask=mask)
-        return Regions(row["boxes"] or [], box_labels(facts, manifest, index))
+            return SavedRegion(mask=mask)
+        return SavedRegion(row["boxes"] or [], box_labels(facts, manifest, index))
 
     def _file(self, manifest: Manifest, name: str | None) -> Path | None:
         return None if name is None else self._folder.inside(Path(manifest.resolve(name)))

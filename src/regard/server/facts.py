@@ -1,6 +1,5 @@
 """What a run's config says, as the server needs it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,13 +57,12 @@ def facts_of(found: Found) -> Facts:
     files = RunFolder(found.path)
     config = files.read_config()
     try:
-        classes: Mapping[str, Any] | list[str] = config["classes"]
         return Facts(
             found,
             config,
             Data.model_validate(config["data"]),
             Gaze.model_validate(config["gaze"]),
-            tuple(map(str, classes)),
+            tuple(config["classes"]),
             str(config["model"]["spec"]),
         )
     except (KeyError, TypeError, AttributeError, ValidationError) as error:

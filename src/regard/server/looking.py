@@ -11,7 +11,7 @@ from torch import Tensor
 from regard import __version__
 from regard.errors import ConfigError, near
 from regard.runs.background import options_of
-from regard.runs.explain import Seen, look
+from regard.runs.explained import Explained, explain_image
 from regard.runs.run import Run
 from regard.saliency.base import METHODS
 from regard.scores.base import one_sign
@@ -30,7 +30,7 @@ class Look:
 
     Attributes:
         chosen: the class that is explained.
-        shares: (classes,), see `Seen`.
+        shares: (classes,), see `Explained`.
         map: (h, w), at least 0, at the layer's resolution; None where none was asked for.
         classes: of a segmenter, uint8 (H, W) of the input.
     """
@@ -41,7 +41,7 @@ class Look:
     classes: Tensor | None = None
 
     @classmethod
-    def of(cls, seen: Seen, method: str | None) -> "Look":
+    def of(cls, seen: Explained, method: str | None) -> "Look":
         """Of what was seen, with the map of a method."""
         own = None if method is None else one_sign(seen.maps[method][None].float(), "positive")[0]
         return cls(seen.chosen, seen.shares, own, seen.classes)
@@ -74,7 +74,7 @@ class Asked:
         method: of the map; None: no map, only what is predicted.
         layer: of the map; None: the run's own.
         target: a class; None: the predicted one.
-        at: of a segmenter one pixel, see `regard.runs.explain.look`.
+        at: of a segmenter one pixel, see `regard.runs.explained.explain_image`.
     """
 
     photo: Photo
@@ -106,7 +106,7 @@ class Asked:
         methods = {} if method is None else {method: options_of(run, method)}
         image, sample = str(self.photo.path), self.photo.sample
         with breaking(self.photo.facts):
-            seen = look(run, image, sample, methods, gaze, self.target, at=self.at)
+            seen = explain_image(run, image, sample, methods, gaze, self.target, at=self.at)
         return Look.of(seen, method)
 
 

@@ -12,7 +12,7 @@ from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.settings import Gaze
 from regard.images.decoding import Size, image_size
 from regard.runs.background import options_of
-from regard.runs.explain import look
+from regard.runs.explained import explain_image
 from regard.runs.net import transform_of
 from regard.runs.overlay import laid
 from regard.saliency.base import METHODS
@@ -108,7 +108,9 @@ def _looked(
     run = service.nets.run(facts, weights)
     gaze = Gaze.model_validate(run.config["gaze"])
     with breaking(facts):
-        seen = look(run, sent.fitted, None, {method: options_of(run, method)}, gaze, target)
+        seen = explain_image(
+            run, sent.fitted, None, {method: options_of(run, method)}, gaze, target
+        )
     return Look.of(seen, method)
 
 

@@ -10,7 +10,7 @@ from regard.studies.tuning_settings import Tuning
 from regard.studies.tuning_space import Parameter, config_of
 from regard.training.config import Config
 from regard.training.preflight import logged
-from regard.training.prepare import digest, prepare
+from regard.training.prepare import digest_of_samples, prepare
 
 # Sections whose values change what is built; the rest is checked by the config.
 BUILT = ("data", "model", "guidance", "gaze")
@@ -31,7 +31,7 @@ def samples_digest(config: Config) -> str:
             found="splits " + ", ".join(splits_of(manifest.table)),
             remedy="set base.data.val_from_train: 0.15, say",
         )
-    return digest(manifest)
+    return digest_of_samples(manifest)
 
 
 def refuse_trials(tuning: Tuning, space: tuple[Parameter, ...]) -> None:

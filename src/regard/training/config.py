@@ -154,7 +154,7 @@ def changed(values: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]
     Raises:
         ConfigError: no `=`, not YAML, or an index that the list does not have.
     """
-    result = dict(values)
+    result: dict[str, Any] = deepcopy(dict(values))
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals or not path.strip("."):
@@ -165,7 +165,7 @@ def changed(values: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]
                 remedy="write a.b=c",
             )
         result = placed(result, path, _value(text, change), f"--set {_short(change)}")
-    return deepcopy(result)
+    return result
 
 
 def placed(values: Mapping[str, Any], path: str, value: Any, where: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from torch import distributed
 
 from regard.errors import LostProcessError
-from regard.machine import place
+from regard.machine import rank_and_world
 from regard.training.group import ALONE, PATIENCE, Group, Processes
 
 
@@ -25,7 +25,7 @@ def joined() -> Iterator[Group]:
     Raises:
         LostProcessError: the others cannot be reached.
     """
-    number, size = place()
+    number, size = rank_and_world()
     if size < 2:
         yield ALONE
         return

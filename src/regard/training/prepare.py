@@ -149,7 +149,7 @@ def prepare(config: Config, folder: Path, group: Group = ALONE) -> Prepared:
         transform=transform,
         pixels=pixels,
         manifest=manifest,
-        digest=digest(manifest),
+        digest=digest_of_samples(manifest),
         group=group,
     )
 
@@ -180,7 +180,7 @@ def resolved(config: Config, net: nn.Module, classes: Sequence[str]) -> Config:
     return config.model_copy(update={"data": data, "classes": tuple(classes)})
 
 
-def digest(manifest: Manifest) -> str:
+def digest_of_samples(manifest: Manifest) -> str:
     """A digest of the samples: which are in which split, with which label and region."""
     columns = [name for name in COLUMNS if name in manifest.table.columns]
     text = manifest.table.select(columns).write_ndjson()
