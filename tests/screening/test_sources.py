@@ -13,13 +13,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from regard.errors import DataError, RunError
-from regard.runs.files import read_json, write_json
+from regard.errors import ConfigError, DataError, RunError
 from regard.runs.run import load_run
 from regard.saliency.explain import explain
 from regard.screening import maps as making
 from regard.screening import pieces as ahead
-from regard.screening.cutting import Cutting
+from regard.screening.cutting import Cutting, cutting_of
 from regard.screening.maps import make_maps
 from regard.screening.operator import operator_of
 from regard.screening.pieces import of_image, pieces
@@ -177,10 +176,6 @@ def test_what_a_screening_is_of_cannot_change_on_the_way(home, run, tmp_path):
             screen(load_run(home / "run"), source, out, **changed)
     with pytest.raises(RunError, match=r"found one with other groups \(of: none\); give --group"):
         screen(run, open_source(photos, "folder"), out)
-    # A folder whose plan was written before groups had a place of their own.
-    plan = read_json(out / "screening.json")
-    write_json(out / "screening.json", {k: v for k, v in plan.items() if k != "groups"})
-    screen(run, source, out)
     # The same folder and checkpoint, trained anew.
     other = tmp_path / "run"
     train(config_of("training.epochs=1"), other, folder=home)
@@ -236,3 +231,35 @@ def test_a_map_is_of_the_class_that_its_row_says(home, run, tmp_path, monkeypatc
     (out / "maps/part-000000/pieces.parquet").write_bytes(b"")
     make_maps(out, picked_of(out, run.classes, run.classes[0]), source, Cutting(), operator)
     assert len(pl.read_parquet(out / "maps/part-000000/pieces.parquet")) == 3
+
+
+def test_an_image_that_is_in_a_tar_under_two_spellings_is_one(tmp_path):
+    """As unpacking leaves it: the last one counts."""
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in ("d/a.png", "./d/a.png"):
+            tar.add(tmp_path / "a.png", name)
+    assert [*open_source(tmp_path / "a.tar").names] == ["./d/a.png"]
+
+
+@pytest.mark.parametrize("part", [1, 100])
+def test_what_cannot_be_read_is_counted_alike_in_parts_of_any_size(home, run, tmp_path, part):
+    names = [*(str(p) for p in sorted((home / "images").glob("*.png"))[:2]), "none.png", "none.png"]
+    table = pl.DataFrame({"image": names, "group": ["a", "b", "a", "b"]})
+    table.write_parquet(tmp_path / "m.parquet")
+    told = screen(run, open_source(tmp_path / "m.parquet"), tmp_path / "out", part=part)
+    assert (told["images"], told["pieces"], told["unreadable"]) == (4, 2, 2)
+    bad = (tmp_path / "out" / "bad_files.csv").read_text().splitlines()
+    assert len(bad) == 2
+
+
+def test_boxes_outside_of_an_image_are_no_pieces():
+    cutting = cutting_of(None, None, True, 1.0, has_boxes=True)
+    boxes = [(50, 50, 60, 60), (-20, 3, -12, 9), (3, 3, 3, 9), (28, 28, 40, 40)]
+    assert cutting.crops((32, 32), boxes) == [(20, 20, 32, 32)]
+
+
+def test_tiles_with_gaps_between_are_refused():
+    assert cutting_of(8, 8, False, 1.0, has_boxes=False).stride == 8
+    with pytest.raises(ConfigError, match=r"--stride: expected at most --grid, 8 pixels, found 20"):
+        cutting_of(8, 20, False, 1.0, has_boxes=False)

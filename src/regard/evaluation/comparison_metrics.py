@@ -81,9 +81,8 @@ def _refuse_others(sides: Sequence[Resampled]) -> None:
 def _difference(sides: dict[str, list[Resampled]], name: str) -> dict[str, Any]:
     ends = {end: float(np.mean([own.whole[name] for own in side])) for end, side in sides.items()}
     first, second = (np.mean([own.resamples[name] for own in side], 0) for side in sides.values())
-    test = percentile_test(
-        ends["after"] - ends["before"], second - first, len(sides["before"][0].index)
-    )
+    images = max(own.concerned(name) for side in sides.values() for own in side)
+    test = percentile_test(ends["after"] - ends["before"], second - first, images)
     values = {end: None if np.isnan(value) else value for end, value in ends.items()}
     return values | test.as_dict()
 

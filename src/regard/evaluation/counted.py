@@ -36,6 +36,7 @@ class PredictionStatistics:
             tables.predicted(table),
             tables.probabilities(table),
         )
+        self._true, self._guess = true, guess
         correct = table["correct"].to_numpy()
         self._positive = range(k)[positive] if k == 2 else None
         sure = proba[np.arange(n), guess]
@@ -57,6 +58,21 @@ class PredictionStatistics:
         for statistic in self._others:
             found |= statistic(counts)
         return found | self._by_class(counts)
+
+    def concerned(self, name: str) -> int:
+        """How many images a metric is of.
+
+        Of that of a class the images of it, and but for recall those that are taken for it.
+        """
+        kind, _, label = name.partition(":")
+        if label:
+            c = self.classes.index(label)
+        elif self._positive is not None and kind in ("precision", "recall", "f1", "specificity"):
+            c = 1 - self._positive if kind == "specificity" else self._positive
+        else:
+            return len(self._true)
+        own = self._true == c
+        return int((own if kind in ("recall", "specificity") else own | (self._guess == c)).sum())
 
     def _by_class(self, counts: Floats) -> dict[str, Floats]:
         support, guesses, hits = (np.asarray(matrix @ counts) for matrix in self._sums)
@@ -90,12 +106,17 @@ class Resampled:
     Args:
         statistics: counts (N, b) to values (b,) by name.
         index: (N,) row of each image in the manifest, rising.
+        concerned: by name of how many of them a statistic is; None: of all.
     """
 
     def __init__(
-        self, statistics: Callable[[Floats], dict[str, Floats]], index: NDArray[np.int64]
+        self,
+        statistics: Callable[[Floats], dict[str, Floats]],
+        index: NDArray[np.int64],
+        concerned: Callable[[str], int] | None = None,
     ) -> None:
         self._statistics, self.index = statistics, index
+        self.concerned = concerned or (lambda _: len(index))
 
     @cached_property
     def whole(self) -> dict[str, float]:
@@ -137,4 +158,5 @@ def resampled_predictions(table: pl.DataFrame, positive: str | None = None) -> R
     ordered = table.sort("index")
     index = ordered["index"].to_numpy().astype(np.int64)
     number = -1 if positive is None else tables.classes(ordered).index(positive)
-    return Resampled(PredictionStatistics(ordered, number), index)
+    statistics = PredictionStatistics(ordered, number)
+    return Resampled(statistics, index, statistics.concerned)

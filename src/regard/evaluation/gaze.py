@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from regard.evaluation import resampling
 from regard.evaluation.intervals import Interval, bootstrap_interval, missing
 from regard.evaluation.metrics import bca_intervals
-from regard.evaluation.paired import PairedTest, paired_bootstrap
+from regard.evaluation.paired import PairedTest, beyond_zero, paired_bootstrap
 from regard.scores.base import SCORES, Score
 
 Floats = NDArray[np.float64]
@@ -152,9 +152,8 @@ def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
     blocks = resampling.counts(n, _RESAMPLES, _SEED)
     replicates = np.concatenate([difference(times) for times in blocks])
     low, high = resampling.percentile_limits(replicates, _LEVEL)
-    tail = min((replicates >= 0).sum(), (replicates <= 0).sum())
     interval = Interval(value, low, high, _LEVEL, n, "percentile", undefined)
-    return PairedTest(interval, min(1.0, 2 * (float(tail) + 1) / (_RESAMPLES + 1)))
+    return PairedTest(interval, beyond_zero(replicates, n))
 
 
 def pooled_statistic(scores: pl.DataFrame, name: str) -> Callable[[Floats], dict[str, Floats]]:

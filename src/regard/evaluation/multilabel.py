@@ -201,6 +201,17 @@ class PooledSets:
         by_class = {f"{n}.{c}": rates[n][c] for n in BY_CLASS for c in range(self.classes)}
         return found | by_class
 
+    def concerned(self, name: str) -> int:
+        """How many images a metric is of: of a class those of it, or that are predicted so."""
+        kind, _, number = name.rpartition(".")
+        _, support, guesses = self._sums
+        if kind not in BY_CLASS:
+            return support.shape[1]
+        own = support[int(number)] > 0
+        if kind in ("precision", "f1"):
+            own = own | (guesses[int(number)] > 0)
+        return int(own.sum())
+
     def _micro(self, times: Floats) -> Floats:
         """Average precision (b,) of all pairs, each as often as its image is taken."""
         if self._all is None:

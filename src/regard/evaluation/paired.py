@@ -131,13 +131,15 @@ def _bonett_price(x: NDArray[np.float64], undefined: int, level: float) -> Paire
 def percentile_test(value: float, replicates: ArrayLike, n: int, level: float = 0.95) -> PairedTest:
     """A difference of a set's number with the interval of its resamples' percentiles.
 
-    p is twice the smaller share of the resampled differences beyond 0. The images have to be
-    resampled together for both, so that what is hard for both makes no difference.
+    p is twice the smaller share of the resampled differences beyond 0, and never below 2^(1 - n):
+    exchanging the two answers to each of n images gives so many differences and no more. The
+    images have to be resampled together for both, so that what is hard for both makes no
+    difference.
 
     Args:
         value: the difference on all images.
         replicates: (B,) that of each resample; NaN are left out and counted.
-        n: images.
+        n: images that the number is of; of a class those that have to do with it.
         level: in (0, 1).
     """
     check_options(level)
@@ -147,10 +149,15 @@ def percentile_test(value: float, replicates: ArrayLike, n: int, level: float = 
         why = "needs two images or more" if n < 2 else "it is defined in no resample of both"
         return PairedTest(missing(level, n, "percentile", why, value=value), math.nan)
     low, high = percentile_limits(known, level)
-    tail = min((known >= 0).sum(), (known <= 0).sum())
-    p = min(1.0, 2 * (float(tail) + 1) / (known.size + 1))
     lost = drawn.size - known.size
-    return PairedTest(Interval(value, low, high, level, n, "percentile", 0, lost), p)
+    interval = Interval(value, low, high, level, n, "percentile", 0, lost)
+    return PairedTest(interval, beyond_zero(known, n))
+
+
+def beyond_zero(replicates: NDArray[np.float64], n: int) -> float:
+    """Twice the smaller share of resampled differences (B,) beyond 0, at least 2^(1 - n)."""
+    tail = min((replicates >= 0).sum(), (replicates <= 0).sum())
+    return min(1.0, max(2 * (float(tail) + 1) / (replicates.size + 1), 2.0 ** (1 - n)))
 
 
 def paired_student(a_by_seed: ArrayLike, b_by_seed: ArrayLike, level: float = 0.95) -> PairedTest:

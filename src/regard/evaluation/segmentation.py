@@ -104,6 +104,16 @@ class Pooled:
         parts = [self._of(times[:, start : start + block]) for start in starts]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
+    def concerned(self, name: str) -> int:
+        """How many images a metric is of: of a class those with pixels of it, true or predicted."""
+        kind, _, number = name.rpartition(".")
+        images = self._cells.shape[1]
+        if kind not in BY_CLASS:
+            return images
+        cells, c = self._cells.reshape(self.classes, self.classes, images), int(number)
+        true, guessed = cells[c].any(0), cells[:, c].any(0)
+        return int((true if kind == "recall" else true | guessed).sum())
+
     def _of(self, times: Floats) -> dict[str, Floats]:
         k = self.classes
         pooled = (self._cells @ times).reshape(k, k, -1)

@@ -1,6 +1,7 @@
 """Two segmenters on the same images: by how much the numbers of all pixels differ."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 from regard.errors import DataError
 from regard.evaluation import resampling
 from regard.evaluation.paired import PairedTest, percentile_test
-from regard.evaluation.resampling import Statistics
 from regard.evaluation.segmentation import Pooled
 
 _RESAMPLES, _SEED = 2000, 0
@@ -70,9 +70,19 @@ def pooled_of(tables: Sequence[pl.DataFrame]) -> Pooled:
     return Pooled(confusions, [*edges])
 
 
-def compare_pooled(
-    a: Statistics, b: Statistics, images: int, *, level: float
-) -> dict[str, PairedTest]:
+class Pooling(Protocol):
+    """Metrics of a set of images by how often each is taken."""
+
+    def __call__(self, times: NDArray[np.float64], /) -> Mapping[str, NDArray[np.float64]]:
+        """Of counts (N, b) of the images each metric, (b,)."""
+        ...
+
+    def concerned(self, name: str) -> int:
+        """How many images a metric is of."""
+        ...
+
+
+def compare_pooled(a: Pooling, b: Pooling, images: int, *, level: float) -> dict[str, PairedTest]:
     """As `compare_segmentations`, of statistics of the same images, such as `pooled_of` gives."""
     whole = np.ones((images, 1))
     values = {name: float(b(whole)[name][0] - own[0]) for name, own in a(whole).items()}
@@ -80,7 +90,10 @@ def compare_pooled(
     parts = [(a(times), b(times)) for times in blocks]
     return {
         name: percentile_test(
-            value, np.concatenate([y[name] - x[name] for x, y in parts]), images, level
+            value,
+            np.concatenate([y[name] - x[name] for x, y in parts]),
+            max(a.concerned(name), b.concerned(name)),
+            level,
         )
         for name, value in values.items()
     }

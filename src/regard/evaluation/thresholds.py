@@ -25,6 +25,8 @@ MEASURED = ("accuracy", "balanced_accuracy", "precision", "recall", "specificity
 # As metrics are called that hold at the chosen threshold.
 AT_THRESHOLD = tuple(name + ENDING for name in MEASURED)
 _LEVEL = 0.95
+# How far below the least probability that is called positive a threshold lies, at the most.
+ROOM = 1e-4
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,11 @@ def positive_class(names: list[str], positive: str | None) -> str:
 
 
 def choose(table: pl.DataFrame, how: Choice) -> float:
-    """The threshold of a predictions table, one of the probabilities in it.
+    """The threshold of a predictions table.
+
+    It lies a little below the least probability that is to be called positive, by one in ten
+    thousand or by half of what it is to the next lower one of the table, so that a probability
+    that is computed again, in float32 or in another order, is called as it was.
 
     Raises:
         DataError: no image of the positive class, or none of the other.
@@ -114,7 +120,7 @@ def choose(table: pl.DataFrame, how: Choice) -> float:
     if how.target is not None:
         # The least number of hits with that recall, safe from rounding: 0.7 x 10 is 7, not 8.
         hits = max(1, int(np.ceil(how.target * truth.sum() - 1e-9)))
-        return float(np.sort(scores[truth])[-hits])
+        return _below(float(np.sort(scores[truth])[-hits]), scores)
     if how.by == "f1":
         precision, recall, at = sk.precision_recall_curve(truth, scores)
         both = precision[:-1] + recall[:-1]
@@ -124,7 +130,14 @@ def choose(table: pl.DataFrame, how: Choice) -> float:
         false, true, at = sk.roc_curve(truth, scores, drop_intermediate=False)
         # The first is above all probabilities: nothing is positive there.
         worth, at = (true - false)[1:], at[1:]
-    return float(at[np.isclose(worth, worth.max(), rtol=0, atol=1e-12)].max())
+    return _below(float(at[np.isclose(worth, worth.max(), rtol=0, atol=1e-12)].max()), scores)
+
+
+def _below(chosen: float, scores: NDArray[np.float64]) -> float:
+    """Less than the chosen probability, and more than the next lower one."""
+    lower = scores[scores < chosen]
+    gap = chosen - (float(lower.max()) if lower.size else 0.0)
+    return chosen - min(gap / 2, ROOM)
 
 
 def at_threshold(table: pl.DataFrame, positive: str, threshold: float) -> dict[str, Interval]:

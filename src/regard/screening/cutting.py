@@ -32,7 +32,7 @@ class Cutting:
         """Left, top, right, bottom of each, whole pixels; None for the whole image.
 
         Tiles cover all of it: the last ones of a row or column are moved inward. Crops of boxes
-        are square and moved inward at the edge; boxes without an area have none.
+        are square and moved inward at the edge; boxes without an area in the image have none.
 
         Args:
             size: (height, width) of the image.
@@ -47,7 +47,7 @@ class Cutting:
                 for top in tops
                 for left in lefts
             ]
-        kept = [box for box in boxes if box[2] > box[0] and box[3] > box[1]]
+        kept = [box for box in boxes if _reaches(box, size)]
         return [frame(box, self.times, (0.0, 0.0), size) for box in kept]
 
 
@@ -57,7 +57,7 @@ def cutting_of(
     """The cutting that options ask for.
 
     Raises:
-        ConfigError: options that do not go together, or sides below 1.
+        ConfigError: options that do not go together, sides below 1, or tiles with gaps.
     """
     if grid is not None and boxes:
         raise wrong("--grid and --boxes", "one of them", "both", "leave one out")
@@ -69,11 +69,20 @@ def cutting_of(
     for name, value in (("--grid", grid), ("--stride", stride)):
         if value is not None and value < 1:
             raise wrong(name, "1 or more pixels", str(value), "correct it")
+    if grid is not None and stride is not None and stride > grid:
+        remedy = "lower it: what lies between tiles would not be seen"
+        raise wrong("--stride", f"at most --grid, {grid} pixels", str(stride), remedy)
     if not 0 < times < float("inf"):
         raise wrong("--times", "a number above 0", f"{times:g}", "correct it")
     if grid is not None:
         return Cutting("grid", grid, stride or grid)
     return Cutting("boxes", times=times) if boxes else Cutting()
+
+
+def _reaches(box: Box, size: Size) -> bool:
+    """Whether a part of a box lies in an image (height, width)."""
+    left, top, right, bottom = box
+    return min(right, size[1]) > max(left, 0) and min(bottom, size[0]) > max(top, 0)
 
 
 def _starts(length: int, side: int, stride: int) -> list[int]:

@@ -37,12 +37,12 @@ def summarise(
     told, predicted = (pl.concat(found) for found in zip(*tables, strict=True))
     counts = predicted.group_by("predicted").agg(pl.col("pieces").sum()).drop_nulls("predicted")
     pieces = int(told["pieces"].sum())
-    bad = pl.concat([_bad(out, part) for part in range(parts)])
+    bad = pl.concat([_bad(out, part) for part in range(parts)]).unique(maintain_order=True)
     write_csv(out / BAD, bad)
     values: dict[str, Any] = {
         **{name: plan[name] for name in ("run", "checkpoint", "source", "images")},
         "pieces": pieces,
-        "unreadable": len(bad),
+        "unreadable": int(told["unreadable"].sum()),
         "predicted": {name: 0 for name in plan["classes"]} | dict(counts.rows()),
         "positive": None,
         "groups": 0,
@@ -108,4 +108,4 @@ def _groups(told: pl.DataFrame, positive: Wanted | None) -> pl.DataFrame | None:
 
 def _bad(out: Path, part: int) -> pl.DataFrame:
     rows = read_table(part_path(out, part), columns=["image", "error"])
-    return rows.drop_nulls("error").unique(maintain_order=True)
+    return rows.drop_nulls("error")

@@ -43,7 +43,7 @@ def images_in(path: Path) -> dict[str, Place | None]:
     """
     files: dict[str, Place] = {}
     links: dict[str, str] = {}
-    found: dict[str, str] = {}  # as the tar has it, and without a `./` before it
+    found: dict[str, str] = {}  # without a `./` before it, and as the tar has it at last
     try:
         with tarfile.open(path, "r:", tarinfo=_Forward) as tar:
             for member in tar:
@@ -59,7 +59,7 @@ def images_in(path: Path) -> dict[str, Place | None]:
                 else:
                     continue
                 if is_image(posixpath.basename(name)):
-                    found[member.name] = name
+                    found[name] = member.name
             end = tar.offset
     except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
@@ -76,7 +76,7 @@ def images_in(path: Path) -> dict[str, Place | None]:
         file.seek(end)
         if file.read(BLOCK) != bytes(BLOCK):
             raise _damaged(path, f"no header and no end at byte {end:,}")
-    return {told: _place(name, files, links) for told, name in found.items()}
+    return {told: _place(name, files, links) for name, told in found.items()}
 
 
 def _target(member: tarfile.TarInfo, name: str) -> str:

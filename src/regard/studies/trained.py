@@ -163,12 +163,13 @@ def set_differences(a: Sequence[Trained], b: Sequence[Trained]) -> tuple[float, 
     sides = [part for part in parts if part is not None]
     if len(sides) < len(parts) or not sides:
         return None
-    name, index = sides[0][0].name, sides[0][0].resampled.index
+    name = sides[0][0].name
     if not all(one.resampled.like(sides[0][0].resampled) for one, _ in sides):
         return None
     whole = np.mean([y.resampled.whole[name] - x.resampled.whole[name] for x, y in sides])
     rows = [y.resampled.resamples[name] - x.resampled.resamples[name] for x, y in sides]
-    return float(whole), np.mean(rows, axis=0), len(index)
+    images = max(own.resampled.concerned(name) for pair in sides for own in pair)
+    return float(whole), np.mean(rows, axis=0), images
 
 
 def _of_sets(a: Trained, b: Trained) -> tuple[OfSet, OfSet] | None:
