@@ -20,9 +20,11 @@ from regard.errors import NumericalError, RunError
 from regard.evaluation.direction import lower_is_better
 from regard.evaluation.predict import Predictions, model_input
 from regard.guidance import Combination, Energy, divisors, guided_forward
+from regard.guidance.combination import Divisors
 from regard.guidance.output import GuidedOutput
 from regard.models.heads import classifier_of
 from regard.runs.checkpoints import checkpoints, load, pointed
+from regard.runs.log import read_log
 from regard.scores.scoring import score
 from regard.training import step as stepping
 from regard.training.losses import class_weights, entropies
@@ -241,20 +243,45 @@ def test_a_plateau_sees_that_a_negative_loss_stands_still():
 
 def test_a_terms_mean_over_an_epoch_is_over_the_images_that_it_is_of():
     progress = Progress()
-    progress.add(
-        4, 3.0, {"loss": 1.0, "loss.energy": 0.8, "loss.iou": 0.0}, {"energy": 1, "iou": 0}
-    )
-    progress.add(
-        4, 1.0, {"loss": 0.5, "loss.energy": 0.0, "loss.iou": 0.0}, {"energy": 0, "iou": 0}
-    )
-    progress.add(
-        2, 1.0, {"loss": 2.0, "loss.energy": 0.2, "loss.iou": 0.0}, {"energy": 2, "iou": 0}
-    )
+    for images, right, loss, energy, valid in (
+        (4, 3.0, 1.0, 0.8, 1),
+        (4, 1.0, 0.5, 0.0, 0),
+        (2, 1.0, 2.0, 0.2, 2),
+    ):
+        parts = {"loss": loss, "loss.energy": energy, "loss.iou": 0.0}
+        by = Divisors(float(images), {"energy": valid, "iou": 0}, images)
+        progress.add(right, parts, by)
     means = Progress.restored(progress.state()).means()
     assert means["loss.energy"] == pytest.approx((0.8 + 2 * 0.2) / 3)
     assert math.isnan(means["loss.iou"])
     assert means["loss"] == pytest.approx(1.0)
     assert means["accuracy"] == 0.5
+
+
+def test_what_nothing_is_said_of_is_no_loss_of_an_epoch():
+    """A crop that fell on void, and classes that weigh differently."""
+    progress = Progress()
+    progress.add(0.0, {"loss": 0.0, "cross_entropy": 0.0}, Divisors(0.0, {}, 2, 0))
+    assert math.isnan(progress.means()["accuracy"])
+    progress.add(0.5, {"loss": 1.5, "cross_entropy": 0.9}, Divisors(1.0, {}, 2, 1))
+    progress.add(1.5, {"loss": 1.2, "cross_entropy": 0.6}, Divisors(3.0, {}, 2, 2))
+    found = progress.means()
+    assert found["cross_entropy"] == pytest.approx((0.9 + 3 * 0.6) / 4)
+    assert found["loss"] == pytest.approx((1.5 + 3 * 1.2) / 4)
+    assert found["accuracy"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("size", [1, 4, 24])
+def test_the_loss_of_an_epoch_does_not_hang_on_the_size_of_batches(tiny, tmp_path, size):
+    still = "training.optimiser={name: sgd, lr: 1e-30, momentum: 0.0}"
+    changes = ("training.epochs=1", "training.imbalance=weights")
+    losses = []
+    for own in (f"training.batch_size={size}", "training.batch_size=8"):
+        out = tmp_path / own.replace("=", "-")
+        epoch(*PLAIN, still, *changes, own, folder=tiny, out=out)
+        (line,) = read_log(out / "log.jsonl", "epoch")
+        losses.append(line["train"]["cross_entropy"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 def moved(before, after, names):

@@ -28,11 +28,24 @@ class Divisors:
         cross_entropy: sum of the class weights of the labels.
         terms: valid images by term.
         images: of the effective batch.
+        told: images of which something is said, so that an answer is right or wrong; None: all.
     """
 
     cross_entropy: float
     terms: dict[str, int]
     images: int
+    told: int | None = None
+
+    @property
+    def judged(self) -> int:
+        """Images whose answers are right or wrong."""
+        return self.images if self.told is None else self.told
+
+    def of(self, part: str) -> float:
+        """What a part of the loss is the mean over: `cross_entropy`, `loss` or `loss.TERM`."""
+        if part in ("loss", "cross_entropy"):
+            return self.cross_entropy
+        return self.terms.get(part.removeprefix("loss."), self.images)
 
     @classmethod
     def together(cls, parts: Sequence["Divisors"]) -> "Divisors":
@@ -42,6 +55,7 @@ class Divisors:
             sum(part.cross_entropy for part in parts),
             {name: sum(part.terms.get(name, 0) for part in parts) for name in names},
             sum(part.images for part in parts),
+            sum(part.judged for part in parts),
         )
 
 

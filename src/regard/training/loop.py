@@ -196,7 +196,7 @@ class Trainer:
         progress = self.progress
         taken = self.stepper.step(batch, progress.step, progress.micro)
         parts, progress.micro, self._rows = taken.parts, taken.micro, taken.rows
-        progress.add(len(taken.rows), taken.correct, parts, taken.valid)
+        progress.add(taken.correct, parts, taken.by)
         self.log.write("step", step=progress.step, epoch=progress.epoch, lr=self.rate.now, **parts)
         self.watcher.step(progress, self.steps, parts["loss"])
 

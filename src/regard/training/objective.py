@@ -153,7 +153,7 @@ class OfMasks:
         if terms:
             _, regions = self.asked(batch, step)
             by_name |= divisors(batch.labels, regions, terms).terms
-        return Divisors(float(told), by_name, len(batch))
+        return Divisors(float(told), by_name, len(batch), told)
 
     def asked(self, part: Batch, step: int) -> tuple[Tensor | PixelTarget, Regions | None]:
         """Of each image one of the classes that it holds, over its true pixels, its region too.

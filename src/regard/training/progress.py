@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from regard.guidance.combination import Divisors
 from regard.runs.files import number
 
 
@@ -16,9 +17,9 @@ class Progress:
         step: optimiser steps done.
         epoch: epochs done.
         batch: effective batches done in the running epoch.
-        images: of the running epoch.
-        sums: of the running epoch, each loss times the images that it is the mean of.
-        counts: of the running epoch, these images.
+        judged: images of the running epoch whose answers are right or wrong.
+        sums: of the running epoch, each loss times what it is the mean of: images, or weights.
+        counts: of the running epoch, of these.
         correct: right answers of the running epoch; of a segmenter, shares of images.
         best, best_epoch, best_step: the best metric so far and where it was.
         stale: epochs since then.
@@ -29,9 +30,9 @@ class Progress:
     step: int = 0
     epoch: int = 0
     batch: int = 0
-    images: int = 0
+    judged: int = 0
     sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, float] = field(default_factory=dict)
     correct: float = 0
     best: float | None = None
     best_epoch: int | None = None
@@ -40,26 +41,23 @@ class Progress:
     micro: int = 0
     seconds: float = 0.0
 
-    def add(
-        self, images: int, correct: float, parts: Mapping[str, float], valid: Mapping[str, int]
-    ) -> None:
+    def add(self, correct: float, parts: Mapping[str, float], by: Divisors) -> None:
         """Count a step's batch.
 
         Args:
-            images: of the batch.
             correct: right answers.
             parts: means of the losses, of the term T as `loss.T`.
-            valid: by term the images that it is the mean of; of other losses all.
+            by: what they are the means of.
         """
         self.step += 1
         self.batch += 1
-        self.images += images
+        self.judged += by.judged
         self.correct += correct
         for name, value in parts.items():
-            count = valid.get(name.removeprefix("loss."), images)
+            count = by.of(name)
             # Of no image there is no mean; times 0 a NaN would stay one.
             self.sums[name] = self.sums.get(name, 0.0) + (value * count if count else 0.0)
-            self.counts[name] = self.counts.get(name, 0) + count
+            self.counts[name] = self.counts.get(name, 0.0) + count
 
     def means(self) -> dict[str, float]:
         """Means of the running epoch over the images that each is of; NaN where there is none."""
@@ -67,12 +65,13 @@ class Progress:
             name: value / self.counts[name] if self.counts[name] else math.nan
             for name, value in self.sums.items()
         }
-        return {**means, "accuracy": self.correct / self.images}
+        accuracy = self.correct / self.judged if self.judged else math.nan
+        return {**means, "accuracy": accuracy}
 
     def end_epoch(self, metric: float, *, lower: bool) -> bool:
         """Count an epoch; whether its metric is the best so far. NaN never is."""
         self.epoch += 1
-        self.batch = self.images = self.correct = 0
+        self.batch = self.judged = self.correct = 0
         self.sums, self.counts = {}, {}
         better = metric == metric and (
             self.best is None or (metric < self.best if lower else metric > self.best)

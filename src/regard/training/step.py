@@ -114,11 +114,11 @@ class Stepper:
             release(self.device)
             self.statistics.restore()
             self.note(_smaller(micro))
-        taken = Taken(work.whole.rows, correct, parts, work.whole.by.terms, micro)
+        taken = Taken(work.whole.rows, correct, parts, work.whole.by, micro)
         if self.prepared.group.size > 1:
             taken = self._together(taken, work.whole.share)
         self._refuse_non_finite(taken, self._clipped())
-        self.guided.update(taken.valid)
+        self.guided.update(taken.by.terms)
         self.rate.before_step(step)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)

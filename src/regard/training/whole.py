@@ -90,14 +90,14 @@ class Taken:
         rows: of its images, in the manifest.
         correct: right answers.
         parts: of the loss.
-        valid: by term the images that its part is the mean of.
+        by: what the parts, and the right answers, are the means of.
         micro: the size of a micro-batch from here on.
     """
 
     rows: list[int]
     correct: float
     parts: dict[str, float]
-    valid: dict[str, int]
+    by: Divisors
     micro: int
 
 
