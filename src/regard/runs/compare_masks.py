@@ -14,7 +14,7 @@ from regard.evaluation.gaze import (
     paired_values,
     score_names,
 )
-from regard.evaluation.segmentation import BY_CLASS, MEANS, evaluate_segmentation, pooled_metrics
+from regard.evaluation.segmentation import BY_CLASS, MEANS, evaluate_counted, pooled_metrics
 from regard.evaluation.segmentation_pairs import compare_segmentations
 
 LEVEL = 0.95
@@ -82,7 +82,7 @@ def compare_segmenters(
     """
     sides = {"before": before, "after": after}
     tests = compare_segmentations(before.predictions, after.predictions, level=LEVEL)
-    numbers = {end: _numbers(side.predictions, classes) for end, side in sides.items()}
+    numbers = {end: evaluate_counted(side.predictions, classes) for end, side in sides.items()}
     return {
         "images": len(before.predictions),
         "metrics": {
@@ -132,12 +132,6 @@ def no_scores() -> pl.DataFrame:
     kinds = {"index": pl.Int64, "image": pl.String, "label": pl.String, "method": pl.String}
     numbers = {"share": pl.Float64, "area": pl.Float64, "dead": pl.Boolean}
     return pl.DataFrame(schema=kinds | numbers)
-
-
-def _numbers(table: pl.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
-    confusions = np.array(table["confusion"].to_list(), dtype=np.int64)
-    edges: Any = [[np.array(part) for part in row] for row in table["boundary"].to_list()]
-    return evaluate_segmentation(confusions, edges, classes)
 
 
 def _difference(
