@@ -10,6 +10,7 @@ from regard.checks.preflight import refuse_files
 from regard.data.annotation import Annotation
 from regard.data.hierarchy import Hierarchy
 from regard.data.loader import Loader
+from regard.data.manifest import has_evidence
 from regard.data.sample import Sample, each_label
 from regard.data.samples import Samples
 from regard.data.settings import Data
@@ -230,9 +231,7 @@ def regions_by_split(folder: Path) -> dict[str, bool]:
     table = open_manifest(data, folder).table
     if data.task == "segmentation":
         return dict.fromkeys(splits_of(table), True)
-    areas = [name for name in ("region", "boxes", "avoid") if name in table.columns]
-    says = pl.any_horizontal(pl.col(areas).is_not_null()) if areas else pl.lit(False)
-    return {name: table.filter(says, split=name).height > 0 for name in splits_of(table)}
+    return {name: has_evidence(table.filter(split=name)) for name in splits_of(table)}
 
 
 def image_paths(run: Run, split: str) -> dict[int, str]:
