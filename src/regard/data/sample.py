@@ -80,3 +80,8 @@ def says_where(sample: Sample) -> bool:
     """Whether a region, boxes, or an area to avoid is told of the sample."""
     has = (sample.region, sample.boxes, sample.avoid)
     return sample.told and any(part is not None for part in has)
+
+
+def any_says_where(samples: Iterable[Sample]) -> bool:
+    """Whether a region, boxes, or an area to avoid is told of any of the samples."""
+    return any(map(says_where, samples))

@@ -142,11 +142,6 @@ class Samples(torch.utils.data.Dataset):
         images, masks = self._augmented(draw.row, (images, masks), *named)
         return images, masks, sample
 
-    @property
-    def has_regions(self) -> bool:
-        """Whether any sample has a region that is used."""
-        return "attend" in self.where.kinds
-
     def fitted(self, row: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Views and masks of a row at the transform's size, before augmentation.
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from regard.data.annotation import Annotation, Frame, spread_evenly
 from regard.data.regions import boxes_to_mask
-from regard.data.sample import Sample, says_where
+from regard.data.sample import Sample, any_says_where, says_where
 from regard.data.transforms import Transform
 from regard.errors import DataError
 from regard.images.decoding import Size, decode_grey, image_size
@@ -36,7 +36,7 @@ class Where:
         samples: Sequence[Sample] = (),
     ) -> None:
         self.transform, self.annotation = transform, annotation or Annotation()
-        telling = self.annotation.kind != "none" and any(map(says_where, samples))
+        telling = self.annotation.kind != "none" and any_says_where(samples)
         avoid, ignore = (any(getattr(s, name) for s in samples) for name in ("avoid", "ignore"))
         has = {"attend": telling, "avoid": telling and avoid, "ignore": telling and ignore}
         self.kinds = tuple(name for name, there in has.items() if there)

@@ -11,7 +11,7 @@ from regard.data.annotation import Annotation
 from regard.data.hierarchy import Hierarchy
 from regard.data.loader import Loader
 from regard.data.manifest import has_evidence
-from regard.data.sample import Sample, each_label
+from regard.data.sample import Sample, any_says_where, each_label
 from regard.data.samples import Samples
 from regard.data.settings import Data
 from regard.data.source import open_manifest, samples_of, splits_of
@@ -221,8 +221,7 @@ def has_regions(run: Run, split: str) -> bool:
     """Whether any sample of a split says where to look; the masks of a segmenter do."""
     if run.segments:
         return True
-    samples = samples_of(run.manifest(), split, run.classes, run.data)
-    return Samples(samples, run.transform).has_regions
+    return any_says_where(samples_of(run.manifest(), split, run.classes, run.data))
 
 
 def regions_by_split(folder: Path) -> dict[str, bool]:
