@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional as F
 from regard.checks.describe import Description, quantiles
 from regard.data.keys import key
 from regard.data.manifest import Manifest, natural
+from regard.data.regions import from_grey
 from regard.data.source import mask_classes
 from regard.errors import DataError
 from regard.images.decoding import decode, decode_grey, image_size
@@ -156,7 +157,7 @@ def _outline(
     except DataError:
         return False
     cut = row.get("region_threshold") if kind == "region" else None
-    inside = grey / 255 if cut is None else (grey > cut).float()
+    inside = from_grey(grey, cut)
     # A frame of nothing closes outlines that run along the image's edge.
     mask = F.pad(F.resize(inside[None], size, antialias=True), [1])[0]
     if mask.max() <= 0.5 or mask.min() >= 0.5:

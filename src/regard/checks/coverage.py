@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regard.data.regions import boxes_to_mask
+from regard.data.regions import boxes_to_mask, from_grey
 from regard.data.source import own_boxes
 from regard.images.decoding import Size
 
@@ -15,8 +15,7 @@ GRID = 256
 
 def grey_coverage(grey: Tensor, threshold: int | None) -> float:
     """The share of a grey image (H, W), 0 to 255, that is region."""
-    inside = grey / 255 if threshold is None else (grey > threshold).float()
-    return float(inside.mean())
+    return float(from_grey(grey, threshold).mean())
 
 
 def box_coverage(cells: Mapping[str, Any], size: Size) -> float:

@@ -192,6 +192,16 @@ def shares_only(regions: Regions) -> Regions:
     return regions
 
 
+def from_grey(grey: Float[Tensor, "H W"], threshold: int | None) -> Float[Tensor, "H W"]:
+    """The region of a grey image.
+
+    Args:
+        grey: levels from 0 to 255.
+        threshold: the region is 1 above this level, else 0; None: grey / 255.
+    """
+    return grey / 255 if threshold is None else (grey > threshold).float()
+
+
 def boxes_to_mask(boxes: Tensor, size: Size) -> Float[Tensor, "H W"]:
     """The union of boxes as a mask; a pixel cut by an edge counts by the share covered.
 

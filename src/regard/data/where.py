@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from regard.data.annotation import Annotation, Frame, spread_evenly
-from regard.data.regions import boxes_to_mask
+from regard.data.regions import boxes_to_mask, from_grey
 from regard.data.sample import Sample, any_says_where, says_where
 from regard.data.transforms import Transform
 from regard.errors import DataError
@@ -93,9 +93,8 @@ class Where:
 
     def _own_region(self, sample: Sample) -> Tensor | None:
         if sample.region is not None:
-            grey = self._grey(sample.region)
-            cut = sample.region_threshold
-            return self.transform.fit_mask(grey / 255 if cut is None else (grey > cut).float())
+            own = from_grey(self._grey(sample.region), sample.region_threshold)
+            return self.transform.fit_mask(own)
         if sample.boxes is None:
             return None
         size = image_size(sample.views[0][1])
