@@ -13,7 +13,7 @@ from regard.data.keys import keyed_generator
 from regard.data.regions import Regions, as_regions
 from regard.errors import DataError
 from regard.images.backgrounds import blurred, emptied, mean_outside
-from regard.saliency.capture import Images, copied, evaluating, undisturbed
+from regard.saliency.capture import Images, at_rows, copied, evaluating, undisturbed
 from regard.saliency.options import refuse_one_logit
 from regard.saliency.outputs import logits_of
 
@@ -146,18 +146,12 @@ def _right(net: nn.Module, images: Images, labels: Tensor, chunk: int) -> Tensor
     """Whether the net is right, as 0 or 1 (B,), on the CPU."""
     with torch.no_grad(), undisturbed(net), evaluating(net):
         found = [
-            logits_of(net(copied(_part(images, slice(at, at + chunk)))))
+            logits_of(net(copied(at_rows(images, slice(at, at + chunk)))))
             for at in range(0, len(labels), chunk)
         ]
     for logits in found:
         refuse_one_logit(logits, "a predicted class")
     return (torch.cat([logits.argmax(1).cpu() for logits in found]) == labels.cpu()).float()
-
-
-def _part(images: Images, rows: slice) -> Images:
-    if isinstance(images, Mapping):
-        return {view: pixels[rows] for view, pixels in images.items()}
-    return images[rows]
 
 
 def _check(images: Tensor, regions: Regions, labels: Tensor) -> None:
