@@ -18,6 +18,8 @@ from regard.saliency.options import refuse_one_logit
 from regard.saliency.outputs import logits_of
 
 KINDS = ("original", "mean", "blur", "same_class", "random_class")
+# Kinds whose outside is another image's.
+PAIRED = ("same_class", "random_class")
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,24 @@ class Backgrounds:
         return self.same_class - self.random_class
 
     def means(self) -> dict[str, float]:
-        """The accuracies and `bg_gap`; NaN where no image defines one.
+        """The accuracies and `bg_gap`, see `paired_means`."""
+        return paired_means(asdict(self) | {"bg_gap": self.gap})
 
-        `same_class`, `random_class` and their gap are over the images where both are defined, the
-        others over all that have an outside.
-        """
-        paired = self.gap.isfinite()
-        rates = {name: float(values.nanmean()) for name, values in asdict(self).items()}
-        for name in ("same_class", "random_class"):
-            rates[name] = float(getattr(self, name)[paired].mean())
-        return rates | {"bg_gap": float(self.gap.nanmean())}
+
+def paired_means(columns: Mapping[str, Tensor]) -> dict[str, float]:
+    """The mean of each column; NaN where no image defines it.
+
+    Of `same_class`, `random_class` and their gap over the images that have both partners, so that
+    the gap is the difference of the two; of the others over all that have an outside.
+
+    Args:
+        columns: (N,) each, by the names of `Backgrounds`, and `bg_gap`; NaN where undefined.
+    """
+    paired = columns["bg_gap"].isfinite()
+    return {
+        name: float((values[paired] if name in PAIRED else values).nanmean())
+        for name, values in columns.items()
+    }
 
 
 def background_reliance(
