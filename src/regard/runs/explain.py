@@ -27,7 +27,7 @@ from regard.models.tensors import write_safetensors
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import INDEX, listed, refuse_limit, remove_stale
 from regard.runs.files import write_json
-from regard.runs.overlay import laid, picture, shown_size, whole
+from regard.runs.overlay import laid, percent, picture, shown_size, whole
 from regard.runs.run import Run
 from regard.saliency.capture import Images, evaluating
 from regard.saliency.explain import explain
@@ -309,14 +309,14 @@ def caption(run: Run, seen: Seen, method: str, *, contrast: bool) -> list[str]:
     """What was predicted, what the map shows, and of which image."""
     predicted, target = run.classes[seen.predicted], run.classes[seen.chosen]
     how, file = f"{method}{' with contrast' if contrast else ''}", Path(seen.path).name
-    own = _percent(seen.shares[seen.chosen])
+    own = percent(float(seen.shares[seen.chosen]))
     if run.segments:
         first = f"{target}, predicted on {own} of the pixels"
         second = f"{how}, of these pixels (yellow)"
         return [first, second + "; pink: where it truly is" * (seen.sample is not None), file]
     if run.several:
         return [*_set_words(run, seen), f"{how}, target {target}, {own}", file]
-    first = f"predicted {predicted}, {_percent(seen.shares[seen.predicted])}"
+    first = f"predicted {predicted}, {percent(float(seen.shares[seen.predicted]))}"
     if seen.sample is not None:
         first += f" (label {run.classes[seen.sample.label]})"
     second = f"{how}, target {target}"
@@ -335,7 +335,3 @@ def _set_words(run: Run, seen: Seen) -> list[str]:
     parts = {"missed": sorted(true - guess), "wrong": sorted(guess - true)}
     told = [f"{word} {', '.join(_named(run, own))}" for word, own in parts.items() if own]
     return [f"{text} ({'; '.join(told) or 'right'})"]
-
-
-def _percent(share: Tensor) -> str:
-    return f"{float(share):.1%}".replace("%", " %")

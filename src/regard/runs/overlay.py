@@ -118,6 +118,11 @@ def picture(
     return sheet
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """A share as captions of pictures say it, `62.5 %`; pictures are in English."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def outlined(image: Image.Image, region: Tensor, bright: str = REGION) -> Image.Image:
     """The image with the region's outline: bright on a dark casing, to be seen on anything."""
     for colour, strength in outline_layers(region, bright):
