@@ -10,8 +10,9 @@ from regard.checks.problems import Problem
 from regard.checks.table_checks import table_problems
 from regard.data.manifest import PATHS, Manifest
 from regard.files.atomic import write_atomically
-from regard.files.threads import Progress, in_threads
+from regard.files.threads import in_threads
 from regard.images.decoding import MAX_PIXELS
+from regard.progress import Progress
 
 COLUMNS = ("row", "column", "file", "kind", "detail")
 BAD = "bad_files.csv"

@@ -1,6 +1,6 @@
 """The report of a comparison of segmenters: pixels, classes, gaze, and pictures of both."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,6 @@ from regard.reports.words import (
 )
 
 Told = Mapping[str, Any]
-Step = Callable[[int], None]
 
 
 def mask_facts(summary: Told, other: Told) -> Facts:

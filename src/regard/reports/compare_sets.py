@@ -34,7 +34,6 @@ from regard.reports.words import (
 )
 
 Told = Mapping[str, Any]
-Step = Callable[[int], None]
 Show = Callable[[Any], str]
 
 

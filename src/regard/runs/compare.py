@@ -12,6 +12,7 @@ from regard.data.settings import Task
 from regard.errors import RunError
 from regard.evaluation.comparison import LEVEL, SCORES, Answers, compare_models, pair_images
 from regard.evaluation.settings import Gaze
+from regard.progress import Step
 from regard.runs.background import BACKGROUND
 from regard.runs.benched import read_bench
 from regard.runs.comparable import Named
@@ -19,7 +20,6 @@ from regard.runs.compare_masks import Segmented, compare_segmenters, pair_masks
 from regard.runs.compare_sets import compare_sets, pair_sets
 from regard.runs.deciding import asked_of
 from regard.runs.evaluate import (
-    Step,
     has_regions,
     image_paths,
     predict_split,

@@ -1,6 +1,6 @@
 """Evaluate a run on a split: predictions, metrics with intervals, gaze scores, as files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from regard.evaluation.settings import Evaluate, Gaze
 from regard.evaluation.table import predictions_table
 from regard.images.decoding import Size
 from regard.models.windows import OVERLAP
+from regard.progress import Step
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.deciding import CHOSEN_ON, asked_of, decision, numbers_at
 from regard.runs.evaluate_masks import evaluate_masks
@@ -41,8 +42,6 @@ from regard.runs.scored import (
     scores_of,
     with_earlier,
 )
-
-Step = Callable[[int], None]
 
 
 def evaluate_run(

@@ -1,6 +1,6 @@
 """Evaluate a segmenter on a split: pixels counted by image, metrics of all of them, as files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from regard.evaluation.predict import model_input
 from regard.evaluation.segmentation import evaluate_counted
 from regard.evaluation.settings import Gaze
 from regard.models.fitting import fitted
+from regard.progress import Step
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.files import read_json, write_json, write_table
 from regard.runs.inference import told
@@ -30,7 +31,6 @@ from regard.runs.scored import class_gaze_summary, class_scores_of, with_earlier
 from regard.saliency.capture import evaluating
 from regard.saliency.outputs import logits_of
 
-Step = Callable[[int], None]
 _TABLES = pl.List(pl.List(pl.Int64))
 
 

@@ -1,7 +1,7 @@
 """Overlays and maps of images, written to a folder."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from regard.files.atomic import write_atomically
 from regard.images.decoding import image_size
 from regard.images.pictures import own_name, save_image
 from regard.models.tensors import write_safetensors
+from regard.progress import Step
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import INDEX, listed, refuse_limit, remove_stale
 from regard.runs.files import write_json
@@ -90,7 +91,7 @@ def explain_images(
     *,
     target: str | None = None,
     background: int = BACKGROUND,
-    progress: Callable[[int], None] | None = None,
+    progress: Step | None = None,
 ) -> list[dict[str, Any]]:
     """Write `METHOD/NNNNN-NAME.jpg`, `maps.safetensors` and `explanations.json`.
 
