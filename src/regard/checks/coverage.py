@@ -8,7 +8,7 @@ from torch import Tensor
 
 from regard.data.regions import boxes_to_mask, from_grey
 from regard.data.source import own_boxes
-from regard.images.decoding import Size
+from regard.images.size import Size
 
 GRID = 256
 

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regard.errors import DataError, TargetError
+from regard.images.size import Size
 
-Size = tuple[int, int]
 # Batches of regions, or one; by class they have a class axis before the pixels.
 Masks = Float[Tensor, "*batch H W"]
 

@@ -4,8 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from torch import Tensor
+
 # A view that is drawn from the sample's region, white inside of it; all of it where there is none.
 REGION_VIEW = "region"
+# Of a sample or of a batch the views, or the masks, by name.
+Planes = dict[str, Tensor]
 
 
 class Draw(NamedTuple):

@@ -11,7 +11,8 @@ from regard.data.regions import boxes_to_mask, from_grey
 from regard.data.sample import Sample, any_says_where, says_where
 from regard.data.transforms import Transform
 from regard.errors import DataError
-from regard.images.decoding import Size, decode_grey, image_size
+from regard.images.decoding import decode_grey, image_size
+from regard.images.size import Size
 
 # Files of areas that several samples share (the corners of a frame), kept at the most.
 SHARED = 16

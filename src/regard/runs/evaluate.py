@@ -23,7 +23,7 @@ from regard.evaluation.multilabel import evaluate_multilabel, with_image_metrics
 from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Evaluate, Gaze
 from regard.evaluation.table import predictions_table
-from regard.images.decoding import Size
+from regard.images.size import Size
 from regard.models.windows import OVERLAP
 from regard.progress import Step
 from regard.runs.background import BACKGROUND, options_of

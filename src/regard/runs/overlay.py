@@ -13,10 +13,10 @@ from torch import Tensor
 
 from regard.data.mask_classes import VOID
 from regard.data.transforms import Transform, resized
-from regard.images.decoding import Size
 from regard.images.heat import OPACITY, heat_colours, smooth, tinted
 from regard.images.outlines import outlines
 from regard.images.plotting import BOX, INK, MUTED, REGION
+from regard.images.size import Size
 
 # Longest side of the photo as shown; what is smaller than the least is enlarged to it.
 SIDE, LEAST = 768, 384

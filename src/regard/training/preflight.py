@@ -13,7 +13,7 @@ from regard.data.transforms import Transform
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.guidance.base import Term
 from regard.guidance.probe import reaches
-from regard.images.decoding import Size
+from regard.images.size import Size
 from regard.models.heads import classifier_of
 from regard.models.inputs import input_spec
 from regard.models.patch_weighting import PatchWeighting
