@@ -66,7 +66,9 @@ def test_the_rooms_are_told_in_their_order():
     assert [row.split("/`")[0].removeprefix("| `") for row in rows] == ROOMS
 
 
-@pytest.mark.parametrize("module", ["errors", "registry", "docstrings", "language", "machine"])
+@pytest.mark.parametrize(
+    "module", ["errors", "registry", "docstrings", "language", "machine", "progress"]
+)
 def test_what_stands_above_the_rooms_imports_none(module):
     assert _rooms_used(_parse(Path(f"{module}.py")), "regard") == set()
     assert f"`{module}`" in _told()

@@ -12,8 +12,9 @@ from regard.data.manifest import PATHS, Manifest
 from regard.data.source import mask_classes
 from regard.errors import DataError
 from regard.files.atomic import write_atomically
-from regard.files.threads import Progress, in_threads
+from regard.files.threads import in_threads
 from regard.images.decoding import MAX_PIXELS
+from regard.progress import Progress
 
 COLUMNS = ("row", "column", "file", "kind", "detail")
 BAD = "bad_files.csv"

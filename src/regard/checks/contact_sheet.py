@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
@@ -16,10 +17,12 @@ from torchvision.transforms.v2 import functional as F
 from regard.checks.describe import Description, quantiles
 from regard.data.keys import key
 from regard.data.manifest import Manifest, natural
+from regard.data.regions import from_grey
 from regard.data.source import mask_classes
 from regard.errors import DataError
 from regard.images.decoding import decode, decode_grey, image_size
 from regard.images.mask_colours import class_colours, painted
+from regard.images.outlines import outlines
 from regard.images.plotting import AVOID, BOX, GRID, INK, MUTED, REGION, figure, save, shortened
 
 SAMPLES = 24
@@ -156,15 +159,12 @@ def _outline(
     except DataError:
         return False
     cut = row.get("region_threshold") if kind == "region" else None
-    inside = grey / 255 if cut is None else (grey > cut).float()
-    # A frame of nothing closes outlines that run along the image's edge.
-    mask = F.pad(F.resize(inside[None], size, antialias=True), [1])[0]
-    if mask.max() <= 0.5 or mask.min() >= 0.5:
-        return False
-    x, y = range(-1, size[1] + 1), range(-1, size[0] + 1)
-    lines = axes.contour(x, y, mask.numpy(), [0.5], colors=KINDS[kind], linewidths=0.9)
-    lines.set_path_effects(CASING)
-    return True
+    small = F.resize(from_grey(grey, cut)[None], size, antialias=True)[0]
+    # Pixel centres are at whole numbers here, not at halves.
+    lines = [line - 0.5 for line in outlines(small)]
+    own = LineCollection(lines, colors=KINDS[kind], linewidths=0.9, path_effects=CASING)
+    axes.add_collection(own, autolim=False)
+    return bool(lines)
 
 
 def _box(axes: Axes, box: list[float], x_scale: float, y_scale: float) -> None:

@@ -5,16 +5,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from regard.data.regions import boxes_to_mask
-from regard.images.decoding import Size
+from regard.data.regions import boxes_to_mask, from_grey
+from regard.images.size import Size
 
 GRID = 256
 
 
 def grey_coverage(grey: Tensor, threshold: int | None) -> float:
     """The share of a grey image (H, W), 0 to 255, that is region."""
-    inside = grey / 255 if threshold is None else (grey > threshold).float()
-    return float(inside.mean())
+    return float(from_grey(grey, threshold).mean())
 
 
 def box_coverage(boxes: Sequence[Sequence[float]], size: Size) -> float:

@@ -11,8 +11,8 @@ from regard.checks.table_checks import class_rows
 from regard.data.manifest import Manifest, natural
 from regard.data.source import splits_of
 from regard.data.synthetic_samples import by_split as synthetic_by_split
-from regard.files.threads import Progress
 from regard.images.decoding import MAX_PIXELS
+from regard.progress import Progress
 
 QUANTILES = {"min": 0.0, "5%": 0.05, "median": 0.5, "95%": 0.95, "max": 1.0}
 Quantiles = dict[str, float]

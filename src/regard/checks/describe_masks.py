@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from regard.checks.measures import NO_SPLIT
 from regard.data.annotation import spread_evenly
 from regard.data.manifest import Manifest
 from regard.data.mask_classes import VOID, MaskClasses
+from regard.data.pixel_counts import counted_masks
 from regard.data.source import mask_classes
 from regard.errors import DataError
 
@@ -54,21 +53,13 @@ def describe_masks(manifest: Manifest) -> dict[str, MaskShares]:
 
 
 def _shares(paths: list[str], classes: MaskClasses) -> MaskShares:
-    counts, shown, unreadable = torch.zeros(256), torch.zeros(256), 0
-    rows = spread_evenly(len(paths))
-    for row in rows:
-        try:
-            found = classes.read(paths[row])
-        except DataError:
-            unreadable += 1
-            continue
-        own = torch.bincount(found.flatten().long(), minlength=256).double()
-        counts, shown = counts + own, shown + (own > 0)
-    said = max(1.0, float(counts[:VOID].sum()))
+    rows, by_mask = counted_masks(paths, classes, skip=True)
+    counts, shown = by_mask.sum(0), (by_mask > 0).sum(0)
+    said = max(1, int(counts[:VOID].sum()))
     return MaskShares(
-        masks=len(rows) - unreadable,
-        unreadable=unreadable,
-        void=float(counts[VOID]) / max(1.0, float(counts.sum())),
-        pixels={name: float(counts[k]) / said for k, name in enumerate(classes.names)},
+        masks=len(rows),
+        unreadable=len(spread_evenly(len(paths))) - len(rows),
+        void=int(counts[VOID]) / max(1, int(counts.sum())),
+        pixels={name: int(counts[k]) / said for k, name in enumerate(classes.names)},
         images={name: int(shown[k]) for k, name in enumerate(classes.names)},
     )

@@ -9,8 +9,9 @@ import numpy as np
 from regard.checks.fingerprints import Fingerprint, fingerprint, look_alikes
 from regard.checks.problems import Problem
 from regard.data.manifest import Manifest
-from regard.files.threads import Progress, in_threads
+from regard.files.threads import in_threads
 from regard.images.decoding import MAX_PIXELS
+from regard.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from regard.data.mask_classes import MaskClasses
 from regard.data.source import own_boxes
 from regard.errors import DataError
 from regard.images.decoding import (
-    Size,
     brightest_of_deep,
     decode,
     decode_grey,
     decode_ids,
     image_size,
 )
+from regard.images.size import Size
 
 # Below this share of the image a region is likelier a slip of segmentation than a subject.
 TINY = 0.005

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from regard.checks.problems import Severity
 from regard.data.manifest import VIEWS
-from regard.images.decoding import Size
+from regard.images.size import Size
 
 # Annotators overshoot the edge by some pixels; a box of which no more than this share is inside
 # was measured in another frame.

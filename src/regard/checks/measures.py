@@ -10,8 +10,9 @@ from regard.checks.coverage import box_coverage, grey_coverage
 from regard.data.manifest import Manifest
 from regard.data.source import own_boxes
 from regard.errors import DataError
-from regard.files.threads import Progress, in_threads
+from regard.files.threads import in_threads
 from regard.images.decoding import MAX_PIXELS, decode_grey, image_size
+from regard.progress import Progress
 
 SCHEMA = {
     "split": pl.String,

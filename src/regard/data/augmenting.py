@@ -3,16 +3,15 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from regard.data.colours import recoloured
 from regard.data.cropping import crop_of, pixel_of_a_class
 from regard.data.mask_classes import TARGET
 from regard.data.moving import Move
 from regard.data.pasting import Loan, pasted
+from regard.data.sample import Planes
 from regard.data.settings import Augment
 
-Planes = dict[str, Tensor]
 Lend = Callable[[list[float]], Loan | None]
 
 

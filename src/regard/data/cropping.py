@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from regard.data.mask_classes import VOID
-from regard.images.decoding import Size
+from regard.images.size import Size
 
 Pixel = tuple[int, int]
 

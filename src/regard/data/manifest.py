@@ -45,6 +45,8 @@ COLUMNS: dict[str, tuple[pl.DataType | type[pl.DataType], str]] = {
 }
 PATHS = ("image", "segmented", "mask", "region", "avoid", "ignore")
 VIEWS = ("image", "segmented")
+# What says where a sample's evidence is, or is not.
+EVIDENCE = ("region", "boxes", "avoid")
 # No image has as many pixels on a side; sums and squares of what is less are exact enough.
 FARTHEST = 1e9
 
@@ -97,10 +99,7 @@ class Manifest:
     @property
     def has_regions(self) -> bool:
         """Whether any sample says where its evidence is, or is not."""
-        return any(
-            c in self.table.columns and self.table[c].drop_nulls().len() > 0
-            for c in ("region", "boxes", "avoid")
-        )
+        return has_evidence(self.table)
 
     def resolve(self, path: str) -> str:
         """The absolute path of an entry of one of the path columns."""
@@ -252,6 +251,11 @@ def _with_sets(table: pl.DataFrame) -> pl.DataFrame:
     """A column `label` of lists is the column `labels`, where there is none."""
     lists = isinstance(table.schema.get("label"), pl.List)
     return table.rename({"label": "labels"}) if lists and "labels" not in table.columns else table
+
+
+def has_evidence(table: pl.DataFrame) -> bool:
+    """Whether any row of a manifest's table, or of a part of it, has one of `EVIDENCE`."""
+    return any(table[c].null_count() < len(table) for c in EVIDENCE if c in table.columns)
 
 
 def natural(text: str) -> tuple[int, float, str]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from regard.errors import DataError
-from regard.images.decoding import MAX_PIXELS, Size, decode_ids
+from regard.images.decoding import MAX_PIXELS, decode_ids
+from regard.images.size import Size
 
 VOID = 255
 """What a mask of class indices holds where nobody said what is there."""

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 
 from regard.data.colours import levels
+from regard.data.sample import Planes
 from regard.data.settings import Augment
 
-Planes = dict[str, Tensor]
 Box = tuple[slice, slice]
 KINDS = ("attend", "avoid", "ignore")
 

@@ -9,10 +9,9 @@ from torch.nn import functional as F
 
 from regard.data.colours import levels, mean_colour
 from regard.data.mask_classes import TARGET, VOID
+from regard.data.sample import Planes
 from regard.data.settings import Augment
 from regard.data.transforms import ON_BLACK
-
-Planes = dict[str, Tensor]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from torch import Tensor
 from regard.data.annotation import spread_evenly
 from regard.data.mask_classes import MaskClasses
 from regard.data.sample import Sample
+from regard.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,40 @@ class PixelCounts:
     @classmethod
     def of(cls, samples: Sequence[Sample], classes: MaskClasses) -> "PixelCounts":
         """Of all samples; of many, of a thousand spread evenly."""
-        rows = spread_evenly(len(samples))
-        counts = torch.zeros(len(rows), 256, dtype=torch.int64)
-        for own, row in zip(counts, rows, strict=True):
-            found = classes.read(str(samples[row].mask))
-            own += torch.bincount(found.flatten().long(), minlength=256)
+        rows, counts = counted_masks([str(sample.mask) for sample in samples], classes)
         return cls(tuple(rows), counts[:, : len(classes.names)])
 
     @property
     def total(self) -> Tensor:
         """Pixels (K,) of each class in all of them."""
         return self.by_sample.sum(0)
+
+
+def counted_masks(
+    paths: Sequence[str], classes: MaskClasses, *, skip: bool = False
+) -> tuple[list[int], Tensor]:
+    """Pixels of each class, and of void, in masks; of many, in a thousand spread evenly.
+
+    Args:
+        paths: of the masks.
+        classes: what their ids mean.
+        skip: whether those that cannot be read are left out.
+
+    Returns:
+        Which masks were counted, and (N, 256) int64 of each of them: by class, and at `VOID`.
+
+    Raises:
+        DataError: a mask cannot be read, and is not to be left out.
+    """
+    chosen, rows = spread_evenly(len(paths)), []
+    counts = torch.zeros(len(chosen), 256, dtype=torch.int64)
+    for row in chosen:
+        try:
+            found = classes.read(paths[row])
+        except DataError:
+            if not skip:
+                raise
+            continue
+        counts[len(rows)] = torch.bincount(found.flatten().long(), minlength=256)
+        rows.append(row)
+    return rows, counts[: len(rows)]

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from regard.errors import DataError, TargetError
+from regard.images.size import Size
 
-Size = tuple[int, int]
 # Batches of regions, or one; by class they have a class axis before the pixels.
 Masks = Float[Tensor, "*batch H W"]
 
@@ -190,6 +190,16 @@ def shares_only(regions: Regions) -> Regions:
                 remedy="divide masks of 0 to 255 by 255",
             )
     return regions
+
+
+def from_grey(grey: Float[Tensor, "H W"], threshold: int | None) -> Float[Tensor, "H W"]:
+    """The region of a grey image.
+
+    Args:
+        grey: levels from 0 to 255.
+        threshold: the region is 1 above this level, else 0; None: grey / 255.
+    """
+    return grey / 255 if threshold is None else (grey > threshold).float()
 
 
 def boxes_to_mask(boxes: Tensor, size: Size) -> Float[Tensor, "H W"]:

@@ -4,8 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from torch import Tensor
+
 # A view that is drawn from the sample's region, white inside of it; all of it where there is none.
 REGION_VIEW = "region"
+# Of a sample or of a batch the views, or the masks, by name.
+Planes = dict[str, Tensor]
 
 
 class Draw(NamedTuple):
@@ -80,3 +84,8 @@ def says_where(sample: Sample) -> bool:
     """Whether a region, boxes, or an area to avoid is told of the sample."""
     has = (sample.region, sample.boxes, sample.avoid)
     return sample.told and any(part is not None for part in has)
+
+
+def any_says_where(samples: Iterable[Sample]) -> bool:
+    """Whether a region, boxes, or an area to avoid is told of any of the samples."""
+    return any(map(says_where, samples))

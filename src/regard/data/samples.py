@@ -15,16 +15,15 @@ from regard.data.mask_classes import TARGET, MaskClasses
 from regard.data.mixing import Mix, Partners
 from regard.data.pasting import Lenders, Loan
 from regard.data.regions import Regions
-from regard.data.sample import REGION_VIEW, Draw, Sample, of_label
+from regard.data.sample import REGION_VIEW, Draw, Planes, Sample, of_label
 from regard.data.settings import Augment
 from regard.data.transforms import ON_BLACK, Transform
 from regard.data.where import Where
 from regard.images.decoding import image_size
 
-Item = tuple[dict[str, Tensor], dict[str, Tensor], Sample]
+Item = tuple[Planes, Planes, Sample]
 # Views, masks, the label of the larger share, and the share of each class.
-Mixed = tuple[dict[str, Tensor], dict[str, Tensor], int, Tensor]
-Planes = dict[str, Tensor]
+Mixed = tuple[Planes, Planes, int, Tensor]
 # Before the kinds of masks that guidance takes in place of the samples' own.
 USED = "used "
 
@@ -48,7 +47,7 @@ class Batch:
         used: in place of the regions what guidance takes for them; None: these themselves.
     """
 
-    images: dict[str, Tensor]
+    images: Planes
     labels: Tensor
     index: Tensor
     regions: Regions | None
@@ -142,12 +141,7 @@ class Samples(torch.utils.data.Dataset):
         images, masks = self._augmented(draw.row, (images, masks), *named)
         return images, masks, sample
 
-    @property
-    def has_regions(self) -> bool:
-        """Whether any sample has a region that is used."""
-        return "attend" in self.where.kinds
-
-    def fitted(self, row: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def fitted(self, row: int) -> tuple[Planes, Planes]:
         """Views and masks of a row at the transform's size, before augmentation.
 
         Of samples whose labels have each their own region the masks are those of all their boxes.
@@ -227,7 +221,7 @@ class Samples(torch.utils.data.Dataset):
         (image,) = images.values()
         return Loan(image, masks[TARGET] == index, index)
 
-    def _views(self, sample: Sample) -> dict[str, Tensor]:
+    def _views(self, sample: Sample) -> Planes:
         images = {
             name: self.transform.load(path, black=name in ON_BLACK) for name, path in sample.views
         }
@@ -237,12 +231,12 @@ class Samples(torch.utils.data.Dataset):
             images[REGION_VIEW] = (grey * 255).round().to(torch.uint8).expand(3, -1, -1)
         return images
 
-    def _regions_of(self, sample: Sample) -> dict[str, Tensor]:
+    def _regions_of(self, sample: Sample) -> Planes:
         masks = self.where.masks(sample)
         used = {} if self.used is None else self.used.masks(sample)
         return masks | {USED + name: mask for name, mask in used.items()}
 
-    def _masks(self, sample: Sample) -> dict[str, Tensor]:
+    def _masks(self, sample: Sample) -> Planes:
         masks = self._regions_of(sample)
         if self.classes is not None:
             assert sample.mask is not None

@@ -14,7 +14,8 @@ from torch import Tensor
 from regard.data.mask_classes import VOID
 from regard.data.sample import REGION_VIEW
 from regard.errors import DataError
-from regard.images.decoding import MAX_PIXELS, Reach, Size, decode_scaled, image_size
+from regard.images.decoding import MAX_PIXELS, Reach, decode_scaled, image_size
+from regard.images.size import Size
 
 # Views that show the subject on black, which lies around them too where they are padded or moved.
 ON_BLACK = ("segmented", REGION_VIEW)

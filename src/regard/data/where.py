@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from regard.data.annotation import Annotation, Frame, spread_evenly
-from regard.data.regions import boxes_to_mask
-from regard.data.sample import Sample, says_where
+from regard.data.regions import boxes_to_mask, from_grey
+from regard.data.sample import Sample, any_says_where, says_where
 from regard.data.transforms import Transform
 from regard.errors import DataError
-from regard.images.decoding import Size, decode_grey, image_size
+from regard.images.decoding import decode_grey, image_size
+from regard.images.size import Size
 
 # Files of areas that several samples share (the corners of a frame), kept at the most.
 SHARED = 16
@@ -36,7 +37,7 @@ class Where:
         samples: Sequence[Sample] = (),
     ) -> None:
         self.transform, self.annotation = transform, annotation or Annotation()
-        telling = self.annotation.kind != "none" and any(map(says_where, samples))
+        telling = self.annotation.kind != "none" and any_says_where(samples)
         avoid, ignore = (any(getattr(s, name) for s in samples) for name in ("avoid", "ignore"))
         has = {"attend": telling, "avoid": telling and avoid, "ignore": telling and ignore}
         self.kinds = tuple(name for name, there in has.items() if there)
@@ -93,9 +94,8 @@ class Where:
 
     def _own_region(self, sample: Sample) -> Tensor | None:
         if sample.region is not None:
-            grey = self._grey(sample.region)
-            cut = sample.region_threshold
-            return self.transform.fit_mask(grey / 255 if cut is None else (grey > cut).float())
+            own = from_grey(self._grey(sample.region), sample.region_threshold)
+            return self.transform.fit_mask(own)
         if sample.boxes is None:
             return None
         size = image_size(sample.views[0][1])

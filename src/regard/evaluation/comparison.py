@@ -10,7 +10,7 @@ import polars as pl
 from regard.evaluation import table as tables
 from regard.evaluation.comparison_metrics import compare_metrics
 from regard.evaluation.confusion import confusion_matrix
-from regard.evaluation.gaze import paired_scores
+from regard.evaluation.gaze import score_differences
 from regard.evaluation.intervals import wilson_interval
 from regard.evaluation.paired import compare_accuracy, same_images
 
@@ -114,7 +114,7 @@ def compare_models(before: Answers, after: Answers, *, metrics: bool = True) -> 
             "before": confusion_matrix(*_classes(before.predictions)).tolist(),
             "after": confusion_matrix(*_classes(after.predictions)).tolist(),
         },
-        "scores": {n: _score(before, after, pairs, n) for n in common_scores(before, after)},
+        "scores": _scores(before, after),
         "dead_maps": _dead(pairs),
         "unlooked": right_without_looking(pairs),
     }
@@ -167,14 +167,10 @@ def accuracy_of(table: pl.DataFrame) -> dict[str, Any]:
     return wilson_interval(int(table["correct"].sum()), len(table), LEVEL).as_dict()
 
 
-def _score(before: Answers, after: Answers, pairs: pl.DataFrame, name: str) -> dict[str, Any]:
-    assert before.scores is not None
-    assert after.scores is not None
-    values = pairs.select(f"{name}_before", f"{name}_after").to_numpy()
-    both = values[~np.isnan(values).any(axis=1)]
-    means = both.mean(axis=0).tolist() if len(both) else [None, None]
-    ends = dict(zip(("before", "after"), means, strict=True))
-    return ends | paired_scores(before.scores, after.scores, name).as_dict()
+def _scores(before: Answers, after: Answers) -> dict[str, Any]:
+    if before.scores is None or after.scores is None:
+        return {}
+    return score_differences(before.scores, after.scores, common_scores(before, after))
 
 
 def _dead(pairs: pl.DataFrame) -> dict[str, float] | None:

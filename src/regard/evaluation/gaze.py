@@ -1,8 +1,9 @@
 """Gaze scores of a set of images: how a table keeps them, their intervals, and differences."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -154,6 +155,33 @@ def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
     low, high = resampling.percentile_limits(replicates, _LEVEL)
     interval = Interval(value, low, high, _LEVEL, n, "percentile", undefined)
     return PairedTest(interval, beyond_zero(replicates, n))
+
+
+def score_differences(
+    before: pl.DataFrame, after: pl.DataFrame, names: Iterable[str]
+) -> dict[str, Any]:
+    """By score the means `before` and `after` where both are defined, and that of `paired_scores`.
+
+    The means are None where both are defined for no image.
+
+    Args:
+        before: scores table of one method.
+        after: of the same images by another model.
+        names: scores of both that are numbers of an image.
+    """
+    found = {}
+    for name in names:
+        values = np.stack(paired_values(before, after, name), 1)
+        both = values[~np.isnan(values).any(1)]
+        means = both.mean(0).tolist() if len(both) else [None, None]
+        ends = dict(zip(("before", "after"), means, strict=True))
+        found[name] = ends | paired_scores(before, after, name).as_dict()
+    return found
+
+
+def shared_names(before: pl.DataFrame, after: pl.DataFrame) -> list[str]:
+    """The scores that are numbers of an image in both tables."""
+    return [n for n in score_names(before) if n in after.columns and not is_pooled(n)]
 
 
 def pooled_statistic(scores: pl.DataFrame, name: str) -> Callable[[Floats], dict[str, Floats]]:

@@ -1,6 +1,6 @@
 """Where a segmenter looks for the classes of an image, scored against each class's own pixels."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from regard.data.transforms import Transform
 from regard.evaluation.predict import made_as, model_input, options_of
 from regard.evaluation.settings import Gaze
 from regard.models.fitting import fitted
+from regard.progress import Step
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import build_method, look, maps_of
 from regard.saliency.targets import PixelTarget, of_rows, resolve
@@ -105,7 +106,7 @@ def score_classes(
     *,
     classes: int,
     background: Tensor | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Step | None = None,
 ) -> PixelGaze:
     """Score the maps of a segmenter, in evaluation mode, at the input size.
 

@@ -1,6 +1,6 @@
 """One pass over a loader: logits, and where asked the maps' scores."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from regard.guidance.forward import guided_forward
 from regard.guidance.maps import MapTerm
 from regard.guidance.output import GuidedOutput
 from regard.models.fitting import fitted
+from regard.progress import Step
 from regard.saliency.base import METHODS
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import build_method, look, maps_of
@@ -79,7 +80,7 @@ def predict(
     background: Tensor | None = None,
     device: torch.device | str = "cpu",
     bf16: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Step | None = None,
 ) -> Predictions:
     """Run the net over the batches, in evaluation mode, and score the labels' maps.
 

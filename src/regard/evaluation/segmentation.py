@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from regard.evaluation.confusion import ratio
@@ -79,6 +80,18 @@ def evaluate_segmentation(
         },
         "confusion": total.tolist(),
     }
+
+
+def evaluate_counted(table: pl.DataFrame, names: Sequence[str]) -> dict[str, Any]:
+    """`evaluate_segmentation` of the pixels that a segmenter's predictions table counts.
+
+    Args:
+        table: one row an image: its `confusion` (K x K) and its `boundary` (4 x K).
+        names: of the K classes.
+    """
+    confusions = np.array(table["confusion"].to_list(), dtype=np.int64)
+    edges = [Boundary(*map(np.array, row)) for row in table["boundary"].to_list()]
+    return evaluate_segmentation(confusions, edges, names)
 
 
 class Pooled:

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from regard.evaluation.cost import Pass, peak_bytes
-from regard.evaluation.timing import Progress, take_turns, timing
+from regard.evaluation.timing import take_turns, timing
 from regard.machine import free_mb
 from regard.models.device import out_of_memory, release
+from regard.progress import Progress
 
 # A larger batch has to bring so much more to be worth its memory and its latency.
 RISE = 1.03

@@ -1,14 +1,13 @@
 """How long passes take: contestants take turns, so that a slow spell of the machine hits all."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
 from regard.evaluation.cost import Pass
-
-Progress = Callable[[int, int], None]
+from regard.progress import Progress
 
 # Of a turn, so that the smallest batch does not fill all the time.
 MOST_PASSES = 32

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from regard.machine import cores
+from regard.progress import Progress
 
 A = TypeVar("A")
 B = TypeVar("B")
-Progress = Callable[[int, int], None]
 
 # So many items are handed out at a time, or a million of them would wait as a million futures.
 CHUNK = 1024

@@ -13,7 +13,7 @@ from regard.data.regions import Evidence
 from regard.images.backgrounds import emptied
 from regard.models.anatomy import Layer
 from regard.saliency.base import Method
-from regard.saliency.capture import Images, constant, undisturbed
+from regard.saliency.capture import Images, at_rows, constant, undisturbed
 from regard.saliency.explain import maps_of
 from regard.saliency.observe import Request, observe, pixels_of
 from regard.saliency.outputs import logits_of, precise
@@ -195,13 +195,6 @@ def donors_of(images: Images, evidence: Evidence) -> Donors:
     rows = lenders(evidence.partial)
     lent = rows != torch.arange(len(rows), device=rows.device)
     return Donors(at_rows(images, rows), evidence.inside[rows], lent)
-
-
-def at_rows(images: Images, rows: Tensor) -> Images:
-    """Each view of images, in other rows."""
-    if isinstance(images, Mapping):
-        return {name: view[rows] for name, view in images.items()}
-    return images[rows]
 
 
 def at_size(masks: Tensor, size: torch.Size) -> Tensor:

@@ -16,6 +16,7 @@ from regard.errors import DataError
 from regard.files.reading import OddFileError, open_file, read_file
 from regard.images import jp2_files, jpeg_files, modes, png_files
 from regard.images.pillow_guard import guarded, hush_libtiff
+from regard.images.size import Size
 
 MAX_PIXELS = 400_000_000
 # What Pillow decodes by itself: for some of the other formats it starts another program.
@@ -26,7 +27,6 @@ ORIENTATION = 0x0112
 TURNED = (5, 6, 7, 8)
 TILE_WIDTH, TILE_HEIGHT = 0x0142, 0x0143
 JPEGS = ("JPEG", "MPO")
-Size = tuple[int, int]
 Reach = tuple[float, float, float, float]
 # Axes of (C, H, W) that are turned around, once rows and columns have changed places.
 _FLIPS = {2: (2,), 3: (1, 2), 4: (1,), 6: (2,), 7: (1, 2), 8: (1,)}

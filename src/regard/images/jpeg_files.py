@@ -5,7 +5,8 @@ import re
 import numpy as np
 import simplejpeg
 
-Size = tuple[int, int]
+from regard.images.size import Size
+
 Extent = tuple[float, float]
 # A progressive JPEG goes over the whole picture once a scan. Cameras and tools write about ten;
 # a thousand fit into 50 kB and take a minute at 100 megapixels.

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from regard.data.manifest import Manifest, manifest_from_rows
 from regard.errors import ConfigError, DataError, near
-from regard.files.threads import Progress
 from regard.importers.boxes import Uprights
 from regard.importers.coco_classes import class_rows
 from regard.importers.coco_json import Part, read_part
@@ -22,6 +21,7 @@ from regard.importers.coco_objects import (
 )
 from regard.importers.files import folder_at
 from regard.importers.registry import IMPORTERS
+from regard.progress import Progress
 
 LABELS, MASKS = (LARGEST, ONLY, ALL), ("region", "classes")
 

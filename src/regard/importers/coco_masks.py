@@ -8,12 +8,13 @@ import numpy as np
 from PIL import Image
 
 from regard.errors import DataError
-from regard.files.threads import Progress, in_threads
+from regard.files.threads import in_threads
 from regard.images.decoding import MAX_PIXELS
 from regard.images.pictures import save_image
 from regard.importers.boxes import upright
 from regard.importers.coco_json import Part, is_crowd
 from regard.importers.run_lengths import paint
+from regard.progress import Progress
 
 INSIDE = 255
 

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 from regard.data.manifest import natural
 from regard.errors import DataError
-from regard.files.threads import Progress, in_threads
+from regard.files.threads import in_threads
 from regard.importers.boxes import Uprights
 from regard.importers.coco_json import Item, Part, area, is_crowd
 from regard.importers.coco_masks import Job, ignored_mask, mask_path, region_mask
 from regard.importers.files import entry
 from regard.importers.gather import with_labels
+from regard.progress import Progress
 
 Row = dict[str, Any]
 LARGEST, ONLY, ALL = "largest", "only", "all"

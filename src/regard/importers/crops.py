@@ -16,11 +16,13 @@ from regard.data.keys import key, keyed_generator
 from regard.data.manifest import Manifest, manifest_from_rows, read_manifest
 from regard.data.regions import boxes_to_mask
 from regard.errors import ConfigError, DataError
-from regard.files.threads import Progress, in_threads
-from regard.images.decoding import Size, decode
+from regard.files.threads import in_threads
+from regard.images.decoding import decode
 from regard.images.pictures import own_name, save_image
+from regard.images.size import Size
 from regard.importers.files import entry
 from regard.importers.registry import IMPORTERS, MADE
+from regard.progress import Progress
 
 QUALITY = 95
 MADE["crops"] = "crops"

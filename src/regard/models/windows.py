@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
+from regard.images.size import Size
 
-Size = tuple[int, int]
 OVERLAP = 0.5
 
 

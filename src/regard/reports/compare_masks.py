@@ -1,25 +1,22 @@
 """The report of a comparison of segmenters: pixels, classes, gaze, and pictures of both."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from regard.data.mask_classes import VOID
-from regard.evaluation.direction import lower_is_better
 from regard.images.mask_colours import WRONG, class_colours
 from regard.language import phrase
 from regard.reports import layers
 from regard.reports.album import Album
-from regard.reports.blocks import Block, Card, Cell, Fact, Facts, Picture, Table
+from regard.reports.blocks import Block, Card, Fact, Facts, Picture, Table
 from regard.reports.compare_tables import (
-    READINGS,
-    axis_of,
+    difference_rows,
     differences_caption,
-    reach_of,
     reading,
-    span_of,
+    titled,
 )
 from regard.reports.compare_words import change_places, class_words, verdict_words
 from regard.reports.mask_galleries import shown_masks
@@ -27,17 +24,13 @@ from regard.reports.pair_galleries import Comparing, Picked, pair_galleries
 from regard.reports.segmentation import COLUMNS, pixel_title
 from regard.reports.words import (
     between,
-    columns,
     decimal,
-    p_value,
     percent,
     signed,
     title,
 )
 
 Told = Mapping[str, Any]
-Step = Callable[[int], None]
-_MARKS = {"better": "good", "worse": "bad"}
 
 
 def mask_facts(summary: Told, other: Told) -> Facts:
@@ -73,9 +66,11 @@ def mask_words(summary: Told, other: Told) -> list[str]:
 
 def metrics_differences(summary: Told, other: Told) -> Table:
     """The metrics of pixels and the scores of maps of both runs, with their differences."""
-    rows = [(pixel_title(name), name, found) for name, found in other["metrics"].items()]
+    rows = [
+        (titled(pixel_title(name), name), name, found) for name, found in other["metrics"].items()
+    ]
     rows += [
-        (phrase("{score} of maps", score=title(name)), name, found)
+        (titled(phrase("{score} of maps", score=title(name)), name), name, found)
         for name, found in other["scores"].items()
         if name != "sparseness"
     ]
@@ -84,35 +79,9 @@ def metrics_differences(summary: Told, other: Told) -> Table:
 
 def class_differences(summary: Told, other: Told, key: str) -> Table:
     """One metric of each class of both runs, with its difference."""
-    rows = [(name, key, own[key]) for name, own in other["per_class"].items()]
+    rows = [(titled(name, key), key, own[key]) for name, own in other["per_class"].items()]
     caption = phrase("{metric}, class by class", metric=phrase(COLUMNS[key]))
     return difference_rows(summary, other, rows, caption)
-
-
-def difference_rows(
-    summary: Told, other: Told, rows: Sequence[tuple[str, str, Told]], caption: str
-) -> Table:
-    """Numbers of both runs with their differences: a title, the metric and what was found each."""
-    reach = reach_of([found["difference"] for _, name, found in rows if name != "energy_gain"])
-    cells = []
-    for text, name, found in rows:
-        difference, word = found["difference"], reading(name, found)
-        cells.append(
-            [
-                Cell(text, note=phrase("lower is better") if lower_is_better(name) else ""),
-                Cell(decimal(found["before"])),
-                Cell(decimal(found["after"])),
-                Cell(signed(difference["value"]), note=between(difference, signed)),
-                Cell(span=None if name == "energy_gain" else span_of(difference, reach)),
-                Cell(p_value(found["p_value"])),
-                Cell(phrase(READINGS[word]), mark=_MARKS.get(word, "quiet")),
-            ]
-        )
-    axis = axis_of(reach)
-    names = f"{summary['first']['name']}#", f"{other['name']}#"
-    return Table(
-        ("", *names, *columns("Difference#"), axis, *columns("p#", "Reading")), cells, caption
-    )
 
 
 def chosen_pairs(pairs: pl.DataFrame, pictures: int) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -5,20 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from regard.evaluation.direction import lower_is_better
 from regard.images.plotting import MUTED
 from regard.language import phrase
 from regard.reports.blocks import Block, Cell, Drawing, Drawings, Key, Table, Text
-from regard.reports.compare_tables import READINGS, axis_of, reach_of, reading, span_of
+from regard.reports.compare_tables import MARKS, READINGS, difference_rows, reading
 from regard.reports.drawing import canvas, colour, inline, plot
 from regard.reports.predictions import unit_axes
 from regard.reports.words import (
-    about,
     between,
-    clauses,
     columns,
     decimal,
     listed,
+    meaning,
     p_value,
     real,
     said,
@@ -29,7 +27,6 @@ from regard.reports.words import (
 )
 
 Told = Mapping[str, Any]
-_MARKS = {"better": "good", "worse": "bad"}
 _NAMES = ("recall", "precision", "f1")
 # Classes that a reader looks through; the table of more is shut.
 _MANY = 12
@@ -40,28 +37,12 @@ def metrics_table(summary: Told, other: Told) -> list[Block]:
     found = other.get("metrics") or {}
     if not found:
         return []
-    shares = [own["difference"] for name, own in found.items() if name != "log_loss"]
-    reach = reach_of(shares)
-    rows = [
-        [
-            Cell(
-                title(name),
-                note=clauses(about(name), phrase("lower is better") * lower_is_better(name)),
-            ),
-            *_numbers(own),
-            Cell(span=None if name == "log_loss" else span_of(own["difference"], reach)),
-            Cell(p_value(own["p_value"])),
-            _reading(name, own),
-        ]
-        for name, own in found.items()
-    ]
-    names = f"{summary['first']['name']}#", f"{other['name']}#"
-    head = ("", *names, *columns("Difference#"), axis_of(reach), *columns("p#", "Reading"))
+    rows = [(Cell(title(name), note=meaning(name)), name, own) for name, own in found.items()]
     caption = phrase(
         "Other metrics of the same images, with 95 % intervals over images; not corrected for "
         "their number"
     )
-    return [Table(head, rows, caption)]
+    return [difference_rows(summary, other, rows, caption)]
 
 
 def classes_table(other: Told) -> list[Block]:
@@ -136,21 +117,7 @@ def _of_class(name: str, own: Told) -> Cell:
     if difference["value"] is None:
         return Cell(decimal(own["after"]))
     note = f"{signed(difference['value'])}, {between(difference, signed)}"
-    return Cell(decimal(own["after"]), note=note, mark=_MARKS.get(reading(name, own), ""))
-
-
-def _numbers(own: Told) -> list[Cell]:
-    difference = own["difference"]
-    return [
-        Cell(decimal(own["before"])),
-        Cell(decimal(own["after"])),
-        Cell(signed(difference["value"]), note=between(difference, signed)),
-    ]
-
-
-def _reading(name: str, own: Told) -> Cell:
-    word = reading(name, own)
-    return Cell(phrase(READINGS[word]), mark=_MARKS.get(word, "quiet"))
+    return Cell(decimal(own["after"]), note=note, mark=MARKS.get(reading(name, own), ""))
 
 
 def metric_words(other: Told) -> str:

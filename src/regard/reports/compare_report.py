@@ -9,6 +9,7 @@ import polars as pl
 
 from regard.errors import RunError
 from regard.language import Phrases, phrase, speaking
+from regard.progress import Step
 from regard.reports.blocks import (
     Block,
     Drawings,
@@ -49,7 +50,6 @@ from regard.reports.words import count, listed
 from regard.runs.compare import KIND, PAIRS, REPORT, SUMMARY
 from regard.runs.files import read_json, read_table
 
-Step = Callable[[int], None]
 Told = Mapping[str, Any]
 
 

@@ -8,12 +8,13 @@ import polars as pl
 from regard.language import phrase
 from regard.reports.album import Album
 from regard.reports.blocks import Block, Card, Fact, Facts, Table
-from regard.reports.compare_masks import difference_rows
 from regard.reports.compare_tables import (
+    difference_rows,
     differences,
     differences_caption,
     outcomes_table,
     reading,
+    titled,
 )
 from regard.reports.compare_words import change_places, class_words, points, verdict_words
 from regard.reports.galleries import without_map
@@ -33,7 +34,6 @@ from regard.reports.words import (
 )
 
 Told = Mapping[str, Any]
-Step = Callable[[int], None]
 Show = Callable[[Any], str]
 
 
@@ -92,13 +92,14 @@ def set_words(summary: Told, other: Told) -> list[str]:
 
 def set_differences(summary: Told, other: Told, pairs: pl.DataFrame) -> list[Table]:
     """Metrics of sets and scores of maps of both, and what became of the images."""
-    rows = [(phrase("Whole set right"), "accuracy", differences(other)["accuracy"])]
-    rows += [(title(name), name, found) for name, found in other["metrics"].items()]
-    rows += [
+    named = [(phrase("Whole set right"), "accuracy", differences(other)["accuracy"])]
+    named += [(title(name), name, found) for name, found in other["metrics"].items()]
+    named += [
         (phrase("{score} of maps", score=title(name)), name, found)
         for name, found in other["scores"].items()
         if name != "sparseness"
     ]
+    rows = [(titled(text, name), name, found) for text, name, found in named]
     return [
         difference_rows(summary, other, rows, differences_caption()),
         outcomes_table(pairs, summary, other, sets=True),
@@ -111,7 +112,7 @@ def set_class_differences(summary: Told, other: Told) -> list[Block]:
         difference_rows(
             summary,
             other,
-            [(name, key, own[key]) for name, own in other["per_class"].items()],
+            [(titled(name, key), key, own[key]) for name, own in other["per_class"].items()],
             phrase("{metric}, class by class", metric=phrase(COLUMNS[key])),
         )
         for key in ("average_precision", "f1")

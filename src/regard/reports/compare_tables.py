@@ -1,7 +1,7 @@
 """Tables of a comparison of two runs: differences with intervals, and what became of the images."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -24,8 +24,10 @@ from regard.reports.words import (
 )
 
 Told = Mapping[str, Any]
-# Not a share: its differences are on no common axis with the others.
-_GAIN = "energy_gain"
+# Not shares: their differences are on no common axis with the others.
+OFF_AXIS = ("energy_gain", "log_loss")
+# The colours of readings; the others are quiet.
+MARKS = {"better": "good", "worse": "bad"}
 
 
 def differences(other: Told) -> dict[str, Told]:
@@ -57,34 +59,54 @@ def reading(name: str, found: Told) -> str:
 
 def differences_table(summary: Told, other: Told) -> Table:
     """Accuracy and each score of both runs, the difference with its interval, and p."""
-    found = differences(other)
-    reach = reach_of([values["difference"] for name, values in found.items() if name != _GAIN])
-    marks = {"better": "good", "worse": "bad"}
-    rows = []
-    for name, values in found.items():
-        difference, word = values["difference"], reading(name, values)
-        note = meaning(name)
-        rows.append(
-            [
-                Cell(title(name), note=note),
-                Cell(decimal(values["before"])),
-                Cell(decimal(values["after"])),
-                Cell(signed(difference["value"]), note=between(difference, signed)),
-                Cell(span=None if name == _GAIN else span_of(difference, reach)),
-                Cell(p_value(values["p_value"])),
-                Cell(whole(difference["n"])),
-                Cell(phrase(READINGS[word]), mark=marks.get(word, "quiet")),
-            ]
-        )
+    rows = [
+        (Cell(title(name), note=meaning(name)), name, found)
+        for name, found in differences(other).items()
+    ]
+    return difference_rows(summary, other, rows, differences_caption(), images=True)
+
+
+def difference_rows(
+    summary: Told,
+    other: Told,
+    rows: Sequence[tuple[Cell, str, Told]],
+    caption: str,
+    *,
+    images: bool = False,
+) -> Table:
+    """Numbers of both runs with their differences, drawn on one axis.
+
+    Args:
+        summary: of the comparison.
+        other: what is held against the first run.
+        rows: of each its title, the metric, and `before`, `after`, `difference` and `p_value`.
+        caption: of the table.
+        images: whether to say of how many images each difference is.
+    """
+    reach = reach_of([found["difference"] for _, name, found in rows if name not in OFF_AXIS])
+    told = [[head, *_cells(name, found, reach, images=images)] for head, name, found in rows]
     names = f"{summary['first']['name']}#", f"{other['name']}#"
-    head = (
-        "",
-        *names,
-        *columns("Difference#"),
-        axis_of(reach),
-        *columns("p#", "Images#", "Reading"),
-    )
-    return Table(head, rows, differences_caption())
+    heads = ("", *names, *columns("Difference#"), axis_of(reach), *columns("p#"))
+    heads += columns("Images#", "Reading") if images else columns("Reading")
+    return Table(heads, told, caption)
+
+
+def _cells(name: str, found: Told, reach: float, *, images: bool) -> list[Cell]:
+    difference, word = found["difference"], reading(name, found)
+    return [
+        Cell(decimal(found["before"])),
+        Cell(decimal(found["after"])),
+        Cell(signed(difference["value"]), note=between(difference, signed)),
+        Cell(span=None if name in OFF_AXIS else span_of(difference, reach)),
+        Cell(p_value(found["p_value"])),
+        *([Cell(whole(difference["n"]))] if images else []),
+        Cell(phrase(READINGS[word]), mark=MARKS.get(word, "quiet")),
+    ]
+
+
+def titled(text: str, name: str) -> Cell:
+    """A row's title, and whether less of its metric is better."""
+    return Cell(text, note=phrase("lower is better") if lower_is_better(name) else "")
 
 
 def differences_caption() -> str:

@@ -9,13 +9,13 @@ import polars as pl
 from regard.errors import DataError
 from regard.evaluation.table import PREFIX
 from regard.language import phrase, plural
+from regard.progress import Step
 from regard.reports.album import Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card, Gallery, Note
 from regard.reports.contents import RunContents, SplitContents
 from regard.reports.words import decimal, percent, said, whole, without_folders
 from regard.saliency.base import METHODS
 
-Step = Callable[[int], None]
 T = TypeVar("T")
 
 

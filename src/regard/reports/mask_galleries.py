@@ -1,6 +1,6 @@
 """Pictures of a segmenter: truth, prediction and difference, and where it looks for each class."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from regard.evaluation.segmentation import pooled_metrics
 from regard.images.heat import smooth
 from regard.images.mask_colours import WRONG, class_colours
 from regard.language import phrase
+from regard.progress import Step
 from regard.reports import layers
 from regard.reports.album import MAP, Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card, Picture
@@ -28,7 +29,6 @@ from regard.saliency.explain import explain
 from regard.saliency.targets import PixelTarget
 from regard.scores.base import one_sign
 
-Step = Callable[[int], None]
 Ids = NDArray[np.uint8]
 # Classes of one image whose maps a card has room for.
 _MOST = 10

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from regard.language import phrase
+from regard.progress import Step
 from regard.reports.album import Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card, Note
 from regard.reports.galleries import made_gallery, scaled
 from regard.reports.pair_albums import PairAlbums
 
-Step = Callable[[int], None]
 Told = Mapping[str, Any]
 Row = Mapping[str, Any]
 ENDS = ("before", "after")

@@ -1,9 +1,9 @@
 """The report of a folder, whichever kind it is."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from regard.errors import RunError
+from regard.progress import Step
 from regard.reports.languages import language_of
 from regard.reports.run_report import run_report
 from regard.reports.study_report import study_report
@@ -16,7 +16,7 @@ def report(
     *,
     pictures: int | None = None,
     language: str = "en",
-    progress: Callable[[int], None] | None = None,
+    progress: Step | None = None,
 ) -> Path:
     """Write the report of a run (`config.yaml`), of a study or of a tuning (`study.yaml` ...).
 

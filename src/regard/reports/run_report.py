@@ -11,6 +11,7 @@ from regard.data.settings import Task
 from regard.errors import RegardError, RunError
 from regard.evaluation.gaze import by_class, each_image, score_names
 from regard.language import phrase, speaking
+from regard.progress import Step
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
 from regard.reports.contents import RunContents, SplitContents, read_run
 from regard.reports.galleries import run_galleries
@@ -50,8 +51,6 @@ from regard.reports.threshold import threshold_blocks
 from regard.reports.trained_pictures import trained_on
 from regard.reports.words import count
 from regard.runs.files import dump_json
-
-Step = Callable[[int], None]
 
 
 def run_report(

@@ -1,12 +1,13 @@
 """Pictures of images with sets of labels: the worst sets, and the worst and best gaze."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
 from regard.evaluation.table import PREFIX
 from regard.language import isolated, phrase, plural
+from regard.progress import Step
 from regard.reports.album import Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card
 from regard.reports.contents import RunContents, SplitContents
@@ -14,7 +15,6 @@ from regard.reports.galleries import left_out, made_gallery, scaled, without_map
 from regard.reports.words import decimal, percent, said, whole
 from regard.saliency.base import METHODS
 
-Step = Callable[[int], None]
 # Wrong classes of one image whose maps a card has room for.
 _MOST = 3
 

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from regard.language import phrase
+from regard.progress import Step
 from regard.reports.album import Album, Shelf, photo_limit
 from regard.reports.blocks import Block, Card
 from regard.reports.contents import SplitContents
 from regard.reports.galleries import made_gallery
 from regard.reports.study_contents import Done
-
-Step = Callable[[int], None]
 
 
 def arm_albums(

@@ -9,11 +9,12 @@ from regard.errors import RegardError
 from regard.evaluation.paired import same_images
 from regard.evaluation.table import PREFIX
 from regard.language import PhraseTuple, phrase
+from regard.progress import Step
 from regard.reports.album import Album, MissingPicturesError
 from regard.reports.blocks import Block, Card, Heading, Picture, Text
 from regard.reports.contents import SplitContents
 from regard.reports.galleries import answer_of, left_out, made_gallery, scaled
-from regard.reports.study_albums import Step, arm_albums
+from regard.reports.study_albums import arm_albums
 from regard.reports.study_contents import Done, StudyContents
 from regard.reports.study_masks import study_mask_galleries
 from regard.reports.study_sets import study_set_galleries

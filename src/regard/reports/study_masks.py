@@ -8,13 +8,14 @@ import polars as pl
 from regard.errors import RegardError
 from regard.images.mask_colours import class_colours
 from regard.language import phrase
+from regard.progress import Step
 from regard.reports import layers
 from regard.reports.album import Album, MissingPicturesError
 from regard.reports.blocks import Block, Card, Note, Picture
 from regard.reports.contents import SplitContents
 from regard.reports.galleries import left_out, most_changed
 from regard.reports.mask_galleries import image_iou, shown_masks
-from regard.reports.study_albums import Step, arm_albums, better_galleries
+from regard.reports.study_albums import arm_albums, better_galleries
 from regard.reports.study_contents import Done
 from regard.reports.words import decimal
 from regard.runs.inference import as_told

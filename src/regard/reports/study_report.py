@@ -1,12 +1,12 @@
 """The report of a study."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
 from regard.language import phrase, speaking
+from regard.progress import Step
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text, Verdicts
 from regard.reports.languages import language_of
 from regard.reports.latency import TITLE, latency_tables
@@ -32,8 +32,6 @@ from regard.reports.study_words import (
     study_words,
     verdict_of,
 )
-
-Step = Callable[[int], None]
 
 
 def study_report(

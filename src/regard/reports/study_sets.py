@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 from regard.errors import RegardError
 from regard.language import phrase
+from regard.progress import Step
 from regard.reports.album import Album, MissingPicturesError
 from regard.reports.blocks import Block, Card, Note
 from regard.reports.contents import SplitContents
 from regard.reports.galleries import left_out, most_changed, scaled, without_map
 from regard.reports.set_galleries import named
-from regard.reports.study_albums import Step, arm_albums, better_galleries
+from regard.reports.study_albums import arm_albums, better_galleries
 from regard.reports.study_contents import Done
 from regard.reports.words import decimal
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from regard.evaluation.averaging import Group
 from regard.images.heat import OPACITY, heat_colours, smooth, tinted
 from regard.images.plotting import BLUE, INK, MUTED, figure, shortened, style
-from regard.runs.overlay import outlined
+from regard.runs.overlay import outlined, percent
 
 # Of more classes, those of most images are shown.
 MOST_CLASSES = 40
@@ -184,4 +184,4 @@ def _inside(group: Group) -> str:
     if not len(row["inside"]):
         return ""
     inside, area = float(row["inside"].mean()), float(row["area"].mean())
-    return f"{inside:.0%} inside the region, area {area:.0%}".replace("%", " %")
+    return f"{percent(inside, 0)} inside the region, area {percent(area, 0)}"

@@ -1,6 +1,5 @@
 """Where a run's net looks as a rule: mean maps over a split and by class, as files."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from regard.files.atomic import write_atomically
 from regard.images.pictures import save_image
 from regard.models.fitting import fitted
 from regard.models.tensors import write_safetensors
+from regard.progress import Step
 from regard.runs.average_pictures import classes_picture, mean_picture
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import refuse_limit
@@ -57,7 +57,7 @@ def average_maps(
     *,
     limit: int | None = None,
     background: int = BACKGROUND,
-    progress: Callable[[int], None] | None = None,
+    progress: Step | None = None,
 ) -> dict[str, Any]:
     """Write mean maps of a split, over all images and by label, with their numbers and pictures.
 
@@ -142,7 +142,7 @@ def _groups(
     method: str,
     gaze: Gaze,
     options: dict[str, Any],
-    progress: Callable[[int], None] | None,
+    progress: Step | None,
 ) -> list[Group]:
     refuse_files(samples, run.transform.max_pixels)
     samples = each_label(samples) if run.several else samples

@@ -10,9 +10,9 @@ import torch
 from regard import __version__
 from regard.errors import ConfigError
 from regard.evaluation.cost import channels_last, flops_of, weight_bytes
-from regard.evaluation.timing import Progress
 from regard.models.build import parameters_of
 from regard.models.device import device_of
+from regard.progress import Progress
 from regard.runs.bench_device import bench_device, random_images
 from regard.runs.files import write_json
 from regard.runs.loading import loading_speed

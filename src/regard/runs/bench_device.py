@@ -9,8 +9,8 @@ from torch import nn
 
 from regard.evaluation.cost import Images, Pass
 from regard.evaluation.throughput import Contest, throughput
-from regard.evaluation.timing import Progress
 from regard.models.device import device_name, lacking, out_of_memory
+from regard.progress import Progress
 from regard.runs.run import Run
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from regard.data.settings import Task
 from regard.errors import RunError
 from regard.evaluation.comparison import LEVEL, SCORES, Answers, compare_models, pair_images
 from regard.evaluation.settings import Gaze
+from regard.progress import Step
 from regard.runs.background import BACKGROUND
 from regard.runs.benched import read_bench
 from regard.runs.comparable import Named
@@ -18,7 +20,6 @@ from regard.runs.compare_masks import Segmented, compare_segmenters, pair_masks
 from regard.runs.compare_sets import compare_sets, pair_sets
 from regard.runs.deciding import asked_of
 from regard.runs.evaluate import (
-    Step,
     has_regions,
     image_paths,
     predict_split,
@@ -121,21 +122,26 @@ Compared = tuple[pl.DataFrame, list[dict[str, Any]]]
 
 
 def _classified(
-    runs: Sequence[Named], split: str, method: str | None, progress: Step | None
+    pair: Callable[[Answers, Answers], pl.DataFrame],
+    compare: Callable[[Answers, Answers], dict[str, Any]],
+    runs: Sequence[Named],
+    split: str,
+    method: str | None,
+    progress: Step | None,
 ) -> Compared:
-    """The pairs of images, and of every other run its differences from the first."""
-    sides = _asked(runs, split, method, progress)
-    tables = [pair_images(*both) for both in sides]
-    return _named(tables, runs[1:]), [compare_models(*both) for both in sides]
+    """The pairs of images, and of every other run its differences from the first.
 
-
-def _with_sets(
-    runs: Sequence[Named], split: str, method: str | None, progress: Step | None
-) -> Compared:
-    """As `_classified`, of sets of labels; each label of an image has its map."""
+    Args:
+        pair: makes the pairs of the answers of two runs.
+        compare: makes their differences.
+        runs: and the rest as of `compare_runs`.
+        split: of their manifest.
+        method: of the maps; with sets of labels each label of an image has its map.
+        progress: called with the number of images after each batch.
+    """
     sides = _asked(runs, split, method, progress)
-    tables = [pair_sets(*both) for both in sides]
-    return _named(tables, runs[1:]), [compare_sets(*both) for both in sides]
+    tables = [pair(*both) for both in sides]
+    return _named(tables, runs[1:]), [compare(*both) for both in sides]
 
 
 def _asked(
@@ -171,8 +177,8 @@ def _segmented(
 
 
 _COMPARED: dict[Task, Callable[..., Compared]] = {
-    "classification": _classified,
-    "multilabel": _with_sets,
+    "classification": partial(_classified, pair_images, compare_models),
+    "multilabel": partial(_classified, pair_sets, compare_sets),
     "segmentation": _segmented,
 }
 

@@ -7,17 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from regard.evaluation.gaze import (
-    by_image,
-    is_pooled,
-    paired_scores,
-    paired_values,
-    score_names,
-)
-from regard.evaluation.segmentation import BY_CLASS, MEANS, evaluate_segmentation, pooled_metrics
+from regard.evaluation.comparison import LEVEL
+from regard.evaluation.gaze import by_image, is_pooled, score_differences, score_names, shared_names
+from regard.evaluation.segmentation import BY_CLASS, MEANS, evaluate_counted, pooled_metrics
 from regard.evaluation.segmentation_pairs import compare_segmentations
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -81,8 +74,10 @@ def compare_segmenters(
         DataError: the tables are of other images.
     """
     sides = {"before": before, "after": after}
+    first, second = before.scores, after.scores
+    names = shared_names(first, second)
     tests = compare_segmentations(before.predictions, after.predictions, level=LEVEL)
-    numbers = {end: _numbers(side.predictions, classes) for end, side in sides.items()}
+    numbers = {end: evaluate_counted(side.predictions, classes) for end, side in sides.items()}
     return {
         "images": len(before.predictions),
         "metrics": {
@@ -96,12 +91,12 @@ def compare_segmenters(
             }
             | {
                 "scores": score_differences(
-                    *(side.scores.filter(label=name) for side in sides.values())
+                    first.filter(label=name), second.filter(label=name), names
                 )
             }
             for c, name in enumerate(classes)
         },
-        "scores": score_differences(before.scores, after.scores),
+        "scores": score_differences(first, second, names),
         "dead_maps": {
             end: float(side.scores["dead"].mean() or 0)  # type: ignore[arg-type]
             for end, side in sides.items()
@@ -134,12 +129,6 @@ def no_scores() -> pl.DataFrame:
     return pl.DataFrame(schema=kinds | numbers)
 
 
-def _numbers(table: pl.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
-    confusions = np.array(table["confusion"].to_list(), dtype=np.int64)
-    edges: Any = [[np.array(part) for part in row] for row in table["boundary"].to_list()]
-    return evaluate_segmentation(confusions, edges, classes)
-
-
 def _difference(
     numbers: Mapping[str, Any], path: Sequence[str], test: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -149,16 +138,3 @@ def _difference(
             own = own[key]
         found[end] = own["value"]
     return found | dict(test)
-
-
-def score_differences(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
-    """Each score of both, over the images and classes where both are defined."""
-    names = [n for n in score_names(before) if n in after.columns and not is_pooled(n)]
-    found = {}
-    for name in names:
-        values = np.stack(paired_values(before, after, name), 1)
-        kept = values[np.isfinite(values).all(1)]
-        means = kept.mean(0).tolist() if len(kept) else [None, None]
-        test = paired_scores(before, after, name).as_dict()
-        found[name] = dict(zip(("before", "after"), means, strict=True)) | test
-    return found

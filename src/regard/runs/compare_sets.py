@@ -7,13 +7,12 @@ import numpy as np
 import polars as pl
 
 from regard.evaluation.comparison import LEVEL, OUTCOMES, Answers, accuracy_of, outcome_of
-from regard.evaluation.gaze import by_image, is_pooled, score_names
+from regard.evaluation.gaze import by_image, is_pooled, score_differences, score_names, shared_names
 from regard.evaluation.label_sets import predicted_of, truth_of
 from regard.evaluation.multilabel import BY_CLASS, BY_IMAGE, POOLED, PooledSets
 from regard.evaluation.paired import PairedTest, compare_accuracy, paired_bootstrap, same_images
 from regard.evaluation.segmentation_pairs import compare_pooled
 from regard.evaluation.table import classes, probabilities
-from regard.runs.compare_masks import score_differences
 
 ENDS = ("before", "after")
 
@@ -102,12 +101,13 @@ def _of_maps(
         return {"scores": {}, "scores_by_class": {}, "dead_maps": None}
     dead = {end: float(own["dead"].to_numpy().mean()) for end, own in
             zip(ENDS, (before, after), strict=True)}  # fmt: skip
+    scored = shared_names(before, after)
     by_class = {
-        name: score_differences(before.filter(label=name), after.filter(label=name))
+        name: score_differences(before.filter(label=name), after.filter(label=name), scored)
         for name in names
     }
     return {
-        "scores": score_differences(before, after),
+        "scores": score_differences(before, after, scored),
         "scores_by_class": by_class,
         "dead_maps": dead,
     }

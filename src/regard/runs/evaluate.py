@@ -1,6 +1,6 @@
 """Evaluate a run on a split: predictions, metrics with intervals, gaze scores, as files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from regard.checks.preflight import refuse_files
 from regard.data.annotation import Annotation
 from regard.data.hierarchy import Hierarchy
 from regard.data.loader import Loader
-from regard.data.sample import Sample, each_label
+from regard.data.manifest import has_evidence
+from regard.data.sample import Sample, any_says_where, each_label
 from regard.data.samples import Samples
 from regard.data.settings import Data
 from regard.data.source import open_manifest, samples_of, splits_of
@@ -22,8 +23,9 @@ from regard.evaluation.multilabel import evaluate_multilabel, with_image_metrics
 from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Evaluate, Gaze
 from regard.evaluation.table import predictions_table
-from regard.images.decoding import Size
+from regard.images.size import Size
 from regard.models.windows import OVERLAP
+from regard.progress import Step
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.deciding import CHOSEN_ON, asked_of, decision, numbers_at
 from regard.runs.evaluate_masks import evaluate_masks
@@ -40,8 +42,6 @@ from regard.runs.scored import (
     scores_of,
     with_earlier,
 )
-
-Step = Callable[[int], None]
 
 
 def evaluate_run(
@@ -220,8 +220,7 @@ def has_regions(run: Run, split: str) -> bool:
     """Whether any sample of a split says where to look; the masks of a segmenter do."""
     if run.segments:
         return True
-    samples = samples_of(run.manifest(), split, run.classes, run.data)
-    return Samples(samples, run.transform).has_regions
+    return any_says_where(samples_of(run.manifest(), split, run.classes, run.data))
 
 
 def regions_by_split(folder: Path) -> dict[str, bool]:
@@ -230,9 +229,7 @@ def regions_by_split(folder: Path) -> dict[str, bool]:
     table = open_manifest(data, folder).table
     if data.task == "segmentation":
         return dict.fromkeys(splits_of(table), True)
-    areas = [name for name in ("region", "boxes", "avoid") if name in table.columns]
-    says = pl.any_horizontal(pl.col(areas).is_not_null()) if areas else pl.lit(False)
-    return {name: table.filter(says, split=name).height > 0 for name in splits_of(table)}
+    return {name: has_evidence(table.filter(split=name)) for name in splits_of(table)}
 
 
 def image_paths(run: Run, split: str) -> dict[int, str]:

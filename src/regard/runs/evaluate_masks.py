@@ -1,6 +1,6 @@
 """Evaluate a segmenter on a split: pixels counted by image, metrics of all of them, as files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,12 @@ from regard.data.sample import Draw, Sample
 from regard.data.samples import Batch, Samples
 from regard.data.source import mask_classes, samples_of
 from regard.evaluation.pixel_gaze import score_classes
-from regard.evaluation.pixels import Boundary, Counts, boundary_counts, pixel_confusion
+from regard.evaluation.pixels import Counts, boundary_counts, pixel_confusion
 from regard.evaluation.predict import model_input
-from regard.evaluation.segmentation import evaluate_segmentation
+from regard.evaluation.segmentation import evaluate_counted
 from regard.evaluation.settings import Gaze
 from regard.models.fitting import fitted
+from regard.progress import Step
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.files import read_json, write_json, write_table
 from regard.runs.inference import told
@@ -30,7 +31,6 @@ from regard.runs.scored import class_gaze_summary, class_scores_of, with_earlier
 from regard.saliency.capture import evaluating
 from regard.saliency.outputs import logits_of
 
-Step = Callable[[int], None]
 _TABLES = pl.List(pl.List(pl.Int64))
 
 
@@ -100,15 +100,13 @@ def _before(run: Run, split: str) -> dict[str, Any] | None:
 
 def _measured(run: Run, split: str, table: pl.DataFrame) -> dict[str, Any]:
     """The metrics of counted pixels."""
-    confusions = np.array(table["confusion"].to_list(), dtype=np.int64)
-    edges = [Boundary(*map(np.array, row)) for row in table["boundary"].to_list()]
     return {
         "split": split,
         "checkpoint": run.checkpoint,
         "classes": list(run.classes),
         "images": len(table),
         "inference": told(run),
-        "metrics": evaluate_segmentation(confusions, edges, run.classes),
+        "metrics": evaluate_counted(table, run.classes),
     }
 
 

@@ -1,7 +1,7 @@
 """Overlays and maps of images, written to a folder."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from regard.files.atomic import write_atomically
 from regard.images.decoding import image_size
 from regard.images.pictures import own_name, save_image
 from regard.models.tensors import write_safetensors
+from regard.progress import Step
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explained import Explained, explain_image
 from regard.runs.explanations import INDEX, listed, refuse_limit, remove_stale
 from regard.runs.files import write_json
-from regard.runs.overlay import laid, picture, shown_size, whole
+from regard.runs.overlay import laid, percent, picture, shown_size, whole
 from regard.runs.run import Run
 from regard.saliency.resizing import resize
 from regard.scores.base import one_sign
@@ -47,7 +48,7 @@ def explain_images(
     *,
     target: str | None = None,
     background: int = BACKGROUND,
-    progress: Callable[[int], None] | None = None,
+    progress: Step | None = None,
 ) -> list[dict[str, Any]]:
     """Write `METHOD/NNNNN-NAME.jpg`, `maps.safetensors` and `explanations.json`.
 
@@ -190,14 +191,14 @@ def caption(run: Run, seen: Explained, method: str, *, contrast: bool) -> list[s
     """What was predicted, what the map shows, and of which image."""
     predicted, target = run.classes[seen.predicted], run.classes[seen.chosen]
     how, file = f"{method}{' with contrast' if contrast else ''}", Path(seen.path).name
-    own = _percent(seen.shares[seen.chosen])
+    own = percent(float(seen.shares[seen.chosen]))
     if run.segments:
         first = f"{target}, predicted on {own} of the pixels"
         second = f"{how}, of these pixels (yellow)"
         return [first, second + "; pink: where it truly is" * (seen.sample is not None), file]
     if run.several:
         return [*_set_words(run, seen), f"{how}, target {target}, {own}", file]
-    first = f"predicted {predicted}, {_percent(seen.shares[seen.predicted])}"
+    first = f"predicted {predicted}, {percent(float(seen.shares[seen.predicted]))}"
     if seen.sample is not None:
         first += f" (label {run.classes[seen.sample.label]})"
     second = f"{how}, target {target}"
@@ -216,7 +217,3 @@ def _set_words(run: Run, seen: Explained) -> list[str]:
     parts = {"missed": sorted(true - guess), "wrong": sorted(guess - true)}
     told = [f"{word} {', '.join(_named(run, own))}" for word, own in parts.items() if own]
     return [f"{text} ({'; '.join(told) or 'right'})"]
-
-
-def _percent(share: Tensor) -> str:
-    return f"{float(share):.1%}".replace("%", " %")

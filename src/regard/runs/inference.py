@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from regard.errors import ConfigError, RegardError, RunError
-from regard.images.decoding import Size
+from regard.images.size import Size
 from regard.language import numeral, phrase
 from regard.models.windows import OVERLAP, Windows
 from regard.runs.run import Run

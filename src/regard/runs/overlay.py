@@ -13,10 +13,10 @@ from torch import Tensor
 
 from regard.data.mask_classes import VOID
 from regard.data.transforms import Transform, resized
-from regard.images.decoding import Size
 from regard.images.heat import OPACITY, heat_colours, smooth, tinted
 from regard.images.outlines import outlines
 from regard.images.plotting import BOX, INK, MUTED, REGION
+from regard.images.size import Size
 
 # Longest side of the photo as shown; what is smaller than the least is enlarged to it.
 SIDE, LEAST = 768, 384
@@ -116,6 +116,11 @@ def picture(
     _scale(sheet, height + _MARGIN)
     _caption(sheet, height + _MARGIN, words)
     return sheet
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as captions of pictures say it, `62.5 %`; pictures are in English."""
+    return f"{100 * share:.{digits}f} %"
 
 
 def outlined(image: Image.Image, region: Tensor, bright: str = REGION) -> Image.Image:

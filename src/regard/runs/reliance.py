@@ -1,5 +1,6 @@
 """Whether a run is right when the outside of the region is exchanged, as a table."""
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -13,14 +14,14 @@ from regard.data.samples import Samples
 from regard.data.source import samples_of
 from regard.evaluation.predict import model_input
 from regard.runs.run import Run
-from regard.scores.background import background_reliance
+from regard.scores.background import KINDS, background_reliance, paired_means
 
 # Images that are asked about, at most: all of them are held at once.
 ASKED = 1000
+ACCURACY = "accuracy_"  # before the kind of background, in the names of columns
 # What is told of a split, by the column of the table that it is the mean of.
-MEASURED = ("accuracy_mean", "accuracy_blur", "accuracy_same_class", "accuracy_random_class")
+MEASURED = tuple(f"{ACCURACY}{name}" for name in KINDS[1:])
 GAP = "bg_gap"
-PAIRED = ("accuracy_same_class", "accuracy_random_class", GAP)
 
 
 def reliance_table(run: Run, split: str) -> pl.DataFrame | None:
@@ -43,18 +44,16 @@ def reliance_table(run: Run, split: str) -> pl.DataFrame | None:
     device = next(run.net.parameters()).device
     images = model_input(batch, run.transform, device)
     found = background_reliance(run.net, images, batch.regions.to(device), batch.labels)
-    columns = {f"accuracy_{name}": values.numpy() for name, values in asdict(found).items()}
+    columns = {ACCURACY + name: values.numpy() for name, values in asdict(found).items()}
     return pl.DataFrame({"index": batch.index.numpy(), **columns, GAP: found.gap.numpy()})
 
 
 def reliance_numbers(table: pl.DataFrame) -> dict[str, Any]:
-    """The means of the table's columns.
-
-    Those with the outside of another image, and their gap, are over the images that have both
-    partners, so that the gap is the difference of the two; the others over all that have an
-    outside.
-    """
-    paired = table.filter(pl.col(GAP).is_not_nan())
-    over = {name: paired if name in PAIRED else table for name in (*MEASURED, GAP)}
-    means = {name: rows[name].drop_nans().mean() for name, rows in over.items()}
-    return {"images": len(table), **means}
+    """The means of the table's columns, see `paired_means`; None where no image defines one."""
+    columns = {
+        name.removeprefix(ACCURACY): torch.tensor(table[name].cast(pl.Float64).to_numpy())
+        for name in (*MEASURED, GAP)
+    }
+    means = zip((*MEASURED, GAP), paired_means(columns).values(), strict=True)
+    told = {name: None if math.isnan(value) else value for name, value in means}
+    return {"images": len(table), **told}

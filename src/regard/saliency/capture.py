@@ -20,6 +20,13 @@ def copied(images: Images, count: int | None = None) -> Images:
     return images[:count].clone()
 
 
+def at_rows(images: Images, rows: Tensor | slice) -> Images:
+    """Some of the images, of each view, in the order of the rows."""
+    if isinstance(images, Mapping):
+        return {view: pixels[rows] for view, pixels in images.items()}
+    return images[rows]
+
+
 def leaf(tensor: Tensor) -> Tensor:
     """The tensor as the beginning of a graph."""
     return tensor.detach().requires_grad_()

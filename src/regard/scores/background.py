@@ -13,11 +13,13 @@ from regard.data.keys import keyed_generator
 from regard.data.regions import Regions, as_regions
 from regard.errors import DataError
 from regard.images.backgrounds import blurred, emptied, mean_outside
-from regard.saliency.capture import Images, copied, evaluating, undisturbed
+from regard.saliency.capture import Images, at_rows, copied, evaluating, undisturbed
 from regard.saliency.options import refuse_one_logit
 from regard.saliency.outputs import logits_of
 
 KINDS = ("original", "mean", "blur", "same_class", "random_class")
+# Kinds whose outside is another image's.
+PAIRED = ("same_class", "random_class")
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,24 @@ class Backgrounds:
         return self.same_class - self.random_class
 
     def means(self) -> dict[str, float]:
-        """The accuracies and `bg_gap`; NaN where no image defines one.
+        """The accuracies and `bg_gap`, see `paired_means`."""
+        return paired_means(asdict(self) | {"bg_gap": self.gap})
 
-        `same_class`, `random_class` and their gap are over the images where both are defined, the
-        others over all that have an outside.
-        """
-        paired = self.gap.isfinite()
-        rates = {name: float(values.nanmean()) for name, values in asdict(self).items()}
-        for name in ("same_class", "random_class"):
-            rates[name] = float(getattr(self, name)[paired].mean())
-        return rates | {"bg_gap": float(self.gap.nanmean())}
+
+def paired_means(columns: Mapping[str, Tensor]) -> dict[str, float]:
+    """The mean of each column; NaN where no image defines it.
+
+    Of `same_class`, `random_class` and their gap over the images that have both partners, so that
+    the gap is the difference of the two; of the others over all that have an outside.
+
+    Args:
+        columns: (N,) each, by the names of `Backgrounds`, and `bg_gap`; NaN where undefined.
+    """
+    paired = columns["bg_gap"].isfinite()
+    return {
+        name: float((values[paired] if name in PAIRED else values).nanmean())
+        for name, values in columns.items()
+    }
 
 
 def background_reliance(
@@ -146,18 +156,12 @@ def _right(net: nn.Module, images: Images, labels: Tensor, chunk: int) -> Tensor
     """Whether the net is right, as 0 or 1 (B,), on the CPU."""
     with torch.no_grad(), undisturbed(net), evaluating(net):
         found = [
-            logits_of(net(copied(_part(images, slice(at, at + chunk)))))
+            logits_of(net(copied(at_rows(images, slice(at, at + chunk)))))
             for at in range(0, len(labels), chunk)
         ]
     for logits in found:
         refuse_one_logit(logits, "a predicted class")
     return (torch.cat([logits.argmax(1).cpu() for logits in found]) == labels.cpu()).float()
-
-
-def _part(images: Images, rows: slice) -> Images:
-    if isinstance(images, Mapping):
-        return {view: pixels[rows] for view, pixels in images.items()}
-    return images[rows]
 
 
 def _check(images: Tensor, regions: Regions, labels: Tensor) -> None:

@@ -123,6 +123,21 @@ class Model:
 SCORES: Registry[Score] = Registry("score")
 
 
+def region_area(evidence: Evidence) -> Tensor:
+    """The region's area (B,), as a score's `uniform` or `best`."""
+    return evidence.area
+
+
+def ones(evidence: Evidence) -> Tensor:
+    """1 for each image, (B,), likewise."""
+    return torch.ones_like(evidence.area)
+
+
+def zeros(evidence: Evidence) -> Tensor:
+    """0 for each image, (B,), likewise."""
+    return torch.zeros_like(evidence.area)
+
+
 def one_sign(maps: Tensor, sign: str) -> Tensor:
     """The positive part of signed maps, or their absolute value.
 

@@ -5,7 +5,15 @@ from torch import Tensor
 
 from regard.data.regions import Evidence
 from regard.errors import ConfigError
-from regard.scores.base import SCORES, Score, mean_or_nan, peak_normalised
+from regard.scores.base import (
+    SCORES,
+    Score,
+    mean_or_nan,
+    ones,
+    peak_normalised,
+    region_area,
+    zeros,
+)
 
 # What is above this quantile of its values is where a map points for `iou`.
 QUANTILE = 0.8
@@ -93,18 +101,6 @@ def mangtr(maps: Tensor, evidence: Evidence) -> Tensor:
     return mean_or_nan(normal, (1 - evidence.inside) * evidence.counted)
 
 
-def _area(evidence: Evidence) -> Tensor:
-    return evidence.area
-
-
-def _ones(evidence: Evidence) -> Tensor:
-    return torch.ones_like(evidence.area)
-
-
-def _zeros(evidence: Evidence) -> Tensor:
-    return torch.zeros_like(evidence.area)
-
-
 def _iou_by_chance(evidence: Evidence, *, quantile: float = QUANTILE) -> Tensor:
     area, share = evidence.area, 1 - quantile
     return share * area / (share + area - share * area)
@@ -115,13 +111,13 @@ def _iou_at_best(evidence: Evidence, *, quantile: float = QUANTILE) -> Tensor:
     return torch.minimum(evidence.area / share, share / evidence.area)
 
 
-SCORES.register("energy")(Score(energy, "higher", uniform=_area, best=_ones))
+SCORES.register("energy")(Score(energy, "higher", uniform=region_area, best=ones))
 SCORES.register("energy_gain")(
-    Score(energy_gain, "higher", uniform=_ones, best=lambda evidence: 1 / evidence.area)
+    Score(energy_gain, "higher", uniform=ones, best=lambda evidence: 1 / evidence.area)
 )
 SCORES.register("iou")(
     Score(iou, "higher", uniform=_iou_by_chance, best=_iou_at_best, whole=True, binary=True)
 )
-SCORES.register("hagtr")(Score(hagtr, "higher", uniform=_ones, best=_ones, binary=True))
-SCORES.register("magtr")(Score(magtr, "higher", uniform=_ones, best=_ones, whole=True))
-SCORES.register("mangtr")(Score(mangtr, "lower", uniform=_ones, best=_zeros))
+SCORES.register("hagtr")(Score(hagtr, "higher", uniform=ones, best=ones, binary=True))
+SCORES.register("magtr")(Score(magtr, "higher", uniform=ones, best=ones, whole=True))
+SCORES.register("mangtr")(Score(mangtr, "lower", uniform=ones, best=zeros))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from regard.data.regions import Evidence
 from regard.errors import ConfigError
-from regard.scores.base import SCORES, Score, spread_out
+from regard.scores.base import SCORES, Score, ones, spread_out, zeros
 from regard.scores.boxes import boxes_of, largest_box, overlaps
 
 GREYS = 255
@@ -97,8 +97,8 @@ SCORES.register("max_box_acc")(
     Score(
         max_box_acc,
         "higher",
-        uniform=lambda evidence: torch.zeros_like(evidence.area),
-        best=lambda evidence: torch.ones_like(evidence.area),
+        uniform=zeros,
+        best=ones,
         whole=True,
         binary=True,
         pooled=best_level,

@@ -6,7 +6,7 @@ from torch.nn.functional import max_pool2d
 
 from regard.data.regions import Evidence
 from regard.errors import ConfigError
-from regard.scores.base import SCORES, Score
+from regard.scores.base import SCORES, Score, ones, region_area
 
 
 def pointing(maps: Tensor, evidence: Evidence, *, tolerance: int = 0) -> Tensor:
@@ -42,12 +42,4 @@ def pointing(maps: Tensor, evidence: Evidence, *, tolerance: int = 0) -> Tensor:
     return (highest * inside).sum((1, 2)) / highest.sum((1, 2))
 
 
-SCORES.register("pointing")(
-    Score(
-        pointing,
-        "higher",
-        uniform=lambda evidence: evidence.area,
-        best=lambda evidence: torch.ones_like(evidence.area),
-        binary=True,
-    )
-)
+SCORES.register("pointing")(Score(pointing, "higher", uniform=region_area, best=ones, binary=True))

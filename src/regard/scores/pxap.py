@@ -5,7 +5,7 @@ from torch import Tensor
 
 from regard.data.regions import Evidence
 from regard.errors import ConfigError
-from regard.scores.base import SCORES, Score, spread_out
+from regard.scores.base import SCORES, Score, ones, region_area, spread_out
 
 
 def pxap(maps: Tensor, evidence: Evidence, *, step: float = 0.001) -> Tensor:
@@ -61,8 +61,8 @@ SCORES.register("pxap")(
     Score(
         pxap,
         "higher",
-        uniform=lambda evidence: evidence.area,
-        best=lambda evidence: torch.ones_like(evidence.area),
+        uniform=region_area,
+        best=ones,
         binary=True,
         pooled=average_precision,
     )

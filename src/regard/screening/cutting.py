@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from regard.errors import wrong
-from regard.images.decoding import Size
+from regard.images.size import Size
 from regard.importers.crops import frame
 from regard.screening.sources import Box
 

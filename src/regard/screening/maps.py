@@ -3,7 +3,7 @@
 import heapq
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from regard.files.atomic import blamed, sync
 from regard.images.heat import smooth, tinted
 from regard.images.pictures import save_image
 from regard.models.tensors import write_safetensors
+from regard.progress import Step
 from regard.runs.files import read_table, write_table
 from regard.saliency.capture import evaluating
 from regard.saliency.explain import explain
@@ -85,7 +86,7 @@ def make_maps(
     source: Source,
     cutting: Cutting,
     operator: Operator,
-    progress: Callable[[int], None] | None = None,
+    progress: Step | None = None,
 ) -> None:
     """Write `maps/part-N/`: `maps.safetensors`, a thumbnail a piece, and `pieces.parquet`.
 

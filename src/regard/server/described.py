@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from regard.data.manifest import has_evidence
 from regard.files.parquet import read_parquet
 from regard.images.mask_colours import class_colours
 from regard.reports.contents import attempt
@@ -59,9 +60,8 @@ def _split(shelves: Shelves, facts: Facts, name: str) -> SplitLine:
     images, regions = 0, facts.task == "segmentation"
     if manifest is not None:
         rows = manifest.table.filter(split=name)
-        says = [column for column in ("region", "boxes", "avoid") if column in rows.columns]
         images = len(rows)
-        regions = regions or any(rows[column].null_count() < images for column in says)
+        regions = regions or has_evidence(rows)
     predicted = files.predictions(name).is_file()
     if manifest is None and predicted:
         lazy = pl.scan_parquet(files.predictions(name), glob=False).select(pl.len())

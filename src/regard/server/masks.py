@@ -10,7 +10,8 @@ from torch import Tensor
 from regard.data.mask_classes import VOID
 from regard.data.transforms import resized
 from regard.errors import DataError
-from regard.images.decoding import Size, decode, image_size
+from regard.images.decoding import decode, image_size
+from regard.images.size import Size
 
 _BEGIN = "data:image/png;base64,"
 # Pixels of a drawn mask, told from its header.

@@ -6,7 +6,8 @@ from pathlib import Path
 from regard.data.sample import Sample
 from regard.data.transforms import Transform
 from regard.errors import ConfigError
-from regard.images.decoding import Size, image_size
+from regard.images.decoding import image_size
+from regard.images.size import Size
 from regard.runs.net import transform_of
 from regard.server.facts import Facts
 from regard.server.kept import stamp_of

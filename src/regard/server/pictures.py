@@ -8,10 +8,10 @@ from PIL import Image
 from torch import Tensor
 
 from regard.data.transforms import Source, Transform
-from regard.images.decoding import Size
 from regard.images.heat import heat_colours, heat_levels
 from regard.images.mask_colours import painted
 from regard.images.pictures import encoded
+from regard.images.size import Size
 from regard.runs.overlay import outline_layers, whole
 
 JPEG, PNG = "image/jpeg", "image/png"

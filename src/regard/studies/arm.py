@@ -1,12 +1,12 @@
 """One run of a study, in a process of its own: train or go on, then evaluate."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from regard.errors import ConfigError, NumericalError, RegardError, RunError, of_system
 from regard.evaluation.settings import Evaluate, Gaze
 from regard.models.build import parameters_of
+from regard.progress import Progress
 from regard.runs.bench import bench_run
 from regard.runs.benched import bench_numbers, read_bench
 from regard.runs.evaluate import evaluate_run, has_regions
@@ -155,9 +155,7 @@ def numbers(run: Run, splits: tuple[str, ...]) -> dict[str, Any]:
     return row | bench_numbers(read_bench(files))
 
 
-def bench_arms(
-    rows: list[dict[str, Any]], out: Path, progress: Callable[[int, int], None]
-) -> list[dict[str, Any]]:
+def bench_arms(rows: list[dict[str, Any]], out: Path, progress: Progress) -> list[dict[str, Any]]:
     """Measure latency and size of the finished runs that have not been, one at a time.
 
     Together they would slow each other down. Arms take turns, seed by seed, so that a slow hour of

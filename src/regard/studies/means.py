@@ -1,10 +1,11 @@
 """The mean maps of a study's arms: where each looks as a rule, class by class."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from regard.evaluation.settings import Gaze
+from regard.progress import Progress
 from regard.runs.averages import NUMBERS, average_maps
 from regard.runs.files import read_json
 from regard.runs.run import Run, load_run
@@ -15,7 +16,7 @@ def average_arms(
     out: Path,
     split: str,
     limit: int | None,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> None:
     """Average the maps of one finished run an arm, of the first seed that it has, where not done.
 

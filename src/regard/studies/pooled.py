@@ -11,8 +11,7 @@ import polars as pl
 from regard.data.hierarchy import hierarchy_of
 from regard.data.settings import Data
 from regard.errors import RunError
-from regard.evaluation.pixels import Boundary
-from regard.evaluation.segmentation import evaluate_segmentation
+from regard.evaluation.segmentation import evaluate_counted
 from regard.runs.evaluate import metrics_of
 from regard.runs.files import read_json, read_table, write_json, write_table
 from regard.runs.folder import RunFolder
@@ -134,7 +133,7 @@ def _pool(
         "folds": [part["run"] for part in parts],
         "classes": classes,
         "images": len(table),
-        "metrics": _of_pixels(table, classes)
+        "metrics": evaluate_counted(table, classes)
         if segments
         else metrics_of(table, hierarchy, told[0]["metrics"].get("positive")),
     }
@@ -164,9 +163,3 @@ def _tables(files: Sequence[RunFolder], kind: str) -> pl.DataFrame | None:
         return None
     table = pl.concat([read_table(path) for path in paths], how="diagonal")
     return table.sort("index", maintain_order=True)
-
-
-def _of_pixels(table: pl.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
-    confusions = np.array(table["confusion"].to_list(), dtype=np.int64)
-    edges = [Boundary(*map(np.array, row)) for row in table["boundary"].to_list()]
-    return evaluate_segmentation(confusions, edges, classes)

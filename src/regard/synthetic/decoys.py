@@ -1,6 +1,5 @@
 """Decoy digits: a grey patch in a corner that tells the class in train, and nothing in test."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,11 @@ from regard.data.keys import keyed_generator
 from regard.errors import ConfigError
 from regard.files.parquet import write_parquet
 from regard.images.pictures import save_image
+from regard.progress import Progress
 from regard.synthetic.folder import refuse_used
 from regard.synthetic.idx import read_split
 
 CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
-Progress = Callable[[int, int], None]
 
 
 def write_decoys(

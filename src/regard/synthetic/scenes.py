@@ -1,6 +1,6 @@
 """Drawn street scenes with masks of classes: something to segment where no set is at hand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,6 +13,7 @@ from regard.data.keys import key
 from regard.errors import ConfigError
 from regard.files.parquet import write_parquet
 from regard.images.pictures import save_image
+from regard.progress import Progress
 from regard.synthetic.folder import refuse_used
 
 CLASSES = ("void", "flat", "construction", "object", "nature", "sky", "human", "vehicle")
@@ -28,7 +29,7 @@ def write_scenes(
     counts: Mapping[str, int] = COUNTS,
     size: tuple[int, int] = (120, 160),
     seed: int = 42,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write drawn streets in the eight groups of Cityscapes, and their manifest.
 

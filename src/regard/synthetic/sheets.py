@@ -2,7 +2,7 @@
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from math import isfinite
 from pathlib import Path
@@ -12,6 +12,7 @@ import polars as pl
 
 from regard.errors import near, wrong
 from regard.files.parquet import write_parquet
+from regard.progress import Progress
 from regard.synthetic.drawer import PLACES, SPLITS, Drawer, Place
 from regard.synthetic.folder import refuse_used
 
@@ -32,7 +33,7 @@ def write_sheets(
     thorn: float = 1.0,
     seed: int = 42,
     workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write sheets of smooth and thorny plants, half each, and their manifest.
 

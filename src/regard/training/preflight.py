@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from regard.data.manifest import Manifest
 from regard.data.mask_classes import MaskClasses
 from regard.data.pixel_counts import PixelCounts
-from regard.data.sample import Sample, says_where
+from regard.data.sample import Sample, any_says_where
 from regard.data.transforms import Transform
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.guidance.base import Term
 from regard.guidance.probe import reaches
-from regard.images.decoding import Size
+from regard.images.size import Size
 from regard.models.heads import classifier_of
 from regard.models.inputs import input_spec
 from regard.models.patch_weighting import PatchWeighting
@@ -72,7 +72,7 @@ def refuse_config(
         ConfigError: no region for the terms, or no such metric for `training.best`.
     """
     refuse_for_task(config, terms)
-    if config.data.task != "segmentation" and terms and not has_regions(train):
+    if config.data.task != "segmentation" and terms and not any_says_where(train):
         raise ConfigError(
             "guidance.terms",
             expected="samples with a region in train",
@@ -126,17 +126,12 @@ def logged(
     if task == "segmentation":
         names += ["loss.dice"] if config.training.dice else []
         return names + [f"loss.{term.title}" for term in terms if split == "train"]
-    regions = has_regions(samples)
+    regions = any_says_where(samples)
     if regions:
         names += [f"loss.{term.title}" for term in terms]
     if regions and (split == "val" or config.gaze.train_sample):
         names += config.gaze.scores
     return names
-
-
-def has_regions(samples: Sequence[Sample]) -> bool:
-    """Whether any of the samples says where to look."""
-    return any(map(says_where, samples))
 
 
 def refuse_net(

@@ -8,7 +8,7 @@ from regard.data.pasting import RARE, rare_classes
 from regard.data.settings import Augment, Task, sides
 from regard.errors import ConfigError
 from regard.guidance.base import Term
-from regard.images.decoding import Size
+from regard.images.size import Size
 from regard.training.config import Config
 
 

@@ -20,7 +20,7 @@ from regard.data.mask_classes import MaskClasses
 from regard.data.mixing import Partners
 from regard.data.pasting import Lenders
 from regard.data.pixel_counts import PixelCounts
-from regard.data.sample import Sample, says_where
+from regard.data.sample import Sample, any_says_where, says_where
 from regard.data.samples import Samples
 from regard.data.settings import sides
 from regard.data.source import (
@@ -39,7 +39,6 @@ from regard.runs.net import net_of, transform_of
 from regard.training.config import Config
 from regard.training.group import ALONE, Group
 from regard.training.preflight import (
-    has_regions,
     pixel_counts,
     refuse_absent,
     refuse_config,
@@ -131,7 +130,7 @@ def prepare(config: Config, folder: Path, group: Group = ALONE) -> Prepared:
     val = samples_of(manifest, "val", classes, config.data) if has_val else []
     refuse_config(config, train, val, terms)
     refuse_evaluate(config, val)
-    gaze = masks is None and has_regions([*train, *val])
+    gaze = masks is None and any_says_where([*train, *val])
     # That of a segmenter is scored when it is evaluated.
     scored = gaze or (masks is not None and bool(config.gaze.scores))
     refuse_net(config, net, transform, (*terms, *taught_terms(teacher)), gaze=scored)

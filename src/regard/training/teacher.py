@@ -12,7 +12,7 @@ from regard.data.mask_classes import VOID
 from regard.data.regions import Regions
 from regard.data.samples import Batch
 from regard.guidance.base import Term
-from regard.images.decoding import Size
+from regard.images.size import Size
 from regard.runs.run import Run, open_run
 from regard.saliency.capture import Images, undisturbed
 from regard.saliency.explain import build_method, look, maps_of
