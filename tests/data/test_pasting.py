@@ -15,6 +15,7 @@ from regard.data.pixel_counts import PixelCounts
 from regard.data.sample import Draw, Sample
 from regard.data.samples import Samples
 from regard.data.settings import Augment
+from regard.data.some import some_of
 from regard.data.transforms import Transform
 
 SIZE = (24, 32)
@@ -53,6 +54,26 @@ def test_a_class_is_rare_below_a_quarter_of_an_even_share():
     assert rare_classes(torch.tensor([500, 438, 62, 0])) == [2]
     assert rare_classes(torch.tensor([500, 437, 63, 0])) == []
     assert rare_classes(torch.tensor([876, 124])) == [1]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_class_that_few_masks_show_is_counted_however_few_are_read(samples, monkeypatch, most):
+    monkeypatch.setattr("regard.data.some.MOST", most)
+    counts = PixelCounts.of(samples, CLASSES)
+    assert (counts.total > 0).all()
+    assert len(set(counts.rows)) == len(counts.rows)
+    for row, own in zip(counts.rows, counts.by_sample, strict=True):
+        ids = np.array(Image.open(samples[row].mask))
+        assert own.tolist() == [int((ids == k + 1).sum()) for k in range(4)]
+
+
+def test_what_stands_for_many_is_drawn_and_does_not_recur():
+    chosen = some_of(6000)
+    assert chosen == some_of(6000) == sorted(set(chosen))
+    assert len(chosen) == 1000
+    # Every sixth of them has to be there in about its share, whatever the order of a manifest.
+    assert all(120 < sum(row % 6 == part for row in chosen) < 215 for part in range(6))
+    assert some_of(7) == [*range(7)]
 
 
 def test_lenders_are_the_samples_that_show_the_class(samples):

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from regard.checks.measures import NO_SPLIT
-from regard.data.annotation import spread_evenly
 from regard.data.manifest import Manifest
 from regard.data.mask_classes import VOID, MaskClasses
 from regard.data.pixel_counts import counted_masks
+from regard.data.some import some_of
 from regard.data.source import mask_classes
 from regard.errors import DataError
 
@@ -17,7 +17,7 @@ class MaskShares:
     """The classes of the masks of one split.
 
     Attributes:
-        masks: that were read, a thousand at most, spread evenly.
+        masks: that were read, a thousand at most, drawn at random.
         unreadable: of these, left out.
         void: share of all pixels of which nothing is said.
         pixels: by class, its share of the other pixels.
@@ -58,7 +58,7 @@ def _shares(paths: list[str], classes: MaskClasses) -> MaskShares:
     said = max(1, int(counts[:VOID].sum()))
     return MaskShares(
         masks=len(rows),
-        unreadable=len(spread_evenly(len(paths))) - len(rows),
+        unreadable=len(some_of(len(paths))) - len(rows),
         void=int(counts[VOID]) / max(1, int(counts.sum())),
         pixels={name: int(counts[k]) / said for k, name in enumerate(classes.names)},
         images={name: int(shown[k]) for k, name in enumerate(classes.names)},

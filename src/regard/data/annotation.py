@@ -12,10 +12,6 @@ from regard.data.keys import keyed_generator
 from regard.data.regions import misplace
 from regard.data.sample import Sample, says_where
 
-# Samples that a mean region is taken of, at most.
-MEAN_OF = 1000
-
-
 # The edges top, left, bottom and right of a part of a mask.
 Frame = tuple[int, int, int, int]
 
@@ -115,9 +111,3 @@ def _shown(sample: Sample) -> Sequence[int]:
     if sample.box_labels is None or sample.region is not None:
         return sample.labels
     return [label for label in sample.labels if label in sample.box_labels]
-
-
-def spread_evenly(count: int) -> list[int]:
-    """`MEAN_OF` places from 0 to count - 1, or all of them where there are no more."""
-    most = min(count, MEAN_OF)
-    return [i * count // most for i in range(most)]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regard.data.annotation import spread_evenly
 from regard.data.mask_classes import MaskClasses
 from regard.data.sample import Sample
+from regard.data.some import some_of
 from regard.errors import DataError
 
 
@@ -26,9 +26,18 @@ class PixelCounts:
 
     @classmethod
     def of(cls, samples: Sequence[Sample], classes: MaskClasses) -> "PixelCounts":
-        """Of all samples; of many, of a thousand spread evenly."""
-        rows, counts = counted_masks([str(sample.mask) for sample in samples], classes)
-        return cls(tuple(rows), counts[:, : len(classes.names)])
+        """Of all samples; of many, of a thousand, and of the first that shows a class they lack."""
+        paths, k = [str(sample.mask) for sample in samples], len(classes.names)
+        rows, counts = counted_masks(paths, classes)
+        counts = counts[:, :k]
+        for row in sorted({*range(len(paths))} - {*rows}):
+            absent = counts.sum(0) == 0
+            if not absent.any():
+                break
+            own = _counted(paths[row], classes)[:k]
+            if own[absent].any():
+                rows, counts = [*rows, row], torch.cat([counts, own[None]])
+        return cls(tuple(rows), counts)
 
     @property
     def total(self) -> Tensor:
@@ -39,7 +48,7 @@ class PixelCounts:
 def counted_masks(
     paths: Sequence[str], classes: MaskClasses, *, skip: bool = False
 ) -> tuple[list[int], Tensor]:
-    """Pixels of each class, and of void, in masks; of many, in a thousand spread evenly.
+    """Pixels of each class, and of void, in masks; of many, in a thousand of them.
 
     Args:
         paths: of the masks.
@@ -52,15 +61,18 @@ def counted_masks(
     Raises:
         DataError: a mask cannot be read, and is not to be left out.
     """
-    chosen, rows = spread_evenly(len(paths)), []
+    chosen, rows = some_of(len(paths)), []
     counts = torch.zeros(len(chosen), 256, dtype=torch.int64)
     for row in chosen:
         try:
-            found = classes.read(paths[row])
+            counts[len(rows)] = _counted(paths[row], classes)
         except DataError:
             if not skip:
                 raise
             continue
-        counts[len(rows)] = torch.bincount(found.flatten().long(), minlength=256)
         rows.append(row)
     return rows, counts[: len(rows)]
+
+
+def _counted(path: str, classes: MaskClasses) -> Tensor:
+    return torch.bincount(classes.read(path).flatten().long(), minlength=256)

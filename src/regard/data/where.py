@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from regard.data.annotation import Annotation, Frame, spread_evenly
+from regard.data.annotation import Annotation, Frame
 from regard.data.regions import boxes_to_mask, from_grey
 from regard.data.sample import Sample, any_says_where, says_where
+from regard.data.some import some_of
 from regard.data.transforms import Transform
 from regard.errors import DataError
 from regard.images.decoding import decode_grey, image_size
@@ -79,7 +80,7 @@ class Where:
     def means(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         """The mean `attend` and `avoid` (H, W) of a thousand samples at most that have them."""
         telling = [sample for sample in samples if says_where(sample)]
-        masks = [self.masks(telling[i]) for i in spread_evenly(len(telling))]
+        masks = [self.masks(telling[i]) for i in some_of(len(telling))]
         names = [n for n in ("attend", "avoid") if any(n in mask for mask in masks)]
         return {
             name: torch.stack([mask[name] for mask in masks if name in mask]).mean(0)
