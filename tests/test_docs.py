@@ -1,5 +1,7 @@
 """The pages that are written from the source are up to date, and the README's files are sound."""
 
+import doctest
+import importlib
 import importlib.util
 import inspect
 import re
@@ -10,7 +12,7 @@ import torch
 import yaml
 
 import regard
-from regard.guidance import TERMS
+from regard.guidance import TERMS, guided_forward
 from regard.saliency import METHODS
 from regard.scores.base import SCORES
 from regard.studies.read import read_study
@@ -163,3 +165,25 @@ def test_the_page_on_two_branches_holds_what_it_shows():
     exec(code, found)
     assert found["maps"].shape == (1, 20, 20)
     assert float(found["maps"].max()) > 0
+
+
+EXAMPLES = sorted(
+    path.relative_to(HERE / "src").with_suffix("").as_posix().replace("/", ".")
+    for path in (HERE / "src").rglob("*.py")
+    if ">>> " in path.read_text("utf-8")
+)
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_examples_give_what_they_say(module):
+    """With what an example itself imports, and a module's own names where it imports nothing."""
+    found = doctest.testmod(importlib.import_module(module))
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+def test_examples_of_the_public_surface_can_be_pasted():
+    for function in (regard.explain, regard.score, regard.build_model, guided_forward):
+        (test,) = doctest.DocTestFinder(recurse=False).find(function, "example", globs={})
+        assert test.examples
+        assert doctest.DocTestRunner(verbose=False).run(test).failed == 0

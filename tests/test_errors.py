@@ -50,4 +50,10 @@ def test_near_names_are_offered_closest_first():
 
 def test_without_near_names_all_are_listed_while_they_are_few():
     assert near("xyz", ["b", "a"]) == "choose one of: a, b"
-    assert near("xyz", [f"name{i}" for i in range(41)]) == "there are 41 to choose from"
+    many = near("xyz", [f"name{i}" for i in range(41)])
+    assert many == "there are 41, such as name0, name1, name10 and name7, name8, name9"
+
+
+def test_near_names_are_found_in_any_case():
+    assert near("GradCAM", ["gradcam", "rollout"]) == "did you mean gradcam?"
+    assert near("lenet", ["LeNet"]) == "did you mean LeNet?"

@@ -148,9 +148,12 @@ def wrong(where: str, expected: str, found: str, remedy: str) -> ConfigError:
 def near(name: str, known: Iterable[str]) -> str:
     """A remedy for a misspelt name: the near ones, or all of them when there are few."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    lower: dict[str, str] = {}
+    for own in names:
+        lower.setdefault(own.lower(), own)
+    close = get_close_matches(str(name).lower(), lower, n=3, cutoff=0.5)
     if close:
-        return "did you mean " + " or ".join(close) + "?"
+        return "did you mean " + " or ".join(lower[own] for own in close) + "?"
     if len(names) <= 40:
         return "choose one of: " + ", ".join(names)
-    return f"there are {len(names)} to choose from"
+    return f"there are {len(names)}, such as {', '.join(names[:3])} and {', '.join(names[-3:])}"

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -57,6 +58,19 @@ def one_line(call, text):
             "images: expected floats, as the net takes them, found",
         ),
         ({"images": IMAGES[0]}, "images: expected a batch (B, 3, H, W)"),
+        ({"method": None}, "method: expected a known name, found None; choose one of: "),
+        ({"method": "GradCAM"}, "found 'GradCAM'; did you mean gradcam"),
+        ({"layer": 4}, "layer: expected a layer, found 4; pass its dotted name"),
+        ({"size": (0, 0)}, "size: expected None, or a height and a width of 1 pixel or more"),
+        ({"size": (64.0, 64.0)}, "size: expected None, or a height and a width of 1 pixel or more"),
+        (
+            {"method": "integrated_gradients", "baseline": "grey"},
+            "expected a baseline that is a number, or pixels as the net takes them, found 'grey'",
+        ),
+        (
+            {"method": "expected_gradients", "background": IMAGES.numpy()},
+            "expected a background of images as the net takes them, a tensor (N, 3, H, W), found",
+        ),
     ],
 )
 def test_of_explain(options, text):
@@ -142,3 +156,53 @@ def test_terms_that_hold_classes_against_each_other_need_two():
     found = guided_forward(Net(1), IMAGES, zeros, INSIDE, [Energy()])
     assert found.losses["energy"].isfinite().all()
     guided_forward(Net(1), IMAGES, zeros, INSIDE, [])
+
+
+@pytest.mark.parametrize("net", [None, "resnet18", Net, lambda images: images])
+def test_what_is_no_net_is_refused(net):
+    found = "the class Net" if net is Net else type(net).__name__
+    text = f"net: expected a torch.nn.Module, found {found}"
+    one_line(lambda: regard.explain(net, IMAGES), text)
+    one_line(lambda: guided_forward(net, IMAGES, LABELS, INSIDE, [Energy()]), text)
+    if net is not None:  # of a score that asks no net it is none
+        one_line(lambda: score(MAPS, name="deletion", net=net, images=IMAGES, targets=LABELS), text)
+
+
+def test_a_net_that_is_run_on_several_devices_is_explained_on_one_and_not_guided():
+    net = Net(3)
+    several = nn.DataParallel(net)
+    for layer in (None, "module.features", net.features):
+        torch.testing.assert_close(
+            regard.explain(several, IMAGES, LABELS, layer=layer),
+            regard.explain(net, IMAGES, LABELS, layer=layer if layer is net.features else None),
+        )
+    one_line(
+        lambda: guided_forward(several, IMAGES, LABELS, INSIDE, [Energy()]),
+        "found torch.nn.DataParallel, which runs a copy for each device; pass net.module",
+    )
+
+
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit:FutureWarning", "ignore:`torch.jit:DeprecationWarning"
+)
+def test_of_a_traced_net_no_layer_is_seen():
+    with torch.no_grad():
+        traced = torch.jit.trace(Net(3), IMAGES)
+    for layer in (None, "features"):
+        one_line(lambda layer=layer: regard.explain(traced, IMAGES, layer=layer), "; pass ")
+
+
+@pytest.mark.parametrize("one", [1, np.int64(1), np.uint8(1)])
+def test_one_target_may_be_a_number_of_numpy(one):
+    net = Net(3)
+    found = regard.explain(net, IMAGES, one)
+    torch.testing.assert_close(found, regard.explain(net, IMAGES, [1, 1]))
+
+
+def test_numbers_of_terms_and_rows_that_are_none():
+    one_line(lambda: Energy(weight="a"), "expected a finite weight of 0 or more, found 'a'")
+    rows = torch.tensor([0.0, 1.0])
+    one_line(
+        lambda: guided_forward(Net(3), IMAGES, LABELS, INSIDE, [Energy()], rows=rows),
+        "rows: expected whole numbers, an image's place in the batch each, found torch.float32",
+    )

@@ -150,7 +150,7 @@ def _gaze_by_class(classes: Mapping[str, Any], names: Sequence[str], title: str)
     rows = [
         [
             name,
-            f"{own['mean_area']:.3f}",
+            "–" if own["mean_area"] is None else f"{own['mean_area']:.3f}",
             *(with_interval(own["scores"][n]) for n in names[:4]),
             f"{own['dead_maps']:.1%}",
         ]

@@ -138,7 +138,7 @@ def corrected_folds(
 
     Example:
         >>> round(corrected_folds([0.02, 0.03, 0.04], 0.5).p_value, 3)
-        0.057
+        0.081
     """
     check_options(level)
     if not ratio > 0:

@@ -107,7 +107,7 @@ def score_interval(scores: pl.DataFrame, name: str) -> Interval:
         scores = by_image(scores)
     rows = kept(scores, name)
     if rows.ndim == 1:
-        return bootstrap_interval(rows)
+        return bootstrap_interval(rows, within=SCORES[name].within)
     known = rows[_defined(rows)]
     undefined = len(rows) - len(known)
     if not len(known):

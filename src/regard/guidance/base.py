@@ -48,11 +48,12 @@ class Term(ABC):
     def __post_init__(self) -> None:
         for option in ("weight", "warmup_epochs"):
             value = getattr(self, option)
-            if not 0 <= value < float("inf"):
+            number = isinstance(value, int | float)
+            if not number or not 0 <= value < float("inf"):
                 raise ConfigError(
                     f"term {self.title}",
                     expected=f"a finite {option} of 0 or more",
-                    found=f"{value:g}",
+                    found=f"{value:g}" if number else repr(value),
                     remedy=f"give a positive {option}",
                 )
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.data.regions import Evidence, Regions, as_regions, remedy_by_class
-from regard.errors import ConfigError, DataError
+from regard.errors import ConfigError, DataError, ModelError
 from regard.guidance.base import TERMS, Term
 from regard.guidance.forward_pass import Donors, ForwardPass, donors_of
 from regard.guidance.maps import MapTerm
@@ -25,7 +25,7 @@ from regard.saliency.layers import find_layer, require_map
 from regard.saliency.linear_heads import remembered_head
 from regard.saliency.modules import modules_of
 from regard.saliency.observe import Request, observe, pixels_of
-from regard.saliency.options import refuse_images, refuse_one_logit
+from regard.saliency.options import bare_net, refuse_images, refuse_one_logit
 from regard.saliency.seen import Seen
 from regard.saliency.targets import PixelTarget, class_indices, classes_of, resolve
 
@@ -74,14 +74,17 @@ def guided_forward(
         ModelError, TargetError: as `regard.explain`.
 
     Example:
-        >>> import regard
+        >>> import regard, torch
         >>> net = regard.build_model("regard:cnn2", classes=2)
-        >>> inside = torch.zeros(4, 96, 96); inside[:, 30:60, 30:60] = 1
+        >>> images, inside = torch.rand(4, 3, 96, 96), torch.zeros(4, 96, 96)
+        >>> inside[:, 30:60, 30:60] = 1
         >>> labels = torch.tensor([0, 1, 0, 1])
         >>> terms = [regard.guidance.Energy(weight=0.5)]
-        >>> out = guided_forward(net, torch.rand(4, 3, 96, 96), labels, inside, terms)
+        >>> out = regard.guidance.guided_forward(net, images, labels, inside, terms)
         >>> loss = torch.nn.functional.cross_entropy(out.logits, labels) + out.loss()
     """
+    if bare_net(net) is not net:
+        raise _on_several()
     refuse_images(images)
     _refuse_others(terms)
     _refuse_doubles(terms)
@@ -307,6 +310,15 @@ def _unpaired() -> DataError:
         expected="class indices beside rows",
         found="a PixelTarget",
         remedy="call it once for each class of a segmenter",
+    )
+
+
+def _on_several() -> ModelError:
+    return ModelError(
+        "net",
+        expected="a net that runs as one, so that its layers can be watched",
+        found="torch.nn.DataParallel, which runs a copy for each device",
+        remedy="pass net.module; for several GPUs use DistributedDataParallel (torchrun)",
     )
 
 

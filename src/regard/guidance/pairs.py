@@ -39,6 +39,13 @@ class Pairs:
                 found="{}, {} and {}".format(*found),
                 remedy="give one of each for a pair",
             )
+        if self.rows.is_floating_point() or self.rows.dtype == torch.bool:
+            raise DataError(
+                "rows",
+                expected="whole numbers, an image's place in the batch each",
+                found=str(self.rows.dtype),
+                remedy="pass rows.long()",
+            )
         wrong = self.rows[(self.rows < 0) | (self.rows >= self.images)]
         if len(wrong):
             raise DataError(

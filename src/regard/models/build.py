@@ -59,7 +59,8 @@ def build_model(
             network for `pretrained`.
 
     Example:
-        >>> net = build_model("regard:cnn2", classes=3)
+        >>> import regard, torch
+        >>> net = regard.build_model("regard:cnn2", classes=3)
         >>> net(torch.zeros(1, 3, 96, 96)).shape
         torch.Size([1, 3])
     """
@@ -146,5 +147,5 @@ def _unbuilt(spec: str, error: Exception) -> ModelError:
         f"model {spec}",
         expected="options that its constructor takes",
         found=shorten(str(error), 160, placeholder=" ...") or type(error).__name__,
-        remedy="correct model.options",
+        remedy="correct the options (of a config model.options)",
     )

@@ -51,6 +51,13 @@ class ExpectedGradients(Method):
     reference: ClassVar[str] = "arXiv:1906.10670 sec. 2.2"
 
     def __init__(self, *, background: Tensor, samples: int = 64, seed: int = 0) -> None:
+        if not isinstance(background, Tensor):
+            raise ConfigError(
+                f"method {self.name}",
+                expected="a background of images as the net takes them, a tensor (N, 3, H, W)",
+                found=type(background).__name__,
+                remedy="pass run.transform([...]), or torch.from_numpy(...)",
+            )
         at_least_one(self.name, samples=samples, background=len(background))
         self.background, self.samples, self.seed = background, samples, seed
 

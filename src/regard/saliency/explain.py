@@ -14,7 +14,7 @@ from regard.saliency.capture import Images, copied, undisturbed, without_checkpo
 from regard.saliency.compiled import eager
 from regard.saliency.layers import find_layer, is_map, require_map
 from regard.saliency.observe import Observed, Request, observe
-from regard.saliency.options import refuse_images, refuse_one_logit, refuse_options
+from regard.saliency.options import bare_net, refuse_images, refuse_one_logit, refuse_options
 from regard.saliency.resizing import resize
 from regard.saliency.seen import Seen
 from regard.saliency.targets import Targets, is_empty, resolve
@@ -58,18 +58,21 @@ def explain(
         Maps (B, h, w), at least 0 unless the method, or its base, is signed.
 
     Raises:
-        ConfigError: an unknown method or option.
-        ModelError: no such layer, a net that the method cannot read, or a contrast of one logit.
+        ConfigError: an unknown method or option, or a size that is none.
+        ModelError: no net, no such layer, a net that the method cannot read, or a contrast of one
+            logit.
         TargetError: targets that do not fit the batch or the net.
         DataError: an empty batch, or pixels that are no floats or not finite.
 
     Example:
-        >>> import regard
+        >>> import regard, torch
         >>> net = regard.build_model("regard:cnn2", classes=3).eval()
         >>> regard.explain(net, torch.rand(2, 3, 96, 96)).shape
         torch.Size([2, 6, 6])
     """
+    net = bare_net(net)
     _check_images(images)
+    _check_size(size)
     technique = build_method(method, **options)
     with torch.inference_mode(False), undisturbed(net), without_checkpointing(net), eager(net):
         seen = look(
@@ -170,6 +173,17 @@ def _check_images(images: Images) -> None:
                 found="NaN or infinity",
                 remedy="check the decoding and the normalisation",
             )
+
+
+def _check_size(size: tuple[int, int] | None) -> None:
+    sides = () if size is None else tuple(size) if isinstance(size, list | tuple) else (size,)
+    if size is not None and (len(sides) != 2 or any(type(s) is not int or s < 1 for s in sides)):
+        raise ConfigError(
+            "size",
+            expected="None, or a height and a width of 1 pixel or more",
+            found=repr(size),
+            remedy="pass (H, W)",
+        )
 
 
 def _check_view(images: Images, view: str | None, method: Method) -> None:

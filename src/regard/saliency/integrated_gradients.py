@@ -78,6 +78,13 @@ class IntegratedGradients(Method):
                 found=str(tolerance),
                 remedy="0.01 allows an error of 1%",
             )
+        if not isinstance(baseline, int | float | Tensor):
+            raise ConfigError(
+                f"method {self.name}",
+                expected="a baseline that is a number, or pixels as the net takes them",
+                found=repr(baseline),
+                remedy="0.0 is the mean colour where images are normalised",
+            )
         self.steps, self.baseline, self.tolerance, self.most = steps, baseline, tolerance, most
 
     def maps(self, seen: Seen) -> Tensor:

@@ -41,6 +41,9 @@ def find_layer(
     """
     if isinstance(layer, nn.Module):
         layer = name_of(net, layer)
+    if not isinstance(layer, str | None):
+        remedy = "pass its dotted name, the module itself, or None for the last one"
+        raise ModelError("layer", expected="a layer", found=repr(layer), remedy=remedy)
     known, key = _FOUND.setdefault(net, {}), (circumstances(net, images), layer)
     if anew or key not in known:
         with torch.inference_mode(False), eager(net):  # gradients tell what matters
@@ -195,5 +198,7 @@ def _no_map(net: nn.Module, images: Images, layer: str, found: str) -> ModelErro
         f"layer {layer!r}",
         expected="a layer with positions: (B, C, h, w) or tokens (B, N, C)",
         found=found,
-        remedy="choose one of: " + ", ".join(possible[:12]),
+        remedy="choose one of: " + ", ".join(possible[:12])
+        if possible
+        else "pass the net as it was written: of a traced or scripted one no layer is seen",
     )

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from regard.docstrings import entries
 from regard.errors import ConfigError, DataError, ModelError, near
@@ -58,6 +58,22 @@ def refuse_options(
             told = entries(made, "Args").get(name, f"see help({where})").rstrip(".")
             remedy = f"pass {name}=, {told}"
             raise ConfigError(where, expected=f"{name}=", found="none", remedy=remedy)
+
+
+def bare_net(net: nn.Module) -> nn.Module:
+    """The net, of one that `DataParallel` holds that inside: what is watched is on one device.
+
+    Raises:
+        ModelError: no net.
+    """
+    if not isinstance(net, nn.Module):
+        raise ModelError(
+            "net",
+            expected="a torch.nn.Module",
+            found=f"the class {net.__name__}" if isinstance(net, type) else type(net).__name__,
+            remedy="pass the net itself, as build_model and load_run(...).net give it",
+        )
+    return net.module if isinstance(net, nn.DataParallel) else net
 
 
 def refuse_images(images: Images, *, least: int = 1) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from numbers import Integral
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -56,7 +57,14 @@ def resolve(targets: Targets, logits: Tensor) -> Tensor | PixelTarget:
         return _pixels(targets, logits)
     if targets is None:
         return logits.argmax(1)
-    return _indices([targets] * len(logits) if isinstance(targets, int) else targets, logits)
+    return _indices(_each(targets, len(logits)), logits)
+
+
+def _each(targets: Tensor | Sequence[int] | int, images: int) -> Tensor | Sequence[int]:
+    """One target for all, of numpy too, as one an image."""
+    if isinstance(targets, Integral):
+        return [int(targets)] * images
+    return cast(Tensor | Sequence[int], targets)
 
 
 def _indices(targets: Tensor | Sequence[int], logits: Tensor) -> Tensor:
@@ -77,7 +85,7 @@ def class_indices(
     Raises:
         TargetError: another number of them, no integers, or a class out of range.
     """
-    indices = _tensor([targets] * images if isinstance(targets, int) else targets)
+    indices = _tensor(_each(targets, images))
     if indices.shape != (images,) or indices.is_floating_point():
         raise TargetError(
             "targets",

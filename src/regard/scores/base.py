@@ -36,6 +36,7 @@ class Score:
             None.
         best: what the best of all maps gets, (B,), likewise, of a region without soft edges; or
             None.
+        within: the least and the greatest number that the formula can give.
         whole: whether a region that covers the whole image leaves the score defined.
         binary: whether the region is only where its mask is above one half.
         explains: whether the formula recomputes maps, so it needs the method and options of the
@@ -51,6 +52,7 @@ class Score:
     asks: Asks = "region"
     uniform: Callable[..., Tensor] | None = None
     best: Callable[..., Tensor] | None = None
+    within: tuple[float, float] = (0.0, 1.0)
     whole: bool = False
     binary: bool = False
     explains: bool = False

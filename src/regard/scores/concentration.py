@@ -1,5 +1,7 @@
 """Scores of the map alone: how few places hold most of it."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -35,4 +37,4 @@ def entropy(maps: Tensor) -> Tensor:
 
 
 SCORES.register("sparseness")(Score(sparseness, "higher", asks="map"))
-SCORES.register("entropy")(Score(entropy, "lower", asks="map"))
+SCORES.register("entropy")(Score(entropy, "lower", asks="map", within=(0.0, math.inf)))

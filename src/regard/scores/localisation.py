@@ -1,5 +1,7 @@
 """Scores of how much of a map lies in the region."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -113,7 +115,13 @@ def _iou_at_best(evidence: Evidence, *, quantile: float = QUANTILE) -> Tensor:
 
 SCORES.register("energy")(Score(energy, "higher", uniform=region_area, best=ones))
 SCORES.register("energy_gain")(
-    Score(energy_gain, "higher", uniform=ones, best=lambda evidence: 1 / evidence.area)
+    Score(
+        energy_gain,
+        "higher",
+        uniform=ones,
+        best=lambda evidence: 1 / evidence.area,
+        within=(0.0, math.inf),
+    )
 )
 SCORES.register("iou")(
     Score(iou, "higher", uniform=_iou_by_chance, best=_iou_at_best, whole=True, binary=True)

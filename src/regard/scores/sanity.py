@@ -122,4 +122,4 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(*ranks)[0, 1])
 
 
-SCORES.register("sanity")(Score(sanity, "lower", asks="model", explains=True))
+SCORES.register("sanity")(Score(sanity, "lower", asks="model", within=(-1.0, 1.0), explains=True))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from regard.data.regions import Evidence, Regions, as_regions, remedy_by_class, shares_only
 from regard.errors import DataError
 from regard.saliency.capture import undisturbed
-from regard.saliency.options import refuse_images, refuse_options
+from regard.saliency.options import bare_net, refuse_images, refuse_options
 from regard.saliency.outputs import logits_of, precise
 from regard.saliency.resizing import resize
 from regard.saliency.targets import PixelTarget, Targets, class_indices, classes_of, resolve
@@ -72,8 +72,9 @@ def score(
         TargetError: another number of targets than maps, or a class that is none.
 
     Example:
+        >>> import regard, torch
         >>> inside = torch.zeros(1, 4, 4); inside[:, :2] = 1
-        >>> score(torch.ones(1, 4, 4), inside, "energy")
+        >>> regard.score(torch.ones(1, 4, 4), inside, "energy")
         tensor([0.5000])
     """
     given = {"net": net, "images": images, "targets": targets}
@@ -180,6 +181,7 @@ def _model(
             found="no net" if net is None else "no images" if images is None else f"{len(images)}",
             remedy="pass the net and the images that the maps are of",
         )
+    net = bare_net(net)
     refuse_images(images, least=0)
     if targets is None or isinstance(targets, PixelTarget):
         with torch.no_grad(), undisturbed(net):

@@ -27,6 +27,7 @@ from regard.server.refusals import (
 from regard.server.replies import refused, reply
 from regard.server.safety import Guard
 from regard.server.service import Service
+from regard.settings.mistakes import refuse
 
 Answering = Callable[[Request], Awaitable[Response]]
 # Of a client that has gone: nobody reads it.
@@ -94,13 +95,7 @@ async def _asked(endpoint: Endpoint, client: Client, most: int) -> BaseModel:
     try:
         return endpoint.asks.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(
-            ".".join(str(part) for part in first["loc"]) or "the request",
-            expected=first["msg"],
-            found=repr(first["input"])[:120],
-            remedy="see /api/openapi.json",
-        ) from error
+        refuse(endpoint.asks, error, "")
 
 
 def _parsed(body: bytes) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from regard.checks.preflight import refuse_files
-from regard.errors import RunError, command
+from regard.errors import ConfigError, RunError, command
 from regard.machine import keep_memory
 from regard.models.huggingface import architecture_of
 from regard.models.pruned import read_kept, write_kept
@@ -57,6 +57,9 @@ def train(
         RegardError: the config, the data or the model is wrong; nothing is written then.
         LostProcessError: of several processes another one has ended.
     """
+    if not isinstance(config, Config):
+        remedy = "read one with regard.training.config: read_config(path), parse_config(mapping)"
+        raise ConfigError("train", expected="a Config", found=type(config).__name__, remedy=remedy)
     out = Path(out)
     files = RunFolder(out)
     with taking_part(group) as group:
