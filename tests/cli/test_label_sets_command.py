@@ -161,3 +161,13 @@ def test_a_study_of_sets_in_folds_is_of_the_pooled_sets(regard, home, monkeypatc
     assert answer.code == 2
     (line,) = answer.err.splitlines()
     assert "found sets of labels" in line
+
+
+def test_sets_without_any_region_are_scored_without_an_area(regard, tmp_path):
+    write_sets(tmp_path, counts={"train": 12, "val": 4, "test": 4}, boxes=False)
+    config = write_config(tmp_path, "training.epochs=1", base=SETS)
+    assert regard("train", config, "--out", tmp_path / "run").code == 0
+    answer = regard("score", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    row = next(line for line in answer.out.splitlines() if line.split()[:1] == [COLOURS[0]])
+    assert row.split()[1] == "–"

@@ -77,3 +77,36 @@ def test_an_interval_of_a_difference_in_calibration_keeps_its_level(monkeypatch)
         low, high = np.quantile(drawn, [0.025, 0.975])
         claimed += not low <= 0 <= high
     assert claimed <= 13  # a share of 5 % gives more than that in 0.3 % of such tests
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5])
+def test_few_images_show_no_difference_of_nets_that_are_alike(n):
+    rng, found = np.random.default_rng(n), []
+    for _ in range(25):
+        labels = rng.integers(3, size=n)
+        own = compare_metrics([model(rng, labels)], [model(rng, labels)])["metrics"]
+        found += [values["p_value"] for values in own.values() if values["p_value"] is not None]
+    known = np.array([p for p in found if not np.isnan(p)])
+    assert known.min() >= 2.0 ** (1 - n)
+    assert (known < 0.05).sum() == 0
+
+
+def test_a_class_of_few_images_shows_nothing_among_many_others():
+    """Of one fern, three mosses and forty lichens; the first of them are taken for lichens."""
+    labels = np.r_[[0], [1] * 3, [2] * 40]
+    sides = []
+    for right in (True, False):
+        guess = labels if right else np.full(44, 2)
+        proba = np.full((44, 3), 0.1)
+        proba[np.arange(44), guess] = 0.8
+        sides.append(predictions_table(range(44), ["i"] * 44, labels, proba, NAMES))
+    found = compare_metrics(sides[:1], sides[1:])["per_class"]
+    assert found["fern"]["recall"]["difference"]["n"] == 1
+    assert found["fern"]["recall"]["p_value"] is None or np.isnan(
+        found["fern"]["recall"]["p_value"]
+    )
+    assert found["moss"]["recall"]["p_value"] == 0.25
+    assert found["moss"]["recall"]["difference"]["value"] == -1
+    # All that are taken for lichens have to do with their precision.
+    assert found["lichen"]["precision"]["difference"]["n"] == 44
+    assert found["lichen"]["recall"]["difference"]["n"] == 40

@@ -208,3 +208,13 @@ def test_curves_and_pairs_take_sets():
     assert found["difference"]["value"] == pytest.approx(right[1].mean() - right[0].mean())
     with pytest.raises(DataError, match="column 'labels'"):
         same_images(table, table_of(~truth, proba))
+
+
+def test_a_metric_of_a_class_is_of_the_images_that_have_to_do_with_it():
+    truth = np.array([[1, 0, 1], [0, 0, 1], [0, 0, 1], [0, 0, 0]], bool)
+    guess = np.array([[0, 1, 1], [1, 1, 1], [0, 0, 0], [0, 0, 0]], bool)
+    pooled = PooledSets(truth, guess, guess * 0.8 + 0.1)
+    assert [pooled.concerned(f"recall.{c}") for c in range(3)] == [1, 0, 3]
+    assert [pooled.concerned(f"f1.{c}") for c in range(3)] == [2, 2, 3]
+    assert [pooled.concerned(f"average_precision.{c}") for c in range(3)] == [1, 0, 3]
+    assert pooled.concerned("map") == pooled.concerned("f1_micro") == 4

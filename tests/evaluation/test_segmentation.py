@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_
 from regard.data.mask_classes import VOID
 from regard.errors import DataError
 from regard.evaluation.pixels import Boundary, boundary_counts, pixel_confusion
-from regard.evaluation.segmentation import evaluate_segmentation
+from regard.evaluation.segmentation import Pooled, evaluate_segmentation
 
 NAMES = ["sky", "road", "tree", "pole"]
 K = len(NAMES)
@@ -152,3 +152,12 @@ def test_intervals_hold_the_value_and_shrink_with_the_number_of_images():
 def test_what_is_no_class_is_refused(predicted, true, said):
     with pytest.raises(DataError, match=said):
         pixel_confusion(predicted.astype(np.uint8), true.astype(np.uint8), K)
+
+
+def test_a_metric_of_a_class_is_of_the_images_that_show_it_or_are_taken_for_it():
+    confusions = np.array([[[5, 0], [0, 0]], [[4, 1], [0, 0]], [[3, 0], [2, 0]]])
+    boundaries = [np.zeros((4, 2))] * 3
+    pooled = Pooled(confusions, boundaries)
+    assert [pooled.concerned(f"iou.{c}") for c in range(2)] == [3, 2]
+    assert [pooled.concerned(f"recall.{c}") for c in range(2)] == [3, 1]
+    assert pooled.concerned("mean_iou") == pooled.concerned("accuracy") == 3

@@ -173,7 +173,10 @@ def test_scores_are_those_of_direct_calls(run):
             expected = score(maps, batch.regions, name).numpy()
             np.testing.assert_allclose(own[name].to_numpy(), expected, rtol=1e-4, atol=1e-6)
             summary = values["gaze"][method]["scores"][name]
-            assert summary == bootstrap_interval(own[name].to_numpy()).as_dict()
+            within = SCORES[name].within
+            expected = bootstrap_interval(own[name].to_numpy(), within=within).as_dict()
+            assert summary == expected
+            assert within[0] <= summary["low"] <= summary["high"] <= within[1]
     assert table.filter(pl.col("method") == "cam")["energy"].null_count() == 12
     own = table.filter(pl.col("method") == "gradcam")
     with_region = [i for i in range(12) if i % 3]
