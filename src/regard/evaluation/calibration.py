@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from regard.evaluation import resampling
 from regard.evaluation.confusion import indicator
-from regard.evaluation.intervals import Interval, missing
+from regard.evaluation.intervals import CONFIDENCE, Interval, missing
 
 Floats = NDArray[np.float64]
 # Bins of the top class's probability, of equal width: as many as Guo et al. (2017) have.
@@ -76,7 +76,7 @@ def ece_interval(
     *,
     resamples: int = 2000,
     seed: int = 0,
-    level: float = 0.95,
+    level: float = CONFIDENCE,
 ) -> Interval:
     """Expected calibration error with an interval for that of all images.
 

@@ -11,12 +11,11 @@ from regard.evaluation import table as tables
 from regard.evaluation.comparison_metrics import compare_metrics
 from regard.evaluation.confusion import confusion_matrix
 from regard.evaluation.gaze import score_differences
-from regard.evaluation.intervals import wilson_interval
+from regard.evaluation.intervals import CONFIDENCE, wilson_interval
 from regard.evaluation.paired import compare_accuracy, same_images
 
 OUTCOMES = ("stays_right", "right_becomes_wrong", "wrong_becomes_right", "stays_wrong")
 SCORES = ("energy", "energy_gain", "iou", "magtr", "mangtr")
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def compare_models(before: Answers, after: Answers, *, metrics: bool = True) -> 
         DataError: the tables are of other images.
     """
     pairs = pair_images(before, after)
-    found = compare_accuracy(before.predictions, after.predictions, LEVEL)
+    found = compare_accuracy(before.predictions, after.predictions, CONFIDENCE)
     counts = pairs["outcome"].value_counts()
     outcomes = dict.fromkeys(OUTCOMES, 0) | dict(counts.rows())
     return {
@@ -164,7 +163,7 @@ def _classes(table: pl.DataFrame) -> Sequence[Any]:
 
 def accuracy_of(table: pl.DataFrame) -> dict[str, Any]:
     """The share of right answers in a predictions table, with its interval."""
-    return wilson_interval(int(table["correct"].sum()), len(table), LEVEL).as_dict()
+    return wilson_interval(int(table["correct"].sum()), len(table), CONFIDENCE).as_dict()
 
 
 def _scores(before: Answers, after: Answers) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from regard.evaluation.comparison import (
-    LEVEL,
     OUTCOMES,
     Answers,
     common_scores,
@@ -18,7 +17,7 @@ from regard.evaluation.comparison import (
 )
 from regard.evaluation.comparison_metrics import compare_metrics
 from regard.evaluation.crossed import crossed_test
-from regard.evaluation.intervals import bootstrap_interval
+from regard.evaluation.intervals import CONFIDENCE, bootstrap_interval
 from regard.evaluation.paired import paired_bootstrap, paired_student
 
 Floats = NDArray[np.float64]
@@ -64,15 +63,15 @@ def compare_trainings(
     pairs = pair_trainings(before, after)
     each = [compare_models(a, b, metrics=False) for a, b in zip(first, second, strict=True)]
     a, b = (_right(pairs, end, seeds) for end in ("before", "after"))
-    test = paired_bootstrap(a.mean(0), b.mean(0), level=LEVEL)
+    test = paired_bootstrap(a.mean(0), b.mean(0), level=CONFIDENCE)
     names = [
         name for name in common_scores(first[0], second[0]) if f"{name}_before" in pairs.columns
     ]
     return {
         "images": each[0]["images"],
         "accuracy": {
-            "before": bootstrap_interval(a.mean(0), level=LEVEL).as_dict(),
-            "after": bootstrap_interval(b.mean(0), level=LEVEL).as_dict(),
+            "before": bootstrap_interval(a.mean(0), level=CONFIDENCE).as_dict(),
+            "after": bootstrap_interval(b.mean(0), level=CONFIDENCE).as_dict(),
             "difference": test.difference.as_dict(),
             "mcnemar": None,
             "p_value": test.as_dict()["p_value"],
@@ -92,8 +91,8 @@ def compare_trainings(
         "unlooked": right_without_looking(pairs),
         "trainings": {
             "seeds": seeds,
-            "over_seeds": paired_student(a.mean(1), b.mean(1), LEVEL).as_dict(),
-            "over_both": crossed_test(a.mean(1), b.mean(1), b - a, LEVEL).as_dict(),
+            "over_seeds": paired_student(a.mean(1), b.mean(1), CONFIDENCE).as_dict(),
+            "over_both": crossed_test(a.mean(1), b.mean(1), b - a, CONFIDENCE).as_dict(),
         },
     }
 
@@ -120,7 +119,7 @@ def _score(pairs: pl.DataFrame, name: str, seeds: Sequence[int]) -> dict[str, An
     means = [None if np.isnan(side).all() else float(np.nanmean(side)) for side in (first, second)]
     return (
         dict(zip(("before", "after"), means, strict=True))
-        | paired_bootstrap(first, second, level=LEVEL).as_dict()
+        | paired_bootstrap(first, second, level=CONFIDENCE).as_dict()
     )
 
 

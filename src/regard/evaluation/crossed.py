@@ -8,14 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t
 
 from regard.errors import DataError
-from regard.evaluation.intervals import Interval, check_options, missing, settled
+from regard.evaluation.intervals import CONFIDENCE, Interval, check_options, missing, settled
 from regard.evaluation.paired import PairedTest, differences, paired_student
 
 Floats = NDArray[np.float64]
 
 
 def crossed_test(
-    a_by_seed: ArrayLike, b_by_seed: ArrayLike, pieces: ArrayLike | None, level: float = 0.95
+    a_by_seed: ArrayLike, b_by_seed: ArrayLike, pieces: ArrayLike | None, level: float = CONFIDENCE
 ) -> PairedTest:
     """Mean difference b - a over trainings that has to hold with other trainings and other images.
 
@@ -111,7 +111,7 @@ def corrected_folds(
     *,
     value: float | None = None,
     scale: float | None = None,
-    level: float = 0.95,
+    level: float = CONFIDENCE,
 ) -> PairedTest:
     """A difference of a cross-validation with the corrected t-test over its folds.
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from regard.evaluation import resampling
-from regard.evaluation.intervals import Interval, bootstrap_interval, missing
+from regard.evaluation.intervals import CONFIDENCE, Interval, bootstrap_interval, missing
 from regard.evaluation.metrics import bca_intervals
 from regard.evaluation.paired import PairedTest, beyond_zero, paired_bootstrap
 from regard.scores.base import SCORES, Score
@@ -22,7 +22,7 @@ _BY_CLASS = {"share", "probability"}
 _OTHERS = {"index", "image", "label", "predicted", "correct", "method", "area", "dead", *_BY_CLASS}
 # Lists, as arrays of two dimensions are only half supported: they cannot be turned around.
 _COUNTS = pl.List(pl.List(pl.UInt32))
-_RESAMPLES, _SEED, _LEVEL = 2000, 0, 0.95
+_RESAMPLES, _SEED = 2000, 0
 
 
 def score_names(scores: pl.DataFrame) -> list[str]:
@@ -111,14 +111,14 @@ def score_interval(scores: pl.DataFrame, name: str) -> Interval:
     known = rows[_defined(rows)]
     undefined = len(rows) - len(known)
     if not len(known):
-        return missing(_LEVEL, 0, "bca", "no value is defined", undefined=undefined)
+        return missing(CONFIDENCE, 0, "bca", "no value is defined", undefined=undefined)
     statistic = _Pooled(SCORES[name], known)
     found = bca_intervals(
         lambda times: {name: statistic(times)},
         len(known),
         resamples=_RESAMPLES,
         seed=_SEED,
-        level=_LEVEL,
+        level=CONFIDENCE,
     )
     return replace(found[name], undefined=undefined)
 
@@ -148,12 +148,12 @@ def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
     value = float(difference(np.ones((n, 1)))[0]) if n else np.nan
     if n < 2:
         reason = "needs two images or more"
-        found = missing(_LEVEL, n, "percentile", reason, value=value, undefined=undefined)
+        found = missing(CONFIDENCE, n, "percentile", reason, value=value, undefined=undefined)
         return PairedTest(found, np.nan)
     blocks = resampling.counts(n, _RESAMPLES, _SEED)
     replicates = np.concatenate([difference(times) for times in blocks])
-    low, high = resampling.percentile_limits(replicates, _LEVEL)
-    interval = Interval(value, low, high, _LEVEL, n, "percentile", undefined)
+    low, high = resampling.percentile_limits(replicates, CONFIDENCE)
+    interval = Interval(value, low, high, CONFIDENCE, n, "percentile", undefined)
     return PairedTest(interval, beyond_zero(replicates, n))
 
 

@@ -10,16 +10,16 @@ from regard.data.hierarchy import Hierarchy
 from regard.evaluation import label_sets
 from regard.evaluation import table as tables
 from regard.evaluation.confusion import ratio
-from regard.evaluation.intervals import Interval, bootstrap_interval
+from regard.evaluation.intervals import CONFIDENCE, Interval, bootstrap_interval
 from regard.evaluation.metrics import bca_intervals
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-LEVEL = "accuracy_level_"
+ACCURACY_AT = "accuracy_level_"
 SHARES = ("hierarchical_precision", "hierarchical_recall", "hierarchical_f1")
 # Of single labels alone.
 DISTANCES = ("tree_distance", "mistake_distance")
-_SEED, _LEVEL = 0, 0.95
+_SEED = 0
 
 
 def with_levels(table: pl.DataFrame, hierarchy: Hierarchy) -> pl.DataFrame:
@@ -32,7 +32,7 @@ def with_levels(table: pl.DataFrame, hierarchy: Hierarchy) -> pl.DataFrame:
     columns: dict[str, NDArray] = {}
     for depth in range(1, hierarchy.levels + 1):
         up = _ancestors_at(hierarchy, depth)
-        columns[f"{LEVEL}{depth}"] = (_above(truth, up) == _above(guess, up)).all(1)
+        columns[f"{ACCURACY_AT}{depth}"] = (_above(truth, up) == _above(guess, up)).all(1)
     if not label_sets.is_sets(table):
         distances = hierarchy.distances[tables.labels(table), tables.predicted(table)]
         columns["tree_distance"] = distances.astype(np.float64)
@@ -63,12 +63,12 @@ def hierarchical_metrics(
         hierarchy: of its classes.
         resamples: bootstrap resamples.
     """
-    options = {"resamples": resamples, "seed": _SEED, "level": _LEVEL}
+    options = {"resamples": resamples, "seed": _SEED, "level": CONFIDENCE}
     told = with_levels(table, hierarchy)
     found = {
         name: bootstrap_interval(told[name].to_numpy(), method="wilson", **options)
         for name in told.columns
-        if name.startswith(LEVEL)
+        if name.startswith(ACCURACY_AT)
     }
     found |= bca_intervals(_Shares(*_both(table), hierarchy), len(table), **options)
     if "tree_distance" in told.columns:

@@ -13,6 +13,8 @@ from regard.errors import ConfigError
 from regard.evaluation import resampling
 
 Method = Literal["auto", "studentised", "bca", "percentile", "wilson"]
+# The level of the intervals that are told.
+CONFIDENCE = 0.95
 
 _TRUSTED = 10.0  # standard errors from the mean to a studentised bound; 2 to 3 is usual
 _TINY = 1e-100  # of which the square is too small for a float64 to be exact
@@ -98,7 +100,7 @@ def settled(values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
     return np.full_like(values, 0.0 if abs(middle) <= most else middle)
 
 
-def student_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+def student_interval(values: ArrayLike, level: float = CONFIDENCE) -> Interval:
     """Mean over seeds with Student's interval: mean -+ t(n-1) s / sqrt(n).
 
     The interval for seeds: with 3 of them a percentile bootstrap covers about 75 %, as it
@@ -131,7 +133,7 @@ def student_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, level, x.size, "student", undefined, 0, reason)
 
 
-def wilson_interval(hits: float, n: float, level: float = 0.95) -> Interval:
+def wilson_interval(hits: float, n: float, level: float = CONFIDENCE) -> Interval:
     """A proportion with Wilson's score interval.
 
     Bounds (p + z^2/2n -+ z sqrt(p (1-p) / n + z^2/4n^2)) / (1 + z^2/n), p = hits / n
@@ -155,7 +157,7 @@ def wilson_interval(hits: float, n: float, level: float = 0.95) -> Interval:
     return Interval(p, low, high, level, round(n), "wilson")
 
 
-def upper_bound(hits: int, n: int, level: float = 0.95) -> float:
+def upper_bound(hits: int, n: int, level: float = CONFIDENCE) -> float:
     """The one-sided upper confidence bound of a rate (Clopper & Pearson 1934).
 
     Of none found among n it is 1 - (1 - level)^(1/n), about 3 / n at 95%: the rule of three
@@ -180,7 +182,7 @@ def bootstrap_interval(
     *,
     resamples: int = 2000,
     seed: int = 0,
-    level: float = 0.95,
+    level: float = CONFIDENCE,
     method: Method = "auto",
     within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Interval:

@@ -17,7 +17,13 @@ from regard.evaluation.confusion import (
     confusion_matrix,
     mean_proportion,
 )
-from regard.evaluation.intervals import Interval, bootstrap_interval, check_options, missing
+from regard.evaluation.intervals import (
+    CONFIDENCE,
+    Interval,
+    bootstrap_interval,
+    check_options,
+    missing,
+)
 from regard.evaluation.ranking import RankingStatistics
 
 _REASONS = {
@@ -31,7 +37,7 @@ def evaluate(
     *,
     resamples: int = 2000,
     seed: int = 0,
-    level: float = 0.95,
+    level: float = CONFIDENCE,
     positive: str | None = None,
 ) -> dict[str, Any]:
     """Metrics of a predictions table of single labels, ready for JSON.

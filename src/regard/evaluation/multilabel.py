@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from regard.evaluation.confusion import class_intervals, ratio
-from regard.evaluation.intervals import Interval, bootstrap_interval, check_options
+from regard.evaluation.intervals import CONFIDENCE, Interval, bootstrap_interval, check_options
 from regard.evaluation.label_sets import THRESHOLD, predicted_of, truth_of, validate_sets
 from regard.evaluation.metrics import bca_intervals
 from regard.evaluation.ranking import Ranking
@@ -24,7 +24,7 @@ _CELLS = 1 << 23
 
 
 def evaluate_multilabel(
-    table: pl.DataFrame, *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+    table: pl.DataFrame, *, resamples: int = 2000, seed: int = 0, level: float = CONFIDENCE
 ) -> dict[str, Any]:
     """Metrics of a predictions table of sets of labels, ready for JSON.
 

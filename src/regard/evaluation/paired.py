@@ -13,6 +13,7 @@ from scipy.stats import binom, norm, t
 from regard.errors import DataError
 from regard.evaluation import table as tables
 from regard.evaluation.intervals import (
+    CONFIDENCE,
     Interval,
     bootstrap_interval,
     check_options,
@@ -64,7 +65,7 @@ class McNemar:
 
 
 def paired_bootstrap(
-    a: ArrayLike, b: ArrayLike, *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+    a: ArrayLike, b: ArrayLike, *, resamples: int = 2000, seed: int = 0, level: float = CONFIDENCE
 ) -> PairedTest:
     """Mean difference b - a of two scores of the same images, interval and p-value.
 
@@ -128,7 +129,9 @@ def _bonett_price(x: NDArray[np.float64], undefined: int, level: float) -> Paire
     return PairedTest(interval, max(float(2 * norm.sf(abs(p - q) / error)), _LEAST))
 
 
-def percentile_test(value: float, replicates: ArrayLike, n: int, level: float = 0.95) -> PairedTest:
+def percentile_test(
+    value: float, replicates: ArrayLike, n: int, level: float = CONFIDENCE
+) -> PairedTest:
     """A difference of a set's number with the interval of its resamples' percentiles.
 
     p is twice the smaller share of the resampled differences beyond 0, and never below 2^(1 - n):
@@ -160,7 +163,9 @@ def beyond_zero(replicates: NDArray[np.float64], n: int) -> float:
     return min(1.0, max(2 * (float(tail) + 1) / (replicates.size + 1), 2.0 ** (1 - n)))
 
 
-def paired_student(a_by_seed: ArrayLike, b_by_seed: ArrayLike, level: float = 0.95) -> PairedTest:
+def paired_student(
+    a_by_seed: ArrayLike, b_by_seed: ArrayLike, level: float = CONFIDENCE
+) -> PairedTest:
     """Mean difference b - a over seeds, Student's interval and paired t-test.
 
     Args:
@@ -285,7 +290,7 @@ def flips(table_a: pl.DataFrame, table_b: pl.DataFrame) -> dict[str, list[int]]:
 
 
 def compare_accuracy(
-    table_a: pl.DataFrame, table_b: pl.DataFrame, level: float = 0.95
+    table_a: pl.DataFrame, table_b: pl.DataFrame, level: float = CONFIDENCE
 ) -> dict[str, Any]:
     """Accuracy of b less that of a, ready for JSON: `difference`, `mcnemar` and `flips`.
 

@@ -8,14 +8,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from regard.evaluation.confusion import ratio
-from regard.evaluation.intervals import Interval, check_options
+from regard.evaluation.intervals import CONFIDENCE, Interval, check_options
 from regard.evaluation.metrics import bca_intervals
 from regard.evaluation.pixels import Boundary, Counts
 
 Floats = NDArray[np.float64]
 # Of a block of resampled confusions: 16 MiB, whatever the number of classes.
 _CELLS = 1 << 21
-_SEED, _LEVEL = 0, 0.95
+_SEED = 0
 # By class; the means over classes of the first three and of the last go by the names beside them.
 BY_CLASS = ("iou", "dice", "recall", "precision", "boundary_f1")
 MEANS = {
@@ -63,8 +63,8 @@ def evaluate_segmentation(
         >>> round(found["per_class"]["b"]["iou"]["value"], 3)
         0.667
     """
-    check_options(_LEVEL, resamples)
-    options = {"resamples": resamples, "seed": _SEED, "level": _LEVEL}
+    check_options(CONFIDENCE, resamples)
+    options = {"resamples": resamples, "seed": _SEED, "level": CONFIDENCE}
     intervals = bca_intervals(Pooled(confusions, boundaries), len(confusions), **options)
     total = confusions.sum(0)
     return {

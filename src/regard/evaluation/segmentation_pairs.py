@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from regard.errors import DataError
 from regard.evaluation import resampling
+from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.paired import PairedTest, percentile_test
 from regard.evaluation.segmentation import Pooled
 
@@ -16,7 +17,7 @@ _RESAMPLES, _SEED = 2000, 0
 
 
 def compare_segmentations(
-    a: pl.DataFrame, b: pl.DataFrame, *, level: float = 0.95
+    a: pl.DataFrame, b: pl.DataFrame, *, level: float = CONFIDENCE
 ) -> dict[str, PairedTest]:
     """Each metric of b less that of a, pooled over the same images, with interval and p-value.
 

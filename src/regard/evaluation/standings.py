@@ -21,7 +21,7 @@ from regard.evaluation.paired import PairedTest, holm
 from regard.language import Phrases
 from regard.scores.base import SCORES
 
-LEVEL = 0.05
+SIGNIFICANCE = 0.05
 KINDS: Phrases = {
     "region": "Localisation: does the map lie in the region",
     "model": "Faithfulness: does the net's answer hang on what the map shows",
@@ -49,7 +49,7 @@ class Standing:
     @property
     def leads(self) -> bool:
         """Whether it is the best, or not told apart from it at 5 % after the correction."""
-        return not self.p_value < LEVEL
+        return not self.p_value < SIGNIFICANCE
 
 
 def standings(scores: pl.DataFrame, name: str) -> list[Standing]:

@@ -16,7 +16,7 @@ from sklearn import metrics as sk
 from regard.errors import ConfigError, DataError, near
 from regard.evaluation import table as tables
 from regard.evaluation.confusion import class_intervals, mean_proportion
-from regard.evaluation.intervals import Interval, wilson_interval
+from regard.evaluation.intervals import CONFIDENCE, Interval, wilson_interval
 from regard.language import Phrases, numeral, phrase
 
 Choosing = Literal["recall", "f1", "youden"]
@@ -24,7 +24,6 @@ ENDING = "_at_threshold"
 MEASURED = ("accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1")
 # As metrics are called that hold at the chosen threshold.
 AT_THRESHOLD = tuple(name + ENDING for name in MEASURED)
-_LEVEL = 0.95
 # How far below the least probability that is called positive a threshold lies, at the most.
 ROOM = 1e-4
 
@@ -158,10 +157,10 @@ def at_threshold(table: pl.DataFrame, positive: str, threshold: float) -> dict[s
     support, others = int(truth.sum()), int((~truth).sum())
     both = np.array([rejections, hits]), np.array([others, support])
     found = {
-        "accuracy": wilson_interval(hits + rejections, len(truth), _LEVEL),
-        "balanced_accuracy": mean_proportion(*both, _LEVEL),
-        "specificity": class_intervals(others, others, rejections, _LEVEL)["recall"],
-        **class_intervals(support, int(called.sum()), hits, _LEVEL),
+        "accuracy": wilson_interval(hits + rejections, len(truth), CONFIDENCE),
+        "balanced_accuracy": mean_proportion(*both, CONFIDENCE),
+        "specificity": class_intervals(others, others, rejections, CONFIDENCE)["recall"],
+        **class_intervals(support, int(called.sum()), hits, CONFIDENCE),
     }
     return {name: found[name] for name in MEASURED}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from regard.evaluation.hierarchical import LEVEL
+from regard.evaluation.hierarchical import ACCURACY_AT
 from regard.language import phrase
 from regard.reports.blocks import Block, Cell, Heading, Table, Text
 from regard.reports.predictions import span
@@ -20,9 +20,9 @@ def level_blocks(numbers: Numbers) -> list[Block]:
     if "hierarchy" not in numbers:
         return []
     rows = []
-    levels = [name for name in numbers if name.startswith(LEVEL)]
+    levels = [name for name in numbers if name.startswith(ACCURACY_AT)]
     for name in levels:
-        depth = int(name.removeprefix(LEVEL))
+        depth = int(name.removeprefix(ACCURACY_AT))
         labels = _labels(numbers, depth)
         about = phrase("{number}: {labels}", number=len(labels), labels=listed(labels, _MOST_NAMED))
         rows.append(_row(phrase("Level {depth}", depth=depth), about, numbers[name]))

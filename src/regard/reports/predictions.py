@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from regard.evaluation.curves import precision_recall_curve, reliability_diagram, roc_curve
-from regard.evaluation.hierarchical import LEVEL
+from regard.evaluation.hierarchical import ACCURACY_AT
+from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.thresholds import ENDING
 from regard.images.plotting import GRID, INK, MUTED, shortened
 from regard.language import PhraseTuple, phrase
@@ -48,7 +49,7 @@ Intervals = Mapping[str, Any]
 
 def metrics_table(
     numbers: Mapping[str, Any],
-    level: float = 0.95,
+    level: float = CONFIDENCE,
     told: Mapping[str, tuple[str, str]] | None = None,
 ) -> Table:
     """Each metric with its interval over images, but for those by level and at a threshold.
@@ -64,7 +65,7 @@ def metrics_table(
         for key, value in numbers.items()
         if isinstance(value, Mapping)
         and "value" in value
-        and not key.startswith(LEVEL)
+        and not key.startswith(ACCURACY_AT)
         and not key.endswith(ENDING)
     }
     rows = [

@@ -10,7 +10,8 @@ import polars as pl
 
 from regard.data.settings import Task
 from regard.errors import RunError
-from regard.evaluation.comparison import LEVEL, SCORES, Answers, compare_models, pair_images
+from regard.evaluation.comparison import SCORES, Answers, compare_models, pair_images
+from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.settings import Gaze
 from regard.progress import Step
 from regard.runs.background import BACKGROUND
@@ -107,7 +108,7 @@ def compare_runs(
         "task": first.run.task,
         "split": split,
         "classes": list(first.run.classes),
-        "level": LEVEL,
+        "level": CONFIDENCE,
         "method": gaze.method,
         "contrast": gaze.contrast,
         "first": _told(first, out),

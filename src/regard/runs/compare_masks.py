@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from regard.evaluation.comparison import LEVEL
 from regard.evaluation.gaze import by_image, is_pooled, score_differences, score_names, shared_names
+from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.segmentation import BY_CLASS, MEANS, evaluate_counted, pooled_metrics
 from regard.evaluation.segmentation_pairs import compare_segmentations
 
@@ -76,7 +76,7 @@ def compare_segmenters(
     sides = {"before": before, "after": after}
     first, second = before.scores, after.scores
     names = shared_names(first, second)
-    tests = compare_segmentations(before.predictions, after.predictions, level=LEVEL)
+    tests = compare_segmentations(before.predictions, after.predictions, level=CONFIDENCE)
     numbers = {end: evaluate_counted(side.predictions, classes) for end, side in sides.items()}
     return {
         "images": len(before.predictions),

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from regard.evaluation.comparison import LEVEL, OUTCOMES, Answers, accuracy_of, outcome_of
+from regard.evaluation.comparison import OUTCOMES, Answers, accuracy_of, outcome_of
 from regard.evaluation.gaze import by_image, is_pooled, score_differences, score_names, shared_names
+from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.label_sets import predicted_of, truth_of
 from regard.evaluation.multilabel import BY_CLASS, BY_IMAGE, POOLED, PooledSets
 from regard.evaluation.paired import PairedTest, compare_accuracy, paired_bootstrap, same_images
@@ -61,7 +62,7 @@ def compare_sets(before: Answers, after: Answers) -> dict[str, Any]:
     """
     sides = same_images(before.predictions, after.predictions)
     names, pairs = classes(sides[0]), pair_sets(before, after)
-    found = compare_accuracy(*sides, LEVEL)
+    found = compare_accuracy(*sides, CONFIDENCE)
     shares = {end: accuracy_of(own) for end, own in zip(ENDS, sides, strict=True)}
     accuracy = shares | {key: found[key] for key in ("difference", "mcnemar")}
     return {
@@ -76,7 +77,7 @@ def compare_sets(before: Answers, after: Answers) -> dict[str, Any]:
 def _metrics(sides: Sequence[pl.DataFrame], names: Sequence[str]) -> dict[str, Any]:
     pooled = [PooledSets(truth_of(t), predicted_of(t), probabilities(t)) for t in sides]
     images = len(sides[0])
-    tests = compare_pooled(pooled[0], pooled[1], images, level=LEVEL)
+    tests = compare_pooled(pooled[0], pooled[1], images, level=CONFIDENCE)
     values = [own(np.ones((images, 1))) for own in pooled]
 
     def told(key: str) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def _metrics(sides: Sequence[pl.DataFrame], names: Sequence[str]) -> dict[str, A
     found = {name: told(name) for name in POOLED}
     for name in BY_IMAGE:
         rows = [own[name].to_numpy() for own in sides]
-        test = paired_bootstrap(*rows, level=LEVEL)
+        test = paired_bootstrap(*rows, level=CONFIDENCE)
         found[name] = _difference([float(own.mean()) for own in rows], test)
     per_class = {
         own: {name: told(f"{name}.{c}") for name in BY_CLASS} for c, own in enumerate(names)

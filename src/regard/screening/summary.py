@@ -6,14 +6,13 @@ from typing import Any
 
 import polars as pl
 
-from regard.evaluation.intervals import upper_bound
+from regard.evaluation.intervals import CONFIDENCE, upper_bound
 from regard.evaluation.table import PREFIX
 from regard.runs.files import read_table, write_csv, write_json, write_table
 from regard.screening.parts import part_path
 from regard.screening.wanted import Wanted
 
 SUMMARY, GROUPS, BAD = "summary.json", "groups", "bad_files.csv"
-LEVEL = 0.95
 
 
 def summarise(
@@ -54,8 +53,8 @@ def summarise(
             **positive.as_dict(),
             "pieces": found,
             "rate": found / pieces if pieces else None,
-            "upper": upper_bound(found, pieces, LEVEL),
-            "level": LEVEL,
+            "upper": upper_bound(found, pieces, CONFIDENCE),
+            "level": CONFIDENCE,
         }
     groups = _groups(told, positive)
     if groups is not None:
@@ -99,7 +98,7 @@ def _groups(told: pl.DataFrame, positive: Wanted | None) -> pl.DataFrame | None:
     if positive is None:
         return table.drop("positive")
     found = table.select("positive", "pieces").rows()
-    bounds = [upper_bound(k, n, LEVEL) if n else None for k, n in found]
+    bounds = [upper_bound(k, n, CONFIDENCE) if n else None for k, n in found]
     return table.with_columns(
         rate=pl.when(pl.col("pieces") > 0).then(pl.col("positive") / pl.col("pieces")),
         upper=pl.Series(bounds, dtype=pl.Float64),

@@ -11,8 +11,9 @@ import polars as pl
 
 from regard.data.settings import Task, task_in
 from regard.errors import ConfigError, RunError, near
-from regard.evaluation.comparison import LEVEL, Answers
+from regard.evaluation.comparison import Answers
 from regard.evaluation.comparison_of_arms import compare_trainings, pair_trainings
+from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.settings import Gaze
 from regard.runs.compare import KIND, PAIRS, SUMMARY, refuse_folder
 from regard.runs.compare_masks import (
@@ -171,7 +172,7 @@ def compare_arms(arms: Sequence[Arm], split: str, out: Path) -> dict[str, Any]:
         "of_arms": {"seeds": sorted(first.trainings), "folds": first.folds},
         "split": split,
         "classes": list(config["classes"]),
-        "level": LEVEL,
+        "level": CONFIDENCE,
         "method": gaze.method,
         "contrast": gaze.contrast,
         "first": _told(first, out),

@@ -27,7 +27,7 @@ from regard.studies.trained import (
     shared_values,
 )
 
-LEVEL = 0.05
+SIGNIFICANCE = 0.05
 RESAMPLES = 2000
 Trainings = Callable[[str, str], Sequence[Trained]]
 """The trainings of an arm, on a metric `SPLIT.METRIC`."""
@@ -163,7 +163,7 @@ def verdict(row: dict[str, Any]) -> str:
     p, test = row["p_holm"], row["folds"] or row["both"]
     if test is None or test["difference"]["n"] < 2:
         return "not tested"
-    if p is None or p >= LEVEL:
+    if p is None or p >= SIGNIFICANCE:
         return "no difference shown"
     return "higher" if test["difference"]["value"] > 0 else "lower"
 

@@ -21,7 +21,7 @@ def of_hierarchy(metric: str) -> bool:
 
 def level_of(metric: str) -> int | None:
     """The depth of `accuracy_level_N`, 1 or more; None of another metric."""
-    depth = metric.removeprefix(hierarchical.LEVEL)
+    depth = metric.removeprefix(hierarchical.ACCURACY_AT)
     level = depth != metric and depth.isdecimal() and int(depth) > 0
     return int(depth) if level else None
 
@@ -30,5 +30,5 @@ def of_predictions(metric: str) -> str | None:
     """The column of the predictions whose mean a metric is; None where it is no such mean."""
     if metric == "accuracy":
         return "correct"
-    by_image = metric in multilabel.BY_IMAGE or metric.startswith(hierarchical.LEVEL)
+    by_image = metric in multilabel.BY_IMAGE or metric.startswith(hierarchical.ACCURACY_AT)
     return metric if by_image or metric == hierarchical.DISTANCES[0] else None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from regard.evaluation.intervals import bootstrap_interval, missing, student_interval
+from regard.evaluation.intervals import CONFIDENCE, bootstrap_interval, missing, student_interval
 from regard.evaluation.resampling import percentile_limits
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
@@ -19,8 +19,6 @@ from regard.studies.cost import costs
 from regard.studies.pooled import Pooled
 from regard.studies.settings import Study
 from regard.studies.trained import Means, OfSet, Trained, paired_means
-
-_LEVEL = 0.95
 
 
 def summarise(
@@ -127,10 +125,10 @@ def _resampled(trainings: Sequence[Trained]) -> dict[str, Any] | None:
         return None
     value = float(np.mean([own.value for own in trainings]))
     rows = np.mean([own.resampled.resamples[own.name] for own in sets], axis=0)
-    found = missing(_LEVEL, n, "percentile", "undefined on these images", value=value).as_dict()
+    found = missing(CONFIDENCE, n, "percentile", "undefined on these images", value=value).as_dict()
     if np.isnan(rows).all():
         return found
-    low, high = percentile_limits(rows, _LEVEL)
+    low, high = percentile_limits(rows, CONFIDENCE)
     return found | {"low": low, "high": high, "reason": None}
 
 
