@@ -516,7 +516,7 @@ def test_a_full_disk_is_no_trial_s_fault(home, tmp_path):
         ({"search": {"a.b": {"low": 0, "high": 1, "stp": 0.3}}}, "did you mean step"),
         ({"objective": "test.accuracy"}, "judged on val alone"),
         ({"objective": ["val.loss", "val.loss"]}, "two different ones"),
-        ({"objective": ["val.loss", "val.f1"]}, "pruning median with two objectives"),
+        ({"objective": ["val.loss", "val.f1_macro"]}, "pruning median with two objectives"),
         ({"sampler": "gird"}, "did you mean grid"),
         ({"trials": 0}, "expected 1 or more, found 0"),
     ],

@@ -540,7 +540,7 @@ def test_measures_are_scikit_learns():
     with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
         expected = balanced_accuracy_score(labels, predicted)
     assert values["balanced_accuracy"] == pytest.approx(expected)
-    assert values["f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert values["f1_macro"] == pytest.approx(f1_score(labels, predicted, average="macro"))
     entropy = float(cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
     assert values["cross_entropy"] == entropy
     assert values["loss.energy"] == pytest.approx(np.nanmean(term))

@@ -164,7 +164,7 @@ def test_a_padded_mask_is_void_around(home):
         ),
         (("training.imbalance=oversample",), "none or weights for a segmenter"),
         (("guidance.combine=product",), "sum for a segmenter, found product"),
-        (("training.best=val.f1",), "val.f1"),
+        (("training.best=val.f1_macro",), "val.f1_macro"),
         (("data.task=classification",), "two classes or more in train"),
         (("data.views=[segmented]",), "column 'segmented'"),
     ],

@@ -15,7 +15,7 @@ from regard.reports.drawing import canvas, colour, inline, plot
 from regard.reports.words import decimal, listed, real, title
 
 _FIRST = ("loss", "cross_entropy")
-_THEN = ("accuracy", "map", "mean_iou", "mean_dice", "balanced_accuracy", "f1")
+_THEN = ("accuracy", "map", "mean_iou", "mean_dice", "balanced_accuracy", "f1_macro")
 Curve = tuple[list[int], list[float]]
 # How lines are drawn, by their shape in a legend; lines that meet are all seen.
 LOOKS: dict[str, dict[str, Any]] = {

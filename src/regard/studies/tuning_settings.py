@@ -89,7 +89,8 @@ class Objective(Settings):
     """What a trial is judged by; its name alone will do.
 
     Attributes:
-        metric: that is logged of val, such as `val.loss`, `val.accuracy`, `val.f1`, `val.energy`.
+        metric: that is logged of val, such as `val.loss`, `val.accuracy`, `val.f1_macro`,
+            `val.energy`.
         better: `lower` or `higher`; left out, what is known of the metric.
     """
 

@@ -18,7 +18,7 @@ from regard.guidance.output import GuidedOutput
 from regard.scores.base import SCORES
 from regard.training.losses import set_entropies
 
-OF_LABELS = ("accuracy", "balanced_accuracy", "f1")
+OF_LABELS = ("accuracy", "balanced_accuracy", "f1_macro")
 OF_SETS = ("accuracy", "map", "f1_macro", "f1_micro", "f1_samples", "hamming_loss")
 
 
@@ -97,5 +97,5 @@ def _of_labels(predicted: np.ndarray, labels: np.ndarray, classes: int) -> dict[
     return {
         "accuracy": float(right.sum() / table.sum()),
         "balanced_accuracy": float((right[present] / true[present]).mean()),
-        "f1": float(f1[present | (said > 0)].mean()),
+        "f1_macro": float(f1[present | (said > 0)].mean()),
     }
