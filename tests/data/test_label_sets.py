@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from regard.checks.describe import describe
 from regard.checks.table_checks import table_problems
+from regard.data.columns import checked
 from regard.data.dealing import Unit, deal
 from regard.data.loader import Loader
-from regard.data.manifest import Manifest, checked, read_manifest
+from regard.data.manifest import Manifest, read_manifest
 from regard.data.sample import Draw, Sample, each_label, of_label
 from regard.data.samples import Samples, padded, truth_of
 from regard.data.settings import Augment, Data

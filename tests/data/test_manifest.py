@@ -5,16 +5,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from regard.data.manifest import (
-    BOXES,
-    COLUMNS,
-    STRINGS,
-    Manifest,
-    checked,
-    manifest_from_rows,
-    natural,
-    read_manifest,
-)
+from regard.data.casting import BOXES, STRINGS
+from regard.data.columns import COLUMNS, checked
+from regard.data.manifest import Manifest, manifest_from_rows, natural, read_manifest
 from regard.errors import DataError
 
 ROWS = [

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from regard.data.manifest import Manifest, checked
+from regard.data.columns import checked
+from regard.data.manifest import Manifest
 from regard.data.splits import carve_val, folds, parse_scheme, split
 from regard.errors import ConfigError, DataError
 

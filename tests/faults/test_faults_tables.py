@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from regard.checks.fit import box_fault
-from regard.data.manifest import COLUMNS, manifest_from_rows, read_manifest
+from regard.data.columns import COLUMNS
+from regard.data.manifest import manifest_from_rows, read_manifest
 from regard.data.splits import folds
 from regard.errors import ConfigError, DataError
 from regard.runs.run import load_run

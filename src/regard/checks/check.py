@@ -8,7 +8,8 @@ from typing import Any
 from regard.checks.file_checks import file_problems
 from regard.checks.problems import Problem
 from regard.checks.table_checks import table_problems
-from regard.data.manifest import PATHS, Manifest
+from regard.data.columns import PATHS
+from regard.data.manifest import Manifest
 from regard.data.source import mask_classes
 from regard.errors import DataError
 from regard.files.atomic import write_atomically

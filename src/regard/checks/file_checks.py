@@ -9,7 +9,7 @@ from torch import Tensor
 from regard.checks.coverage import box_coverage, grey_coverage
 from regard.checks.fit import box_fault, size_severity
 from regard.checks.problems import Problem
-from regard.data.manifest import VIEWS
+from regard.data.columns import VIEWS
 from regard.data.mask_classes import MaskClasses
 from regard.data.source import own_boxes
 from regard.errors import DataError

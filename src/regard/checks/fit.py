@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from regard.checks.problems import Severity
-from regard.data.manifest import VIEWS
+from regard.data.columns import VIEWS
 from regard.images.size import Size
 
 # Annotators overshoot the edge by some pixels; a box of which no more than this share is inside

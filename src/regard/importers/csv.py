@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from regard.checks.table_checks import looks_missing
-from regard.data.manifest import PATHS, Manifest, manifest_from_rows
+from regard.data.columns import PATHS
+from regard.data.manifest import Manifest, manifest_from_rows
 from regard.errors import DataError
 from regard.files.table_files import read_csv
 from regard.importers.boxes import Corners

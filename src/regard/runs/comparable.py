@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regard.data.manifest import PATHS, Manifest
+from regard.data.columns import PATHS
+from regard.data.manifest import Manifest
 from regard.errors import ConfigError, DataError, RunError
 from regard.runs.run import Run, open_run, split_checkpoint
 

@@ -8,9 +8,9 @@ import polars as pl
 
 from regard.checks.preflight import refuse_files
 from regard.data.annotation import Annotation
+from regard.data.columns import has_evidence
 from regard.data.hierarchy import Hierarchy
 from regard.data.loader import Loader
-from regard.data.manifest import has_evidence
 from regard.data.sample import Sample, any_says_where, each_label
 from regard.data.samples import Samples
 from regard.data.settings import Data

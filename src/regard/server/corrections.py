@@ -14,7 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from regard.data.manifest import BOXES, Manifest, read_manifest
+from regard.data.casting import BOXES
+from regard.data.manifest import Manifest, read_manifest
 from regard.errors import DataError
 from regard.files.atomic import open_lock, write_atomically
 from regard.server.commands import train_command

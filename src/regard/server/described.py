@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from regard.data.manifest import has_evidence
+from regard.data.columns import has_evidence
 from regard.files.parquet import read_parquet
 from regard.images.mask_colours import class_colours
 from regard.reports.contents import attempt

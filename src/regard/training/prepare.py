@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from regard import __version__
 from regard.data.annotation import Annotation, annotated
+from regard.data.columns import COLUMNS
 from regard.data.hierarchy import hierarchy_of
 from regard.data.keys import key, keyed_generator
 from regard.data.loader import Loader, Share
-from regard.data.manifest import COLUMNS, Manifest
+from regard.data.manifest import Manifest
 from regard.data.mask_classes import MaskClasses
 from regard.data.mixing import Partners
 from regard.data.pasting import Lenders
