@@ -21,7 +21,8 @@ from PIL import Image
 from regard.checks.file_checks import file_problems
 from regard.data.transforms import Transform
 from regard.errors import DataError
-from regard.images.decoding import decode, decode_grey, image_size
+from regard.images.decoding import decode, decode_grey
+from regard.images.opening import image_size
 from regard.screening.cutting import Cutting
 from regard.screening.pieces import of_image
 from regard.screening.sources import open_source

@@ -22,7 +22,8 @@ from torch.nn.functional import avg_pool2d, pad
 
 from regard.data.transforms import Transform
 from regard.errors import DataError
-from regard.images.decoding import decode, decode_grey, decode_ids, image_size
+from regard.images.decoding import decode, decode_grey, decode_ids
+from regard.images.opening import image_size
 
 # What a file may claim to be, and what its decoding may take of the processor.
 MOST, SECONDS = 2_000_000, 5.0

@@ -15,7 +15,8 @@ from PIL import Image, ImageFile
 
 from regard.data.transforms import Transform
 from regard.errors import DataError
-from regard.images.decoding import decode, decode_grey, decode_ids, image_size
+from regard.images.decoding import decode, decode_grey, decode_ids
+from regard.images.opening import image_size
 from regard.screening.sources import open_source
 
 WHITE = [255, 255, 255]

@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 from torch.nn.functional import interpolate
 
 from regard.errors import DataError
-from regard.images.decoding import decode, decode_grey, image_size
+from regard.images.decoding import decode, decode_grey
+from regard.images.opening import image_size
 
 ORIENTATION = 0x0112
 WHITE = [255, 255, 255]

@@ -14,7 +14,7 @@ from regard.data.source import mask_classes
 from regard.errors import DataError
 from regard.files.atomic import write_atomically
 from regard.files.threads import in_threads
-from regard.images.decoding import MAX_PIXELS
+from regard.images.opening import MAX_PIXELS
 from regard.progress import Progress
 
 COLUMNS = ("row", "column", "file", "kind", "detail")

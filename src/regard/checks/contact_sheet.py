@@ -20,8 +20,9 @@ from regard.data.manifest import Manifest, natural
 from regard.data.regions import from_grey
 from regard.data.source import mask_classes
 from regard.errors import DataError
-from regard.images.decoding import decode, decode_grey, image_size
+from regard.images.decoding import decode, decode_grey
 from regard.images.mask_colours import class_colours, painted
+from regard.images.opening import image_size
 from regard.images.outlines import outlines
 from regard.images.plotting import AVOID, BOX, GRID, INK, MUTED, REGION, figure, save, shortened
 

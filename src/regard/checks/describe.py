@@ -11,7 +11,7 @@ from regard.checks.table_checks import class_rows
 from regard.data.manifest import Manifest, natural
 from regard.data.source import splits_of
 from regard.data.synthetic_samples import by_split as synthetic_by_split
-from regard.images.decoding import MAX_PIXELS
+from regard.images.opening import MAX_PIXELS
 from regard.progress import Progress
 
 QUANTILES = {"min": 0.0, "5%": 0.05, "median": 0.5, "95%": 0.95, "max": 1.0}

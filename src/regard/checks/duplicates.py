@@ -10,7 +10,7 @@ from regard.checks.fingerprints import Fingerprint, fingerprint, look_alikes
 from regard.checks.problems import Problem
 from regard.data.manifest import Manifest
 from regard.files.threads import in_threads
-from regard.images.decoding import MAX_PIXELS
+from regard.images.opening import MAX_PIXELS
 from regard.progress import Progress
 
 

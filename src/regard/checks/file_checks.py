@@ -13,13 +13,8 @@ from regard.data.columns import VIEWS
 from regard.data.mask_classes import MaskClasses
 from regard.data.source import own_boxes
 from regard.errors import DataError
-from regard.images.decoding import (
-    brightest_of_deep,
-    decode,
-    decode_grey,
-    decode_ids,
-    image_size,
-)
+from regard.images.decoding import brightest_of_deep, decode, decode_grey, decode_ids
+from regard.images.opening import image_size
 from regard.images.size import Size
 
 # Below this share of the image a region is likelier a slip of segmentation than a subject.

@@ -13,7 +13,8 @@ from torchvision.transforms.v2 import functional as F
 
 from regard.errors import DataError
 from regard.files.reading import read_file
-from regard.images.decoding import MAX_PIXELS, decode
+from regard.images.decoding import decode
+from regard.images.opening import MAX_PIXELS
 
 SIDE = 32
 # Chosen on photos of products, herbarium sheets, dermoscopy, blood smears and 64 px photos:

@@ -11,7 +11,8 @@ from regard.data.manifest import Manifest
 from regard.data.source import own_boxes
 from regard.errors import DataError
 from regard.files.threads import in_threads
-from regard.images.decoding import MAX_PIXELS, decode_grey, image_size
+from regard.images.decoding import decode_grey
+from regard.images.opening import MAX_PIXELS, image_size
 from regard.progress import Progress
 
 SCHEMA = {

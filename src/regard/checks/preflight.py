@@ -7,7 +7,7 @@ from regard.checks.fit import box_fault, size_severity
 from regard.data.sample import Sample
 from regard.errors import DataError
 from regard.files.threads import in_threads
-from regard.images.decoding import image_size
+from regard.images.opening import image_size
 from regard.images.size import Size
 
 LISTED = "regard data check lists all such files"

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from regard.errors import DataError
-from regard.images.decoding import MAX_PIXELS, decode_ids
+from regard.images.decoding import decode_ids
+from regard.images.opening import MAX_PIXELS
 from regard.images.size import Size
 
 VOID = 255

@@ -19,7 +19,7 @@ from regard.data.sample import REGION_VIEW, Draw, Planes, Sample, of_label
 from regard.data.settings import Augment
 from regard.data.transforms import ON_BLACK, Transform
 from regard.data.where import Where
-from regard.images.decoding import image_size
+from regard.images.opening import image_size
 
 Item = tuple[Planes, Planes, Sample]
 # Views, masks, the label of the larger share, and the share of each class.

@@ -14,7 +14,9 @@ from torch import Tensor
 from regard.data.mask_classes import VOID
 from regard.data.sample import REGION_VIEW
 from regard.errors import DataError
-from regard.images.decoding import MAX_PIXELS, Reach, decode_scaled, image_size
+from regard.images.decoding import decode_scaled
+from regard.images.opening import MAX_PIXELS, image_size
+from regard.images.orientation import Reach
 from regard.images.size import Size
 
 # Views that show the subject on black, which lies around them too where they are padded or moved.

@@ -12,7 +12,8 @@ from regard.data.sample import Sample, any_says_where, says_where
 from regard.data.some import some_of
 from regard.data.transforms import Transform
 from regard.errors import DataError
-from regard.images.decoding import decode_grey, image_size
+from regard.images.decoding import decode_grey
+from regard.images.opening import image_size
 from regard.images.size import Size
 
 # Files of areas that several samples share (the corners of a frame), kept at the most.

@@ -51,6 +51,20 @@ def header(data: bytes) -> tuple[Size, str]:
     return (int(height), int(width)), str(colours)
 
 
+def plain_size(data: bytes) -> Size | None:
+    """(height, width) of a JPEG in grey or RGB that says nothing of being turned.
+
+    None: it is another matter, or broken; what is wrong is told by who reads all kinds.
+    """
+    if not is_jpeg(data) or may_turn(data):
+        return None
+    try:
+        size, colours = header(data)
+    except ValueError:
+        return None
+    return size if colours in ("YCbCr", "RGB", "Gray") else None
+
+
 def decoded(
     data: bytes, size: Size, need: Size | None, colours: str = "RGB"
 ) -> tuple[np.ndarray, Extent]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from regard.errors import DataError, near
-from regard.images.decoding import TURNED, image_size, orientation_of, turned_upright
+from regard.images.opening import image_size, orientation_of
+from regard.images.orientation import TURNED, turned_upright
 from regard.importers.files import some
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from regard.errors import DataError
 from regard.files.threads import in_threads
-from regard.images.decoding import MAX_PIXELS
+from regard.images.opening import MAX_PIXELS
 from regard.images.pictures import save_image
 from regard.importers.boxes import upright
 from regard.importers.coco_json import Part, is_crowd

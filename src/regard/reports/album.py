@@ -17,8 +17,8 @@ from regard.data.transforms import Transform
 from regard.errors import RegardError
 from regard.evaluation.predict import model_input
 from regard.evaluation.settings import Gaze
-from regard.images.decoding import image_size
 from regard.images.heat import smooth
+from regard.images.opening import image_size
 from regard.language import phrase
 from regard.reports import layers
 from regard.reports.blocks import Picture

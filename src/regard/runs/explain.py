@@ -15,7 +15,7 @@ from regard.data.where import Where
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.evaluation.settings import Gaze
 from regard.files.atomic import write_atomically
-from regard.images.decoding import image_size
+from regard.images.opening import image_size
 from regard.images.pictures import own_name, save_image
 from regard.models.tensors import write_safetensors
 from regard.progress import Step

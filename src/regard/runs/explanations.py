@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.errors import ConfigError, DataError
-from regard.images.decoding import image_size
+from regard.images.opening import image_size
 from regard.runs.files import read_json
 
 INDEX = "explanations.json"

@@ -1,6 +1,6 @@
 """Handlers of corrections: regions drawn anew on the page."""
 
-from regard.images.decoding import image_size
+from regard.images.opening import image_size
 from regard.server import pictures
 from regard.server.answers import Corrected, CorrectionsAnswer, ManifestLine, Saved
 from regard.server.client import Client

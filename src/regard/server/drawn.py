@@ -10,7 +10,8 @@ from regard.data.manifest import Manifest
 from regard.data.mask_classes import MaskClasses
 from regard.data.source import mask_classes
 from regard.errors import ConfigError, DataError
-from regard.images.decoding import decode_ids, image_size
+from regard.images.decoding import decode_ids
+from regard.images.opening import image_size
 from regard.images.pictures import encoded
 from regard.images.size import Size
 from regard.server.facts import Facts

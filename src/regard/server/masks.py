@@ -10,7 +10,8 @@ from torch import Tensor
 from regard.data.mask_classes import VOID
 from regard.data.transforms import resized
 from regard.errors import DataError
-from regard.images.decoding import decode, image_size
+from regard.images.decoding import decode
+from regard.images.opening import image_size
 from regard.images.size import Size
 
 _BEGIN = "data:image/png;base64,"

@@ -6,7 +6,7 @@ from pathlib import Path
 from regard.data.sample import Sample
 from regard.data.transforms import Transform
 from regard.errors import ConfigError
-from regard.images.decoding import image_size
+from regard.images.opening import image_size
 from regard.images.size import Size
 from regard.runs.net import transform_of
 from regard.server.facts import Facts

@@ -10,7 +10,7 @@ from regard.data.transforms import Transform
 from regard.errors import DataError
 from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.settings import Gaze
-from regard.images.decoding import image_size
+from regard.images.opening import image_size
 from regard.images.size import Size
 from regard.runs.background import options_of
 from regard.runs.explained import explain_image
