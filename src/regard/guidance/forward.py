@@ -1,7 +1,7 @@
 """One forward pass of a batch for the logits and all terms."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import reduce
 from typing import Any
@@ -11,13 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from regard.data.regions import Evidence, Regions, as_regions, remedy_by_class
-from regard.errors import ConfigError, DataError, ModelError
-from regard.guidance.base import TERMS, Term
+from regard.errors import DataError
+from regard.guidance.base import Term
 from regard.guidance.forward_pass import Donors, ForwardPass, donors_of
 from regard.guidance.maps import MapTerm
 from regard.guidance.one_graph import Answer, answer_of
 from regard.guidance.output import GuidedOutput, joined
 from regard.guidance.pairs import Pairs
+from regard.guidance.refusals import (
+    refuse_copies,
+    refuse_labels,
+    refuse_missing,
+    refuse_pixels,
+    refuse_terms,
+    refuse_terms_of_one_logit,
+)
 from regard.models.anatomy import Layer
 from regard.saliency.capture import Images, constant, copied, without_checkpointing
 from regard.saliency.compiled import eager, one_graph
@@ -25,7 +33,7 @@ from regard.saliency.layers import find_layer, require_map
 from regard.saliency.linear_heads import remembered_head
 from regard.saliency.modules import modules_of
 from regard.saliency.observe import Request, observe, pixels_of
-from regard.saliency.options import bare_net, refuse_images, refuse_one_logit
+from regard.saliency.options import refuse_images
 from regard.saliency.seen import Seen
 from regard.saliency.targets import PixelTarget, class_indices, classes_of, resolve
 
@@ -83,13 +91,10 @@ def guided_forward(
         >>> out = regard.guidance.guided_forward(net, images, labels, inside, terms)
         >>> loss = torch.nn.functional.cross_entropy(out.logits, labels) + out.loss()
     """
-    if bare_net(net) is not net:
-        raise _on_several()
+    refuse_copies(net)
     refuse_images(images)
-    _refuse_others(terms)
-    _refuse_doubles(terms)
-    if regions is None or targets is None:
-        raise _missing("regions" if regions is None else "targets")
+    refuse_terms(terms)
+    refuse_missing(targets, regions)
     if not isinstance(targets, Tensor | PixelTarget):
         given = images if rows is None else rows
         targets = class_indices(targets, len(pixels_of(given, None)))
@@ -97,7 +102,7 @@ def guided_forward(
         if rows is None and isinstance(targets, Tensor):
             answer = answer_of(net, images, targets, as_regions(regions), terms)
             if answer is not None:
-                _refuse_one_logit(answer.logits, terms)
+                refuse_terms_of_one_logit(answer.logits, terms)
                 return _output(answer, terms)
         with eager(net):
             return _guided_forward(net, images, targets, regions, terms, rows, donors)
@@ -121,8 +126,7 @@ def _guided_forward(
     donors: Donors | None,
 ) -> GuidedOutput:
     if rows is not None:
-        if isinstance(targets, PixelTarget):
-            raise _unpaired()
+        targets = refuse_pixels(targets)
         pairs = Pairs(rows, targets, as_regions(regions), len(pixels_of(images, None)))
         return _of_pairs(net, images, pairs, terms, donors)
     seen = forward_pass(net, images, targets, regions, terms, donors)
@@ -193,7 +197,7 @@ def forward_pass(
     # To be checked later; asked for then, a GPU would stand still between the passes.
     asked = targets.cpu() if isinstance(targets, Tensor) else targets
     observed = observe(net, given, request, view=None, create_graph=graph)
-    _refuse_one_logit(observed.logits, terms)
+    refuse_terms_of_one_logit(observed.logits, terms)
     for layer in layers.values():
         require_map(net, images, layer, observed.outputs.get(layer.name))
     target = resolve(asked, observed.logits) if terms else targets
@@ -279,84 +283,3 @@ def _add(output: GuidedOutput, term: Term, seen: ForwardPass) -> None:
     output.losses[term.title] = torch.where(valid, losses, 0)
     output.valid[term.title] = valid
     output.weights[term.title] = term.weight
-
-
-def refuse_labels(terms: Sequence[Term], what: str = "a segmenter") -> None:
-    """Terms on the probability of a label do not fit nets that give none.
-
-    A segmenter's logits are of pixels, and with sets of labels each class is told by itself.
-
-    Args:
-        terms: to be looked at.
-        what: the net is, in words.
-
-    Raises:
-        ConfigError: one of the terms is such.
-    """
-    unfit = next((term for term in terms if not term.of_segmenters), None)
-    if unfit is not None:
-        able = ", ".join(name for name, kind in TERMS.items() if kind.of_segmenters)
-        raise ConfigError(
-            f"term {unfit.title}",
-            expected=f"a term on maps or activations for {what}",
-            found=f"{unfit.kind}, on the logits of labels",
-            remedy=f"choose one of: {able}",
-        )
-
-
-def _unpaired() -> DataError:
-    return DataError(
-        "guided_forward",
-        expected="class indices beside rows",
-        found="a PixelTarget",
-        remedy="call it once for each class of a segmenter",
-    )
-
-
-def _on_several() -> ModelError:
-    return ModelError(
-        "net",
-        expected="a net that runs as one, so that its layers can be watched",
-        found="torch.nn.DataParallel, which runs a copy for each device",
-        remedy="pass net.module; for several GPUs use DistributedDataParallel (torchrun)",
-    )
-
-
-def _missing(name: str) -> DataError:
-    means = {"regions": "masks (B, H, W), or regard.Regions", "targets": "class indices (B,)"}[name]
-    remedy = {"regions": "Regions(..., present=) says which images have none",
-              "targets": "pass the labels"}[name]  # fmt: skip
-    return DataError("guided_forward", expected=f"{name}: {means}", found="None", remedy=remedy)
-
-
-def _refuse_others(terms: Sequence[Term]) -> None:
-    one = isinstance(terms, Term | str) or not isinstance(terms, Iterable)
-    wrong = [terms] if one else [term for term in terms if not isinstance(term, Term)]
-    if wrong:
-        found = "its class" if isinstance(wrong[0], type) else f"{wrong[0]!r}"
-        raise ConfigError(
-            "guidance terms",
-            expected="a list of terms",
-            found=f"{found}, alone" if one else found,
-            remedy="write for example [regard.guidance.Energy(weight=1.0)]",
-        )
-
-
-def _refuse_one_logit(logits: Tensor, terms: Sequence[Term]) -> None:
-    """Terms that hold a class against others; only the shape is looked at."""
-    if logits.shape[1] == 1:
-        for term in terms:
-            if not term.of_segmenters or getattr(term, "contrast", False):
-                refuse_one_logit(logits, f"term {term.title}")
-
-
-def _refuse_doubles(terms: Sequence[Term]) -> None:
-    names = [term.title for term in terms]
-    double = next((name for name in names if names.count(name) > 1), None)
-    if double is not None:
-        raise ConfigError(
-            "guidance terms",
-            expected="names that differ",
-            found=f"{double!r} twice",
-            remedy="give one of them a name",
-        )

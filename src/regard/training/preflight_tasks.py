@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from regard.data.settings import Task
 from regard.errors import ConfigError
 from regard.guidance.base import Term
-from regard.guidance.forward import refuse_labels
+from regard.guidance.refusals import refuse_labels
 from regard.training.config import Config
 from regard.training.measure import OF_LABELS, OF_SETS
 from regard.training.measure_masks import SHOWN
