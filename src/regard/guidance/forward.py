@@ -31,6 +31,7 @@ from regard.saliency.capture import Images, constant, copied, without_checkpoint
 from regard.saliency.compiled import eager, one_graph
 from regard.saliency.layers import find_layer, require_map
 from regard.saliency.linear_heads import remembered_head
+from regard.saliency.misfits import misfits_told
 from regard.saliency.modules import modules_of
 from regard.saliency.observe import Request, observe, pixels_of
 from regard.saliency.options import refuse_images
@@ -98,7 +99,7 @@ def guided_forward(
     if not isinstance(targets, Tensor | PixelTarget):
         given = images if rows is None else rows
         targets = class_indices(targets, len(pixels_of(given, None)))
-    with _keeping_activations(net) if terms else nullcontext():
+    with misfits_told(net, images), _keeping_activations(net) if terms else nullcontext():
         if rows is None and isinstance(targets, Tensor):
             answer = answer_of(net, images, targets, as_regions(regions), terms)
             if answer is not None:

@@ -13,6 +13,7 @@ from regard.saliency.base import METHODS, Method
 from regard.saliency.capture import Images, copied, undisturbed, without_checkpointing
 from regard.saliency.compiled import eager
 from regard.saliency.layers import find_layer, is_map, require_map
+from regard.saliency.misfits import misfits_told
 from regard.saliency.observe import Observed, Request, observe
 from regard.saliency.options import bare_net, refuse_images, refuse_one_logit, refuse_options
 from regard.saliency.resizing import resize
@@ -62,7 +63,8 @@ def explain(
         ModelError: no net, no such layer, a net that the method cannot read, or a contrast of one
             logit.
         TargetError: targets that do not fit the batch or the net.
-        DataError: an empty batch, or pixels that are no floats or not finite.
+        DataError: an empty batch, pixels that are no floats or not finite, or of a type, a device
+            or channels on which the net fails.
 
     Example:
         >>> import regard, torch
@@ -74,7 +76,13 @@ def explain(
     _check_images(images)
     _check_size(size)
     technique = build_method(method, **options)
-    with torch.inference_mode(False), undisturbed(net), without_checkpointing(net), eager(net):
+    with (
+        torch.inference_mode(False),
+        undisturbed(net),
+        without_checkpointing(net),
+        eager(net),
+        misfits_told(net, images),
+    ):
         seen = look(
             net,
             copied(images),
