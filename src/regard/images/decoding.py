@@ -12,13 +12,7 @@ from regard.errors import DataError
 from regard.files.reading import read_file
 from regard.images import jp2_files, jpeg_files, modes, png_files
 from regard.images.opening import MAX_PIXELS, blamed, opened, opened_file, refuse_large
-from regard.images.orientation import (
-    TURNED,
-    Reach,
-    orientation_told,
-    reach,
-    upright,
-)
+from regard.images.orientation import TURNED, Reach, orientation_told, reach, upright
 from regard.images.pillow_guard import guarded, hush_libtiff
 from regard.images.size import Size
 
