@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import zlib
 from pathlib import Path
 
@@ -40,6 +41,19 @@ def _alike(request: pytest.FixtureRequest) -> None:
 def unchecked():
     """What users call has no checks of types: a mistake reaches the code itself."""
     config.update("jaxtyping_disable", True)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Debian's browser, one a process: playwright starts no second one beside it."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with driver.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 Skipped where Debian's Chromium or the package playwright is not there.
 """
 
-import shutil
-
 import pytest
 
 from regard.language import phrase, speaking
@@ -13,10 +11,8 @@ from regard.reports.languages import language_of
 from regard.reports.page import render
 from regard.reports.words import decimal, p_value, percent
 
-CHROMIUM = shutil.which("chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 GREY = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCB"
@@ -47,17 +43,9 @@ def write(folder, code="en"):
         return path.as_uri()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as own:
-        found = own.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
 @pytest.fixture(params=["en", pytest.param("fr", marks=pytest.mark.torture)])
-def page(request, browser, tmp_path):
-    opened = browser.new_page()
+def page(request, chromium, tmp_path):
+    opened = chromium.new_page()
     errors = []
     opened.on("pageerror", lambda error: errors.append(error))
     opened.goto(write(tmp_path, request.param))
@@ -192,7 +180,7 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_what_is_coloured_can_be_read(browser, tmp_path, theme):
+def test_what_is_coloured_can_be_read(chromium, tmp_path, theme):
     shares = [step / 10 for step in range(11)]
     matrices = [
         Matrix(
@@ -204,7 +192,7 @@ def test_what_is_coloured_can_be_read(browser, tmp_path, theme):
     blocks = [*matrices, Table(("Arm", "Energy", "Accuracy"), marked)]
     path = tmp_path / "page.html"
     path.write_text(render(Page("Report", "r", "", [Section("s", "S", blocks)])), encoding="utf-8")
-    opened = browser.new_page(color_scheme=theme)
+    opened = chromium.new_page(color_scheme=theme)
     opened.goto(path.as_uri())
     found = opened.evaluate(CONTRASTS)
     opened.close()

@@ -1,14 +1,12 @@
 """A folder of runs with hostile names, a server for it, and a real browser."""
 
 import io
-import shutil
 from urllib.parse import urlsplit
 
 import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
-from playwright.sync_api import sync_playwright
 from server_tools import listening
 
 from regard.evaluation.settings import Gaze
@@ -20,7 +18,6 @@ from tinyset import SEGMENTER, config_of, write_masks, write_set
 HOSTILE = "<img src=x onerror=window.attacked=1>"
 HOSTILE_FILE = "<b onclick=alert(1)> & 'moss'.png"
 COUNTS = {"train": 130, "val": 6, "test": 12}
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Loads of a busy machine, in milliseconds.
 PATIENCE = 60_000
 
@@ -86,16 +83,6 @@ def api(served):
         return answer.json()
 
     return get
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Site:

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from browser_site import api, chromium, own_site, served, site, site_folder, web  # noqa: F401
+from browser_site import api, own_site, served, site, site_folder, web  # noqa: F401
 from server_tools import serving
 
 from regard.evaluation.settings import Gaze
