@@ -1,5 +1,7 @@
 """Images of another type, device or other channels than the net takes: one line that says so."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -38,27 +40,25 @@ def test_guidance_by_images_that_do_not_fit(net, case):
         guided_forward(net, images, torch.tensor([0, 1]), torch.ones(2, 96, 96), [Energy(1.0)])
 
 
+class Around(nn.Module):
+    """A net to which images are given in another way."""
+
+    def __init__(self, net: nn.Module, given: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.net, self.given = net, given
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(self.given(images))
+
+
 def test_a_net_that_converts_its_images_is_not_refused(net):
-    class Converting(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = net
-
-        def forward(self, images: Tensor) -> Tensor:
-            return self.inner(images.float())
-
-    found = regard.explain(Converting(), IMAGES.half())
+    found = regard.explain(Around(net, Tensor.float), IMAGES.half())
     assert torch.equal(found, regard.explain(net, IMAGES.half().float()))
 
 
 def test_other_faults_of_a_net_are_its_own(net):
-    class Broken(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = net
-
-        def forward(self, images: Tensor) -> Tensor:
-            raise RuntimeError("of its own")
+    def fail(images: Tensor) -> Tensor:
+        raise RuntimeError("of its own")
 
     with pytest.raises(RuntimeError, match="of its own"):
-        regard.explain(Broken(), IMAGES)
+        regard.explain(Around(net, fail), IMAGES)
