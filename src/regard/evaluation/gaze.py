@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from regard.evaluation import resampling
 from regard.evaluation.intervals import CONFIDENCE, Interval, bootstrap_interval, missing
 from regard.evaluation.metrics import bca_intervals
-from regard.evaluation.paired import PairedTest, beyond_zero, paired_bootstrap
+from regard.evaluation.paired import PairedTest, paired_bootstrap, percentile_test
 from regard.scores.base import SCORES, Score
 
 Floats = NDArray[np.float64]
@@ -126,9 +126,8 @@ def score_interval(scores: pl.DataFrame, name: str) -> Interval:
 def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
     """A score of the images in b less that in a, over the images where both are defined.
 
-    By `paired_bootstrap`; of a pooled score the differences between the same resamples of both,
-    with the interval of their percentiles and p twice the smaller share of them beyond 0. Of
-    segmenters see `paired_values`.
+    By `paired_bootstrap`; of a pooled score by `percentile_test` of the differences between the
+    same resamples of both. Of segmenters see `paired_values`.
 
     Args:
         a: scores table of some images.
@@ -146,15 +145,10 @@ def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
         return other(times) - one(times)
 
     value = float(difference(np.ones((n, 1)))[0]) if n else np.nan
-    if n < 2:
-        reason = "needs two images or more"
-        found = missing(CONFIDENCE, n, "percentile", reason, value=value, undefined=undefined)
-        return PairedTest(found, np.nan)
-    blocks = resampling.counts(n, _RESAMPLES, _SEED)
-    replicates = np.concatenate([difference(times) for times in blocks])
-    low, high = resampling.percentile_limits(replicates, CONFIDENCE)
-    interval = Interval(value, low, high, CONFIDENCE, n, "percentile", undefined)
-    return PairedTest(interval, beyond_zero(replicates, n))
+    blocks = resampling.counts(n, _RESAMPLES, _SEED) if n else ()
+    replicates = np.concatenate([np.empty(0), *map(difference, blocks)])
+    test = percentile_test(value, replicates, n)
+    return replace(test, difference=replace(test.difference, undefined=undefined))
 
 
 def score_differences(

@@ -154,13 +154,9 @@ def percentile_test(
     low, high = percentile_limits(known, level)
     lost = drawn.size - known.size
     interval = Interval(value, low, high, level, n, "percentile", 0, lost)
-    return PairedTest(interval, beyond_zero(known, n))
-
-
-def beyond_zero(replicates: NDArray[np.float64], n: int) -> float:
-    """Twice the smaller share of resampled differences (B,) beyond 0, at least 2^(1 - n)."""
-    tail = min((replicates >= 0).sum(), (replicates <= 0).sum())
-    return min(1.0, max(2 * (float(tail) + 1) / (replicates.size + 1), 2.0 ** (1 - n)))
+    tail = min((known >= 0).sum(), (known <= 0).sum())
+    p = max(2 * (float(tail) + 1) / (known.size + 1), 2.0 ** (1 - n))
+    return PairedTest(interval, min(1.0, p))
 
 
 def paired_student(
