@@ -121,10 +121,17 @@ def test_pass_and_terms_are_one_graph(terms: str, asked: str):
         outs.append(out)
         found.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
     assert backend.graphs == backend.calls == 1
+    for out in outs:  # the losses themselves, in another mean than ours
+        net.zero_grad()
+        own = guided_forward(run if out is outs[0] else net, *given)
+        sum(torch.arange(4.0) @ each for each in own.losses.values()).backward()
+        found.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
+    torch.testing.assert_close(found[2], found[3])
+    assert not any(made.requires_grad for made in outs[0].maps.values())
     for part in ("maps", "losses", "valid"):
         torch.testing.assert_close(getattr(outs[0], part), getattr(outs[1], part))
     torch.testing.assert_close(outs[0].loss(), outs[1].loss())
-    torch.testing.assert_close(*found)
+    torch.testing.assert_close(*found[:2])
 
 
 def test_another_mode_size_head_and_target_of_one_graph():

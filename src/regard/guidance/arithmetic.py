@@ -1,17 +1,16 @@
 """The operations that terms on the maps of a layer come to, written down to be compiled."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from dataclasses import replace
 from typing import Any, no_type_check
 
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from regard.data.regions import Regions
-from regard.guidance.forward_pass import ForwardPass
+from regard.guidance.forward_pass import NOTHING_SAID, ForwardPass
+from regard.guidance.judged import Judged, Sloped, judging_of
 from regard.guidance.maps import MapTerm
-from regard.guidance.output import mean_where
 from regard.models.anatomy import Layer
 from regard.saliency.capture import constant, leaf, undisturbed
 from regard.saliency.compiled import Keeper, eager
@@ -28,21 +27,37 @@ class Whole(nn.Module):
     Args:
         keeper: of the net.
         heads: above each layer.
-        arithmetic: from the layers' outputs, the heads' weights, targets and regions to what the
-            terms give.
+        making: from the layers' outputs, the heads' weights and targets to the terms' maps, and
+            these as constants.
+        judging: from constant maps, targets and regions to `Judged` of each term.
     """
 
-    def __init__(self, keeper: Keeper, heads: list[nn.Linear], arithmetic: nn.Module) -> None:
+    def __init__(
+        self, keeper: Keeper, heads: list[nn.Linear], making: nn.Module, judging: nn.Module
+    ) -> None:
         super().__init__()
-        self.keeper, self.heads, self.arithmetic = keeper, nn.ModuleList(heads), arithmetic
+        self.keeper, self.heads = keeper, nn.ModuleList(heads)
+        self.making, self.judging = making, judging
 
     @no_type_check  # a checker of types would be traced, too
     def forward(self, images: Tensor, targets: Tensor, *parts: Tensor) -> tuple[Any, Any]:
-        """The net's answer, and what the arithmetic gives."""
+        """The net's answer, and of each term its maps and `Judged`.
+
+        Of that only the losses have a gradient: what had one and is not asked for it would be
+        given one of zeros. Slopes that were not part of the answer would be computed again.
+        """
         answer, outputs = self.keeper(images)
         heads = [head.weight for head in self.heads]
         with torch.autocast(images.device.type, enabled=False):
-            return answer, self.arithmetic(*outputs, *heads, targets, *parts)
+            made = self.making(*outputs, *heads, targets)
+            terms = len(made) // 2
+            judged = self.judging(*made[terms:], targets, *parts)
+            found = []
+            for place in range(terms):
+                losses, slopes, *rest = judged[place * _SIZE : (place + 1) * _SIZE]
+                losses = Sloped.apply(made[place], losses, slopes)
+                found.append((made[terms + place], losses, slopes, *rest))
+        return answer, found
 
 
 def whole_of(
@@ -77,61 +92,59 @@ def whole_of(
     for layer, output in zip(named.values(), outputs, strict=True):
         require_map(net, images, layer, output)
     logits = logits_of(answer)
-    arithmetic = _arithmetic(net, images, logits, layers, tuple(parts), terms)
     leaves = [leaf(tensor) for tensor in (*outputs, *heads)]
-    given = (*leaves, targets.to(images.device).long(), *parts.values())
+    classes = targets.to(images.device).long()
+    observed = Observed(logits, dict(zip(named, outputs, strict=True)), images, ())
+    seen = Seen(net, images, observed, classes, create_graph=True)
+    making = _making(seen, layers, tuple(named), terms)
     with torch.autocast(images.device.type, enabled=False):
-        arithmetic(*given)  # what is remembered of sizes is made outside of the graph
-        written = make_fx(arithmetic, _SIMPLER, pre_dispatch=True)(*given)
-    written.graph.eliminate_dead_code()  # promoted types, at which a compiler would stop
-    written.recompile()
-    whole = Whole(keeper, [_holder(net, head) for head in heads], written)
-    return whole, logits.shape[1]
+        maps = making(*leaves, classes)[len(terms) :]
+        judging = judging_of(seen, layers, tuple(parts), terms)
+        given = *maps, classes, *parts.values()
+        judging(*given)  # what is remembered of sizes is made outside of the graph
+        written = [
+            make_fx(making, _SIMPLER, pre_dispatch=True)(*leaves, classes),
+            make_fx(judging)(*given),
+        ]
+    for graph in written:
+        graph.graph.eliminate_dead_code()  # promoted types, at which a compiler would stop
+        graph.recompile()
+    return Whole(keeper, [_holder(net, head) for head in heads], *written), logits.shape[1]
 
 
-def _arithmetic(
-    net: nn.Module,
-    images: Tensor,
-    logits: Tensor,
-    layers: Mapping[Any, Layer],
-    parts: tuple[str, ...],
-    terms: Sequence[MapTerm],
-) -> Callable[..., tuple[Tensor, ...]]:
-    """From the layers' outputs, their heads' weights, targets and regions to what terms give.
+def _making(
+    seen: Seen, layers: Mapping[Any, Layer], names: tuple[str, ...], terms: Sequence[MapTerm]
+) -> Callable[..., list[Tensor]]:
+    """From the layers' outputs, their heads' weights and targets to what `Whole` says."""
 
-    All one after the other, and so is the answer: what takes lists apart would break the graph.
-    """
-    names = tuple(dict.fromkeys(layer.name for layer in layers.values()))
-
-    def run(*given: Tensor) -> tuple[Tensor, ...]:
+    def run(*given: Tensor) -> list[Tensor]:
         outputs, heads = (
             dict(zip(names, given[first:], strict=False)) for first in (0, len(names))
         )
-        targets, *regions = given[2 * len(names) :]
-        observed = Observed(logits, outputs, images, ())
-        seen = Seen(net, images, observed, targets, create_graph=True, heads=heads)
-        evidence = Regions(**dict(zip(parts, regions, strict=True))).of(targets)
-        made = ForwardPass(seen, targets, evidence, layers)
-        return tuple(chain.from_iterable(_told(term, made) for term in terms))
+        observed = replace(seen.observed, outputs=outputs)
+        own = replace(seen, observed=observed, target=given[-1], heads=heads)
+        made = ForwardPass(own, given[-1], NOTHING_SAID, layers)
+        maps = [term.raw(made) for term in terms]
+        return [*maps, *map(constant, maps)]
 
     return run
 
 
-def _told(term: MapTerm, seen: ForwardPass) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    valid = term.valid(term.judged(seen))
-    losses = torch.where(valid, term.losses(seen), 0)
-    # Maps of which no gradient is asked for would be given one, of zeros.
-    return constant(term.raw(seen)), losses, valid, mean_where(losses, valid)
-
-
 def _products(one: Tensor, other: Tensor) -> Tensor:
-    """A batch of products of matrices, written so that it becomes part of its neighbours."""
+    """A batch of products of matrices, written so that it becomes part of its neighbours.
+
+    What is summed up is summed up in parts, and these in the kernel that comes next: of few sums of
+    much a compiler would make two kernels by itself, and the next one a third.
+    """
     if one.shape[1] > 1:
         return NotImplemented
-    return (one.mT * other).sum(1, keepdim=True)
+    products = one.mT * other
+    parts = next(n for n in (4, 2, 1) if products.shape[1] % n == 0)
+    return products.unflatten(1, (parts, -1)).sum(2).sum(1, keepdim=True)
 
 
 _SIMPLER = {torch.ops.aten.bmm.default: _products}
+_SIZE = len(Judged._fields)
 
 
 def _holder(net: nn.Module, weight: Tensor) -> nn.Linear:

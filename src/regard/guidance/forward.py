@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from regard.data.regions import Evidence, Regions, as_regions, remedy_by_class
 from regard.errors import DataError
 from regard.guidance.base import Term
-from regard.guidance.forward_pass import Donors, ForwardPass, donors_of
+from regard.guidance.forward_pass import NOTHING_SAID, Donors, ForwardPass, donors_of
 from regard.guidance.maps import MapTerm
 from regard.guidance.one_graph import Answer, answer_of
 from regard.guidance.output import GuidedOutput, joined
@@ -32,7 +32,6 @@ from regard.saliency.compiled import eager, one_graph
 from regard.saliency.layers import find_layer, require_map
 from regard.saliency.linear_heads import remembered_head
 from regard.saliency.misfits import misfits_told
-from regard.saliency.modules import modules_of
 from regard.saliency.observe import Request, observe, pixels_of
 from regard.saliency.options import refuse_images
 from regard.saliency.seen import Seen
@@ -111,9 +110,9 @@ def guided_forward(
 
 @contextmanager
 def _keeping_activations(net: nn.Module) -> Iterator[None]:
-    if modules_of(net).checkpointing(net):
-        _tell(net, _CHECKPOINTED, stacklevel=5)
-    with without_checkpointing(net):
+    with without_checkpointing(net) as had:
+        if had:
+            _tell(net, _CHECKPOINTED, stacklevel=5)
         yield
 
 
@@ -204,7 +203,7 @@ def forward_pass(
     target = resolve(asked, observed.logits) if terms else targets
     whole = Seen(net, images, observed, target, None, None, graph)
     labels = classes_of(targets, len(observed.logits)).to(observed.logits.device)
-    evidence = _evidence(regions, labels, observed.logits) if terms else _NONE
+    evidence = _evidence(regions, labels, observed.logits) if terms else NOTHING_SAID
     if donors is None and any(term.lends for term in terms):
         donors = donors_of(images, evidence)
     return ForwardPass(whole, labels, evidence, layers, donors, _autocast(labels.device))
@@ -247,9 +246,6 @@ def _autocast(device: torch.device) -> torch.dtype | None:
     """The type of the caller's autocast, if there is one."""
     on = torch.is_autocast_enabled(device.type)
     return torch.get_autocast_dtype(device.type) if on else None
-
-
-_NONE = Evidence(torch.ones(0, 1, 1), torch.ones(0, 1, 1), torch.ones(0, dtype=torch.bool))
 
 
 def _evidence(regions: Regions | Tensor, labels: Tensor, logits: Tensor) -> Evidence:

@@ -21,6 +21,8 @@ from regard.saliency.resizing import gathered, pixels_by_place
 from regard.saliency.seen import Seen
 from regard.saliency.targets import resolve
 
+NOTHING_SAID = Evidence(torch.ones(0, 1, 1), torch.ones(0, 1, 1), torch.ones(0, dtype=torch.bool))
+
 
 class Donors(NamedTuple):
     """Of each image the one that lends it pixels.

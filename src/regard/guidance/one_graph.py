@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from regard.data.regions import Regions
 from regard.guidance.arithmetic import Whole, whole_of
 from regard.guidance.base import Term
+from regard.guidance.judged import Judged, Sloped
 from regard.guidance.maps import MapTerm
 from regard.saliency.capture import Images
 from regard.saliency.compiled import one_graph
@@ -101,7 +102,12 @@ class Graph:
         self.keeper.follow()
         targets = targets.to(images.device, non_blocking=True).long()
         answer, found = self.run(images, targets, *parts.values())
-        return Answer(logits_of(answer), [found[i : i + 4] for i in range(0, len(found), 4)])
+        return Answer(logits_of(answer), [_of_term(maps, Judged(*rest)) for maps, *rest in found])
+
+
+def _of_term(maps: Tensor, judged: Judged) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    mean = Sloped.apply(judged.losses, judged.mean, judged.shares)
+    return maps, judged.losses, judged.valid, mean
 
 
 @lru_cache(maxsize=256)

@@ -61,10 +61,13 @@ def undisturbed(net: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def without_checkpointing(net: nn.Module) -> Iterator[None]:
+def without_checkpointing(net: nn.Module) -> Iterator[bool]:
     """Within, a net of timm or transformers has no activation checkpointing.
 
     It runs parts of the net again in the backward pass, where nothing is watched or exchanged.
+
+    Yields:
+        Whether it had any.
 
     Raises:
         ModelError: checkpointing of the net's own got in the way.
@@ -73,7 +76,7 @@ def without_checkpointing(net: nn.Module) -> Iterator[None]:
     try:
         for module, flag in on:
             setattr(module, flag, False)
-        yield
+        yield bool(on)
     except RuntimeError as error:
         if "torch.utils.checkpoint" not in str(error):
             raise
