@@ -67,7 +67,7 @@ def test_the_rooms_are_told_in_their_order():
 
 
 @pytest.mark.parametrize(
-    "module", ["errors", "registry", "docstrings", "language", "machine", "progress"]
+    "module", ["errors", "registry", "docstrings", "language", "containers", "machine", "progress"]
 )
 def test_what_stands_above_the_rooms_imports_none(module):
     assert _rooms_used(_parse(Path(f"{module}.py")), "regard") == set()

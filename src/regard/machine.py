@@ -1,10 +1,13 @@
 """What this machine has to give: its processor, cores and memory."""
 
 import ctypes
+import math
 import os
 import platform
 from contextlib import suppress
 from pathlib import Path
+
+from regard.containers import memory_left, processors
 
 # Numbers of options of glibc's mallopt, and the largest block that it keeps on its heap.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -14,8 +17,10 @@ _USUAL = 128 * 2**10
 
 
 def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use; of a container's share of them the next whole number."""
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = processors()
+    return own if share is None else max(1, min(own, math.ceil(share)))
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -39,12 +44,17 @@ def processor() -> str:
 
 
 def free_mb() -> int | None:
-    """Memory that is free or can be freed, MiB; what caches files counts as free. None: unknown."""
+    """Memory that is free or can be freed, MiB; what caches files counts as free. None: unknown.
+
+    Of a container no more than its limit leaves.
+    """
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) // 1024 for line in lines if "MemAvailable" in line)
+        free = next(int(line.split()[1]) // 1024 for line in lines if "MemAvailable" in line)
     except (OSError, StopIteration):
         return None
+    left = memory_left()
+    return free if left is None else min(free, left // 2**20)
 
 
 def keep_memory() -> bool:

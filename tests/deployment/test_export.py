@@ -340,6 +340,13 @@ def test_eight_bits_that_are_slower_or_worse_are_refused(trained, tmp_path, time
     assert not list(tmp_path.iterdir())
 
 
+def test_a_loss_of_just_as_much_as_is_allowed_is_none_too_many():
+    right = np.arange(101) / 100
+    lost = right[1:] - right[:-1]
+    assert (lost > 0.01).any()  # as floats are
+    assert (lost <= 0.01 + quantise.ROUNDING).all()
+
+
 def _let_the_second_be_wrong(monkeypatch):
     told, asked = quantise.told_of, []
 

@@ -454,3 +454,14 @@ def test_maps_are_named_where_there_are_some(capsys):
     assert "out/maps" not in told
     show_screening(values | {"maps": 2}, Path("out"))
     assert "maps: out/maps" in capsys.readouterr().out
+
+
+def test_the_share_of_uncertain_maps_is_of_what_could_be_read(home, run, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(40):
+        (folder / f"broken-{number}.png").write_text("no image")
+    for number, path in enumerate(sorted((home / "images").glob("*.png"))[:10]):
+        shutil.copy(path, folder / f"{number}.png")
+    told = screen(run, open_source(folder), tmp_path / "out", uncertain=0.1)
+    assert (told["pieces"], told["unreadable"], told["maps"]) == (10, 40, 1)

@@ -263,3 +263,34 @@ def test_tiles_with_gaps_between_are_refused():
     assert cutting_of(8, 8, False, 1.0, has_boxes=False).stride == 8
     with pytest.raises(ConfigError, match=r"--stride: expected at most --grid, 8 pixels, found 20"):
         cutting_of(8, 20, False, 1.0, has_boxes=False)
+
+
+def test_links_in_a_tar_are_what_unpacking_leaves(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "real").mkdir(parents=True)
+    for name, grey in (("a.png", 10), ("real/c.png", 30)):
+        Image.new("RGB", (8, 8), (grey,) * 3).save(folder / name)
+    (folder / "b.png").hardlink_to(folder / "a.png")
+    (folder / "linked").symlink_to("real")
+    (folder / "d.png").symlink_to("linked/c.png")
+    tar = tmp_path / "a.tar"
+    names = ["a.png", "b.png", "d.png", "linked", "real"]
+    subprocess.run(["tar", "-C", folder, "-cf", tar, *names], check=True)
+    (folder / "a.png").unlink()
+    Image.new("RGB", (8, 8), (200,) * 3).save(folder / "a.png")
+    subprocess.run(["tar", "-C", folder, "-rf", tar, "a.png"], check=True)
+    (tmp_path / "unpacked").mkdir()
+    subprocess.run(["tar", "-C", tmp_path / "unpacked", "-xf", tar], check=True)
+    source = open_source(tar)
+    assert sorted(source.names) == ["a.png", "b.png", "d.png", "real/c.png"]
+    for row, name in enumerate(source.names):
+        assert source.read(row) == (tmp_path / "unpacked" / name).read_bytes()
+
+
+def test_hidden_folders_are_hidden_in_a_tar_too(tmp_path):
+    for name in ("a.png", ".thumbs/a.png", "__MACOSX/b.png", "c/.d.png"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "photos" / name)
+    subprocess.run(["tar", "-C", tmp_path / "photos", "-cf", tmp_path / "a.tar", "."], check=True)
+    assert [*open_source(tmp_path / "a.tar").names] == ["./a.png"]
+    assert [*open_source(tmp_path / "photos").names] == ["a.png"]

@@ -1,5 +1,7 @@
 """Arms compared over their seeds and folds, from the files of their study."""
 
+import shutil
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,7 +14,7 @@ from regard.evaluation.comparison_of_arms import compare_trainings
 from regard.evaluation.paired import paired_bootstrap, paired_student
 from regard.evaluation.table import predictions_table
 from regard.reports.compare_report import compare_report
-from regard.runs.files import read_json
+from regard.runs.files import read_json, write_json
 from regard.studies.compare_arms import compare_arms, is_arm, open_arms
 from regard.studies.read import read_study
 from regard.studies.runner import run_study
@@ -160,3 +162,16 @@ def test_of_one_training_each_it_is_the_comparison_of_two_models():
     assert again["accuracy"]["difference"]["value"] == found["accuracy"]["difference"]["value"]
     assert again["metrics"]["ece"] == found["metrics"]["ece"]
     assert again["outcomes"] == {name: 2 * n for name, n in found["outcomes"].items()}
+
+
+def test_answers_that_are_not_the_best_checkpoints_are_refused(home, tmp_path):
+    shutil.copytree(home / "seeds", tmp_path / "seeds")
+    arms = open_arms([f"{tmp_path}/seeds:plain", f"{tmp_path}/seeds:moved"])
+    compare_arms(arms, "test", tmp_path / "before")
+    metrics = tmp_path / "seeds/runs/moved-seed1/metrics/test.json"
+    values = read_json(metrics)
+    other = values["metrics"] | {"positive": "fern"}
+    for change in ({"checkpoint": "epoch-1"}, {"metrics": other}):
+        write_json(metrics, values | change)
+        with pytest.raises(RunError, match="of the best checkpoint, as its config asks, found"):
+            compare_arms(arms, "test", tmp_path / "after")

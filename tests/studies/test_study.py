@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 import pytest
 import yaml
 from polars.testing import assert_frame_equal
@@ -23,23 +24,25 @@ from regard.data.where import Where
 from regard.errors import ConfigError, DataError, RunError
 from regard.evaluation.intervals import student_interval
 from regard.evaluation.paired import holm, paired_bootstrap, paired_student
+from regard.evaluation.settings import Evaluate, Gaze
 from regard.runs import folder as folder_module
 from regard.runs.bench import bench_run
 from regard.runs.checkpoints import load
+from regard.runs.evaluate import evaluate_run
 from regard.runs.files import read_json, write_json
 from regard.runs.folder import RunFolder, locked
 from regard.runs.log import read_log
 from regard.runs.run import load_run
 from regard.studies import arm as arm_module
 from regard.studies import pool, runner
-from regard.studies.arm import attempt, evaluated, is_of, run_arm
+from regard.studies.arm import alike, attempt, bench_arms, evaluated, is_of, run_arm
 from regard.studies.comparisons import verdict
 from regard.studies.read import read_study
 from regard.studies.runner import conclude, run_study
 from regard.studies.settings import arm_config
 from regard.studies.summary import compare
 from regard.training.config import changed
-from tinyset import REGARD, environment, in_this_process, same_tensors, steps_in, write_set
+from tinyset import BASE, REGARD, environment, in_this_process, same_tensors, steps_in, write_set
 
 COUNTS = {"train": 12, "val": 6, "test": 12}
 
@@ -237,6 +240,90 @@ def test_an_evaluation_of_another_checkpoint_or_without_gaze_is_done_again(copy)
         assert read_json(run.files.metrics("test")) == values
     readings = run.files.readings.read_text().splitlines()
     assert len(readings) == 3
+
+
+def test_what_was_asked_of_a_run_since_does_not_count(copy):
+    study, out = copy
+    folder, before = out / "runs/plain-seed0", pl.read_parquet(out / "results.parquet")
+    run, config = load_run(folder), arm_config(study, "plain", 0, None, 1)
+    evaluate_run(run, "test", gaze=[Gaze(method="saliency", scores=("energy",))])
+    assert {"gradcam", "saliency"} == set(read_json(run.files.metrics("test"))["gaze"])
+    assert evaluated(run, "test")
+    summary = read_json(out / "summary.json")
+    run_study(study, out, Watcher(), workers=1)
+    after = pl.read_parquet(out / "results.parquet")
+    assert after.drop("seconds").equals(before.drop("seconds"))
+    assert read_json(out / "summary.json")["gaze"] == summary["gaze"]
+    assert read_json(out / "summary.json")["arms"] == summary["arms"]
+    for how in (Evaluate(positive="fern"), Evaluate(threshold="f1", positive="fern")):
+        found = evaluate_run(run, "test", decide=how)
+        assert found["metrics"]["positive"] == "fern"
+        assert not evaluated(run, "test")
+        numbers = run_arm(config, folder, ("test",), out)
+        assert evaluated(run, "test")
+        (own,) = before.filter(arm="plain", seed=0).select(cs.starts_with("test.")).to_dicts()
+        assert {name: numbers[name] for name in own} == own
+    values = read_json(run.files.metrics("test"))
+    values["gaze"]["gradcam"]["scores"].pop("energy")
+    write_json(run.files.metrics("test"), values)
+    assert not evaluated(run, "test")
+
+
+def test_a_threshold_of_its_own_is_chosen_again(copy):
+    _, out = copy
+    run = load_run(out / "runs/plain-seed0")
+    run.config["evaluate"] = {"target_recall": 0.9}
+    assert not evaluated(run, "test")
+    evaluate_run(run, "test", gaze=(Gaze.model_validate(run.config["gaze"]),))
+    assert evaluated(run, "test")
+    evaluate_run(run, "test", decide=Evaluate(target_recall=0.2))
+    assert not evaluated(run, "test")
+
+
+def test_a_latency_that_was_measured_otherwise_is_measured_anew(copy):
+    _, out = copy
+    row = {"run": "runs/plain-seed0", "seed": 0, "status": "done"}
+    run = load_run(out / row["run"])
+    first = bench_run(run, device="cpu", batches=[2], seconds=0.0)
+    assert alike(first)
+    (found,) = bench_arms([dict(row)], out, lambda *_: None)
+    assert found["latency_ms"] == first["devices"][0]["batches"][0]["median_ms"]
+    bench_run(run, device="cpu", batches=[2], seconds=0.0, bf16=True)
+    bench_arms([dict(row)], out, lambda *_: None)
+    assert read_json(run.files.bench)["devices"][0]["dtype"] == "float32"
+
+
+def test_paths_of_arms_and_of_what_comes_before_start_from_the_file(home, tmp_path):
+    values = {"base": changed(BASE, []), "name": "p", "seeds": [0], "metrics": ["accuracy"]}
+    own = {"model": {"weights": "runs/a"}, "distil": {"teacher": "runs/b@last"}}
+    (tmp_path / "p.yaml").write_text(
+        yaml.safe_dump({**values, "arms": {"a": own, "b": {}}, "before": own, "baseline": "b"})
+    )
+    study = read_study(tmp_path / "p.yaml")
+    for found in (study.arms["a"], study.before):
+        assert found["model"]["weights"] == str(tmp_path / "runs/a")
+        assert found["distil"]["teacher"] == str(tmp_path / "runs/b@last")
+
+
+def test_a_dot_in_the_name_of_a_split_changes_nothing(tmp_path, monkeypatch):
+    in_this_process(monkeypatch)
+    write_set(tmp_path, counts=COUNTS)
+    manifest = pl.read_parquet(tmp_path / "manifest.parquet")
+    named = pl.col("split").replace("test", "test2024.1")
+    manifest.with_columns(named).write_parquet(tmp_path / "dotted.parquet")
+    found = {}
+    for split, file in (("test", "manifest"), ("test2024.1", "dotted")):
+        changes = ("arms={plain: {}, wide: {model: {options: {width: 8}}}}", "comparisons=null",
+                   f"splits=['{split}']", "base.training.epochs=1")  # fmt: skip
+        study = study_in(tmp_path, *changes, f"base.data.manifest={file}.parquet")
+        run_study(study, tmp_path / split, Watcher(), workers=1)
+        found[split] = read_json(tmp_path / split / "summary.json")
+    told = [
+        [{**row, "metric": row["metric"].removeprefix(split)} for row in own["comparisons"]]
+        for split, own in found.items()
+    ]
+    assert told[0] == told[1]
+    assert all(row["images"] is not None for row in told[0])
 
 
 def test_nothing_is_run_when_an_arm_or_a_split_is_wrong(home, tmp_path, monkeypatch):

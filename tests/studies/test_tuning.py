@@ -709,3 +709,18 @@ def test_files_for_other_commands_are_pointed_there(home):
         (home / "no.yaml").write_text(yaml.safe_dump(values))
         with pytest.raises(ConfigError, match=f"use: regard {command}"):
             read_tuning(home / "no.yaml")
+
+
+def test_paths_among_choices_start_from_the_file(tmp_path):
+    search = {
+        "model.weights": ["runs/a", "none"],
+        "training.patience": [1, None],
+        "model": [{"spec": "regard:cnn2", "weights": "runs/b"}, {"spec": "regard:cnn4"}],
+    }
+    values = {"name": "p", "base": BASE, "search": search}
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump(values))
+    found = read_tuning(tmp_path / "p.yaml").search
+    assert found["model.weights"].choices == (str(tmp_path / "runs/a"), "none")
+    assert found["training.patience"].choices == (1, None)
+    assert found["model"].choices[0]["weights"] == str(tmp_path / "runs/b")
+    assert found["model"].choices[1] == {"spec": "regard:cnn4"}

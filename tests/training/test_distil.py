@@ -391,3 +391,13 @@ def test_the_command_and_arms_of_a_study(folder, tmp_path):
     arms = read_study(folder / "study.yaml").arms
     assert arms["taught"]["distil"]["teacher"] == str((folder / "teacher").resolve())
     assert Teacher.of(config_of(*taught()).distil, folder).size == (32, 32)
+
+
+@pytest.mark.parametrize("name", ["big #2", "12", "yes: no"])
+def test_the_teacher_is_the_one_that_is_named(folder, tmp_path, name):
+    config = write_config(folder, *PLAIN, "training.epochs=1", name="student.yaml")
+    shutil.copytree(folder / "larger", folder / name)
+    done = run_regard("distil", folder / name, config, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    teacher = load_run(tmp_path / "run").config["distil"]["teacher"]
+    assert (tmp_path / "run" / teacher).resolve() == folder / name

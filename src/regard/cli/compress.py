@@ -1,6 +1,6 @@
 """`regard prune` and `regard distil`."""
 
-import os
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -42,10 +42,11 @@ def prune(
     from regard.cli.stopping import stop
     from regard.deployment.prune import prune_run, resume_pruning
     from regard.errors import command
+    from regard.files.relative import beside
     from regard.runs.run import load_run
     from regard.training.stopping import Interrupted
 
-    folder = out or run.with_name(f"{run.resolve().name}-pruned")
+    folder = out or beside(run, "-pruned")
     try:
         with TrainingView() as view:
             if resume:
@@ -89,13 +90,16 @@ def distil(
     from regard.cli.show_run import TrainingView, next_steps
     from regard.cli.stopping import stop
     from regard.errors import command
+    from regard.files.relative import seen_from
     from regard.training.config import read_config
     from regard.training.stopping import Interrupted
     from regard.training.train import train
 
     folder = out or Path("runs") / f"{config.stem}-distilled"
     given = {"temperature": temperature, "weight": weight, "maps.weight": maps}
-    own = [f"distil.teacher={os.path.relpath(teacher, config.parent)}"]
+    # Quoted, as a folder may be called `12`, or `big #2`.
+    named = json.dumps(seen_from(config.parent, teacher), ensure_ascii=False)
+    own = [f"distil.teacher={named}"]
     own += [f"distil.{key}={value}" for key, value in given.items() if value is not None]
     try:
         with TrainingView() as view:

@@ -14,6 +14,7 @@ from regard.data.columns import COLUMNS, PATHS, VIEWS, checked, has_evidence
 from regard.errors import DataError, near
 from regard.files.atomic import write_atomically
 from regard.files.parquet import write_parquet
+from regard.files.relative import seen_from
 from regard.files.table_files import read_table
 
 
@@ -117,14 +118,13 @@ class Manifest:
         return write_parquet(path, table)
 
     def _seen_from(self, folder: Path) -> pl.DataFrame:
-        here, there = os.path.abspath(self.root), os.path.abspath(folder)
-        if os.path.realpath(here) == os.path.realpath(there):
+        if os.path.realpath(self.root) == os.path.realpath(folder):
             return self.table
 
         def moved(path: str | None) -> str | None:
             if path is None or os.path.isabs(path):
                 return path
-            return os.path.relpath(os.path.join(here, path), there)
+            return seen_from(folder, path, self.root)
 
         columns = [name for name in PATHS if name in self.table.columns]
         return self.table.with_columns(

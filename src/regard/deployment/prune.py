@@ -1,6 +1,5 @@
 """Prune a run's net and train what is left on: a run like any other, in fewer channels."""
 
-import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -21,6 +20,7 @@ from regard.deployment.taylor import IMAGES, loss_gradients
 from regard.errors import ConfigError, RunError
 from regard.evaluation.cost import flops_of, weight_bytes
 from regard.files.atomic import write_atomically
+from regard.files.relative import seen_from
 from regard.models.build import parameters_of
 from regard.models.pruned import cut, of_first, read_kept, write_kept
 from regard.models.settings import Model
@@ -112,8 +112,8 @@ def prune_run(
     told |= {"cut": found, "after": None}
     model = config.model.model_copy(
         update={
-            "pruned": _from(files.kept, run.folder),
-            "weights": _from(out / FIRST, run.folder),
+            "pruned": seen_from(run.folder, files.kept),
+            "weights": seen_from(run.folder, out / FIRST),
         }
     )
     if config.model.frozen(config.training.epochs - 1):
@@ -243,7 +243,3 @@ def _measured(run: Run, images: Images) -> dict[str, Any]:
 def _write_weights(net: nn.Module, path: Path) -> None:
     tensors = {name: own.detach().contiguous().clone() for name, own in net.state_dict().items()}
     write_atomically(path, lambda partial: write_safetensors(partial, tensors))
-
-
-def _from(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path, folder)).as_posix()

@@ -22,6 +22,8 @@ from regard.runs.run import Run
 
 BATCH, CALIBRATION, ROUNDS = 16, 128, 50
 MOST_LOST = 0.01
+# Above what shares of samples are apart at, below what any sample changes.
+ROUNDING = 1e-9
 
 
 def quantise(source: Path, target: Path, run: Run, samples: Sequence[Sample]) -> None:
@@ -130,7 +132,8 @@ def weigh(
         "maps": _alike(*maps.values()) if maps["before"] else None,
     }
     lost = found["before"] - found["after"]
-    if not lost <= most_lost:  # nothing that could be told right or wrong is refused too
+    # Shares are rounded; nothing that could be told right or wrong is refused too.
+    if not lost <= most_lost + ROUNDING:
         raise _refused(
             run,
             f"no more than {most_lost:g} of {found['metric']} lost",

@@ -115,5 +115,10 @@ def _visible(name: str) -> bool:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file of this name is an image, by its suffix; hidden ones are not."""
-    return _visible(name) and os.path.splitext(name)[1].lower() in SUFFIXES
+    """Whether a file of this name is an image, by its suffix; hidden ones are not.
+
+    Args:
+        name: of a file, or its path with slashes: in a hidden folder it is hidden, too.
+    """
+    shown = all(map(_visible, name.split("/")))
+    return shown and os.path.splitext(name)[1].lower() in SUFFIXES

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from regard.evaluation.direction import lower_is_better
+from regard.evaluation.names import split_and_metric
 from regard.language import Phrases, phrase, plural
 from regard.reports.blocks import Fact, Verdict
 from regard.reports.study_contents import StudyContents
@@ -201,7 +202,7 @@ def _contrary(arm: str, against: str, split: str, right: Comparison, gaze: Compa
 
 def metric_of(name: str) -> tuple[str, str]:
     """Metric and split of `SPLIT.METRIC`."""
-    split, _, metric = name.partition(".")
+    split, metric = split_and_metric(name)
     return metric, split
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.evaluation.direction import lower_is_better
+from regard.evaluation.names import split_and_metric
 from regard.evaluation.thresholds import ENDING
 from regard.language import Phrases, PhraseTuple, isolated, numeral, phrase, spoken
 from regard.runs.files import NON_FINITE
@@ -253,7 +254,7 @@ def heads_of(names: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
 
     Where the splits differ each head says its own, and there is none to be said of all.
     """
-    pairs = [(metric, split) for split, _, metric in (name.partition(".") for name in names)]
+    pairs = [(metric, split) for split, metric in map(split_and_metric, names)]
     splits = {split for _, split in pairs}
     if len(splits) != 1:
         return tuple(f"{on_split(*pair)}#" for pair in pairs), None

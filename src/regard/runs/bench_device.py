@@ -47,13 +47,16 @@ def bench_device(
         if not out_of_memory(error):
             raise
         raise lacking(device_name(device), error) from error
+    return {**measured_on(device, bf16=bf16), "refused": contest.refused, **found}
+
+
+def measured_on(device: torch.device, *, bf16: bool) -> dict[str, Any]:
+    """What timings hang on: `device`, `name`, `threads` (None on a GPU) and `dtype`."""
     return {
         "device": device.type,
         "name": device_name(device),
         "threads": torch.get_num_threads() if device.type == "cpu" else None,
         "dtype": "bfloat16" if bf16 else "float32",
-        "refused": contest.refused,
-        **found,
     }
 
 

@@ -1,6 +1,5 @@
 """Compare runs on the same samples: what each one says of them, afresh, and the files of it."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from regard.errors import RunError
 from regard.evaluation.comparison import SCORES, Answers, compare_models, pair_images
 from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.settings import Gaze
+from regard.files.relative import seen_from
 from regard.progress import Step
 from regard.runs.background import BACKGROUND
 from regard.runs.benched import read_bench
@@ -223,7 +223,7 @@ def _answers(
 
 def _told(named: Named, out: Path) -> dict[str, Any]:
     """A run's name, checkpoint, folder as seen from the comparison's, contrast and cost."""
-    folder = Path(os.path.relpath(named.run.folder.resolve(), out.resolve())).as_posix()
+    folder = seen_from(out, named.run.folder.resolve())
     own = Gaze.model_validate(named.run.config["gaze"])
     return {
         "name": named.name,

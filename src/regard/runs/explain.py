@@ -1,6 +1,5 @@
 """Overlays and maps of images, written to a folder."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from regard.data.where import Where
 from regard.errors import ConfigError, DataError, RegardError, near
 from regard.evaluation.settings import Gaze
 from regard.files.atomic import write_atomically
+from regard.files.relative import known_by
 from regard.images.opening import image_size
 from regard.images.pictures import own_name, save_image
 from regard.models.tensors import write_safetensors
@@ -82,7 +82,7 @@ def explain_images(
     before = listed(out)
     rows, maps = [], {}
     for number, path in enumerate(paths):
-        seen = explain_image(run, path, known.get(os.path.abspath(path)), options, gaze, target)
+        seen = explain_image(run, path, known.get(known_by(path)), options, gaze, target)
         for method, own in seen.maps.items():
             row = _row(run, seen, method, number, gaze)
             image = overlay(run, seen, method, contrast=gaze.contrast)
@@ -121,7 +121,7 @@ def samples_by_path(run: Run) -> dict[str, Sample]:
         found = [samples_of(manifest, s, run.classes, run.data) for s in splits]
     except (RegardError, OSError, ValueError):
         return {}
-    return {os.path.abspath(s.views[0][1]): s for samples in found for s in samples}
+    return {known_by(s.views[0][1]): s for samples in found for s in samples}
 
 
 def _row(run: Run, seen: Explained, method: str, number: int, gaze: Gaze) -> dict[str, Any]:

@@ -47,10 +47,10 @@ def chosen(
         out: the screening's folder, with all of its parts.
         parts: how many there are.
         positive: the class that is looked for; None: none is.
-        uncertain: share of all pieces.
+        uncertain: share of all pieces that could be read.
         most: maps in all for either reason.
     """
-    count = sum(len(read_table(part_path(out, part), columns=["row"])) for part in range(parts))
+    count = sum(_pieces(part_path(out, part)) for part in range(parts))
     wanted = {"uncertain": ("uncertainty", 0.0, min(most, round(uncertain * count)))}
     if positive is not None:
         wanted["positive"] = (PREFIX + positive.name, positive.threshold, most)
@@ -68,6 +68,10 @@ def chosen(
         )
         found[part] = rows.join(told, on="piece", how="inner", maintain_order="left")
     return found
+
+
+def _pieces(part: Path) -> int:
+    return read_table(part, columns=["error"])["error"].null_count()
 
 
 def _values(

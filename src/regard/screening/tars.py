@@ -50,15 +50,16 @@ def images_in(path: Path) -> dict[str, Place | None]:
                 name = posixpath.normpath(member.name)
                 if member.issparse():
                     raise _refused(path, f"{name}, stored with holes", "pack without --sparse")
-                if member.isreg():
-                    files[name] = Place(member.offset_data, member.size)
-                    links.pop(name, None)
-                elif member.islnk() or member.issym():
-                    links[name] = _target(member, name)
-                    files.pop(name, None)
-                else:
+                if not (member.isreg() or member.islnk() or member.issym()):
                     continue
-                if is_image(posixpath.basename(name)):
+                place, leads_to = _what(member, name, files, links)
+                files.pop(name, None)
+                links.pop(name, None)
+                if place is not None:
+                    files[name] = place
+                else:
+                    links[name] = leads_to
+                if is_image(name):
                     found[name] = member.name
             end = tar.offset
     except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
@@ -79,18 +80,37 @@ def images_in(path: Path) -> dict[str, Place | None]:
     return {told: _place(name, files, links) for name, told in found.items()}
 
 
-def _target(member: tarfile.TarInfo, name: str) -> str:
+def _what(
+    member: tarfile.TarInfo, name: str, files: Mapping[str, Place], links: Mapping[str, str]
+) -> tuple[Place | None, str]:
+    """Where a file's bytes lie, or what a link leads to.
+
+    A hard link is another name of what its own one is when it is met, whatever comes later.
+    """
+    if member.isreg():
+        return Place(member.offset_data, member.size), ""
     if member.islnk():
-        return posixpath.normpath(member.linkname)
-    return posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
+        other = posixpath.normpath(member.linkname)
+        return files.get(other), links.get(other, other)
+    return None, posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
 
 
 def _place(name: str, files: Mapping[str, Place], links: Mapping[str, str]) -> Place | None:
     for _ in range(_LONGEST):
         if name in files:
             return files[name]
-        name = links.get(name, "")
+        name = _followed(name, links)
     return None
+
+
+def _followed(name: str, links: Mapping[str, str]) -> str:
+    """The path with the first link on its way replaced by what it leads to."""
+    parts = name.split("/")
+    for count in range(1, len(parts) + 1):
+        leads_to = links.get("/".join(parts[:count]))
+        if leads_to is not None:
+            return posixpath.normpath(posixpath.join(leads_to, *parts[count:]))
+    return ""
 
 
 def _damaged(path: Path, found: str) -> DataError:

@@ -18,6 +18,7 @@ from regard.data.casting import BOXES
 from regard.data.manifest import Manifest, read_manifest
 from regard.errors import DataError
 from regard.files.atomic import open_lock, write_atomically
+from regard.files.relative import seen_from
 from regard.server.commands import train_command
 from regard.server.drawn import CELLS, box_labels, column_of, drawn_of
 from regard.server.facts import Facts
@@ -234,8 +235,7 @@ def _as_of_the_run(
     cells = run.table.select(known).row(index, named=True)
     for name in FOLDERS.keys() & cells.keys():
         if cells[name] is not None and not os.path.isabs(cells[name]):
-            there = os.path.join(os.path.abspath(run.root), cells[name])
-            cells[name] = os.path.relpath(there, os.path.abspath(place))
+            cells[name] = seen_from(place, cells[name], run.root)
     empty = dict.fromkeys({"boxes", "region"} & {*names})
     return {**empty, CORRECTED: False, **cells}
 

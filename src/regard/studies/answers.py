@@ -12,6 +12,7 @@ from regard.evaluation import table as tables
 from regard.evaluation.counted import Resampled, resampled_predictions
 from regard.evaluation.gaze import by_class, is_pooled, pooled_statistic
 from regard.evaluation.multilabel import PooledSets
+from regard.evaluation.names import split_and_metric
 from regard.evaluation.segmentation import Pooled
 from regard.evaluation.segmentation_pairs import pooled_of, true_pixels
 from regard.runs.files import read_json, read_table
@@ -41,7 +42,7 @@ class Answers:
         return self._known(arm, metric)
 
     def _read(self, arm: str, metric: str) -> list[Trained]:
-        split, _, name = metric.partition(".")
+        split, name = split_and_metric(metric)
         own = self._done.filter(pl.col("arm") == arm).sort("seed")
         if metric not in own.columns:
             return []
@@ -128,10 +129,18 @@ def _sets(table: pl.DataFrame) -> Resampled:
 
 def of_method(table: pl.DataFrame, files: RunFolder) -> pl.DataFrame:
     """The rows of scores of the method that the run's gaze is measured by."""
-    if "method" not in table.columns or not files.config.is_file():
-        return table  # what was pooled over folds has no config, and that method alone
-    method = files.read_config()["gaze"]["method"]
+    method = method_of(files)
+    if method is None or "method" not in table.columns:
+        return table
     return table.filter(pl.col("method") == method)
+
+
+def method_of(files: RunFolder) -> str | None:
+    """The method that the run's gaze is measured by.
+
+    None for what was pooled over folds, which has no config, and that method alone.
+    """
+    return files.read_config()["gaze"]["method"] if files.config.is_file() else None
 
 
 def _table_of(files: RunFolder, split: str, score: str) -> tuple[Path, str]:

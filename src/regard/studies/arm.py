@@ -3,17 +3,20 @@
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from regard.errors import ConfigError, NumericalError, RegardError, RunError, of_system
-from regard.evaluation.settings import Evaluate, Gaze
+from regard.evaluation.settings import Gaze
 from regard.models.build import parameters_of
 from regard.progress import Progress
 from regard.runs.bench import bench_run
+from regard.runs.bench_device import measured_on
 from regard.runs.benched import bench_numbers, read_bench
 from regard.runs.evaluate import evaluate_run, has_regions
 from regard.runs.files import read_json, write_json
 from regard.runs.folder import RunFolder, locked
-from regard.runs.inference import told
 from regard.runs.log import read_log
+from regard.runs.own_numbers import own_answers, own_gaze, own_reading
 from regard.runs.readings import checkpoint_of
 from regard.runs.run import Run, load_run
 from regard.studies.pixel_metrics import class_numbers
@@ -69,6 +72,7 @@ def run_arm(config: Config, out: Path, splits: tuple[str, ...], folder: Path) ->
                 run,
                 split,
                 gaze=gaze_of(run.config),
+                decide=own_reading(run.config),
                 backgrounds=run.config["gaze"]["backgrounds"],
                 by="regard study",
             )
@@ -76,21 +80,13 @@ def run_arm(config: Config, out: Path, splits: tuple[str, ...], folder: Path) ->
 
 
 def evaluated(run: Run, split: str) -> bool:
-    """Whether the split's metrics are of the run's best checkpoint, and its gaze was scored.
-
-    Of a segmenter also whether it was asked as a study asks: whole images at the run's own size.
-    """
+    """Whether the split's metrics are of the run's best checkpoint, asked as its config asks."""
     path = run.files.metrics(split)
     if checkpoint_of(path) != run.checkpoint:
         return False
     values = read_json(path)
-    how, telling = run.config["gaze"], has_regions(run, split)
-    scored, asked = how["scores"] and telling, how["backgrounds"] and telling
-    whole = ("gaze" in values or not scored) and ("backgrounds" in values or not asked)
-    decides = Evaluate.model_validate(run.config.get("evaluate") or {}).chooses
-    whole = whole and ("threshold" in values or not decides)
-    alike = not run.segments or values.get("inference", told(run)) == told(run)
-    return whole and alike
+    gaze = not has_regions(run, split) or own_gaze(values, run.config)
+    return gaze and own_answers(values, run.config)
 
 
 def claim(path: Path, config: Config, what: Literal["study", "tuning"], **more: Any) -> None:
@@ -147,19 +143,20 @@ def numbers(run: Run, splits: tuple[str, ...]) -> dict[str, Any]:
         "best_epoch": best[-1]["epoch"] if best else None,
     }
     for split in splits:
-        values = read_json(files.metrics(split))
-        row |= split_numbers(values, split)
+        values, method = read_json(files.metrics(split)), run.config["gaze"]["method"]
+        row |= split_numbers(values, split, method)
         if run.segments or run.several:
-            named = class_numbers(values, run.config["gaze"]["method"])
+            named = class_numbers(values, method)
             row |= {f"{split}.{name}": value for name, value in named.items()}
-    return row | bench_numbers(read_bench(files))
+    return row
 
 
 def bench_arms(rows: list[dict[str, Any]], out: Path, progress: Progress) -> list[dict[str, Any]]:
     """Measure latency and size of the finished runs that have not been, one at a time.
 
     Together they would slow each other down. Arms take turns, seed by seed, so that a slow hour of
-    the machine hits all of them.
+    the machine hits all of them. What was measured of a run on another machine, with other threads
+    or in bfloat16, cannot be held against the others, and is measured anew.
 
     Args:
         rows: of the results.
@@ -174,21 +171,27 @@ def bench_arms(rows: list[dict[str, Any]], out: Path, progress: Progress) -> lis
     for number, row in enumerate(sorted(done, key=lambda row: row["seed"]), start=1):
         run = load_run(out / row["run"])
         bench = read_bench(run.files)
-        if bench is None or bench["checkpoint"] != run.checkpoint:
+        if bench is None or bench["checkpoint"] != run.checkpoint or not alike(bench):
             bench = bench_run(run)
         row |= bench_numbers(bench)
         progress(number, len(done))
     return rows
 
 
-def split_numbers(values: dict[str, Any], split: str) -> dict[str, float | None]:
-    """The values, without intervals, of `metrics/SPLIT.json`."""
+def alike(bench: dict[str, Any]) -> bool:
+    """Whether a latency was measured as it would be now."""
+    now = measured_on(torch.device("cpu"), bf16=False)
+    return now.items() <= bench["devices"][0].items()
+
+
+def split_numbers(values: dict[str, Any], split: str, method: str) -> dict[str, float | None]:
+    """The values, without intervals, of `metrics/SPLIT.json`; of the gaze by one method."""
     found = {
         name: metric["value"]
         for name, metric in values["metrics"].items()
         if isinstance(metric, dict) and "value" in metric
     }
-    for summary in values.get("gaze", {}).values():
+    if (summary := values.get("gaze", {}).get(method)) is not None:
         found |= {name: score["value"] for name, score in summary["scores"].items()}
         found["dead_maps"] = summary["dead_maps"]
     exchanged = values.get("backgrounds", {})

@@ -13,6 +13,7 @@ from regard.evaluation.gaze import by_class, by_image, each_image, is_pooled
 from regard.runs.files import read_json, read_table
 from regard.runs.folder import RunFolder
 from regard.scores.base import SCORES
+from regard.studies.answers import of_method
 from regard.studies.settings import Study
 
 
@@ -41,9 +42,10 @@ def _scored(
     """The table of scores of each run of an arm."""
     found = []
     for run in done.filter(pl.col("arm") == arm)["run"].to_list():
-        path = RunFolder(folder / run).scores(split)
+        files = RunFolder(folder / run)
+        path = files.scores(split)
         if path.is_file() and score in pl.read_parquet_schema(path):
-            found.append(read_table(path))
+            found.append(of_method(read_table(path), files))
     return found
 
 

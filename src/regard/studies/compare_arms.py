@@ -1,6 +1,5 @@
 """Arms of studies compared image by image, over all seeds and folds, from what their runs wrote."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from regard.evaluation.comparison import Answers
 from regard.evaluation.comparison_of_arms import compare_trainings, pair_trainings
 from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.settings import Gaze
+from regard.files.relative import seen_from
 from regard.runs.compare import KIND, PAIRS, SUMMARY, refuse_folder
 from regard.runs.compare_masks import (
     Segmented,
@@ -25,6 +25,7 @@ from regard.runs.compare_masks import (
 )
 from regard.runs.files import damaged, read_json, read_table, read_yaml, write_json, write_table
 from regard.runs.folder import RunFolder
+from regard.runs.own_numbers import best_answers
 from regard.studies.answers import of_method
 from regard.studies.pooled import TABLE as POOLED
 
@@ -200,7 +201,7 @@ def _gaze(arm: Arm) -> Gaze:
 
 
 def _told(arm: Arm, out: Path) -> dict[str, Any]:
-    folder = Path(os.path.relpath(arm.study.resolve(), out.resolve())).as_posix()
+    folder = seen_from(out, arm.study.resolve())
     told = {"name": arm.name, "folder": folder, "checkpoint": "best", "bench": None}
     return told | {"own_contrast": _gaze(arm).contrast}
 
@@ -217,6 +218,13 @@ def _answers(arm: Arm, split: str, method: str) -> dict[int, Answers]:
                 expected=f"predictions of {split!r}",
                 found="none",
                 remedy="choose a split of the study, or compare two of its runs",
+            )
+        if not best_answers(files, split):
+            raise RunError(
+                str(folder),
+                expected=f"predictions of {split!r} of the best checkpoint, as its config asks",
+                found="others, which were asked for since",
+                remedy="the same regard study command asks again",
             )
         positive = read_json(files.metrics(split))["metrics"].get("positive")
         found[seed] = Answers(table, _scores(arm, files, split, method), positive)
@@ -278,7 +286,7 @@ def _runs_of(arm: Arm, split: str, out: Path, end: str) -> pl.DataFrame:
     for seed, runs in arm.runs.items():
         for run in runs:
             index = read_table(RunFolder(run).predictions(split))["index"]
-            place = Path(os.path.relpath(run.resolve(), out.resolve())).as_posix()
+            place = seen_from(out, run.resolve())
             parts.append(
                 pl.DataFrame({"index": index}).with_columns(
                     pl.lit(seed).cast(pl.Int32).alias("seed"), pl.lit(place).alias(f"folder_{end}")

@@ -149,7 +149,7 @@ def _pool(
         write_table(place.backgrounds(SPLIT), backgrounds)
     write_table(place.predictions(SPLIT), table)
     write_json(place.metrics(SPLIT), values)
-    numbers = split_numbers(values, SPLIT)
+    numbers = split_numbers(values, SPLIT, method)
     if by_class:
         named = class_numbers(values, method)
         numbers |= {f"{SPLIT}.{name}": value for name, value in named.items()}

@@ -1,6 +1,5 @@
 """A study from its YAML file, or from a recipe that is shipped."""
 
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -84,8 +83,10 @@ def read_study(
         values["folds"] = folds
     study = _with_source(parse(Study, values, str(path)), name, data)
     here = path.parent
-    changes = {arm: _absolute(own, here, _IN_ARMS) for arm, own in study.arms.items()}
-    return study.model_copy(update={"base": from_here(study.base, here), "arms": changes})
+    changes = {arm: from_here(own, here) for arm, own in study.arms.items()}
+    before = None if study.before is None else from_here(study.before, here)
+    update = {"base": from_here(study.base, here), "before": before, "arms": changes}
+    return study.model_copy(update=update)
 
 
 def _kept(values: dict[str, Any], kept: Any, where: str) -> dict[str, Any]:
@@ -164,26 +165,29 @@ def _with_digits(study: Study, name: str | Path, data: Path | None) -> Study:
     return study.model_copy(update={"data": sources})
 
 
-# Keys of a config that name files or folders; the latter in an arm, too.
-_IN_ARMS = (("model", "pruned"), ("distil", "teacher"))
-_PATHS = (("data", "manifest"), ("data", "hierarchy"), ("model", "weights"), *_IN_ARMS)
+# Keys of a config that name files or folders.
+_PATHS = (
+    ("data", "manifest"),
+    ("data", "hierarchy"),
+    ("model", "weights"),
+    ("model", "pruned"),
+    ("distil", "teacher"),
+)
 
 
-def from_here(base: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The base config with its paths, which start from the study's file, made absolute."""
-    base = _absolute(base, folder, _PATHS)
-    spec = base.get("model", {}).get("spec")
-    if isinstance(spec, str):
-        base["model"]["spec"] = moved(spec, lambda path: str((folder / path).resolve()))
-    return base
-
-
-def _absolute(
-    values: dict[str, Any], folder: Path, paths: Sequence[tuple[str, str]]
-) -> dict[str, Any]:
-    values = merged(values, {})
-    for section, name in paths:
-        value = (values.get(section) or {}).get(name)
+def from_here(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A config, or a part of one, with its paths, which start from `folder`, made absolute."""
+    values = merged(config, {})
+    for section, name in _PATHS:
+        value = _at(values, section, name)
         if isinstance(value, str) and value not in (*NAMED, *NONE):
             values[section][name] = str((folder / value).resolve())
+    spec = _at(values, "model", "spec")
+    if isinstance(spec, str):
+        values["model"]["spec"] = moved(spec, lambda path: str((folder / path).resolve()))
     return values
+
+
+def _at(values: dict[str, Any], section: str, name: str) -> Any:
+    own = values.get(section)
+    return own.get(name) if isinstance(own, dict) else None

@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 
 from regard.evaluation.intervals import CONFIDENCE, bootstrap_interval, missing, student_interval
+from regard.evaluation.names import split_and_metric
 from regard.evaluation.resampling import percentile_limits
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
-from regard.studies.answers import Answers
+from regard.studies.answers import Answers, method_of
 from regard.studies.by_arm import confusions, gaze_spread
 from regard.studies.comparisons import Folds, comparisons
 from regard.studies.controls import controls
@@ -107,7 +108,7 @@ def _over_images(
 ) -> dict[str, Any] | None:
     """The interval over images: of one training that of its metrics, of several of their mean."""
     if len(own) == 1:
-        return _written(folder / own["run"][0], name)
+        return _written(folder / own["run"][0], *split_and_metric(name))
     trainings = answers(arm, name)
     images = [training.images for training in trainings]
     means = [own for own in images if isinstance(own, Means)]
@@ -132,21 +133,18 @@ def _resampled(trainings: Sequence[Trained]) -> dict[str, Any] | None:
     return found | {"low": low, "high": high, "reason": None}
 
 
-def _written(run: Path, name: str) -> dict[str, Any] | None:
+def _written(run: Path, split: str, metric: str) -> dict[str, Any] | None:
     """The interval that a run's `metrics/SPLIT.json` has of a metric."""
-    split, _, metric = name.partition(".")
-    path = RunFolder(run).metrics(split)
-    if not path.is_file():
+    files = RunFolder(run)
+    if not files.metrics(split).is_file():
         return None
-    values = read_json(path)
-    parts = [values["metrics"], *(told["scores"] for told in values.get("gaze", {}).values())]
-    own, _, named = metric.partition(":")
-    if named:
-        parts = [values["metrics"].get("per_class", {}).get(named, {})] + [
-            told.get("per_class", {}).get(named, {}).get("scores", {})
-            for told in values.get("gaze", {}).values()
-        ]
-    for part in parts:
-        if isinstance(part.get(own), dict) and "low" in part[own]:
-            return part[own]
-    return None
+    values, method = read_json(files.metrics(split)), method_of(files)
+    told = values.get("gaze", {})
+    gaze = next((own for name, own in told.items() if method in (None, name)), {})
+    name, _, own = metric.partition(":")
+    if own:
+        of_class = values["metrics"].get("per_class", {}).get(own, {})
+        parts = [of_class, gaze.get("per_class", {}).get(own, {}).get("scores", {})]
+    else:
+        parts = [values["metrics"], gaze.get("scores", {})]
+    return next((part[name] for part in parts if "low" in (part.get(name) or ())), None)

@@ -10,6 +10,7 @@ import torch
 
 from regard.checks.preflight import refuse_files
 from regard.errors import ConfigError, RunError, command
+from regard.files.relative import seen_from
 from regard.machine import keep_memory
 from regard.models.huggingface import architecture_of
 from regard.models.pruned import read_kept, write_kept
@@ -265,9 +266,7 @@ def _write_config(files: RunFolder, prepared: Prepared, folder: Path) -> None:
 
 
 def _moved(path: str, old: Path, new: Path) -> str:
-    if os.path.isabs(path):
-        return path
-    return Path(os.path.relpath(old / path, new)).as_posix()
+    return path if os.path.isabs(path) else seen_from(new, path, old)
 
 
 def _same_samples(files: RunFolder, prepared: Prepared) -> None:
