@@ -215,7 +215,11 @@ class RegionAnswer(BaseModel):
 
 
 class ImageAnswer(BaseModel):
-    """An image of a split, with all that is known of it."""
+    """An image of a split, with all that is known of it.
+
+    `scores` are by method; where maps are of classes, those of an image are means over its own,
+    and `class_scores` are by method and class.
+    """
 
     index: int
     name: str
@@ -226,6 +230,7 @@ class ImageAnswer(BaseModel):
     live: bool
     region: RegionAnswer
     scores: dict[str, Numbers]
+    class_scores: dict[str, dict[str, Numbers]]
 
 
 class Swapped(BaseModel):

@@ -133,7 +133,7 @@ def asked_of(
     facts = photo.facts
     name = method or facts.gaze.method
     METHODS[name]  # an unknown one is refused with the near names
-    chosen = None if target == PREDICTED else _class_of(photo, target)
+    chosen = None if target == PREDICTED else class_of(photo, target)
     return Asked(photo, weights_of(facts), name, layer, chosen, at)
 
 
@@ -155,7 +155,12 @@ def named_target(classes: tuple[str, ...], target: str) -> str | None:
     return target
 
 
-def _class_of(photo: Photo, target: str) -> str | None:
+def class_of(photo: Photo, target: str) -> str | None:
+    """The class of a target, which may be the image's label; None for the predicted one.
+
+    Raises:
+        ConfigError: no such class, or an image without a label.
+    """
     if target != LABEL:
         return named_target(photo.facts.classes, target)
     sample = photo.sample

@@ -78,7 +78,9 @@ class OfRegion(OfPicture):
 
     filled: bool = Field(default=False, description="White on black, in place of the outline.")
     target: Name | None = Field(
-        default=None, description="Of a segmenter: the class, from the image's mask; the first."
+        default=None,
+        description="Of a segmenter: the class, from the image's mask; the first. Of sets of "
+        "labels: a class, `predicted` or `label`; all of them.",
     )
 
 

@@ -1,6 +1,6 @@
 """A split as a table to be filtered: what the manifest, the predictions and the scores say."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from regard.data.manifest import Manifest
 from regard.errors import DataError, RegardError, RunError
-from regard.evaluation.gaze import by_image, each_image, score_names
+from regard.evaluation.gaze import by_class, by_image, each_image, score_names
 from regard.evaluation.segmentation import pooled_metrics
 from regard.evaluation.table import PREFIX
 from regard.files.parquet import read_parquet
@@ -182,13 +182,25 @@ def _scores(facts: Facts, scores: pl.DataFrame) -> list[tuple[str, pl.DataFrame]
     return found
 
 
-def scores_at(scores: pl.DataFrame, index: int) -> Mapping[str, dict[str, float | None]]:
-    """The scores of an image by method."""
+def scores_at(scores: pl.DataFrame, index: int) -> dict[str, dict[str, float | None]]:
+    """The scores of an image by method; where rows are of classes, means over these."""
     own = by_image(scores.filter(pl.col("index") == index))
-    return {
-        str(row["method"]): {n: _number(each_image(own[k : k + 1], n)) for n in score_names(own)}
-        for k, row in enumerate(own.iter_rows(named=True))
-    }
+    return {str(row["method"][0]): _values(row) for row in own.iter_slices(1)}
+
+
+def class_scores_at(
+    scores: pl.DataFrame, index: int
+) -> dict[str, dict[str, dict[str, float | None]]]:
+    """The scores of an image by method and class; of labels, whose rows are of images, none."""
+    own = scores.filter(pl.col("index") == index)
+    found: dict[str, dict[str, dict[str, float | None]]] = {}
+    for row in own.iter_slices(1) if by_class(scores) else ():
+        found.setdefault(str(row["method"][0]), {})[str(row["label"][0])] = _values(row)
+    return found
+
+
+def _values(row: pl.DataFrame) -> dict[str, float | None]:
+    return {name: _number(each_image(row, name)) for name in score_names(row)}
 
 
 def _number(values: Sequence[float] | np.ndarray) -> float | None:

@@ -1,24 +1,27 @@
 """Handlers of one image: the photo, its region, what is known of it."""
 
+from typing import Any
+
 import polars as pl
 from torch import Tensor
 
+from regard.data.sample import Sample, of_label
 from regard.data.transforms import resized
 from regard.data.where import Where
 from regard.errors import DataError, RegardError
 from regard.reports.contents import attempt
 from regard.runs.overlay import whole
 from regard.server import pictures
-from regard.server.answers import ImageAnswer, Named, Numbers, Probability, RegionAnswer
+from regard.server.answers import ImageAnswer, Named, Probability, RegionAnswer
 from regard.server.client import Client
 from regard.server.drawn import box_labels, classes_of
-from regard.server.looking import Asked, Look, looked, named_target
+from regard.server.looking import LABEL, PREDICTED, Asked, Look, class_of, looked, named_target
 from regard.server.media import Media
 from regard.server.nets import weights_of
 from regard.server.photos import Photo, photo_of, refuse_labels
 from regard.server.questions import OfImage, OfPicture, OfRegion
 from regard.server.refusals import BusyError, UnavailableError
-from regard.server.rows import answers_of, scores_at
+from regard.server.rows import answers_of, class_scores_at, scores_at
 from regard.server.service import Service
 
 
@@ -38,7 +41,8 @@ def _picture(service: Service, asked: OfPicture) -> Media:
 async def region(service: Service, client: Client, asked: OfRegion) -> Media:
     """The outline of the image's region on nothing, or the region itself, white on black.
 
-    Of a segmenter the region is where a class is.
+    Of a segmenter the region is where a class is; of sets of labels that of one of them, if one is
+    named.
     """
     return await client.thread(_region, service, asked)
 
@@ -49,9 +53,25 @@ def _region(service: Service, asked: OfRegion) -> Media:
     if photo_has_mask(photo):
         shown = resized(_of_class(service, photo, asked.target)[None], size)[0]
     else:
-        shown = Where(whole(photo.transform, size)).region(photo.sample)
+        shown = Where(whole(photo.transform, size)).region(_sample(service, photo, asked))
     drawn = pictures.filled if asked.filled else pictures.outline
     return Media(drawn(shown, size), pictures.PNG)
+
+
+def _sample(service: Service, photo: Photo, asked: OfRegion) -> Sample:
+    """The sample, of sets of labels with the region of the label that is asked for alone."""
+    facts, target = photo.facts, asked.target
+    if facts.task != "multilabel" or target is None:
+        return photo.sample
+    if target == PREDICTED:
+        known = _predicted(service, photo, asked)
+        if not known:
+            return photo.sample
+        target = known[0][0]
+    if target == LABEL and not photo.sample.labels:
+        return photo.sample
+    name = class_of(photo, target)
+    return photo.sample if name is None else of_label(photo.sample, facts.classes.index(name))
 
 
 async def mask(service: Service, client: Client, asked: OfImage) -> Media:
@@ -140,7 +160,7 @@ def _told(
             ignore=sample.ignore is not None,
             avoid=sample.avoid is not None,
         ),
-        scores=_scores(service, photo, asked),
+        **_scores(service, photo, asked),
     )
 
 
@@ -164,9 +184,16 @@ def shares_of(classes: tuple[str, ...], look: Look) -> list[tuple[str, float]]:
     return sorted(pairs, key=lambda pair: -pair[1])
 
 
-def _scores(service: Service, photo: Photo, asked: OfImage) -> dict[str, Numbers]:
+def _scores(service: Service, photo: Photo, asked: OfImage) -> dict[str, Any]:
+    """`scores` and `class_scores` of an answer."""
+    none: dict[str, Any] = {"scores": {}, "class_scores": {}}
     path = service.folder.inside(photo.facts.files.scores(asked.split))
     if not path.is_file():
-        return {}
+        return none
     rows = pl.scan_parquet(path, glob=False).filter(pl.col("index") == asked.index)
-    return attempt(lambda: {**scores_at(rows.collect(), asked.index)}, {})
+
+    def read() -> dict[str, Any]:
+        own, index = rows.collect(), asked.index
+        return {"scores": scores_at(own, index), "class_scores": class_scores_at(own, index)}
+
+    return attempt(read, none)

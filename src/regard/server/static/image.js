@@ -6,11 +6,11 @@ import { bars } from "./bars.js";
 import { h, redraw, restyle, say } from "./elements.js";
 import { chosenOf, PER_PAGE, question } from "./filters.js";
 import { known } from "./known.js";
-import { dress, looksBar, looksOf, mapOf, outlineOf, segments } from "./looks.js";
+import { classShown, dress, looksBar, looksOf, mapOf, outlineOf, segments } from "./looks.js";
 import { methodsStrip } from "./methods.js";
 import { dropped, loading, marked, refused } from "./notices.js";
 import { pixelBar, pixelOf, pixelPicker } from "./pixel.js";
-import { backgroundCheck, regionWords, scoreTable } from "./side.js";
+import { backgroundCheck, gaze, regionWords } from "./side.js";
 import { fitting, Stack } from "./stack.js";
 import { mapFor } from "./tile.js";
 import { count, labelled } from "./words.js";
@@ -202,7 +202,7 @@ class ImageView {
     const { image, signal } = this;
     const of = { run: this.run.id, split: this.state.split, index: image.index };
     const panel = (title, ...children) => h("section", {}, h("h2", {}, title), children);
-    const table = scoreTable(this.run, image.scores ?? {}, this.second?.scores);
+    this.gaze = h("div");
     return [
       ...sides.map(({ run, answer }, place) =>
         panel(
@@ -214,13 +214,7 @@ class ImageView {
         "Region",
         h("p", {}, segments(this.run) ? "The mask of classes." : regionWords(image.region)),
       ),
-      table &&
-        panel(
-          "Gaze",
-          this.run.task === "classification" &&
-            h("p", { class: "quiet" }, "Scores of the map of the labelled class."),
-          table,
-        ),
+      gaze(this.run, this.state, image, this.second) && panel("Gaze", this.gaze),
       !segments(this.run) && panel("Background", backgroundCheck(of, image.region, signal)),
     ].filter(Boolean);
   }
@@ -247,6 +241,9 @@ class ImageView {
     });
     this.markers.forEach((marker) => marker(state));
     this.#bars();
+    redraw(this.gaze, () =>
+      this.gaze.replaceChildren(...(gaze(this.run, state, image, this.second) ?? [])),
+    );
     this.strip.update(state, image);
   }
 
@@ -257,10 +254,7 @@ class ImageView {
       const first = answer.probabilities[0]?.class;
       const run = place ? this.twin : this.run;
       const labels = image.label === null ? [] : [image.label].flat();
-      const shown =
-        state.target === "label"
-          ? labels[0]
-          : state.target || (segments(run) ? run.classes[0] : first);
+      const shown = classShown(run, state, answer);
       const said = [];
       if (run.task === "multilabel")
         said.push(

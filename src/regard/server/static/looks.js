@@ -15,9 +15,23 @@ export const segments = (run) => run.task === "segmentation";
 /** Whether a run can be asked about a photo that comes alone. */
 export const takesOwn = (run) => run.views === 1;
 
-/** What is outlined of an image: of a segmenter's the class that is chosen. */
+/** What is outlined of an image: where maps are of several classes, that of which the map is. */
 export const outlineOf = (run, state, of) =>
-  segments(run) ? { ...of, target: state.target || run.classes[0] } : of;
+  run.task === "classification" ? of : { ...of, target: mapOf(run, state).target };
+
+/** The class whose map is shown of an image; undefined where that is not known. */
+export function classShown(run, state, image) {
+  if (state.target === "label") return image.label === null ? undefined : [image.label].flat()[0];
+  return state.target || (segments(run) ? run.classes[0] : image.probabilities?.[0]?.class);
+}
+
+/** The scores by method of the map that is shown: {scores, of}; `of` is null for means. */
+export function scoresShown(run, state, image) {
+  const shown = classShown(run, state, image);
+  const told = Object.entries(image.class_scores ?? {}).filter(([, own]) => own[shown]);
+  if (!told.length) return { scores: image.scores ?? {}, of: null };
+  return { scores: Object.fromEntries(told.map(([name, own]) => [name, own[shown]])), of: shown };
+}
 
 /** The parameters of a map of one image. */
 export function mapOf(run, state, more = {}) {

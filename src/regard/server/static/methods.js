@@ -2,7 +2,7 @@
 
 import { change } from "./address.js";
 import { h, redraw } from "./elements.js";
-import { mapOf, methodsOf, outlineOf, unfitOf } from "./looks.js";
+import { classShown, mapOf, methodsOf, outlineOf, scoresShown, unfitOf } from "./looks.js";
 import { fitting, Stack } from "./stack.js";
 import { number } from "./words.js";
 
@@ -25,9 +25,8 @@ function chosen(run, state) {
 
 /** Whether the map that is shown is the one that was scored: of labels that of the labelled class. */
 function scored(run, state, image) {
-  if (run.task !== "classification") return !state.target;
-  const shown = state.target || image.probabilities?.[0]?.class;
-  return shown === "label" || shown === image.label;
+  if (run.task !== "classification") return scoresShown(run, state, image).of !== null;
+  return classShown(run, state, image) === image.label;
 }
 
 /** Which methods are not to be had, and what they need. */
@@ -115,7 +114,7 @@ export function methodsStrip(run) {
       stack.want("map", mapOf(run, { ...state, method: name, layer }, more), {
         from: pixel ? "pixel" : "map",
       });
-      const energy = image.scores?.[name]?.energy;
+      const energy = scoresShown(run, state, image).scores[name]?.energy;
       score.textContent =
         typeof energy === "number" && scored(run, state, image) && !pixel
           ? `energy ${number(energy)}`

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { button, h } from "./elements.js";
-import { methodName } from "./looks.js";
+import { methodName, scoresShown } from "./looks.js";
 import { dropped, loading, refused } from "./notices.js";
 import { labelled, number, percent, plural, titled, worded } from "./words.js";
 
@@ -21,8 +21,23 @@ export function regionWords(region) {
   );
 }
 
+/** What the scores are of, and the table; null where there are none. */
+export function gaze(run, state, image, second) {
+  const { scores, of } = scoresShown(run, state, image);
+  const other = second && scoresShown(run, state, second).scores;
+  const table = scoreTable(run, scores, other);
+  if (!table) return null;
+  const single = run.task === "classification";
+  const words = single
+    ? "Scores of the map of the labelled class."
+    : of
+      ? `Scores of the map of ${labelled(of)}.`
+      : "Means over the image's own classes, of which the one that is shown is none.";
+  return [h("p", { class: "quiet" }, words), table];
+}
+
 /** Scores of the image, a row a score and a column a method; with B's beside A's. */
-export function scoreTable(run, scores, other) {
+function scoreTable(run, scores, other) {
   const methods = Object.keys(scores);
   const names = [...new Set(methods.flatMap((method) => Object.keys(scores[method])))];
   if (!names.length) return null;
