@@ -127,7 +127,12 @@ def test_dead_maps_and_those_right_without_looking(sides, rows):
     known = [b for _, b in stays if b == b]
     below = sum(b < middle for b in known)
     assert 0 < below < len(known)
-    told = {"median_before": middle, "images": len(known), "below": below}
+    fell = sum(
+        b["magtr"] < middle and b["energy"] < a["energy"]
+        for a, b in rows if a["correct"] and b["correct"]
+    )  # fmt: skip
+    assert 0 < fell < below
+    told = {"median_before": middle, "images": len(known), "below": below, "elsewhere": fell}
     assert found["unlooked"] == pytest.approx(told)
 
 

@@ -8,9 +8,10 @@ from sklearn.metrics import f1_score, recall_score
 
 from regard.errors import DataError
 from regard.evaluation import counted
-from regard.evaluation.comparison_metrics import BY_CLASS, METRICS, compare_metrics
+from regard.evaluation.comparison_metrics import METRICS, compare_metrics
 from regard.evaluation.curves import reliability_diagram
 from regard.evaluation.metrics import evaluate
+from regard.evaluation.paired import mcnemar_exact, paired_bootstrap
 from regard.evaluation.table import predictions_table
 
 NAMES = ["fern", "moss", "lichen"]
@@ -49,7 +50,10 @@ def test_values_are_those_of_each_and_differences_theirs(sides):
             assert own["recall"][end] == pytest.approx(recall)
             f1 = f1_score(true, guess, labels=NAMES, average=None)[k]
             assert own["f1"][end] == pytest.approx(f1)
-    assert set(BY_CLASS) < set(found["per_class"]["fern"])
+            right = [side.filter(label=label)["correct"].cast(float) for side in sides]
+            assert own["recall"]["p_value"] == mcnemar_exact(*right).p_value
+            assert own["recall"]["difference"] == paired_bootstrap(*right).difference.as_dict()
+    assert {"recall", "precision", "f1"} < set(found["per_class"]["fern"])
     assert found["reliability"]["before"] == reliability_diagram(sides[0], least=20)
     json.dumps(found, allow_nan=False)
 
@@ -102,11 +106,25 @@ def test_a_class_of_few_images_shows_nothing_among_many_others():
         sides.append(predictions_table(range(44), ["i"] * 44, labels, proba, NAMES))
     found = compare_metrics(sides[:1], sides[1:])["per_class"]
     assert found["fern"]["recall"]["difference"]["n"] == 1
-    assert found["fern"]["recall"]["p_value"] is None or np.isnan(
-        found["fern"]["recall"]["p_value"]
-    )
+    assert found["fern"]["recall"]["p_value"] == 1
     assert found["moss"]["recall"]["p_value"] == 0.25
     assert found["moss"]["recall"]["difference"]["value"] == -1
     # All that are taken for lichens have to do with their precision.
     assert found["lichen"]["precision"]["difference"]["n"] == 44
     assert found["lichen"]["recall"]["difference"]["n"] == 40
+
+
+def test_a_class_of_few_images_is_told_apart_by_no_more_than_they_are_worth():
+    index = np.arange(12)
+    labels = np.array([0] * 8 + [1] * 4)
+    wrong, right = np.full((12, 2), 0.5), np.eye(2)[labels]
+    wrong[:] = (0.9, 0.1)  # all are taken for the first class
+    tables = [
+        predictions_table(index, [f"{k}.png" for k in index], labels, proba, ["fern", "moss"])
+        for proba in (wrong, right)
+    ]
+    found = compare_metrics([tables[0]], [tables[1]])["per_class"]["moss"]["recall"]
+    difference = found["difference"]
+    assert (found["before"], found["after"], difference["value"]) == (0, 1, 1)
+    assert difference["low"] < 0.9  # of four images
+    assert difference["method"] == "bonett-price"

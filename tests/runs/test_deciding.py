@@ -63,7 +63,9 @@ def test_it_is_chosen_on_val_and_applied_to_test(run):
     test = pl.read_parquet(run.files.predictions("test"))
     for name, interval in at_threshold(test, "moss", kept["threshold"]).items():
         assert values["metrics"][f"{name}_at_threshold"] == interval.as_dict()
-    assert {f"test.{name}" for name in AT_THRESHOLD} <= split_numbers(values, "test").keys()
+    assert {f"test.{name}" for name in AT_THRESHOLD} <= split_numbers(
+        values, "test", "gradcam"
+    ).keys()
 
 
 def test_what_val_was_predicted_to_be_is_read_and_not_made_again(run, monkeypatch):

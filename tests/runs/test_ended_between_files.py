@@ -18,7 +18,7 @@ from regard.runs.files import read_json
 from regard.runs.folder import locked
 from regard.runs.log import add_line, read_lines
 from regard.runs.run import load_run
-from regard.studies.arm import evaluated
+from regard.studies.arm import evaluated, gaze_of
 from regard.training.train import train
 from tinyset import config_of, write_set
 
@@ -95,8 +95,9 @@ def test_a_reading_is_noted_before_its_numbers_are_there(run):
     with pytest.raises(KilledError), killed_at(evaluate_module, "write_json"):
         evaluate_run(load_run(run), "test", gaze=[GRADCAM])
     assert [line["split"] for line in read_lines(run / "metrics/readings.jsonl")] == ["test"]
-    evaluate_run(load_run(run), "test", gaze=[GRADCAM])
-    assert evaluated(load_run(run), "test")
+    own = load_run(run)
+    evaluate_run(own, "test", gaze=gaze_of(own.config))
+    assert evaluated(own, "test")
 
 
 def test_two_that_score_one_run_keep_what_both_found(run):

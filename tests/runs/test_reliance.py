@@ -45,7 +45,7 @@ def test_numbers_are_written_and_go_into_a_study(run):
     assert values == read_json(run.files.metrics("test"))
     assert set(values["backgrounds"]) == {"images", *MEASURED, GAP}
     table = pl.read_parquet(run.files.backgrounds("test"))
-    numbers = split_numbers(values, "test")
+    numbers = split_numbers(values, "test", "gradcam")
     for name in (*MEASURED, GAP):
         assert numbers[f"test.{name}"] == table[name].drop_nans().mean()
     assert "test.images" not in numbers

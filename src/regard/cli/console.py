@@ -134,6 +134,8 @@ def with_interval(value: dict[str, Any] | None, digits: int = 3) -> str:
     text = f"{value['value']:.{digits}f}"
     if value.get("low") is None or value.get("high") is None:
         return text
+    if value["low"] == value["high"]:  # no resample differs, which is no certainty
+        return text
     return f"{text} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
 
 

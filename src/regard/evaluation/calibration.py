@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from regard.evaluation import resampling
 from regard.evaluation.confusion import indicator
-from regard.evaluation.intervals import CONFIDENCE, Interval, missing
+from regard.evaluation.intervals import CONFIDENCE, NO_WIDTH, Interval, missing
 
 Floats = NDArray[np.float64]
 # Bins of the top class's probability, of equal width: as many as Guo et al. (2017) have.
@@ -104,7 +104,7 @@ def ece_interval(
     calibrated = _calibrated_errors(confidence, resamples, seed)
     plausible = value <= np.quantile(calibrated, (1 + level) / 2)
     low = 0.0 if plausible else min(value, max(0.0, 2 * value - top))
-    reason = "the same in every resample: too narrow" if np.ptp(replicates) == 0 else None
+    reason = NO_WIDTH if np.ptp(replicates) == 0 else None
     return Interval(value, low, max(value, top), level, n, "reflected", reason=reason)
 
 

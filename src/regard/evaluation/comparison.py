@@ -128,8 +128,10 @@ def right_without_looking(pairs: pl.DataFrame) -> dict[str, Any] | None:
         pairs: of `pair_images`.
 
     Returns:
-        `median_before`, `images` that stay right and have a MAGTR after, and how many of them lie
-        `below`; None where no image that stays right has a MAGTR before.
+        `median_before`, `images` that stay right and have a MAGTR after, how many of them lie
+        `below`, and of how many of these the energy fell too (`elsewhere`; None without energy): a
+        map that lies more narrowly in the region is faint in most of it. None where no image that
+        stays right has a MAGTR before.
     """
     if "magtr_before" not in pairs.columns:
         return None
@@ -138,7 +140,17 @@ def right_without_looking(pairs: pl.DataFrame) -> dict[str, Any] | None:
     if not before.size:
         return None
     median = float(np.median(before))
-    return {"median_before": median, "images": after.size, "below": int((after < median).sum())}
+    below = rows.filter((pl.col("magtr_after") < median).fill_null(False))
+    energy = [pl.col(f"energy_{end}") for end in ("before", "after")]
+    # To Polars NaN is the largest number.
+    fell = energy[0].is_finite() & (energy[1] < energy[0])
+    known = "energy_before" in pairs.columns
+    return {
+        "median_before": median,
+        "images": after.size,
+        "below": len(below),
+        "elsewhere": len(below.filter(fell)) if known else None,
+    }
 
 
 def _answer(end: str) -> dict[str, pl.Expr]:

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from regard.errors import DataError
 from regard.evaluation import table as tables
 from regard.evaluation.counted import Resampled, resampled_predictions
 from regard.evaluation.curves import reliability_diagram
-from regard.evaluation.paired import percentile_test
+from regard.evaluation.paired import mcnemar_exact, paired_bootstrap, percentile_test
 
 # Beside accuracy, which has tests of its own.
 METRICS = (
@@ -22,7 +23,6 @@ METRICS = (
     "brier",
     "ece",
 )
-BY_CLASS = ("recall", "precision", "f1")
 _IN_A_BIN = 20
 
 
@@ -33,7 +33,9 @@ def compare_metrics(
 
     Values are means over the trainings of a side; intervals are those of the percentiles of
     differences in the same 2,000 resamples of the images, p twice the smaller share of them beyond
-    0. They are not corrected for the number of metrics and classes.
+    0. Recall is a share of the class's images, and has the interval of `paired_bootstrap` and, of one
+    training each, McNemar's p.
+    They are not corrected for the number of metrics and classes.
 
     The keys:
 
@@ -60,7 +62,8 @@ def compare_metrics(
     return {
         "metrics": {name: _difference(found, name) for name in METRICS},
         "per_class": {
-            label: {name: _difference(found, f"{name}:{label}") for name in BY_CLASS}
+            label: _recall(sides, label)
+            | {name: _difference(found, f"{name}:{label}") for name in ("precision", "f1")}
             | {"support": int((labels == label).sum())}
             for label in names
         },
@@ -85,6 +88,24 @@ def _difference(sides: dict[str, list[Resampled]], name: str) -> dict[str, Any]:
     test = percentile_test(ends["after"] - ends["before"], second - first, images)
     values = {end: None if np.isnan(value) else value for end, value in ends.items()}
     return values | test.as_dict()
+
+
+def _recall(sides: dict[str, Sequence[pl.DataFrame]], label: str) -> dict[str, Any]:
+    """A share of the class's images, as accuracy is of all: a few flips need no resamples."""
+    ends = {
+        end: np.mean([_right(table, label) for table in side], 0) for end, side in sides.items()
+    }
+    values = {end: float(right.mean()) if right.size else None for end, right in ends.items()}
+    found = values | paired_bootstrap(*ends.values()).as_dict()
+    if all(len(side) == 1 for side in sides.values()):
+        found["p_value"] = mcnemar_exact(*ends.values()).p_value
+    return {"recall": found}
+
+
+def _right(table: pl.DataFrame, label: str) -> NDArray[np.float64]:
+    """Whether each image of a class is right, in the order of the manifest."""
+    own = table.filter(pl.col("label") == label).sort("index")
+    return own["correct"].to_numpy().astype(np.float64)
 
 
 def _reliability(side: Sequence[pl.DataFrame]) -> dict[str, Any]:

@@ -57,6 +57,10 @@ class Interval:
         }
 
 
+# Of bounds that are equal as no resample differs.
+NO_WIDTH = "the same in every resample: too narrow"
+
+
 def missing(
     level: float, n: int, method: str, reason: str, *, value: float = math.nan, undefined: int = 0
 ) -> Interval:

@@ -19,6 +19,7 @@ from regard.evaluation.confusion import (
 )
 from regard.evaluation.intervals import (
     CONFIDENCE,
+    NO_WIDTH,
     Interval,
     bootstrap_interval,
     check_options,
@@ -225,5 +226,5 @@ def _bca(
             value, np.nan, np.nan, level, n, "bca", 0, lost, "undefined in every resample"
         )
     low, high = resampling.bca_limits(value, kept, jackknife, level)
-    reason = "the same in every resample: too narrow" if np.ptp(kept) == 0 else None
+    reason = NO_WIDTH if np.ptp(kept) == 0 else None
     return Interval(value, low, high, level, n, "bca", 0, lost, reason)

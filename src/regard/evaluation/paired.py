@@ -14,6 +14,7 @@ from regard.errors import DataError
 from regard.evaluation import table as tables
 from regard.evaluation.intervals import (
     CONFIDENCE,
+    NO_WIDTH,
     Interval,
     bootstrap_interval,
     check_options,
@@ -153,7 +154,8 @@ def percentile_test(
         return PairedTest(missing(level, n, "percentile", why, value=value), math.nan)
     low, high = percentile_limits(known, level)
     lost = drawn.size - known.size
-    interval = Interval(value, low, high, level, n, "percentile", 0, lost)
+    reason = NO_WIDTH if low == high else None
+    interval = Interval(value, low, high, level, n, "percentile", 0, lost, reason)
     tail = min((known >= 0).sum(), (known <= 0).sum())
     p = max(2 * (float(tail) + 1) / (known.size + 1), 2.0 ** (1 - n))
     return PairedTest(interval, min(1.0, p))

@@ -42,14 +42,19 @@ READINGS: Phrases = {
     "better": "better",
     "worse": "worse",
     "no difference shown": "no difference shown",
+    "narrower": "lower, of narrower maps",
 }
 
 
-def reading(name: str, found: Told) -> str:
+def reading(name: str, found: Told, beside: Mapping[str, Told] | None = None) -> str:
     """`better`, `worse`, or that the interval, or p where there is one, shows no difference.
 
-    Of a few images the interval is too narrow, and p says so.
+    Of a few images the interval is too narrow, and p says so. A MAGTR that falls while more of the
+    energy is in the region is no worse gaze but a narrower one, where `beside` has both scores.
     """
+    if name == "magtr" and beside and "energy" in beside:
+        words = reading(name, found), reading("energy", beside["energy"])
+        return "narrower" if words == ("worse", "better") else words[0]
     difference, p = found["difference"], found.get("p_value")
     low, high = real(difference["low"]), real(difference["high"])
     if not (low > 0 or high < 0) or (p is not None and p >= 1 - difference["level"]):
@@ -84,15 +89,19 @@ def difference_rows(
         images: whether to say of how many images each difference is.
     """
     reach = reach_of([found["difference"] for _, name, found in rows if name not in OFF_AXIS])
-    told = [[head, *_cells(name, found, reach, images=images)] for head, name, found in rows]
+    beside = {name: found for _, name, found in rows}
+    told = [
+        [head, *_cells(name, found, reading(name, found, beside), reach, images=images)]
+        for head, name, found in rows
+    ]
     names = f"{summary['first']['name']}#", f"{other['name']}#"
     heads = ("", *names, *columns("Difference#"), axis_of(reach), *columns("p#"))
     heads += columns("Images#", "Reading") if images else columns("Reading")
     return Table(heads, told, caption)
 
 
-def _cells(name: str, found: Told, reach: float, *, images: bool) -> list[Cell]:
-    difference, word = found["difference"], reading(name, found)
+def _cells(name: str, found: Told, word: str, reach: float, *, images: bool) -> list[Cell]:
+    difference = found["difference"]
     return [
         Cell(decimal(found["before"])),
         Cell(decimal(found["after"])),

@@ -53,16 +53,27 @@ def comparison_facts(summary: Told, other: Told) -> Facts:
     facts += [_looked(other, name) for name in _LOOKS if name in other["scores"]]
     unlooked = other["unlooked"]
     if unlooked and unlooked["images"]:
+        facts.append(_left(first, other["name"], unlooked))
+    return Facts(facts)
+
+
+def _left(first: str, other: str, unlooked: Told) -> Fact:
+    """The share of what is right with both and looked at less."""
+    places = {"other": other, "median": decimal(unlooked["median_before"]), "first": first}
+    if unlooked["elsewhere"] is None:
         note = phrase(
             "MAGTR of {other} below {median}, the median with {first}; about half where the gaze "
             "has not changed",
-            other=other["name"],
-            median=decimal(unlooked["median_before"]),
-            first=first,
+            **places,
         )
         share = percent(unlooked["below"] / unlooked["images"], 0)
-        facts.append(Fact(phrase("Right with both, map faint in the region"), share, note))
-    return Facts(facts)
+        return Fact(phrase("Right with both, map faint in the region"), share, note)
+    note = phrase(
+        "MAGTR of {other} below {median}, the median with {first}, and less energy in the region",
+        **places,
+    )
+    share = percent(unlooked["elsewhere"] / unlooked["images"], 0)
+    return Fact(phrase("Right with both, region looked at less"), share, note)
 
 
 def change_places(summary: Told, other: Told, change: Told) -> dict[str, str]:
@@ -298,7 +309,7 @@ def _score(other: Told, name: str) -> str:
         score=said(name),
         before=decimal(found["before"]),
         after=decimal(found["after"]),
-        reading=phrase(READINGS[reading(name, found)]),
+        reading=phrase(READINGS[reading(name, found, other["scores"])]),
     )
 
 
@@ -307,9 +318,9 @@ def _unlooked(summary: Told, other: Told) -> str:
     if not found or not found["images"]:
         return ""
     text = phrase(
-        "Of the {images} that are right with both, {below} ({share}) have a MAGTR below {median} "
-        "with {other}, the median that these images have with {first}; with an unchanged gaze it "
-        "would be about half.",
+        "Of the {images} that are right with both and have a map, {below} ({share}) have a MAGTR "
+        "below {median} with {other}, the median that these images have with {first}; with an "
+        "unchanged gaze it would be about half.",
         images=count(found["images"], "image"),
         below=whole(found["below"]),
         share=percent(found["below"] / found["images"], 0),
@@ -319,7 +330,19 @@ def _unlooked(summary: Told, other: Told) -> str:
     )
     if found["below"] <= found["images"] / 2:
         return text
-    faint = phrase("There the map is faint in the region, and the reason may lie elsewhere.")
+    if found["elsewhere"] is None:
+        faint = phrase("There the map is faint in the region, and the reason may lie elsewhere.")
+    elif found["elsewhere"]:
+        faint = phrase(
+            "With {n} of them less of the map's energy is in the region, too: there the reason may "
+            "lie elsewhere.",
+            n=whole(found["elsewhere"]),
+        )
+    else:
+        faint = phrase(
+            "With none of them less of the map's energy is in the region: the maps lie there more "
+            "narrowly."
+        )
     return f"{text} {faint}"
 
 

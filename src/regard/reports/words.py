@@ -169,9 +169,12 @@ def magnitude(value: Any, unit: str) -> str:
 
 
 def between(interval: Mapping[str, Any], show: Any = decimal) -> str:
-    """`0.443 to 0.634`, or a dash where there is no interval."""
+    """`0.443 to 0.634`, or a dash where there is no interval, or one without a width.
+
+    That says that no resample differs, and not that the number is known for certain.
+    """
     low, high = real(interval.get("low")), real(interval.get("high"))
-    if math.isnan(low) or math.isnan(high):
+    if math.isnan(low) or math.isnan(high) or low == high:
         return NONE
     # The unit is said once.
     return phrase(
