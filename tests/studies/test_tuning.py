@@ -296,7 +296,7 @@ class KillsOne:
 
 def test_processes_of_two_commands_lose_and_double_no_trial(home, tmp_path):
     out, seen = tmp_path / "out", KillsOne()
-    tuning = tuning_in(home, "base.training.epochs=12", name="grid.yaml", **GRID)
+    tuning = tuning_in(home, "base.training.epochs=60", name="grid.yaml", **GRID)
     words = [*REGARD, "tune", home / "grid.yaml", "--out", out, "--json"]
     with Forked(
         list(map(str, words)), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE

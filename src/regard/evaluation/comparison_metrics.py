@@ -33,9 +33,8 @@ def compare_metrics(
 
     Values are means over the trainings of a side; intervals are those of the percentiles of
     differences in the same 2,000 resamples of the images, p twice the smaller share of them beyond
-    0. Recall is a share of the class's images, and has the interval of `paired_bootstrap` and, of one
-    training each, McNemar's p.
-    They are not corrected for the number of metrics and classes.
+    0. Recall is a share of the class's images, and has the interval of `paired_bootstrap` and, of
+    one training each, McNemar's p. They are not corrected for the number of metrics and classes.
 
     The keys:
 
