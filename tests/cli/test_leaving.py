@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from regard.cli.stopping import going_on
+
 SCRIPT = """
 import atexit, sys, threading
 from regard.__main__ import leave
@@ -58,3 +60,10 @@ def test_a_reader_that_has_read_enough_is_no_fault():
     done = left("0", stdout=writer)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_what_is_stopped_says_so(capsys):
+    with pytest.raises(SystemExit) as ended, going_on("stopped; the same command goes on"):
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "regard: stopped; the same command goes on\n"

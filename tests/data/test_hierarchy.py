@@ -131,3 +131,11 @@ def test_what_has_no_end_is_not_read(tmp_path):
         file.truncate(2**24 + 1)
     with pytest.raises(DataError, match="found more than 16,777,216 bytes"):
         read_hierarchy(tmp_path / "long.csv", CLASSES)
+
+
+@pytest.mark.parametrize("between", [";", "\t"])
+def test_a_spreadsheet_s_columns_are_read(tmp_path, between):
+    path = written(tmp_path, ANIMALS)
+    expected = read_hierarchy(path, CLASSES)
+    path.write_text(path.read_text().replace(",", between), encoding="utf-8-sig")
+    assert read_hierarchy(path, CLASSES) == expected

@@ -264,3 +264,10 @@ def test_a_part_of_a_batch_and_another_device_keep_all_that_belongs_to_an_image(
 def test_parts_of_another_shape_are_refused(parts, told):
     with pytest.raises(DataError, match=re.escape(told)):
         Regions(torch.zeros(1, 4, 4), **parts)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_presence_in_numbers_is_refused():
+    told = "regions, present: expected whether each has a region, bool, found torch.int64"
+    with pytest.raises(DataError, match=re.escape(told)):
+        Regions(torch.zeros(2, 4, 4), present=torch.tensor([0, 1]))

@@ -14,10 +14,11 @@ from sklearn.metrics import average_precision_score
 from regard.errors import RunError
 from regard.evaluation.curves import precision_recall_curve
 from regard.evaluation.table import predictions_table
-from regard.reports import report, run_report
+from regard.reports import gaze, report, run_report
 from regard.reports.album import photo_limit
 from regard.reports.blocks import Card, Gallery, Page, Picture, Section
 from regard.reports.drawing import canvas, plot
+from regard.reports.galleries import ends
 from regard.reports.history import calm
 from regard.reports.layers import heat, outline, photo
 from regard.reports.page import render
@@ -408,3 +409,17 @@ def test_colours_of_shares_follow_the_counts(trained, page):
     )
     shares = counts / counts.sum(1, keepdims=True) * 100
     assert cells == [f"--share:{share:.1f}%" for share in shares.flatten()]
+
+
+@pytest.mark.parametrize(
+    ("rising", "low", "high"),
+    [([], [], []), ([1], [1], []), ([1, 2, 3], [1, 2], [3]), ([*range(9)], [0, 1, 2], [8, 7, 6])],
+)
+def test_no_image_looks_elsewhere_and_at_the_region(rising, low, high):
+    assert ends(rising, 3) == (low, high)
+
+
+def test_a_mark_far_away_does_not_squeeze_a_histogram():
+    values = np.array([0.5, 1.0, 1.5])
+    assert gaze._reach(values, unit=False) == (-1.0, 3.0)
+    assert gaze._reach(values / 2, unit=True) == (0.0, 1.0)

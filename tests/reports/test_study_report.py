@@ -61,7 +61,8 @@ def test_arms_and_comparisons_are_those_of_the_summary(study_folder, page):
     found = comparison(study_folder, "test.energy")
     assert row[1].startswith(f"+{found['seeds']['difference']['value']:.3f}")
     images = found["images"]["difference"]
-    assert row[4] == f"+{images['value']:.3f}|+{images['low']:.3f} to +{images['high']:.3f}"
+    assert images["low"] == images["high"]  # all differ by the same, which is no interval
+    assert row[4] == f"+{images['value']:.3f}|–"
     assert row[5] == "better"
 
 
@@ -121,8 +122,12 @@ def test_many_arms_and_comparisons_stay_readable(copy):
     row = seen.row("arm3 − plain")
     known = {own["metric"]: own["both"]["difference"] for own in rows}
     signs = {"test.accuracy": "○no difference shown", "test.energy": "▲better"}
-    told = [f"{signs[name]}+{known[name]['value']:.3f}|+{known[name]['low']:.3f} to " for name in
-            ("test.accuracy", "test.energy")]  # fmt: skip
+    told = [f"{signs[name]}+{known[name]['value']:.3f}|" for name in known]
+    bounds = [(own["low"], own["high"]) for own in known.values()]
+    told = [
+        text + ("–" if low == high else f"+{low:.3f} to ")
+        for text, (low, high) in zip(told, bounds, strict=True)
+    ]
     assert all(cell.startswith(text) for cell, text in zip(row[1:], told, strict=True))
     assert "Every comparison in words" in seen.text
     head = next(r for r in seen.rows if r[:1] == ["Comparison"] and len(r) == 3)

@@ -316,8 +316,8 @@ def test_explanations_are_overlays_maps_and_rows(run, tmp_path):
         own = explain(run.net, batch[[number // 2]], [best], row["method"], size=(32, 32))[0]
         torch.testing.assert_close(maps[row["map"]], own, rtol=1e-4, atol=1e-6)
         with Image.open(out / row["overlay"]) as picture:
-            # Photo and overlay of 32 x 32, enlarged, side by side above three lines.
-            assert picture.size == (776, 474)
+            # Photo and overlay of 32 x 32, enlarged, side by side above four lines.
+            assert picture.size == (776, 495)
     assert len(list(out.rglob("*.jpg"))) == 6
 
 

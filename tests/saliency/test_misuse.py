@@ -48,6 +48,9 @@ def one_line(call, text):
             "method occlusion: expected its own options: window,",
         ),
         ({"windw": 3}, "gradcam: expected its own options, of which it has none, found 'windw'"),
+        ({"contrst": True}, "found 'contrst'; did you mean contrast?"),
+        ({"method": "smoothgrad", "sample": 3}, "method smoothgrad: expected its own options: ba"),
+        ({"method": "smoothgrad", "sample": 3}, "found 'sample'; did you mean samples?"),
         (
             {"method": "expected_gradients"},
             "expected background=, found none; pass background=, im",

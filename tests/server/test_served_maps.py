@@ -17,6 +17,7 @@ from server_tools import one, refusal, serving
 from regard.data.source import samples_of
 from regard.evaluation.settings import Gaze
 from regard.images.heat import heat_colours, heat_levels
+from regard.runs.evaluate import evaluate_run
 from regard.runs.explain import explain_images
 from regard.runs.explained import explain_image
 from regard.runs.overlay import laid
@@ -329,3 +330,45 @@ def test_the_region_of_a_segmenter_is_where_a_class_is(client):
             assert client.get("/api/region", params=asked).content == answer.content
     status, message = refusal(client.get("/api/region", params=asked | {"target": "no such"}))
     assert (status, "a class of the run" in message) == (400, True)
+
+
+def test_the_region_of_a_set_is_that_of_the_label_that_is_named(client):
+    asked = {"run": "runs/sets", "split": "test"}
+    items = one(client, path="gallery", **asked)["items"]
+    item = next(item for item in items if len(item["label"]) > 1 and item["region"])
+    told = one(client, path="image", **asked, index=item["index"])
+    labels = told["region"]["box_labels"]
+    asked |= {"index": item["index"], "width": 64, "filled": True}
+
+    def filled(**more):
+        answer = client.get("/api/region", params=asked | more)
+        assert answer.status_code == 200, answer.text
+        return np.asarray(Image.open(io.BytesIO(answer.content))) > 127
+
+    parts = [filled(target=name) for name in dict.fromkeys(labels)]
+    assert len(parts) > 1
+    assert (np.any(parts, axis=0) == filled()).all()
+    assert all(0 < part.sum() < filled().sum() for part in parts)
+    others = set(one(client, path="run", run="runs/sets")["classes"]) - set(labels)
+    assert all(not filled(target=name).any() for name in others)
+    first = told["probabilities"][0]["class"]
+    assert (filled(target="predicted") == filled(target=first)).all()
+    assert (filled(target="label") == filled(target=item["label"][0])).all()
+
+
+@pytest.mark.parametrize("kind", ["sets", "masks"])
+def test_scores_are_told_of_each_class_beside_their_means(own, kind):
+    client, run = own, load_run(own.folder / "runs" / kind)
+    evaluate_run(run, "test", gaze=(Gaze.model_validate(run.config["gaze"]),))
+    table = pl.read_parquet(run.files.scores("test"))
+    index = table["index"][0]
+    rows = table.filter(index=index)
+    told = one(client, path="image", run=f"runs/{kind}", split="test", index=index)
+    found = told["class_scores"]["gradcam"]
+    assert list(found) == rows["label"].to_list()
+    for row in rows.iter_rows(named=True):
+        energy = found[row["label"]]["energy"]
+        assert energy == (None if np.isnan(row["energy"]) else pytest.approx(row["energy"]))
+    mean = told["scores"]["gradcam"]["energy"]
+    assert mean == pytest.approx(rows["energy"].drop_nans().mean())
+    assert one(client, path="image", **IMAGE)["class_scores"] == {}

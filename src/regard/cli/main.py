@@ -20,7 +20,7 @@ from regard.cli import (
     train,
     tune,
 )
-from regard.cli.stopping import refuse_many, stop
+from regard.cli.stopping import INTERRUPTED, refuse_many, stop
 from regard.errors import LostProcessError, NumericalError, RegardError, of_system
 
 # typer carries a click of its own, whose errors it names no other way.
@@ -67,6 +67,8 @@ def main() -> None:
     try:
         # Not as typer would end it: it says in four lines what was written wrong.
         code = app(prog_name="regard", standalone_mode=False)
+        if code == INTERRUPTED:
+            stop("stopped", INTERRUPTED)
         sys.exit(code if isinstance(code, int) else 0)
     except UsageError as error:
         from regard.cli.usage import told

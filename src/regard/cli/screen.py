@@ -58,6 +58,7 @@ def screen(
     """
     from regard.cli.console import print_json, stages
     from regard.cli.show_screen import show_screening
+    from regard.cli.stopping import going_on
     from regard.runs.run import load_run
     from regard.screening.cutting import cutting_of
     from regard.screening.screen import screen as run_screening
@@ -65,7 +66,7 @@ def screen(
 
     loaded, source = load_run(run, checkpoint), open_source(src, group)
     cutting = cutting_of(grid, stride, boxes, times, has_boxes=source.boxes is not None)
-    with stages() as shown:
+    with going_on("stopped; the same command goes on"), stages() as shown:
         values = run_screening(
             loaded,
             source,

@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from regard.errors import ConfigError, printable
@@ -9,12 +11,23 @@ from regard.machine import rank_and_world
 
 # Seconds; torchrun ends the other processes when the first has told what is wrong.
 PATIENCE = 10.0
+# The exit code of what Ctrl-C has ended.
+INTERRUPTED = 130
 
 
 def stop(text: str, code: int) -> NoReturn:
     """Print the line on standard error and leave with the code."""
     print(printable(f"regard: {text}"), file=sys.stderr)
     sys.exit(code)
+
+
+@contextmanager
+def going_on(text: str) -> Iterator[None]:
+    """End with this line where Ctrl-C ends what is inside."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        stop(text, INTERRUPTED)
 
 
 def refuse_many(command: str | None) -> None:

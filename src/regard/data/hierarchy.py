@@ -15,6 +15,7 @@ from regard.data.manifest import natural
 from regard.data.settings import Data
 from regard.errors import DataError, near
 from regard.files.reading import open_file
+from regard.files.table_files import separator_in
 
 COLUMNS = ["child", "parent"]
 MAX_BYTES = 2**24
@@ -85,6 +86,8 @@ class Hierarchy:
 def read_hierarchy(path: Path, classes: Sequence[str]) -> Hierarchy:
     """The hierarchy of a CSV with the columns `child` and `parent`, one row a child.
 
+    Between them is a comma, or a semicolon or tab as spreadsheets write them.
+
     Labels that are neither a class nor above one are left out. A root may have a row of its own,
     with an empty parent.
 
@@ -141,7 +144,9 @@ def _column(name: str) -> str:
 
 def _pairs(path: Path) -> Iterator[tuple[str, str | None]]:
     try:
-        reader = csv.DictReader(io.StringIO(_text(path), newline=""))
+        text = _text(path)
+        between = separator_in(text.partition("\n")[0])
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=between)
         names = [name.strip() for name in reader.fieldnames or ()]
         if names != COLUMNS:
             columns = ", ".join(map(_column, names)) or "none"

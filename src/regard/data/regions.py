@@ -27,7 +27,7 @@ class Regions:
             Missing is not the same as empty. None: all have.
 
     Raises:
-        DataError: parts of other images or of another size.
+        DataError: parts of other images or of another size, or `present` of numbers.
     """
 
     attend: Float[Tensor, "B H W"] | Float[Tensor, "B K H W"]
@@ -44,6 +44,13 @@ class Regions:
                 raise _other_shape(name, shape, part)
         if self.present is not None and self.present.shape not in (images, self.attend.shape[:-2]):
             raise _other_shape("present", images, self.present)
+        if self.present is not None and self.present.dtype != torch.bool:
+            raise DataError(
+                "regions, present",
+                expected="whether each has a region, bool",
+                found=str(self.present.dtype),
+                remedy="pass present.bool()",
+            )
 
     @property
     def size(self) -> Size:

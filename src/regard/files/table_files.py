@@ -61,7 +61,11 @@ def separator_of(path: Path) -> str:
     That is a semicolon or a tab, where the line of names has such and no comma.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
-        names = file.readline(1 << 16)
+        return separator_in(file.readline(1 << 16))
+
+
+def separator_in(names: str) -> str:
+    """As `separator_of`, of the line of names."""
     return next((other for other in ";\t" if other in names and "," not in names), ",")
 
 

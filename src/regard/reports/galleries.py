@@ -137,13 +137,18 @@ def _chosen(split: SplitContents, pictures: int) -> list[tuple[str, str, list[in
         found.append((*_furthest(split.predictions, pictures), True))
     if split.scores is not None and "energy" in split.scores.columns:
         scores = split.scores.filter(pl.col("energy").is_finite()).sort("energy")
-        worst = scores["index"].head(pictures).to_list()
-        best = scores["index"].tail(pictures).reverse().to_list()
+        low, high = ends(scores["index"].to_list(), pictures)
         about = phrase("Energy in the region of the label's map, lowest first.")
-        found.append((phrase("Looks elsewhere"), about, worst, False))
+        found.append((phrase("Looks elsewhere"), about, low, False))
         about = phrase("Energy in the region of the label's map, highest first.")
-        found.append((phrase("Looks at the region"), about, best, False))
+        found.append((phrase("Looks at the region"), about, high, False))
     return [entry for entry in found if entry[2]]
+
+
+def ends(rising: list[T], most: int) -> tuple[list[T], list[T]]:
+    """The first and the last of a list, at the most half of it each, the outermost first."""
+    middle = (len(rising) + 1) // 2
+    return rising[:middle][:most], rising[middle:][::-1][:most]
 
 
 def _mistakes(table: pl.DataFrame, pictures: int) -> tuple[str, str, list[int]]:

@@ -105,9 +105,10 @@ def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.hist(values, bins=20, range=(0, 1) if unit else None, color=colour(0), alpha=0.35)
         _upright(axes, mean, 0, dashed=False)
+        near = _reach(values, unit=unit)
         if held is not None:
-            _upright(axes, held.uniform, 1, dashed=True)
-            _upright(axes, held.best, 2, dashed=False)
+            _upright(axes, held.uniform, 1, dashed=True, near=near)
+            _upright(axes, held.best, 2, dashed=False, near=near)
         axes.tick_params(labelcolor=INK)
         told = [
             phrase("mean {mean} of images by themselves", mean=decimal(mean))
@@ -117,7 +118,9 @@ def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
         if held is not None and np.isfinite(held.uniform):
             told.append(phrase("uniform map {value}", value=decimal(held.uniform)))
         if held is not None and np.isfinite(held.best):
-            told.append(phrase("best map {value}", value=decimal(held.best)))
+            best = phrase("best map {value}", value=decimal(held.best))
+            seen = near[0] <= held.best <= near[1]
+            told.append(best if seen else phrase("{mark}, beyond the axis", mark=best))
         note = ", ".join(told)
         low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
         alt = phrase(
@@ -139,8 +142,22 @@ def _values(scores: pl.DataFrame, name: str) -> Floats:
     return each_image(images, name) if name in images.columns else np.full(1, np.nan)
 
 
-def _upright(axes: Axes, x: float, tone: int, *, dashed: bool) -> None:
-    if np.isfinite(x):
+def _reach(values: Floats, *, unit: bool) -> tuple[float, float]:
+    """From where to where a mark is drawn: one far away would squeeze the bars to a line."""
+    low, high = (0.0, 1.0) if unit else (float(values.min()), float(values.max()))
+    span = 0.0 if unit else max(high - low, abs(high))
+    return low - span, high + span
+
+
+def _upright(
+    axes: Axes,
+    x: float,
+    tone: int,
+    *,
+    dashed: bool,
+    near: tuple[float, float] = (-np.inf, np.inf),
+) -> None:
+    if np.isfinite(x) and near[0] <= x <= near[1]:
         axes.axvline(x, color=colour(tone), linewidth=1.8, linestyle=(0, (4, 2)) if dashed else "-")
 
 

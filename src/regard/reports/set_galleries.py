@@ -11,7 +11,7 @@ from regard.progress import Step
 from regard.reports.album import Album, MissingPicturesError, photo_limit
 from regard.reports.blocks import Block, Card
 from regard.reports.contents import RunContents, SplitContents
-from regard.reports.galleries import left_out, made_gallery, scaled, without_map
+from regard.reports.galleries import ends, left_out, made_gallery, scaled, without_map
 from regard.reports.words import decimal, percent, said, whole
 from regard.saliency.base import METHODS
 
@@ -64,14 +64,15 @@ def _chosen(split: SplitContents, pictures: int) -> list[tuple[str, str, list[di
         told = [
             rows[own["index"]] | {"maps": [own["label"]], "energy": own["energy"]} for own in known
         ]
+        low, high = ends(told, pictures)
         about = phrase(
             "Energy in its own region of the map of one of an image's labels, lowest first."
         )
-        found.append((phrase("Looks elsewhere"), about, told[:pictures]))
+        found.append((phrase("Looks elsewhere"), about, low))
         about = phrase(
             "Energy in its own region of the map of one of an image's labels, highest first."
         )
-        found.append((phrase("Looks at the region"), about, told[::-1][:pictures]))
+        found.append((phrase("Looks at the region"), about, high))
     return [entry for entry in found if entry[2]]
 
 

@@ -61,7 +61,7 @@ _ABOUT: Phrases = {
     "precision_macro": "mean over the classes of precision",
     "recall_macro": "mean over the classes of recall",
     "f1_macro": "mean over the classes of F1",
-    "roc_auc": "chance that a right image ranks above a wrong one; 0.5 is guessing",
+    "roc_auc": "chance that an image of the class ranks above one of another; 0.5 is guessing",
     "average_precision": "area under the precision-recall curve",
     "precision": "of those predicted so, the share that is",
     "recall": "of those that are, the share predicted so",

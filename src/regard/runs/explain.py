@@ -199,12 +199,12 @@ def caption(run: Run, seen: Explained, method: str, *, contrast: bool) -> list[s
     if run.several:
         return [*_set_words(run, seen), f"{how}, target {target}, {own}", file]
     first = f"predicted {predicted}, {percent(float(seen.shares[seen.predicted]))}"
-    if seen.sample is not None:
-        first += f" (label {run.classes[seen.sample.label]})"
     second = f"{how}, target {target}"
     if seen.chosen != seen.predicted:
         second += f", {own}"
-    return [first, second, file]
+    # A line of its own: of a narrow photo it would be cut off behind a long name.
+    label = [] if seen.sample is None else [f"label {run.classes[seen.sample.label]}"]
+    return [first, *label, second, file]
 
 
 def _set_words(run: Run, seen: Explained) -> list[str]:

@@ -104,7 +104,7 @@ def build_method(method: str, **options: Any) -> Method:
         ConfigError: unknown name or option.
     """
     kind = METHODS[method]
-    refuse_options(f"method {method}", kind, options)
+    refuse_options(f"method {method}", kind, options, beside=OF_EXPLAIN)
     try:
         return kind(**options)
     except TypeError as error:
@@ -114,6 +114,10 @@ def build_method(method: str, **options: Any) -> Method:
             found=str(error),
             remedy=f"see help(regard.saliency.METHODS[{method!r}])",
         ) from error
+
+
+# Options of `explain` that are no method's own.
+OF_EXPLAIN = ("contrast", "layer", "size", "view", "create_graph")
 
 
 def look(

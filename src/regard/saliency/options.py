@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor, nn
@@ -28,7 +29,12 @@ def at_least_one(method: str, **counts: int | None) -> None:
 
 
 def refuse_options(
-    where: str, made: Callable[..., Any], options: Mapping[str, Any], given: Sequence[str] = ()
+    where: str,
+    made: Callable[..., Any],
+    options: Mapping[str, Any],
+    given: Sequence[str] = (),
+    beside: Sequence[str] = (),
+    taken: Sequence[str] = (),
 ) -> None:
     """Refuse options that it does not take, and want of those that it needs.
 
@@ -37,12 +43,15 @@ def refuse_options(
         made: takes the options.
         options: by name.
         given: names of what it is given otherwise.
+        beside: names that may have been meant, too.
+        taken: names that are options, too, and not among these.
 
     Raises:
         ConfigError: one is unknown, or lacks.
     """
     own = [p for p in inspect.signature(made).parameters.values() if p.name not in given]
-    names = [p.name for p in own if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    names = [*taken, *(p.name for p in own if p.kind in kinds)]
     unknown = [name for name in options if name not in names]
     if unknown and not any(p.kind is p.VAR_KEYWORD for p in own):
         raise ConfigError(
@@ -50,7 +59,7 @@ def refuse_options(
             expected="its own options"
             + (f": {', '.join(names)}" if names else ", of which it has none"),
             found=repr(unknown[0]),
-            remedy=near(unknown[0], names) if names else "leave it out",
+            remedy=_meant(unknown[0], names, beside),
         )
     needed = [p.name for p in own if p.name in names and p.default is p.empty]
     for name in needed:
@@ -58,6 +67,11 @@ def refuse_options(
             told = entries(made, "Args").get(name, f"see help({where})").rstrip(".")
             remedy = f"pass {name}=, {told}"
             raise ConfigError(where, expected=f"{name}=", found="none", remedy=remedy)
+
+
+def _meant(unknown: str, names: Sequence[str], beside: Sequence[str]) -> str:
+    close = get_close_matches(unknown, [*names, *beside])
+    return near(unknown, close or names) if close or names else "leave it out"
 
 
 def bare_net(net: nn.Module) -> nn.Module:

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from regard.errors import ConfigError
 from regard.saliency.base import METHODS, Method, Need
-from regard.saliency.explain import build_method
-from regard.saliency.options import at_least_one
+from regard.saliency.explain import OF_EXPLAIN, build_method
+from regard.saliency.options import at_least_one, refuse_options
 from regard.saliency.outputs import precise
 from regard.saliency.seen import Seen
 from regard.saliency.variants import portions, rows_of
@@ -65,6 +65,8 @@ class SmoothGrad(Method):
                 found=f"{sigma:g}",
                 remedy="0.15 is the default",
             )
+        own = "base", "samples", "sigma", "seed"
+        refuse_options(f"method {self.name}", METHODS[base], options, beside=OF_EXPLAIN, taken=own)
         self.base = build_method(base, **options)
         self.samples, self.sigma, self.seed = samples, sigma, seed
 
