@@ -57,9 +57,8 @@ def test_few_seeds_are_warned_of(study, capsys):
 def test_dead_maps_are_told_where_there_are_any(study, capsys):
     plain, guided = {"test.dead_maps": number(0.0)}, {"test.dead_maps": number(0.125)}
     show_summary(study, summary(plain=plain, guided=guided))
-    assert "Dead maps on test (zero everywhere, in no score of the gaze): guided 12.5%\n" in (
-        capsys.readouterr().out
-    )
+    said = "Dead maps on test (zero everywhere, in no score of the gaze): guided 12.5%. An arm's "
+    assert said in capsys.readouterr().out
     show_summary(study, summary(plain=plain, guided=plain))
     assert "Dead maps" not in capsys.readouterr().out
 

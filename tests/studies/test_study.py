@@ -38,6 +38,7 @@ from regard.studies import pool, runner
 from regard.studies.arm import alike, attempt, bench_arms, evaluated, is_of, run_arm
 from regard.studies.comparisons import verdict
 from regard.studies.read import read_study
+from regard.studies.remarks import remarks
 from regard.studies.runner import conclude, run_study
 from regard.studies.settings import arm_config
 from regard.studies.summary import compare
@@ -324,6 +325,17 @@ def test_a_dot_in_the_name_of_a_split_changes_nothing(tmp_path, monkeypatch):
     ]
     assert told[0] == told[1]
     assert all(row["images"] is not None for row in told[0])
+
+
+def test_a_study_of_groups_says_that_images_are_alike(finished):
+    study, out, _, _ = finished
+    summary = read_json(out / "summary.json")
+    assert summary["groups"] == {}  # none are told
+    grouped = summary | {"groups": {"test": {"images": 1200, "groups": 3}}}
+    (said,) = set(remarks(study, grouped)) - set(remarks(study, summary))
+    assert said.startswith("The 1,200 images of test are of 3 groups: intervals over images take")
+    alone = summary | {"groups": {"test": {"images": 3, "groups": 3}}}
+    assert remarks(study, alone) == remarks(study, summary)
 
 
 def test_nothing_is_run_when_an_arm_or_a_split_is_wrong(home, tmp_path, monkeypatch):

@@ -50,7 +50,6 @@ def show_summary(study: Study, summary: dict[str, Any]) -> None:
     _show_published(study, summary["arms"])
     for text in remarks(study, summary):
         say(text)
-    _say_dead(study, summary["arms"])
     for arm, found in summary["controls"].items():
         share = "an unknown share" if found["overlap"] is None else f"{found['overlap']:.1%}"
         say(f"{arm}: the {found['regions']} regions cover {share} of the true ones")
@@ -162,13 +161,3 @@ def _show_published(study: Study, arms: dict[str, Any]) -> None:
         for arm, value in values.items()
     ]
     table(f"Beside {study.published.source}", ["", "arm", "published", "here"], rows, left=2)
-
-
-def _say_dead(study: Study, arms: dict[str, Any]) -> None:
-    """The share of maps that are zero everywhere and have no score, where there are any."""
-    for split in study.splits:
-        shares = {arm: arms[arm].get(f"{split}.dead_maps") for arm in arms}
-        dead = {arm: found["value"] for arm, found in shares.items() if found and found["value"]}
-        if dead:
-            told = ", ".join(f"{arm} {value:.1%}" for arm, value in dead.items())
-            say(f"Dead maps on {split} (zero everywhere, in no score of the gaze): {told}")

@@ -25,6 +25,7 @@ from regard.reports.segmentation import COLUMNS, pixel_title
 from regard.reports.words import (
     between,
     decimal,
+    grouped_words,
     percent,
     signed,
     title,
@@ -61,7 +62,9 @@ def mask_words(summary: Told, other: Told) -> list[str]:
         "{difference} (95 % interval over images {interval}).",
         **change_places(summary, other, found),
     )
-    return [f"{text} {verdict_words(other, word)}", class_words(other, "iou", "IoU")]
+    grouped = grouped_words(summary.get("groups"), other["images"])
+    words = [f"{text} {verdict_words(other, word)}", class_words(other, "iou", "IoU"), grouped]
+    return [text for text in words if text]
 
 
 def metrics_differences(summary: Told, other: Told) -> Table:

@@ -25,6 +25,7 @@ from regard.reports.words import (
     between,
     count,
     decimal,
+    grouped_words,
     p_value,
     percent,
     said,
@@ -87,7 +88,9 @@ def set_words(summary: Told, other: Told) -> list[str]:
         p=p_value(accuracy["p_value"]),
     )
     text = f"{text} {verdict_words(other, word)} {whole_sets}"
-    return [text, class_words(other, "average_precision", said("average_precision"))]
+    grouped = grouped_words(summary.get("groups"), other["images"])
+    by_class = class_words(other, "average_precision", said("average_precision"))
+    return [own for own in (text, by_class, grouped) if own]
 
 
 def set_differences(summary: Told, other: Told, pairs: pl.DataFrame) -> list[Table]:

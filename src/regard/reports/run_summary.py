@@ -12,7 +12,16 @@ from regard.reports.contents import RunContents, SplitContents
 from regard.reports.gaze import gaze_words, summary_of
 from regard.reports.multilabel import set_facts, set_words
 from regard.reports.segmentation import pixel_facts, pixel_words
-from regard.reports.words import between, count, general, listed, percent, real, sentence
+from regard.reports.words import (
+    between,
+    count,
+    general,
+    grouped_words,
+    listed,
+    percent,
+    real,
+    sentence,
+)
 from regard.runs.inference import in_words
 
 
@@ -251,6 +260,9 @@ def _split(run: RunContents, split: SplitContents) -> list[str]:
         words.append(set_words(split.name, split.numbers))
     elif "accuracy" in split.numbers:
         words.append(_accuracy(split.name, split.numbers))
+    told = split.metrics or {}
+    if words and (grouped := grouped_words(told.get("groups"), told["images"])):
+        words.append(grouped)
     if split.scores is not None and "energy" in split.scores.columns:
         words.append(gaze_words(split.scores, summary_of(split, run.method), split.name))
     return words

@@ -30,6 +30,8 @@ from regard.reports.words import (
 
 # A change of energy that can be seen in a picture.
 WORTH = 0.05
+# Images of which nothing is said in general.
+FEW = 5
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,8 @@ def _changed(
         *_left_out(table),
     ]
     seen = known.filter(pl.col("change").abs() >= WORTH)
+    if seen.is_empty() and len(known) < FEW:
+        return title, " ".join(told), []
     if seen.is_empty():
         most = float(known["change"].abs().max() or 0)  # type: ignore[arg-type]
         text = "The gaze hardly changed anywhere: no image's energy by more than {most}."

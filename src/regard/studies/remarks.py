@@ -17,7 +17,9 @@ def remarks(study: Study, summary: Mapping[str, Any]) -> list[str]:
         summary: of it.
     """
     found = [_of_folds(study, summary) if study.folds is not None else _of_seeds(len(study.seeds))]
-    return [text for text in [*found, *_of_families(study), *_of_choice(study)] if text]
+    found += [*_of_families(study), *_of_choice(study)]
+    found += [*_of_groups(summary), *_of_dead_maps(study, summary)]
+    return [text for text in found if text]
 
 
 def _of_seeds(count: int) -> str:
@@ -49,6 +51,39 @@ def _of_folds(study: Study, summary: Mapping[str, Any]) -> str:
         )
         return f"{text} {unused}"
     return text
+
+
+def _of_groups(summary: Mapping[str, Any]) -> list[str]:
+    """Splits whose images are alike in groups, for which intervals over images are too narrow."""
+    return [
+        phrase(
+            "The {images} images of {split} are of {groups} groups: intervals over images take "
+            "them for independent of each other, and are too narrow for images of other groups.",
+            images=numeral(f"{own['images']:,}"),
+            split=split,
+            groups=numeral(f"{own['groups']:,}"),
+        )
+        for split, own in (summary.get("groups") or {}).items()
+        if own["groups"] < own["images"]
+    ]
+
+
+def _of_dead_maps(study: Study, summary: Mapping[str, Any]) -> list[str]:
+    """The share of maps that are zero everywhere, and what follows from it, where there are any."""
+    found = []
+    for split in study.splits:
+        arms = summary["arms"]
+        shares = {arm: (arms[arm].get(f"{split}.dead_maps") or {}).get("value") for arm in arms}
+        dead = {arm: share for arm, share in shares.items() if share}
+        if dead:
+            told = ", ".join(f"{arm} {numeral(f'{share:.1%}')}" for arm, share in dead.items())
+            text = (
+                "Dead maps on {split} (zero everywhere, in no score of the gaze): {arms}. An arm's "
+                "mean is over the maps that it has, a difference over the images of which both "
+                "arms have one: the two need not agree."
+            )
+            found.append(phrase(text, split=split, arms=told))
+    return found
 
 
 def _of_families(study: Study) -> list[str]:

@@ -43,8 +43,21 @@ def summarise(
         "controls": controls(study, runs, folder),
         "gaze": gaze_spread(study, done, folder),
         "confusion": confusions(study, done, folder),
+        "groups": _groups(study, runs, folder),
     }
     return summary if pooled is None else summary | {"folds": pooled.told()}
+
+
+def _groups(study: Study, runs: pl.DataFrame, folder: Path) -> dict[str, Any]:
+    """Of each split its images and how many groups they are of, where that is told."""
+    found: dict[str, Any] = {}
+    files = [RunFolder(folder / run) for run in runs["run"].to_list()]
+    for split in study.splits if study.folds is None else ():
+        told = [read_json(own.metrics(split)) for own in files if own.metrics(split).is_file()]
+        known = [own for own in told if own.get("groups") is not None]
+        if known:
+            found[split] = {name: known[0][name] for name in ("images", "groups")}
+    return found
 
 
 def arms_table(study: Study, summary: Mapping[str, Any]) -> pl.DataFrame:
