@@ -140,6 +140,28 @@ def test_too_many_pixels_are_told_from_the_header(tmp_path):
 # Regions -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("inside", "told"), [(0.9, True), (0.7, False)])
+def test_masks_that_are_the_wrong_way_round_are_told_of(tmp_path, inside, told):
+    rows = []
+    for number, share in enumerate((inside, inside, 0.2)):
+        noise().save(tmp_path / f"{number}.png")
+        values = np.zeros((30, 40))
+        values[:, : round(40 * share)] = 255
+        grey(tmp_path / f"r{number}.png", values)
+        rows.append({"image": f"{number}.png", "region": f"r{number}.png", "label": "a"})
+    problems = check(manifest_from_rows(rows, tmp_path))
+    details = [p.detail for p in problems if p.kind == "large regions"]
+    assert len(details) == told
+    assert all("cover 90% of the image or more" in detail for detail in details)
+
+
+def test_where_boxes_alone_are_labelled_nothing_is_wrong(tmp_path):
+    noise().save(tmp_path / "a.png")
+    row = {"image": "a.png", "boxes": [[0.0, 0.0, 9.0, 9.0]], "box_labels": ["a"]}
+    (problem,) = [p for p in check(manifest_from_rows([row], tmp_path)) if p.kind == "no label"]
+    assert (problem.severity, "import crops" in problem.detail) == ("warning", True)
+
+
 @pytest.mark.parametrize(
     ("levels", "threshold", "kind"),
     [

@@ -1,8 +1,9 @@
 """Everything that is wrong with a manifest and its files."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from regard.checks.file_checks import file_problems
@@ -19,6 +20,8 @@ from regard.progress import Progress
 
 COLUMNS = ("row", "column", "file", "kind", "detail")
 BAD = "bad_files.csv"
+# Where half of several regions cover as much of the image, they are likelier inverted.
+LARGE, SEVERAL = 0.8, 3
 
 
 def check(
@@ -31,7 +34,8 @@ def check(
 
     - files: `missing`, `empty file`, `unreadable`, `truncated`, `too many pixels`;
     - regions: `other size` than the image (a further view may be a smaller copy), `empty region`,
-      `tiny region`, `full region`, `faint region`; of areas to avoid or to ignore `faint area`;
+      `tiny region`, `full region`, `faint region`, and of all of them `large regions`, as masks
+      have that are the wrong way round; of areas to avoid or to ignore `faint area`;
     - masks of classes: `mask classes`, `unknown id`, `other size`;
     - boxes: `degenerate box`, `box outside`;
     - the table: `no label`, `one class`, `no split`, `listed twice`, `rare class`, `empty split`,
@@ -52,13 +56,25 @@ def check(
         except DataError as error:
             found.append(Problem(None, "mask_classes", None, "mask classes", error.found))
 
+    shares: list[float] = []
+
     def one(row: int) -> list[Problem]:
         paths = _absolute(rows[row], manifest)
-        return file_problems(row + 1, paths, rows[row], max_pixels, classes, masks)
+        return file_problems(row + 1, paths, rows[row], max_pixels, classes, masks, shares)
 
     for problems in in_threads(one, range(len(rows)), progress):
         found += problems
+    found += _large(shares)
     return sorted(found, key=lambda problem: problem.row or 0)
+
+
+def _large(shares: Sequence[float]) -> list[Problem]:
+    """Regions that leave next to nothing outside, as masks have that are the wrong way round."""
+    if len(shares) < SEVERAL or median(shares) < LARGE:
+        return []
+    detail = f"half of the regions cover {median(shares):.0%} of the image or more; white is "
+    detail += "inside: if the subject is black in these masks, invert them"
+    return [Problem(None, "region", None, "large regions", detail, "warning")]
 
 
 def place_of_bad_files(manifest: Path) -> Path:

@@ -31,6 +31,7 @@ def file_problems(
     max_pixels: int,
     classes: Container[str] = (),
     masks: MaskClasses | None = None,
+    shares: list[float] | None = None,
 ) -> list[Problem]:
     """What is wrong with the files, the regions and the boxes of one sample.
 
@@ -41,6 +42,7 @@ def file_problems(
         max_pixels: larger images are not decoded.
         classes: that are learned; boxes of others say nothing of the sample's own.
         masks: the classes of the manifest's masks, where it has such.
+        shares: takes the share of the image that a region's file has inside.
     """
     found: list[Problem] = []
     decoded: dict[str, Tensor] = {}
@@ -63,7 +65,10 @@ def file_problems(
     if "mask" in decoded and masks is not None:
         found += _ids(row, cells, decoded["mask"], masks)
     if "region" in decoded:
-        found += _region(row, cells, decoded["region"])
+        share = grey_coverage(decoded["region"], cells.get("region_threshold"))
+        found += _region(row, cells, decoded["region"], share)
+        if shares is not None:
+            shares.append(share)
     for column in ("avoid", "ignore"):
         if column in decoded:
             found += _faint(row, column, cells[column], decoded[column])
@@ -122,10 +127,8 @@ def _sizes(row: int, cells: Cells, decoded: Mapping[str, Tensor], size: Size) ->
             yield Problem(row, column, cells[column], "other size", detail, severity)
 
 
-def _region(row: int, cells: Cells, grey: Tensor) -> Iterator[Problem]:
-    threshold = cells.get("region_threshold")
-    brightest, share = float(grey.max()), grey_coverage(grey, threshold)
-    file = cells["region"]
+def _region(row: int, cells: Cells, grey: Tensor, share: float) -> Iterator[Problem]:
+    threshold, brightest, file = cells.get("region_threshold"), float(grey.max()), cells["region"]
     if threshold is None and 0 < brightest < 128:
         detail = f"its brightest grey level is {brightest:.0f} of 255; set region_threshold"
         yield Problem(row, "region", file, "faint region", detail, "warning")

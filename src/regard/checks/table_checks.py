@@ -57,8 +57,12 @@ def _listed_twice(table: pl.DataFrame) -> Iterator[Problem]:
 def _labels(table: pl.DataFrame) -> Iterator[Problem]:
     present = [name for name in ("label", "labels", "mask") if name in table.columns]
     if not present:
-        detail = "no column label, labels or mask: there is nothing to train on"
-        yield Problem(None, "label", None, "no label", detail)
+        detail: str = "no column label, labels or mask: there is nothing to train on"
+        severity: Severity = "error"
+        if "box_labels" in table.columns:
+            detail = "boxes alone are labelled: to train on them, cut them out by import crops"
+            severity = "warning"
+        yield Problem(None, "label", None, "no label", detail, severity)
         return
     bare = pl.all_horizontal((pl.col(name).is_null() | _blank(name, table)) for name in present)
     if "split" in table.columns:

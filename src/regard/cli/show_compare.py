@@ -17,7 +17,7 @@ def show_comparison(summary: Mapping[str, Any]) -> None:
         rows = _ROWS[summary["task"]](other)
         title = f"{other['name']} against {first} on {summary['split']}"
         title += f": {plural(other['images'], 'image')}, 95% intervals over images"
-        table(title, ["", first, other["name"], "difference", "p"], rows)
+        table(title, ["", first, other["name"], "difference", "p", "images"], rows)
         say_groups(summary.get("groups"), other["images"])
         if summary["task"] != "segmentation":
             _show_classes(summary, other)
@@ -47,12 +47,9 @@ def _show_classes(summary: Mapping[str, Any], other: Mapping[str, Any]) -> None:
     found = other["per_class"]
     if len(found) > MOST_CLASSES:
         return
-    rows = [
-        _row(label, *(own["recall"][key] for key in ("before", "after", "difference", "p_value")))
-        for label, own in found.items()
-    ]
+    rows = _rows({label: own["recall"] for label, own in found.items()})
     first = summary["first"]["name"]
-    table("Recall of each class", ["", first, other["name"], "difference", "p"], rows)
+    table("Recall of each class", ["", first, other["name"], "difference", "p", "images"], rows)
 
 
 def _of_labels(other: Mapping[str, Any]) -> list[list[str]]:
@@ -89,7 +86,7 @@ def _row(
     name: str, before: float | None, after: float | None, difference: dict, p: float | None
 ) -> list[str]:
     shown = [_number(before), _number(after), with_interval(difference), _number(p, ".3g")]
-    return [name, *shown]
+    return [name, *shown, f"{difference['n']:,}"]
 
 
 def _number(value: float | None, form: str = ".3f") -> str:

@@ -150,8 +150,8 @@ def show_gaze(summary: dict[str, Any], split: str) -> None:
     uniform = found["uniform_energy"]
     if uniform is not None:
         console.print(
-            f"A uniform map would have energy {uniform:.3f} (the regions' mean area) and gain 1; "
-            f"{found['with_region']} of {found['images']} images have a region."
+            f"A uniform map would have energy {uniform:.3f} (the mean area of these maps' regions) "
+            f"and gain 1; {found['with_region']} of {found['images']} images have a region."
         )
 
 

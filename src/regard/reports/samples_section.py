@@ -104,7 +104,7 @@ def _counts(table: pl.DataFrame, splits: Sequence[str]) -> Table:
 
 
 def _areas(run: RunContents) -> list[Block]:
-    """How much of the image the region covers, as the scores tables hold it."""
+    """How much of what counts of the image the region covers, as the scores tables hold it."""
     rows = []
     for split in run.splits:
         if split.scores is None:
@@ -122,4 +122,5 @@ def _areas(run: RunContents) -> list[Block]:
             rows.append([Cell(split.name), *cells, *(Cell(percent(x)) for x in shares)])
     head = columns("Split", "Images with a region#", "Mean#", "5th percentile#", "Median#",
                    "95th percentile#")  # fmt: skip
-    return [Table(head, rows, phrase("Share of the image that the region covers"))] if rows else []
+    caption = phrase("Share of the pixels that count which the region covers")
+    return [Table(head, rows, caption)] if rows else []
