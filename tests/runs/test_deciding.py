@@ -10,7 +10,7 @@ from regard.data.loader import Loader
 from regard.errors import ConfigError, RegardError, RunError
 from regard.evaluation.settings import Evaluate, Gaze
 from regard.evaluation.thresholds import AT_THRESHOLD, Choice, at_threshold, choose
-from regard.reports.blocks import Table
+from regard.reports.blocks import Table, Text
 from regard.reports.contents import read_run
 from regard.reports.predictions import metrics_table, ranking_curves
 from regard.reports.threshold import threshold_blocks
@@ -202,3 +202,20 @@ def test_without_a_threshold_the_report_has_none(run):
     assert threshold_blocks(split) == []
     (drawings,) = ranking_curves(split.predictions, split.numbers)
     assert not any("ring" in drawing.note for drawing in drawings.drawings)
+
+
+def test_the_report_says_that_another_was_chosen_since(run):
+    evaluate_run(run, "test", decide=RECALL)
+
+    def words():
+        seen = read_run(run.folder)
+        (split,) = [own for own in seen.splits if own.name == "test"]
+        (told,) = [b for b in threshold_blocks(split, seen.threshold) if isinstance(b, Text)]
+        return " ".join(told.paragraphs)
+
+    assert "Since then" not in words()
+    evaluate_run(run, "val", decide=Evaluate(target_recall=1.0))
+    now = read_json(run.files.threshold)["threshold"]
+    assert f"Since then {now:.3g} was chosen for moss" in words()
+    evaluate_run(run, "test")
+    assert "Since then" not in words()

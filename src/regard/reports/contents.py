@@ -65,6 +65,7 @@ class RunContents:
         readings: a line for each time that a split was evaluated.
         splits: evaluated ones, train, val and test first.
         bench: of `bench.json`, if the net's latency was measured.
+        threshold: of `threshold.json`, if one was chosen: by what the run decides now.
     """
 
     folder: Path
@@ -76,6 +77,7 @@ class RunContents:
     readings: tuple[dict[str, Any], ...]
     splits: tuple[SplitContents, ...]
     bench: dict[str, Any] | None
+    threshold: dict[str, Any] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -152,6 +154,7 @@ def read_run(folder: Path) -> RunContents:
         readings=tuple(attempt(lambda: list(read_lines(files.readings)), [])),
         splits=tuple(_read_split(files, name, method, check) for name in names),
         bench=read_bench(files),
+        threshold=attempt(lambda: {**_mapping(read_json(files.threshold))}, None),
     )
 
 

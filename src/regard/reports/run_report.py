@@ -135,7 +135,7 @@ def _training(run: RunContents, pictures: int) -> Section:
 def _split(run: RunContents, split: SplitContents, pictures: int, progress: Step | None) -> Section:
     blocks: list[Block] = [Note(text) for text in split.missing]
     results, galleries = _BY_TASK[run.task]
-    blocks += results(split)
+    blocks += [*results(split), *threshold_blocks(split, run.threshold)]
     blocks += _gaze(run, split)
     blocks += [] if split.methods is None else methods_compared(split.methods)
     blocks += galleries(run, split, pictures, len(run.splits), progress)
@@ -158,7 +158,7 @@ def _classification(split: SplitContents) -> list[Block]:
     blocks += [*confusion(in_order(numbers)), class_table(numbers)]
     if split.predictions is not None and len(split.predictions):
         blocks += ranking_curves(split.predictions, numbers)
-    return [*blocks, *threshold_blocks(split)]
+    return blocks
 
 
 def _segmentation(split: SplitContents) -> list[Block]:

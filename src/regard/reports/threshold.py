@@ -21,14 +21,19 @@ from regard.reports.words import (
 )
 
 
-def threshold_blocks(split: SplitContents) -> list[Block]:
-    """How it was chosen, and the numbers at it and at one half; nothing where there is none."""
+def threshold_blocks(split: SplitContents, now: Mapping[str, Any] | None = None) -> list[Block]:
+    """How it was chosen, and the numbers at it and at one half; nothing where there is none.
+
+    Args:
+        split: an evaluated one.
+        now: what the run decides by now, which may have been chosen since.
+    """
     how = (split.metrics or {}).get("threshold")
     if how is None or f"recall{ENDING}" not in split.numbers:
         return []
     return [
         Heading(phrase("At the chosen threshold")),
-        Text([_chosen(how), _held(split, how)]),
+        Text([_chosen(how), _held(split, how), *_since(split, how, now)]),
         _table(split.numbers, how),
     ]
 
@@ -50,6 +55,23 @@ def _chosen(how: Mapping[str, Any]) -> str:
         recall=percent(recall["value"]),
         interval=between(recall, percent),
     )
+
+
+def _since(
+    split: SplitContents, how: Mapping[str, Any], now: Mapping[str, Any] | None
+) -> list[str]:
+    """That another threshold was chosen since, at which the split has not been evaluated."""
+    if now is None or all(now[name] == how[name] for name in ("threshold", "positive")):
+        return []
+    return [
+        phrase(
+            "Since then {threshold} was chosen for {label}, by which exports and screenings "
+            "decide; the numbers of {split} are not of that one: evaluate it again.",
+            threshold=general(now["threshold"], 3),
+            label=now["positive"],
+            split=split.name,
+        )
+    ]
 
 
 def _held(split: SplitContents, how: Mapping[str, Any]) -> str:
