@@ -162,13 +162,15 @@ def _by_class_words(numbers: Numbers) -> str:
     known = {name: value for name, value in known.items() if np.isfinite(value)}
     if not known:
         return phrase("No class has an image.")
-    worst = min(known, key=lambda name: known[name])
+    every = [name for name in known if classes[name]["support"] == numbers["n"]]
+    ranked = {name: value for name, value in known.items() if name not in every}
     told = [
         phrase(
             "The class that is ranked worst is {label}, with an average precision of {value}.",
             label=worst,
-            value=decimal(known[worst]),
+            value=decimal(ranked[worst]),
         )
+        for worst in sorted(ranked, key=lambda name: ranked[name])[:1]
     ]
     lost = [name for name in known if real(classes[name]["recall"]["value"]) == 0]
     if lost:
@@ -179,7 +181,6 @@ def _by_class_words(numbers: Numbers) -> str:
                 labels=listed(lost),
             )
         )
-    every = [name for name in known if classes[name]["support"] == numbers["n"]]
     if every:
         text = "All images are of {labels}: of these no ranking can be wrong."
         told.append(phrase(text, labels=listed(every)))
