@@ -490,3 +490,20 @@ def test_too_few_classes_of_masks_are_a_problem_like_others(tmp_path):
     kinds = {p.kind: p.detail for p in check(manifest_from_rows([row, row], tmp_path))}
     assert "mask classes" in kinds
     assert "\n" not in kinds["mask classes"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["fern, moss", "moss, berry", "fern, berry", "fern"], "3 classes such as 'fern, moss'"),
+        (["fern;moss", "moss;fern"], "--label-separator ';'"),
+        (["Viola odorata, L.", "Viola hirta, L.", "fern"], None),
+        (["a, b", "c"], None),
+    ],
+)
+def test_labels_that_look_like_lists_are_told_of(tmp_path, labels, told):
+    rows = [{"image": f"{k}.png", "label": label} for k, label in enumerate(labels)]
+    problems = check(manifest_from_rows(rows, tmp_path))
+    found = [p.detail for p in problems if p.kind == "label lists"]
+    assert len(found) == (told is not None)
+    assert told is None or told in found[0]

@@ -40,7 +40,7 @@ def check(
     - boxes: `degenerate box`, `box outside`;
     - the table: `no label`, `one class`, `no split`, `listed twice`, `rare class`, `empty split`,
       `class not in train`, `class not in split`, `group in several splits`,
-      `synthetic outside train`, `label like none`, `classes alike`;
+      `synthetic outside train`, `label like none`, `classes alike`, `label lists`;
     - images: `dark 16 bits`.
 
     Args:

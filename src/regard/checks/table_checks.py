@@ -1,5 +1,6 @@
 """Checks of the table alone: labels, splits and repeated rows."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import polars as pl
@@ -23,6 +24,7 @@ def table_problems(manifest: Manifest) -> list[Problem]:
     if not classes.is_empty():
         found += [*_alone(classes), *_classes_by_split(classes), *_rare(classes)]
         found += [*_like_missing(classes), *_alike(classes)]
+        found += [] if manifest.several else [*_lists(classes)]
     return found
 
 
@@ -156,6 +158,24 @@ def _alike(classes: pl.DataFrame) -> Iterator[Problem]:
             told = ", ".join(f"{label!r} ({count})" for label, count, _ in own.iter_rows())
             detail = f"classes by themselves: {told}; write them alike if they are one"
             yield Problem(own["row"][1], "label", None, "classes alike", detail, "warning")
+
+
+def _lists(classes: pl.DataFrame) -> Iterator[Problem]:
+    """Labels that are lists of others, which were imported as if each were a class of its own."""
+    labels = classes["label"].unique(maintain_order=True).to_list()
+    for between in ",;|":
+        parts = {label: [p.strip() for p in label.split(between)] for label in labels}
+        counts = Counter(part for own in parts.values() for part in set(own))
+        lists = [
+            label
+            for label, own in parts.items()
+            if len(own) > 1 and all(counts[p] > 1 for p in own)
+        ]
+        if len(lists) > 1:
+            shown = " and ".join(map(repr, lists[:2]))
+            detail = f"{len(lists)} classes such as {shown} look like lists of labels; import them "
+            detail += f"with --label-separator '{between}' if they are"
+            yield Problem(None, "label", None, "label lists", detail, "warning")
 
 
 def _rare(classes: pl.DataFrame) -> Iterator[Problem]:
