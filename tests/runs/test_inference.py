@@ -33,7 +33,8 @@ def home(tmp_path_factory):
 
 def counts(home, **how):
     """What was predicted of each image, as its confusion and boundaries."""
-    values = evaluate_run(load_run(home / "run"), "test", **how)
+    run = load_run(home / "run")
+    values = evaluate_run(run, "test", asked=inferring(run, **how))
     return values, pl.read_parquet(home / "run/predictions/test.parquet")
 
 
@@ -108,7 +109,7 @@ def test_nothing_asked_for_leaves_the_run_as_it_is(home):
 )
 def test_what_cannot_be_is_refused_in_one_line(home, how, said):
     with pytest.raises(ConfigError) as caught:
-        evaluate_run(load_run(home / "run"), "test", **how)
+        inferring(load_run(home / "run"), **how)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -130,6 +131,6 @@ def test_a_classifier_has_no_windows(tmp_path, how):
     write_set(tmp_path, counts={"train": 6, "val": 3, "test": 3})
     train(config_of("training.epochs=1"), tmp_path / "run", folder=tmp_path)
     with pytest.raises(RunError, match=r"expected a run of a segmenter.*found one of a class") as e:
-        evaluate_run(load_run(tmp_path / "run"), "test", **how)
+        inferring(load_run(tmp_path / "run"), **how)
     assert "\n" not in str(e.value)
     assert not (tmp_path / "run/metrics").exists()

@@ -29,7 +29,7 @@ from regard.runs.averages import average_maps
 from regard.runs.evaluate import evaluate_run
 from regard.runs.evaluate_masks import masks_of
 from regard.runs.explain import explain_images, images_of
-from regard.runs.inference import as_told
+from regard.runs.inference import as_told, inferring
 from regard.runs.run import load_run
 from regard.saliency import PixelTarget
 from regard.studies.arm import evaluated
@@ -290,7 +290,7 @@ def test_pooled_scores_are_kept_by_class_and_in_the_report(run):
 
 def test_scoring_keeps_how_the_pixels_were_asked_about(run):
     plain = evaluate_run(run, "test")
-    asked = evaluate_run(run, "test", window=48, flip=True)
+    asked = evaluate_run(run, "test", asked=inferring(run, window=48, flip=True))
     assert asked["metrics"]["confusion"] != plain["metrics"]["confusion"]
     assert not evaluated(run, "test")
     values = evaluate_run(run, "test", gaze=[Gaze(scores=("energy",), layer=LAYER)], keep=True)

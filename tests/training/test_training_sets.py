@@ -24,6 +24,7 @@ from regard.runs.averages import average_maps
 from regard.runs.comparable import open_runs
 from regard.runs.evaluate import evaluate_run
 from regard.runs.explain import explain_images, images_of
+from regard.runs.inference import inferring
 from regard.runs.run import load_run
 from regard.saliency.explain import explain
 from regard.scores.scoring import score
@@ -308,7 +309,7 @@ def test_a_run_of_sets_is_not_held_against_one_of_labels(evaluated, tmp_path):
 
 def test_windows_are_for_segmenters(evaluated):
     with pytest.raises(RunError, match="a run of a segmenter"):
-        evaluate_run(load_run(evaluated[0]), "test", flip=True)
+        inferring(load_run(evaluated[0]), flip=True)
 
 
 def test_an_image_without_a_label_gets_no_score(whole):

@@ -1,7 +1,6 @@
 """`regard train` and `regard evaluate`."""
 
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -90,14 +89,15 @@ def evaluate(
     from regard.cli.show_run import show_metrics
     from regard.runs.deciding import with_options
     from regard.runs.evaluate import evaluate_run, image_paths
+    from regard.runs.inference import inferring
     from regard.runs.run import load_run
 
     loaded = load_run(run, checkpoint)
     given = {"target_recall": target_recall, "threshold": threshold, "positive": positive}
-    how: dict[str, Any] = {"window": window, "overlap": overlap, "flip": flip, "size": size}
-    how["decide"] = with_options(loaded, **given)
+    decide = with_options(loaded, **given)
+    asked = inferring(loaded, window=window, overlap=overlap, flip=flip, size=size)
     with counter(f"predicting {split}", len(image_paths(loaded, split))) as shown:
-        values = evaluate_run(loaded, split, **how, progress=shown)
+        values = evaluate_run(loaded, split, decide=decide, asked=asked, progress=shown)
     if as_json:
         print_json(values)
     else:

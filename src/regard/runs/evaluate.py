@@ -23,8 +23,6 @@ from regard.evaluation.multilabel import evaluate_multilabel, with_image_metrics
 from regard.evaluation.predict import Predictions, predict
 from regard.evaluation.settings import Evaluate, Gaze
 from regard.evaluation.table import predictions_table
-from regard.images.size import Size
-from regard.models.windows import OVERLAP
 from regard.progress import Step
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.deciding import CHOSEN_ON, asked_of, decision, numbers_at
@@ -32,7 +30,6 @@ from regard.runs.evaluate_masks import evaluate_masks
 from regard.runs.files import read_table, write_json, write_table
 from regard.runs.folder import RunFolder, locked
 from regard.runs.grouped import groups_of
-from regard.runs.inference import inferring
 from regard.runs.readings import checkpoint_of, note_reading, writing
 from regard.runs.reliance import reliance_numbers, reliance_table
 from regard.runs.run import Run
@@ -54,10 +51,7 @@ def evaluate_run(
     background: int = BACKGROUND,
     backgrounds: bool = False,
     keep: bool = False,
-    window: int | Size | None = None,
-    overlap: float = OVERLAP,
-    flip: bool = False,
-    size: Size | None = None,
+    asked: Run | None = None,
     progress: Step | None = None,
     by: str = "regard evaluate",
 ) -> dict[str, Any]:
@@ -67,8 +61,8 @@ def evaluate_run(
     predicted for it, and kept in `threshold.json`: see `decision`.
 
     Of a segmenter rows of scores are of an image and a class: see `evaluate_masks`; and `inferring`
-    for `window`, `overlap`, `flip` and `size`, which are for segmenters alone. Of sets of labels
-    they are of an image and each label that it has.
+    for windows, mirrored images and other sizes. Of sets of labels they are of an image and each
+    label that it has.
 
     What was scored before of the same checkpoint stays; what is scored again is replaced.
     Every reading of a split is noted in `metrics/readings.jsonl` (split, checkpoint, time, and
@@ -83,10 +77,7 @@ def evaluate_run(
         backgrounds: ask also with exchanged backgrounds, and write `backgrounds/SPLIT.parquet`.
         keep: of a segmenter leave the metrics of pixels as they are, where there are some of this
             checkpoint: only the gaze is scored.
-        window: side of windows, or height and width; None: images as a whole.
-        overlap: least share that a window has in common with the next.
-        flip: average with the mirrored image.
-        size: (H, W) of the input; None: that of the training.
+        asked: of a segmenter the run as it answers, in windows say; None: as it was trained.
         progress: called with the number of images after each batch.
         by: the command that reads the split, for the note.
 
@@ -95,16 +86,14 @@ def evaluate_run(
 
     Raises:
         DataError: an empty split, or a sample that cannot be read: none is skipped or replaced.
-        RunError: a classifier is asked for windows, mirror images or another size, a segmenter or
-            a run without val for a threshold.
-        ConfigError: of these one that cannot be, or a threshold for other than two classes.
+        RunError: a segmenter or a run without val is asked for a threshold.
+        ConfigError: a threshold for other than two classes.
     """
     reading = asked_of(run, decide)
-    asked = inferring(run, window=window, overlap=overlap, flip=flip, size=size)
     images = image_paths(run, split)
     if run.segments:
         how = {"gaze": gaze, "background": background, "keep": keep, "progress": progress}
-        return evaluate_masks(run, split, images, asked=asked, by=by, **how)
+        return evaluate_masks(run, split, images, asked=asked or run, by=by, **how)
     ask = _ask_sets if run.several else _ask_labels
     table, fresh = ask(run, split, images, gaze, background, progress)
     decided = decision(run, reading, split, table, lambda: _val(run, by))
