@@ -564,7 +564,7 @@ def test_expected_gradients_estimate_what_captum_s_gradient_shap_does():
         ("integrated_gradients", {"tolerance": 1.0}, "a tolerance between 0 and 1"),
         ("smoothgrad", {"samples": 0}, "samples of 1 or more"),
         ("smoothgrad", {"base": "salience"}, "did you mean saliency"),
-        ("smoothgrad", {"base": "gradcam", "steps": 3}, "method gradcam: expected its own options"),
+        ("smoothgrad", {"base": "gradcam", "steps": 3}, "method smoothgrad: expected its own opt"),
         ("occlusion", {"window": 3, "stride": 4}, "every pixel is covered"),
         ("rise", {"probability": 0.0}, "probability above 0"),
         ("rise", {"masks": 0}, "masks of 1 or more"),

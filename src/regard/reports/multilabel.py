@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from regard.language import Phrases, phrase, plural
-from regard.reports.blocks import Block, Cell, Drawings, Fact, Heading, Key, Matrix, Table, Text
-from regard.reports.predictions import metrics_table, precision_recall, span
+from regard.reports.blocks import Block, Cell, Drawings, Fact, Heading, Matrix, Table, Text
+from regard.reports.predictions import class_keys, metrics_table, precision_recall, span
 from regard.reports.words import (
     between,
     columns,
@@ -76,7 +76,7 @@ def curves(table: pl.DataFrame, numbers: Numbers) -> list[Drawings]:
     names = sorted(told, key=lambda name: -support[name])[:_MOST_CURVES]
     if not names:
         return []
-    keys = [Key(name, tone) for tone, name in enumerate(names)]
+    keys = class_keys(names)
     drawn = precision_recall(table, names, {"average_precision": numbers["map"]})
     return [Drawings([drawn], keys if 1 < len(names) <= _MOST_NAMED else [])]
 

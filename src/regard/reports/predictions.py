@@ -25,6 +25,7 @@ from regard.reports.blocks import (
     Table,
 )
 from regard.reports.drawing import canvas, colour, inline, plot
+from regard.reports.history import LOOKS
 from regard.reports.words import (
     about,
     between,
@@ -167,7 +168,7 @@ def ranking_curves(table: pl.DataFrame, numbers: Mapping[str, Any]) -> list[Draw
     """ROC and precision-recall of the positive class or of each against the rest; calibration."""
     names = _curve_classes(numbers)
     few = len(names) <= _MOST_NAMED
-    keys = [Key(name, tone) for tone, name in enumerate(names)] if few and len(names) > 1 else []
+    keys = class_keys(names) if few and len(names) > 1 else []
     areas = [_roc(table, names, numbers), precision_recall(table, names, numbers)]
     calibration = _calibration(table, numbers)
     return [Drawings([*areas, calibration], keys)]
@@ -284,9 +285,18 @@ def _thin(
         y,
         color=colour(tone if named else 0),
         drawstyle="steps-pre" if steps else "default",
-        linewidth=1.8 if named else 0.8,
-        alpha=1 if named else 0.4,
+        **LOOKS[_shape(tone, many) if named else "thin"],
     )
+
+
+def class_keys(names: Sequence[str]) -> list[Key]:
+    """The legend of the curves of classes."""
+    return [Key(name, tone, _shape(tone, len(names))) for tone, name in enumerate(names)]
+
+
+def _shape(tone: int, many: int) -> str:
+    """How a class's curve is drawn, so that curves on top of each other are all seen."""
+    return "line" if many == 1 else ("wide", "line", "dashed", "dotted")[tone % 4]
 
 
 def unit_axes(axes: Axes) -> Axes:
@@ -312,7 +322,7 @@ def _calibration(table: pl.DataFrame, numbers: Mapping[str, Any]) -> Drawing:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
         axes.vlines(x, low, high, color=colour(0), linewidth=1, alpha=0.6)
         sizes = 12 + 60 * n / max(n.max(initial=1), 1)
-        axes.scatter(x, y, sizes, color=colour(0), linewidths=0, zorder=3)
+        axes.scatter(x, y, sizes, color=colour(0), linewidths=0, zorder=3, clip_on=False)
         error = numbers.get("ece", {})
         note = phrase(
             "error {error}, interval {interval}",

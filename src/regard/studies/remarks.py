@@ -72,7 +72,7 @@ def _of_dead_maps(study: Study, summary: Mapping[str, Any]) -> list[str]:
     """The share of maps that are zero everywhere, and what follows from it, where there are any."""
     found = []
     for split in study.splits:
-        arms = summary["arms"]
+        arms = summary.get("arms") or {}
         shares = {arm: (arms[arm].get(f"{split}.dead_maps") or {}).get("value") for arm in arms}
         dead = {arm: share for arm, share in shares.items() if share}
         if dead:
