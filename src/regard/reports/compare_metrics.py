@@ -100,8 +100,8 @@ def _diagram(found: Told, name: str, error: Any) -> Drawing:
         axes = unit_axes(plot(drawn, phrase("confidence"), phrase("accuracy")))
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
         axes.vlines(x, low, high, color=colour(0), linewidth=1, alpha=0.6)
-        axes.scatter(x, y, 12 + 60 * n / max(n.max(initial=1), 1), color=colour(0), linewidths=0, clip_on=False,
-                     zorder=3)  # fmt: skip
+        axes.scatter(x, y, 12 + 60 * n / max(n.max(initial=1), 1), color=colour(0), linewidths=0,
+                     zorder=3, clip_on=False)  # fmt: skip
         alt = phrase(
             "Accuracy against confidence of {name} in {bins} bins; error {error}",
             name=name,
