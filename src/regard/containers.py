@@ -38,7 +38,7 @@ def _memory() -> Iterator[tuple[Path, str, str, str]]:
 def _quota(folder: Path) -> tuple[int | None, int | None]:
     """Microseconds in each period, and the period."""
     words = _text(folder / "cpu.max").split()
-    if len(words) == 2:
+    if len(words) == 2 and words[1].isdigit():
         return (int(words[0]) if words[0].isdigit() else None), int(words[1])
     return _number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us")
 
@@ -49,7 +49,8 @@ def _groups(controller: str) -> Iterator[Path]:
     In a container the group's path is often that of the host, and the folders begin at its own.
     """
     for line in _text(_OWN).splitlines():
-        _, controllers, path = line.split(":", 2)
+        _, _, named = line.partition(":")
+        controllers, _, path = named.partition(":")
         if controllers and controller not in controllers.split(","):
             continue
         top = ROOT / controllers if controllers else ROOT
@@ -60,7 +61,8 @@ def _groups(controller: str) -> Iterator[Path]:
 
 def _cached(folder: Path, name: str) -> int:
     lines = (line.split() for line in _text(folder / "memory.stat").splitlines())
-    return next((int(words[1]) for words in lines if words[0] == name), 0)
+    found = (words[1] for words in lines if len(words) == 2 and words[0] == name)
+    return next((int(text) for text in found if text.isdigit()), 0)
 
 
 def _number(path: Path) -> int | None:

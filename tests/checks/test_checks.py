@@ -496,7 +496,9 @@ def test_too_few_classes_of_masks_are_a_problem_like_others(tmp_path):
     ("labels", "told"),
     [
         (["fern, moss", "moss, berry", "fern, berry", "fern"], "3 classes such as 'fern, moss'"),
-        (["fern;moss", "moss;fern"], "--label-separator ';'"),
+        (["fern;moss", "moss;fern", "fern"], "--label-separator ';'"),
+        (["red, round", "red, long", "blue, round", "blue, long"], None),
+        (["x,", "y,", "x", "y"], None),
         (["Viola odorata, L.", "Viola hirta, L.", "fern"], None),
         (["a, b", "c"], None),
     ],

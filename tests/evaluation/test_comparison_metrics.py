@@ -128,3 +128,10 @@ def test_a_class_of_few_images_is_told_apart_by_no_more_than_they_are_worth():
     assert (found["before"], found["after"], difference["value"]) == (0, 1, 1)
     assert difference["low"] < 0.9  # of four images
     assert difference["method"] == "bonett-price"
+
+
+def test_of_a_class_without_images_there_is_no_recall_and_no_p():
+    proba = np.full((4, 3), 1 / 3)
+    table = predictions_table(range(4), ["i"] * 4, [0, 0, 1, 1], proba, NAMES)
+    recall = compare_metrics([table], [table])["per_class"]["lichen"]["recall"]
+    assert (recall["before"], recall["p_value"], recall["difference"]["value"]) == (None,) * 3

@@ -1,7 +1,9 @@
 """Guidance of nets that went through torch.compile."""
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import product
+from typing import ClassVar
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import regard
 from regard.data.regions import Regions
-from regard.errors import TargetError
+from regard.errors import ModelError, TargetError
 from regard.guidance import RRR, TERMS, Energy, Term, guided_forward, one_graph
 from regard.saliency.resizing import resize
 from smallnets import Tiny, tiny
@@ -132,6 +134,61 @@ def test_pass_and_terms_are_one_graph(terms: str, asked: str):
         torch.testing.assert_close(getattr(outs[0], part), getattr(outs[1], part))
     torch.testing.assert_close(outs[0].loss(), outs[1].loss())
     torch.testing.assert_close(*found[:2])
+
+
+def test_losses_can_be_changed_in_place_and_have_no_second_derivative():
+    net = tiny(norm=True).train()
+    run = torch.compile(net, backend=Counting())
+    given = images(), TARGETS, regions(), [Energy()]
+    found = []
+    for each in (run, net):
+        net.zero_grad()
+        out = guided_forward(each, *given)
+        loss = out.loss()
+        loss += F.cross_entropy(out.logits, TARGETS)
+        loss.div_(2).backward()
+        out = guided_forward(each, *given)
+        out.losses["energy"].mul_(torch.arange(4.0)).sum().backward()
+        found.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
+    torch.testing.assert_close(*found)
+    with pytest.raises(ModelError, match="for a second derivative, found a compiled one"):
+        guided_forward(run, *given).loss().backward(create_graph=True)
+
+
+def test_a_net_in_float64_has_gradients_of_its_own_precision():
+    net = tiny(norm=True).train().double()
+    run = torch.compile(net, backend=Counting())
+    some = Regions(INSIDE.double(), present=torch.tensor([True, False, True, True]))
+    found = []
+    for each in (run, net):
+        net.zero_grad()
+        guided_forward(each, images().double(), TARGETS, some, [Energy()]).loss().backward()
+        found.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-14)
+
+
+@dataclass(frozen=True)
+class OfTheBatch(Energy):
+    """A loss of an image that others change, too."""
+
+    separate: ClassVar[bool] = False
+
+    def loss(self, maps, evidence):
+        """Losses (B,)."""
+        found = super().loss(maps, evidence)
+        return found * found.mean()
+
+
+def test_losses_that_images_share_have_their_gradient():
+    net = tiny(norm=True).train()
+    run = torch.compile(net, backend=Counting())
+    found = []
+    for each in (run, net):
+        net.zero_grad()
+        out = guided_forward(each, images(), TARGETS, regions(), [OfTheBatch()])
+        (out.losses["energy"] @ torch.arange(4.0)).backward()
+        found.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
+    torch.testing.assert_close(*found)
 
 
 def test_another_mode_size_head_and_target_of_one_graph():

@@ -294,3 +294,29 @@ def test_hidden_folders_are_hidden_in_a_tar_too(tmp_path):
     subprocess.run(["tar", "-C", tmp_path / "photos", "-cf", tmp_path / "a.tar", "."], check=True)
     assert [*open_source(tmp_path / "a.tar").names] == ["./a.png"]
     assert [*open_source(tmp_path / "photos").names] == ["a.png"]
+
+
+def test_links_are_followed_before_their_folder_is_left(tmp_path):
+    tar = tmp_path / "a.tar"
+    places = {"x.png": 9, "d/x.png": 2, "d/e/y.png": 3, "../out.png": 4}
+    with tarfile.open(tar, "w") as writing:
+        for name, grey in places.items():
+            held = io.BytesIO()
+            Image.new("RGB", (8, 8), (grey,) * 3).save(held, "PNG")
+            member = tarfile.TarInfo(name)
+            member.size = held.tell()
+            held.seek(0)
+            writing.addfile(member, held)
+        for name, leads_to in {"l": "d/e", "m.png": "l/../x.png", "d/n.png": "../l/y.png",
+                               "o.png": "/x.png", "p.png": "p.png"}.items():  # fmt: skip
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, leads_to
+            writing.addfile(member)
+    source = open_source(tar)
+    found = {}
+    for row, name in enumerate(source.names):
+        if source.places[row] is not None:
+            with Image.open(io.BytesIO(source.read(row))) as image:
+                found[name] = image.getpixel((0, 0))[0]
+    assert found == {**places, "m.png": 2, "d/n.png": 3}
+    assert {"o.png", "p.png"} <= set(source.names)

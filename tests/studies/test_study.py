@@ -36,6 +36,7 @@ from regard.runs.run import load_run
 from regard.studies import arm as arm_module
 from regard.studies import pool, runner
 from regard.studies.arm import alike, attempt, bench_arms, evaluated, is_of, run_arm
+from regard.studies.compare_arms import compare_arms, open_arms
 from regard.studies.comparisons import verdict
 from regard.studies.read import read_study
 from regard.studies.remarks import remarks
@@ -43,7 +44,22 @@ from regard.studies.runner import conclude, run_study
 from regard.studies.settings import arm_config
 from regard.studies.summary import compare
 from regard.training.config import changed
-from tinyset import BASE, REGARD, environment, in_this_process, same_tensors, steps_in, write_set
+from tinyset import (
+    BASE,
+    REGARD,
+    SEGMENTER,
+    SETS,
+    TWIN,
+    config_of,
+    environment,
+    in_this_process,
+    same_tensors,
+    steps_in,
+    write_masks,
+    write_pairs,
+    write_set,
+    write_sets,
+)
 
 COUNTS = {"train": 12, "val": 6, "test": 12}
 
@@ -270,6 +286,35 @@ def test_what_was_asked_of_a_run_since_does_not_count(copy):
     assert not evaluated(run, "test")
 
 
+def test_a_threshold_that_was_asked_for_since_does_not_count(copy):
+    study, out = copy
+    run, config = load_run(out / "runs/plain-seed0"), arm_config(study, "plain", 0, None, 1)
+    evaluate_run(run, "test", decide=Evaluate(target_recall=0.5))
+    numbers = run_arm(config, run.folder, ("test",), out)
+    assert evaluated(run, "test")
+    assert not [name for name in numbers if name.endswith("_at_threshold")]
+
+
+@pytest.mark.parametrize(
+    ("task", "scores"), [(SEGMENTER, "[energy, pxap]"), (SETS, "[energy, max_box_acc]")]
+)
+def test_what_was_evaluated_once_is_not_asked_again(tmp_path, task, scores):
+    (write_masks if task is SEGMENTER else write_sets)(tmp_path)
+    config = config_of("training.epochs=1", f"gaze.scores={scores}", base=task)
+    for times in (1, 2):
+        run_arm(config, tmp_path / "run", ("test",), tmp_path)
+        readings = (tmp_path / "run/metrics/readings.jsonl").read_text().splitlines()
+        assert len(readings) == 1, times
+
+
+def test_a_net_of_two_views_is_not_asked_again_for_what_it_cannot_have(tmp_path):
+    write_pairs(tmp_path)
+    config = config_of("training.epochs=1", "gaze.scores=[energy, deletion]", base=TWIN)
+    for _ in range(2):
+        run_arm(config, tmp_path / "run", ("test",), tmp_path)
+    assert len((tmp_path / "run/metrics/readings.jsonl").read_text().splitlines()) == 1
+
+
 def test_a_threshold_of_its_own_is_chosen_again(copy):
     _, out = copy
     run = load_run(out / "runs/plain-seed0")
@@ -334,6 +379,8 @@ def test_a_study_of_groups_says_that_images_are_alike(finished):
     grouped = summary | {"groups": {"test": {"images": 1200, "groups": 3}}}
     (said,) = set(remarks(study, grouped)) - set(remarks(study, summary))
     assert said.startswith("The 1,200 images of test are of 3 groups: intervals over images take")
+    one = summary | {"groups": {"test": {"images": 5, "groups": 1}}}
+    assert any("images of test are of 1 group:" in text for text in remarks(study, one))
     alone = summary | {"groups": {"test": {"images": 3, "groups": 3}}}
     assert remarks(study, alone) == remarks(study, summary)
 
@@ -648,3 +695,31 @@ def test_a_training_whose_study_was_killed_is_waited_for(home, tmp_path):
     run_arm(config, out, (), home)
     thread.join()
     assert (out / "checkpoints/best.json").is_file()
+
+
+@pytest.mark.parametrize("folds", [None, 3])
+def test_groups_are_told_of_arms_and_of_folds(tmp_path, monkeypatch, folds):
+    in_this_process(monkeypatch)
+    write_set(tmp_path)
+    table = pl.read_parquet(tmp_path / "manifest.parquet")
+    half = (pl.int_range(pl.len()).over("split") % 2).cast(pl.String)
+    table.with_columns(group=pl.col("split") + half).write_parquet(tmp_path / "manifest.parquet")
+    values = {
+        "name": "g",
+        "base": changed(BASE, ["training.epochs=1"]),
+        "arms": {"a": {}, "b": {"model": {"options": {"width": 8}}}},
+        "baseline": "a",
+        "seeds": [0],
+        "metrics": ["accuracy"],
+        "folds": folds,
+    }
+    (tmp_path / "g.yaml").write_text(yaml.safe_dump(values))
+    study = read_study(tmp_path / "g.yaml")
+    run_study(study, tmp_path / "g", Watcher(), workers=1)
+    summary = read_json(tmp_path / "g/summary.json")
+    expected = {"images": 48, "groups": 6} if folds else {"images": 12, "groups": 2}
+    assert summary["groups"] == {"test": expected}
+    assert any("groups: intervals over images take" in text for text in remarks(study, summary))
+    arms = open_arms([f"{tmp_path}/g:a", f"{tmp_path}/g:b"])
+    compared = compare_arms(arms, "test", tmp_path / "out")
+    assert compared["groups"] == expected["groups"]

@@ -169,9 +169,9 @@ def _lists(classes: pl.DataFrame) -> Iterator[Problem]:
         lists = [
             label
             for label, own in parts.items()
-            if len(own) > 1 and all(counts[p] > 1 for p in own)
+            if len(own) > 1 and all(own) and all(counts[part] > 1 for part in own)
         ]
-        if len(lists) > 1:
+        if len(lists) > 1 and any(part in parts for label in lists for part in parts[label]):
             shown = " and ".join(map(repr, lists[:2]))
             detail = f"{len(lists)} classes such as {shown} look like lists of labels; import them "
             detail += f"with --label-separator '{between}' if they are"

@@ -96,7 +96,7 @@ def _recall(sides: dict[str, Sequence[pl.DataFrame]], label: str) -> dict[str, A
     }
     values = {end: float(right.mean()) if right.size else None for end, right in ends.items()}
     found = values | paired_bootstrap(*ends.values()).as_dict()
-    if all(len(side) == 1 for side in sides.values()):
+    if ends["before"].size and all(len(side) == 1 for side in sides.values()):
         found["p_value"] = mcnemar_exact(*ends.values()).p_value
     return {"recall": found}
 

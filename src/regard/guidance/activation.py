@@ -22,6 +22,7 @@ class MAGTR(MapTerm):
     """
 
     kind: ClassVar[str] = "magtr"
+    separate: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 
     def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:
@@ -40,6 +41,7 @@ class HAGTR(MapTerm):
     """
 
     kind: ClassVar[str] = "hagtr"
+    separate: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 
     def valid(self, evidence: Evidence) -> Tensor:
@@ -60,6 +62,7 @@ class MANGTR(MapTerm):
     """
 
     kind: ClassVar[str] = "mangtr"
+    separate: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 
     def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:

@@ -35,6 +35,7 @@ class Energy(MapTerm):
     """
 
     kind: ClassVar[str] = "energy"
+    separate: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 
     def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from regard.data.regions import Regions
+from regard.errors import ModelError
 from regard.guidance.forward_pass import ForwardPass
 from regard.guidance.maps import MapTerm
 from regard.models.anatomy import Layer
@@ -53,7 +54,7 @@ class Sloped(torch.autograd.Function):
             slopes: (B, ...) as the source, of the sum of the values.
         """
         ctx.save_for_backward(slopes)
-        return values.view_as(values)
+        return values.clone()  # a view could not be changed in place
 
     @staticmethod
     @no_type_check
@@ -61,6 +62,35 @@ class Sloped(torch.autograd.Function):
         """The gradient of the source."""
         (slopes,) = ctx.saved_tensors
         return slopes * gradient[(..., *[None] * (slopes.ndim - 1))], None, None
+
+
+class Taken(Sloped):
+    """The same, of values that nobody else has: they need not be copied."""
+
+    @staticmethod
+    @no_type_check
+    def forward(ctx: Any, source: Tensor, values: Tensor, slopes: Tensor) -> Tensor:
+        """The values themselves."""
+        ctx.save_for_backward(slopes)
+        ctx.mark_dirty(values)
+        return values
+
+    @staticmethod
+    @no_type_check
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient of the source.
+
+        Raises:
+            ModelError: with `create_graph`, for a compiled net has no second derivative.
+        """
+        if torch.is_grad_enabled():
+            raise ModelError(
+                "backward(create_graph=True)",
+                expected="a net that is not compiled, for a second derivative",
+                found="a compiled one",
+                remedy="pass the net itself, without torch.compile",
+            )
+        return Sloped.backward(ctx, gradient)
 
 
 def judging_of(
@@ -100,5 +130,5 @@ def _judged(term: MapTerm, seen: Given) -> Judged:
     losses = torch.where(valid, term.losses(seen), 0)
     (slopes,) = torch.autograd.grad(losses.sum(), maps, materialize_grads=True)
     losses, count = constant(losses), valid.sum().clamp_min(1)
-    shares = (1 / count).expand_as(losses).clone()
+    shares = (1 / count.to(losses.dtype)).expand_as(losses).clone()
     return Judged(losses, slopes, valid, losses.sum() / count, shares)

@@ -27,6 +27,7 @@ class L1(MapTerm):
     """
 
     kind: ClassVar[str] = "l1"
+    separate: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 
     def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:
@@ -44,6 +45,7 @@ class MSE(MapTerm):
     """
 
     kind: ClassVar[str] = "mse"
+    separate: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 
     def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:
@@ -67,6 +69,7 @@ class KL(MapTerm):
     """
 
     kind: ClassVar[str] = "kl"
+    separate: ClassVar[bool] = True
 
     def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:
         """Losses (B,), at least 0."""
@@ -89,6 +92,7 @@ class IoU(MapTerm):
     """
 
     kind: ClassVar[str] = "iou"
+    separate: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 
     def loss(self, maps: Tensor, evidence: Evidence) -> Tensor:

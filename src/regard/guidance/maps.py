@@ -36,9 +36,12 @@ class MapTerm(Term):
         weights: `flow`; with `stop` the gradients at the layer, and with them the weights of
             its channels, count as constants: cheaper, and the layers above it are not moved.
         options: of the method.
+        separate: whether an image's loss is a function of its own map and region alone, as those
+            of this package are. Its gradient is computed with it then where a net is compiled.
     """
 
     of_segmenters: ClassVar[bool] = True
+    separate: ClassVar[bool] = False
 
     method: str = "gradcam"
     layer: str | nn.Module | None = None

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from regard.data.regions import Regions
 from regard.guidance.arithmetic import Whole, whole_of
 from regard.guidance.base import Term
-from regard.guidance.judged import Judged, Sloped
+from regard.guidance.judged import Judged, Taken
 from regard.guidance.maps import MapTerm
 from regard.saliency.capture import Images
 from regard.saliency.compiled import one_graph
@@ -78,7 +78,7 @@ def _able(
     return (
         targets.shape == (len(images),)
         and len(regions) == len(images)
-        and all(isinstance(term, MapTerm) and term.analytic for term in terms)
+        and all(isinstance(term, MapTerm) and term.analytic and term.separate for term in terms)
     )
 
 
@@ -106,7 +106,7 @@ class Graph:
 
 
 def _of_term(maps: Tensor, judged: Judged) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    mean = Sloped.apply(judged.losses, judged.mean, judged.shares)
+    mean = Taken.apply(judged.losses, judged.mean, judged.shares)
     return maps, judged.losses, judged.valid, mean
 
 

@@ -120,5 +120,5 @@ def is_image(name: str) -> bool:
     Args:
         name: of a file, or its path with slashes: in a hidden folder it is hidden, too.
     """
-    shown = all(map(_visible, name.split("/")))
+    shown = all(part == ".." or _visible(part) for part in name.split("/"))
     return shown and os.path.splitext(name)[1].lower() in SUFFIXES

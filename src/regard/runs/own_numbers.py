@@ -13,6 +13,7 @@ from regard.evaluation.thresholds import positive_class
 from regard.runs.checkpoints import pointed
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
+from regard.scores.base import SCORES
 
 
 def own_reading(config: Mapping[str, Any]) -> Evaluate:
@@ -46,10 +47,17 @@ def own_answers(values: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
 
 
 def own_gaze(values: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether the maps of the run's own method are scored as its config says."""
+    """Whether the maps of the run's own method are scored as its config says.
+
+    Of classes pooled scores are told by class alone; of several views nothing asks the net again.
+    """
     gaze = Gaze.model_validate(config["gaze"])
-    told = values.get("gaze", {}).get(gaze.method, {}).get("scores", {})
-    return set(gaze.scores) <= set(told) and (not gaze.backgrounds or "backgrounds" in values)
+    told = values.get("gaze", {}).get(gaze.method, {})
+    parts = [told, *told.get("per_class", {}).values()]
+    found = {name for part in parts for name in part.get("scores", {})}
+    several = len(config["data"]["views"]) > 1
+    wanted = {name for name in gaze.scores if not (several and SCORES[name].asks == "model")}
+    return wanted <= found and (not gaze.backgrounds or "backgrounds" in values)
 
 
 def best_answers(folder: RunFolder, split: str) -> bool:

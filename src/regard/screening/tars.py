@@ -13,6 +13,8 @@ from regard.importers.files import is_image
 BLOCK = 512
 # Links that lead to links.
 _LONGEST = 16
+# What a link leads to that leads to nothing in the tar.
+_NOWHERE = "/"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def images_in(path: Path) -> dict[str, Place | None]:
                     raise _refused(path, f"{name}, stored with holes", "pack without --sparse")
                 if not (member.isreg() or member.islnk() or member.issym()):
                     continue
-                place, leads_to = _what(member, name, files, links)
+                place, leads_to = _what(member, files, links)
                 files.pop(name, None)
                 links.pop(name, None)
                 if place is not None:
@@ -81,9 +83,9 @@ def images_in(path: Path) -> dict[str, Place | None]:
 
 
 def _what(
-    member: tarfile.TarInfo, name: str, files: Mapping[str, Place], links: Mapping[str, str]
+    member: tarfile.TarInfo, files: Mapping[str, Place], links: Mapping[str, str]
 ) -> tuple[Place | None, str]:
-    """Where a file's bytes lie, or what a link leads to.
+    """Where a file's bytes lie, or what a link leads to, from the folder that it is in.
 
     A hard link is another name of what its own one is when it is met, whatever comes later.
     """
@@ -91,26 +93,28 @@ def _what(
         return Place(member.offset_data, member.size), ""
     if member.islnk():
         other = posixpath.normpath(member.linkname)
-        return files.get(other), links.get(other, other)
-    return None, posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
+        return files.get(other), links.get(other, _NOWHERE)
+    return None, member.linkname
 
 
 def _place(name: str, files: Mapping[str, Place], links: Mapping[str, str]) -> Place | None:
-    for _ in range(_LONGEST):
-        if name in files:
-            return files[name]
-        name = _followed(name, links)
-    return None
-
-
-def _followed(name: str, links: Mapping[str, str]) -> str:
-    """The path with the first link on its way replaced by what it leads to."""
-    parts = name.split("/")
-    for count in range(1, len(parts) + 1):
-        leads_to = links.get("/".join(parts[:count]))
+    """Where the file lies to which a name leads, links followed before `..` goes up from them."""
+    done: list[str] = []
+    waiting, followed = name.split("/")[::-1], 0
+    while waiting:
+        part = waiting.pop()
+        if part == ".." and done and done[-1] != "..":
+            done.pop()
+        elif part not in ("", "."):
+            done.append(part)
+        leads_to = links.get("/".join(done))
         if leads_to is not None:
-            return posixpath.normpath(posixpath.join(leads_to, *parts[count:]))
-    return ""
+            followed += 1
+            if followed > _LONGEST or leads_to.startswith("/"):
+                return None
+            done.pop()
+            waiting += leads_to.split("/")[::-1]
+    return files.get("/".join(done))
 
 
 def _damaged(path: Path, found: str) -> DataError:

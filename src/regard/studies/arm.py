@@ -7,6 +7,7 @@ import torch
 
 from regard.errors import ConfigError, NumericalError, RegardError, RunError, of_system
 from regard.evaluation.settings import Gaze
+from regard.evaluation.thresholds import ENDING
 from regard.models.build import parameters_of
 from regard.progress import Progress
 from regard.runs.bench import bench_run
@@ -144,7 +145,7 @@ def numbers(run: Run, splits: tuple[str, ...]) -> dict[str, Any]:
     }
     for split in splits:
         values, method = read_json(files.metrics(split)), run.config["gaze"]["method"]
-        row |= split_numbers(values, split, method)
+        row |= split_numbers(values, split, method, at_threshold=own_reading(run.config).chooses)
         if run.segments or run.several:
             named = class_numbers(values, method)
             row |= {f"{split}.{name}": value for name, value in named.items()}
@@ -184,12 +185,23 @@ def alike(bench: dict[str, Any]) -> bool:
     return now.items() <= bench["devices"][0].items()
 
 
-def split_numbers(values: dict[str, Any], split: str, method: str) -> dict[str, float | None]:
-    """The values, without intervals, of `metrics/SPLIT.json`; of the gaze by one method."""
+def split_numbers(
+    values: dict[str, Any], split: str, method: str, *, at_threshold: bool = True
+) -> dict[str, float | None]:
+    """The values, without intervals, of `metrics/SPLIT.json`.
+
+    Args:
+        values: of the file.
+        split: that it is of.
+        method: of the gaze.
+        at_threshold: also what a chosen threshold makes of it.
+    """
     found = {
         name: metric["value"]
         for name, metric in values["metrics"].items()
-        if isinstance(metric, dict) and "value" in metric
+        if isinstance(metric, dict)
+        and "value" in metric
+        and (at_threshold or not name.endswith(ENDING))
     }
     if (summary := values.get("gaze", {}).get(method)) is not None:
         found |= {name: score["value"] for name, score in summary["scores"].items()}

@@ -172,6 +172,7 @@ def compare_arms(arms: Sequence[Arm], split: str, out: Path) -> dict[str, Any]:
         "task": task,
         "of_arms": {"seeds": sorted(first.trainings), "folds": first.folds},
         "split": split,
+        "groups": _groups(first, split),
         "classes": list(config["classes"]),
         "level": CONFIDENCE,
         "method": gaze.method,
@@ -182,6 +183,12 @@ def compare_arms(arms: Sequence[Arm], split: str, out: Path) -> dict[str, Any]:
     write_table(out / PAIRS, pl.concat(tables, how="diagonal"))
     write_json(out / SUMMARY, values)
     return values
+
+
+def _groups(arm: Arm, split: str) -> int | None:
+    """As the metrics of one of its trainings count them; all are of the same images."""
+    metrics = RunFolder(arm.trainings[min(arm.trainings)]).metrics(split)
+    return read_json(metrics).get("groups") if metrics.is_file() else None
 
 
 def _refuse_sets(task: Task, arm: Arm) -> None:

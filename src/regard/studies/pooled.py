@@ -133,6 +133,7 @@ def _pool(
         "folds": [part["run"] for part in parts],
         "classes": classes,
         "images": len(table),
+        "groups": _together([one.get("groups") for one in told]),
         "metrics": evaluate_counted(table, classes)
         if segments
         else metrics_of(table, hierarchy, told[0]["metrics"].get("positive")),
@@ -154,6 +155,12 @@ def _pool(
         named = class_numbers(values, method)
         numbers |= {f"{SPLIT}.{name}": value for name, value in named.items()}
     return numbers, folds
+
+
+def _together(groups: Sequence[int | None]) -> int | None:
+    """Of all folds, as a group lies in one of them; None where some do not tell."""
+    known = [count for count in groups if count is not None]
+    return sum(known) if len(known) == len(groups) else None
 
 
 def _tables(files: Sequence[RunFolder], kind: str) -> pl.DataFrame | None:

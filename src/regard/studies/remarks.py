@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from regard.language import numeral, phrase
+from regard.language import numeral, phrase, plural
 from regard.studies.settings import Study
 
 FEW_SEEDS = 3
@@ -57,11 +57,11 @@ def _of_groups(summary: Mapping[str, Any]) -> list[str]:
     """Splits whose images are alike in groups, for which intervals over images are too narrow."""
     return [
         phrase(
-            "The {images} images of {split} are of {groups} groups: intervals over images take "
-            "them for independent of each other, and are too narrow for images of other groups.",
+            "The {images} images of {split} are of {groups}: intervals over images take them for "
+            "independent of each other, and are too narrow for images of other groups.",
             images=numeral(f"{own['images']:,}"),
             split=split,
-            groups=numeral(f"{own['groups']:,}"),
+            groups=plural(own["groups"], "{n} group", "{n} groups"),
         )
         for split, own in (summary.get("groups") or {}).items()
         if own["groups"] < own["images"]

@@ -43,7 +43,7 @@ def summarise(
         "controls": controls(study, runs, folder),
         "gaze": gaze_spread(study, done, folder),
         "confusion": confusions(study, done, folder),
-        "groups": _groups(study, runs, folder),
+        "groups": _groups(study, done, folder),
     }
     return summary if pooled is None else summary | {"folds": pooled.told()}
 
@@ -52,7 +52,7 @@ def _groups(study: Study, runs: pl.DataFrame, folder: Path) -> dict[str, Any]:
     """Of each split its images and how many groups they are of, where that is told."""
     found: dict[str, Any] = {}
     files = [RunFolder(folder / run) for run in runs["run"].to_list()]
-    for split in study.splits if study.folds is None else ():
+    for split in study.splits:
         told = [read_json(own.metrics(split)) for own in files if own.metrics(split).is_file()]
         known = [own for own in told if own.get("groups") is not None]
         if known:

@@ -228,7 +228,9 @@ class ImageView {
       const of = { run: this.run.id, split: state.split, index: image.index, width };
       stack.want("picture", of);
       const outlined = image.region.present && state.outlines !== "0";
-      stack.want("region", outlined ? outlineOf(this.run, state, of) : null);
+      const target = classShown(run, state, (place ? this.second : image) ?? image);
+      const seen = target === undefined ? state : { ...state, target };
+      stack.want("region", outlined ? outlineOf(this.run, seen, of) : null);
       stack.want("prediction", segments(run) && state.mask === "1" ? { ...of, run: run.id } : null);
       if (pixel) {
         const { method, layer } = mapOf(run, state);

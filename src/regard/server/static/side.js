@@ -24,7 +24,9 @@ export function regionWords(region) {
 /** What the scores are of, and the table; null where there are none. */
 export function gaze(run, state, image, second) {
   const { scores, of } = scoresShown(run, state, image);
-  const other = second && scoresShown(run, state, second).scores;
+  // B is told of the class that A shows, so that a row is of one class.
+  const asked = of ? { ...state, target: of } : state;
+  const other = second && !second.refused ? scoresShown(run, asked, second).scores : undefined;
   const table = scoreTable(run, scores, other);
   if (!table) return null;
   const single = run.task === "classification";
