@@ -174,6 +174,13 @@ def test_what_a_screening_is_of_cannot_change_on_the_way(home, run, tmp_path):
     ):
         with pytest.raises(RunError, match=f"found one with another {key}"):
             screen(load_run(home / "run"), source, out, **changed)
+    tiles = Cutting("grid", 16, 8)
+    with pytest.raises(RunError, match="found one of images as a whole; choose another --out"):
+        screen(run, source, out, cutting=tiles)
+    screen(run, source, tmp_path / "tiles", cutting=tiles)
+    with pytest.raises(RunError, match="found one of tiles of 16 every 8 pixels"):
+        screen(run, source, tmp_path / "tiles", cutting=Cutting("boxes", times=1.5))
+    assert Cutting("boxes", times=1.5).words == "crops of boxes, 1.5 times as large"
     with pytest.raises(RunError, match=r"found one with other groups \(of: none\); give --group"):
         screen(run, open_source(photos, "folder"), out)
     # The same folder and checkpoint, trained anew.

@@ -33,7 +33,7 @@ def importer_options(importer: Callable, name: str, words: Sequence[str]) -> dic
                 f"regard data import {name}",
                 expected="its own options: " + (", ".join(map(_flag, known)) or "it has none"),
                 found=repr(word),
-                remedy=near(option, known) if known else "leave it out",
+                remedy=near(_flag(option), map(_flag, known)) if known else "leave it out",
             )
         if isinstance(known[option].default, bool):
             options[option] = yes == _truth(value, word, name) if equals else yes

@@ -28,6 +28,15 @@ class Cutting:
     stride: int = 0
     times: float = 1.0
 
+    @property
+    def words(self) -> str:
+        """As one says it: `images as a whole`, `tiles of 512 every 256 pixels`."""
+        if self.how == "whole":
+            return "images as a whole"
+        if self.how == "grid":
+            return f"tiles of {self.side} every {self.stride} pixels"
+        return f"crops of boxes, {self.times:g} times as large"
+
     def crops(self, size: Size, boxes: Sequence[Box]) -> list[Crop | None]:
         """Left, top, right, bottom of each, whole pixels; None for the whole image.
 

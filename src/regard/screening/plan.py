@@ -8,6 +8,7 @@ from regard import __version__
 from regard.errors import RunError
 from regard.runs.files import read_json, write_json
 from regard.runs.run import Run
+from regard.screening.cutting import Cutting
 from regard.screening.job import Job
 from regard.screening.sources import printable
 from regard.screening.wanted import Wanted
@@ -74,12 +75,21 @@ def _another(out: Path, name: str, value: Any) -> RunError:
         of = value.get("of") if isinstance(value, dict) else value
         found = f"one with other groups (of: {of})"
         remedy = f"give --group and the manifest's column group as they were, or {remedy}"
+    elif name == "cutting" and isinstance(value, dict):
+        found = f"one of {_cut(value)}"
     elif name in _DIGESTS:
         found = f"one {_DIGESTS[name]}"
     else:
         found = f"one with another {name}: {value!r}"
     expected = "a screening of this run and source, to be gone on with"
     return RunError(str(out), expected=expected, found=found, remedy=remedy)
+
+
+def _cut(value: dict[str, Any]) -> str:
+    try:
+        return Cutting(**value).words
+    except TypeError:  # of another version
+        return "another cutting"
 
 
 _DIGESTS = {
