@@ -49,9 +49,9 @@ class Sloped(torch.autograd.Function):
 
         Args:
             ctx: of torch.
-            source: what the values are of.
-            values: constants, () or (B,).
-            slopes: (B, ...) as the source, of the sum of the values.
+            source: maps (B, h, w).
+            values: of each image, constants (B,).
+            slopes: of the values with respect to the maps, (B, h, w).
         """
         ctx.save_for_backward(slopes)
         return values.clone()  # a view could not be changed in place
@@ -61,16 +61,16 @@ class Sloped(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """The gradient of the source."""
         (slopes,) = ctx.saved_tensors
-        return slopes * gradient[(..., *[None] * (slopes.ndim - 1))], None, None
+        return slopes * gradient[:, None, None], None, None
 
 
-class Taken(Sloped):
-    """The same, of values that nobody else has: they need not be copied."""
+class Taken(torch.autograd.Function):
+    """The same of one number that nobody else has: it need not be copied."""
 
     @staticmethod
     @no_type_check
     def forward(ctx: Any, source: Tensor, values: Tensor, slopes: Tensor) -> Tensor:
-        """The values themselves."""
+        """The value () itself; arguments as those of `Sloped`, of source and slopes (B,)."""
         ctx.save_for_backward(slopes)
         ctx.mark_dirty(values)
         return values
@@ -90,7 +90,8 @@ class Taken(Sloped):
                 found="a compiled one",
                 remedy="pass the net itself, without torch.compile",
             )
-        return Sloped.backward(ctx, gradient)
+        (slopes,) = ctx.saved_tensors
+        return slopes * gradient, None, None
 
 
 def judging_of(
