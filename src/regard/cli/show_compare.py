@@ -5,7 +5,7 @@ from typing import Any
 
 from regard.cli.console import plural, say, table, with_interval
 from regard.cli.show_bench import show_latencies
-from regard.cli.show_run import say_groups
+from regard.runs.grouped import grouped_words
 
 MOST_CLASSES = 20
 
@@ -18,7 +18,8 @@ def show_comparison(summary: Mapping[str, Any]) -> None:
         title = f"{other['name']} against {first} on {summary['split']}"
         title += f": {plural(other['images'], 'image')}, 95% intervals over images"
         table(title, ["", first, other["name"], "difference", "p", "images"], rows)
-        say_groups(summary.get("groups"), other["images"])
+        if grouped := grouped_words(summary.get("groups"), other["images"], summary["split"]):
+            say(grouped)
         if summary["task"] != "segmentation":
             _show_classes(summary, other)
             _say_trainings(other)

@@ -13,6 +13,7 @@ from regard.runs.evaluate import regions_by_split
 from regard.runs.explanations import INDEX
 from regard.runs.files import read_table
 from regard.runs.folder import RunFolder
+from regard.runs.grouped import grouped_words
 from regard.runs.inference import in_words
 from regard.runs.log import read_lines
 from regard.scores.base import SCORES
@@ -103,7 +104,8 @@ def show_metrics(values: dict[str, Any], files: RunFolder) -> None:
     rows = [[name, with_interval(value)] for name, value in scalars.items()]
     seen = f" at {in_words(values['inference'])}" if "inference" in values else ""
     table(f"{split}: {values['images']} images{seen}, 95% intervals", ["metric", "value"], rows)
-    say_groups(values.get("groups"), values["images"])
+    if grouped := grouped_words(values.get("groups"), values["images"], split):
+        say(grouped)
     known = [k for k in BY_CLASS if k in next(iter(metrics["per_class"].values()))]
     rows = [
         [name, *(with_interval(own[k]) for k in known)]
@@ -118,15 +120,6 @@ def show_metrics(values: dict[str, Any], files: RunFolder) -> None:
         table("Confusion, rows are the truth", ["", *names], confusion)
     reads = sum(line.get("split") == split for line in read_lines(files.readings))
     say(f"{files.metrics(split)}; this split has been read {reads} time{'s'[: reads != 1]}")
-
-
-def say_groups(groups: int | None, images: int) -> None:
-    """That intervals over images are too narrow where these are of fewer groups."""
-    if groups is not None and groups < images:
-        say(
-            f"The {plural(images, 'image')} are of {plural(groups, 'group')}: intervals take "
-            "images for independent, and are too narrow for images of other groups."
-        )
 
 
 def _decided(how: Mapping[str, Any]) -> str:

@@ -25,11 +25,11 @@ from regard.reports.segmentation import COLUMNS, pixel_title
 from regard.reports.words import (
     between,
     decimal,
-    grouped_words,
     percent,
     signed,
     title,
 )
+from regard.runs.grouped import grouped_words
 
 Told = Mapping[str, Any]
 
@@ -62,7 +62,7 @@ def mask_words(summary: Told, other: Told) -> list[str]:
         "{difference} (95 % interval over images {interval}).",
         **change_places(summary, other, found),
     )
-    grouped = grouped_words(summary.get("groups"), other["images"])
+    grouped = grouped_words(summary.get("groups"), other["images"], summary["split"])
     words = [f"{text} {verdict_words(other, word)}", class_words(other, "iou", "IoU"), grouped]
     return [text for text in words if text]
 

@@ -25,7 +25,6 @@ from regard.reports.words import (
     between,
     count,
     decimal,
-    grouped_words,
     p_value,
     percent,
     said,
@@ -33,6 +32,7 @@ from regard.reports.words import (
     title,
     whole,
 )
+from regard.runs.grouped import grouped_words
 
 Told = Mapping[str, Any]
 Show = Callable[[Any], str]
@@ -88,7 +88,7 @@ def set_words(summary: Told, other: Told) -> list[str]:
         p=p_value(accuracy["p_value"]),
     )
     text = f"{text} {verdict_words(other, word)} {whole_sets}"
-    grouped = grouped_words(summary.get("groups"), other["images"])
+    grouped = grouped_words(summary.get("groups"), other["images"], summary["split"])
     by_class = class_words(other, "average_precision", said("average_precision"))
     return [own for own in (text, by_class, grouped) if own]
 

@@ -182,18 +182,6 @@ def between(interval: Mapping[str, Any], show: Any = decimal) -> str:
     )
 
 
-def grouped_words(groups: int | None, images: int) -> str:
-    """What intervals over images do not say where there are fewer groups than images."""
-    if groups is None or groups >= images:
-        return ""
-    return phrase(
-        "These {images} are of {groups}: the intervals take images for independent of each other, "
-        "and are too narrow for images of other groups.",
-        images=count(images, "image"),
-        groups=count(groups, "group"),
-    )
-
-
 def pair_named(arm: str, against: str) -> str:
     """`guided − plain`, whichever way the names are written."""
     return f"{isolated(arm)} − {isolated(against)}"

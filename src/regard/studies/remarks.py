@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from regard.language import numeral, phrase, plural
+from regard.language import numeral, phrase
+from regard.runs.grouped import grouped_words
 from regard.studies.settings import Study
 
 FEW_SEEDS = 3
@@ -55,17 +56,8 @@ def _of_folds(study: Study, summary: Mapping[str, Any]) -> str:
 
 def _of_groups(summary: Mapping[str, Any]) -> list[str]:
     """Splits whose images are alike in groups, for which intervals over images are too narrow."""
-    return [
-        phrase(
-            "The {images} images of {split} are of {groups}: intervals over images take them for "
-            "independent of each other, and are too narrow for images of other groups.",
-            images=numeral(f"{own['images']:,}"),
-            split=split,
-            groups=plural(own["groups"], "{n} group", "{n} groups"),
-        )
-        for split, own in (summary.get("groups") or {}).items()
-        if own["groups"] < own["images"]
-    ]
+    told = (summary.get("groups") or {}).items()
+    return [grouped_words(own["groups"], own["images"], split) for split, own in told]
 
 
 def _of_dead_maps(study: Study, summary: Mapping[str, Any]) -> list[str]:
