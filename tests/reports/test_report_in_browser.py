@@ -135,6 +135,7 @@ def test_the_slider_fades_maps_and_the_switch_hides_outlines_by_keyboard(page):
     assert not page.locator("dialog .outline").is_visible()
     page.keyboard.press("Escape")
     expect(page.locator("dialog[open]")).to_have_count(0)
+    expect(page.locator(".gallery .stack").first).to_be_focused()  # a task after it is closed
     page.locator(".outlines").focus()
     page.keyboard.press("Space")
     expect(page.locator(".gallery .outline").first).to_be_visible()
