@@ -15,7 +15,7 @@ GREY = torch.full((1, 3, *SIZE), 60, dtype=torch.uint8)
 def averages(maps, labels, *, images=None, regions=None, classes=("fern", "moss")):
     found = Averages(classes, SIZE)
     given = GREY.expand(len(maps), -1, -1, -1) if images is None else images
-    found.add(maps, torch.tensor(labels), given, regions)
+    found.add(maps, torch.tensor(labels), given, regions, torch.arange(len(maps)))
     return found.groups()
 
 
@@ -86,10 +86,11 @@ def test_batches_add_up():
     labels = torch.tensor([0, 1, 1, 0, 1, 0])
     images = torch.randint(0, 256, (6, 3, *SIZE), generator=torch.manual_seed(2)).byte()
     whole, parts = Averages(("a", "b"), SIZE), Averages(("a", "b"), SIZE)
-    whole.add(maps, labels, images, None)
+    index = torch.arange(6)
+    whole.add(maps, labels, images, None, index)
     for start in (0, 2, 4):
         part = slice(start, start + 2)
-        parts.add(maps[part], labels[part], images[part], None)
+        parts.add(maps[part], labels[part], images[part], None, index[part])
     for one, other in zip(whole.groups(), parts.groups(), strict=True):
         torch.testing.assert_close(one.absolute, other.absolute)
         torch.testing.assert_close(one.photo, other.photo)

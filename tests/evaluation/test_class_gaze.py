@@ -40,7 +40,7 @@ def test_a_net_that_misses_a_class_does_not_look_better_by_it(energies):
     assert by_image(b)["energy"].mean() > by_image(a)["energy"].mean() + 0.1
     found = paired_scores(a, b, "energy")
     assert found.difference.value == pytest.approx(0, abs=1e-12)
-    first, second = paired_values(a, b, "energy")
+    first, second, _ = paired_values(a, b, "energy")
     assert first.tolist() == pytest.approx(second.tolist())
     assert first[0] == pytest.approx(energies[0, 0])
     assert first[1] == pytest.approx(energies[1].mean())

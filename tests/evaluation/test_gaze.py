@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 import torch
 
+from regard.evaluation.bootstrap import bootstrap_interval
 from regard.evaluation.gaze import (
     column,
     each_image,
@@ -15,7 +16,6 @@ from regard.evaluation.gaze import (
     score_interval,
     score_names,
 )
-from regard.evaluation.intervals import bootstrap_interval
 from regard.evaluation.paired import holm, paired_bootstrap
 from regard.evaluation.standings import all_standings, dead_share, leaders, standings
 from regard.scores import SCORES, score, tally

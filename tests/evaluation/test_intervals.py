@@ -4,7 +4,9 @@ from scipy import stats
 
 from regard.errors import ConfigError
 from regard.evaluation import resampling
-from regard.evaluation.intervals import bootstrap_interval, student_interval, wilson_interval
+from regard.evaluation.bootstrap import bootstrap_interval
+from regard.evaluation.intervals import student_interval, wilson_interval
+from regard.evaluation.units import Units
 
 
 @pytest.mark.parametrize("method", ["percentile", "bca"])
@@ -25,16 +27,18 @@ def test_bootstrap_is_that_of_scipy(method, statistic):
 
 def test_grouped_jackknife_gives_the_same_acceleration():
     x = np.random.default_rng(0).exponential(size=4000)
-    total = np.concatenate([c.T @ x / c.sum(0) for c in resampling.jackknife_counts(4000, 0)])
+    total = np.concatenate(
+        [c.T @ x / c.sum(0) for c in resampling.jackknife_counts(Units.alone(4000), 0)]
+    )
     d = x - x.mean()
     exact = (d**3).sum() / (6 * (d**2).sum() ** 1.5)
     assert resampling.acceleration(total) == pytest.approx(exact, abs=0.003)
 
 
 def test_counts_are_draws_and_do_not_depend_on_blocks(monkeypatch):
-    whole = np.concatenate(list(resampling.counts(30, 50, 7)), axis=1)
+    whole = np.concatenate(list(resampling.counts(Units.alone(30), 50, 7)), axis=1)
     monkeypatch.setattr(resampling, "_CHUNK", 100)
-    parts = np.concatenate(list(resampling.counts(30, 50, 7)), axis=1)
+    parts = np.concatenate(list(resampling.counts(Units.alone(30), 50, 7)), axis=1)
     np.testing.assert_array_equal(whole, parts)
     assert (whole.sum(axis=0) == 30).all()
     rows = np.concatenate(list(resampling.draws(30, 50, 7)))

@@ -17,6 +17,7 @@ from regard.evaluation.curves import precision_recall_curve, reliability_diagram
 from regard.evaluation.metrics import bca_intervals, evaluate
 from regard.evaluation.ranking import Ranking
 from regard.evaluation.table import predictions_table, validate
+from regard.evaluation.units import Units
 
 SCALARS = (
     "accuracy balanced_accuracy precision_macro recall_macro f1_macro roc_auc "
@@ -275,7 +276,9 @@ def test_auc_interval_covers(tries, apart):
         y = rng.random(n) < 0.4
         f = Ranking(rng.normal(size=n) + 1.5 * y, y)
         options = {"resamples": 250, "seed": r, "level": 0.95}
-        intervals.append(bca_intervals(lambda w, f=f: {"auc": f(w)[0]}, n, **options)["auc"])
+        intervals.append(
+            bca_intervals(lambda w, f=f: {"auc": f(w)[0]}, Units.alone(n), **options)["auc"]
+        )
     assert abs(covers(intervals, norm.cdf(1.5 / 2**0.5)) - 0.95) <= apart
 
 
@@ -295,7 +298,7 @@ def test_macro_f1_interval_covers(tries, apart):
         cell = rng.choice(9, p=p.ravel(), size=120)
         f = MacroF1(cell // 3, cell % 3, 3)
         options = {"resamples": 400, "seed": r, "level": 0.95}
-        intervals.append(bca_intervals(f, 120, **options)["f1_macro"])
+        intervals.append(bca_intervals(f, Units.alone(120), **options)["f1_macro"])
     assert abs(covers(intervals, truth) - 0.95) <= apart
 
 
@@ -305,7 +308,10 @@ def test_macro_f1_interval_covers(tries, apart):
 def test_balanced_accuracy_interval_covers(prior, rate, n):
     rng, k = np.random.default_rng(2), len(prior)
     tables_ = rng.multinomial(n, joint(prior, rate).ravel(), size=4000).reshape(-1, k, k)
-    found = [mean_proportion(t.diagonal(), t.sum(axis=1), 0.95) for t in tables_]
+    found = []
+    for t in tables_:
+        true, guess = np.repeat(np.indices((k, k)).reshape(2, -1), t.ravel(), axis=1)
+        found.append(mean_proportion(true == guess, true, Units.alone(n), 0.95))
     assert 0.93 <= covers(found, rate) <= 0.97
 
 

@@ -214,7 +214,7 @@ def test_a_metric_of_a_class_is_of_the_images_that_have_to_do_with_it():
     truth = np.array([[1, 0, 1], [0, 0, 1], [0, 0, 1], [0, 0, 0]], bool)
     guess = np.array([[0, 1, 1], [1, 1, 1], [0, 0, 0], [0, 0, 0]], bool)
     pooled = PooledSets(truth, guess, guess * 0.8 + 0.1)
-    assert [pooled.concerned(f"recall.{c}") for c in range(3)] == [1, 0, 3]
-    assert [pooled.concerned(f"f1.{c}") for c in range(3)] == [2, 2, 3]
-    assert [pooled.concerned(f"average_precision.{c}") for c in range(3)] == [1, 0, 3]
-    assert pooled.concerned("map") == pooled.concerned("f1_micro") == 4
+    assert [pooled.concerned(f"recall.{c}").sum() for c in range(3)] == [1, 0, 3]
+    assert [pooled.concerned(f"f1.{c}").sum() for c in range(3)] == [2, 2, 3]
+    assert [pooled.concerned(f"average_precision.{c}").sum() for c in range(3)] == [1, 0, 3]
+    assert pooled.concerned("map").sum() == pooled.concerned("f1_micro").sum() == 4

@@ -158,6 +158,6 @@ def test_a_metric_of_a_class_is_of_the_images_that_show_it_or_are_taken_for_it()
     confusions = np.array([[[5, 0], [0, 0]], [[4, 1], [0, 0]], [[3, 0], [2, 0]]])
     boundaries = [np.zeros((4, 2))] * 3
     pooled = Pooled(confusions, boundaries)
-    assert [pooled.concerned(f"iou.{c}") for c in range(2)] == [3, 2]
-    assert [pooled.concerned(f"recall.{c}") for c in range(2)] == [3, 1]
-    assert pooled.concerned("mean_iou") == pooled.concerned("accuracy") == 3
+    assert [pooled.concerned(f"iou.{c}").sum() for c in range(2)] == [3, 2]
+    assert [pooled.concerned(f"recall.{c}").sum() for c in range(2)] == [3, 1]
+    assert pooled.concerned("mean_iou").sum() == pooled.concerned("accuracy").sum() == 3

@@ -13,7 +13,8 @@ from torch import nn
 import regard as library
 from regard.data.regions import Regions
 from regard.errors import DataError, NumericalError
-from regard.evaluation.intervals import bootstrap_interval, student_interval
+from regard.evaluation.bootstrap import bootstrap_interval
+from regard.evaluation.intervals import student_interval
 from regard.evaluation.metrics import evaluate
 from regard.evaluation.table import predictions_table
 from regard.guidance import TERMS, guided_forward

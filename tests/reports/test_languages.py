@@ -70,7 +70,7 @@ def test_french_is_set_as_french_is():
 
 
 # What names and arguments in `evaluation` hold why a number or its interval is missing.
-REASONS = re.compile(r"reason|why|nothing|_BOUNDLESS|_REASONS")
+REASONS = re.compile(r"reason|why|nothing|BOUNDLESS|ONE_GROUP|_REASONS")
 
 
 def reasons(tree: ast.Module) -> set[str]:
@@ -81,7 +81,7 @@ def reasons(tree: ast.Module) -> set[str]:
                 own = node.value
                 found += own.values if isinstance(own, ast.Dict) else [own]
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
-            "missing", "_proportion", "Interval",
+            "missing", "share", "Interval",
         ):  # fmt: skip
             found += [*node.args, *(key.value for key in node.keywords if key.arg == "reason")]
     texts = {own.value for node in found for own in ast.walk(node)

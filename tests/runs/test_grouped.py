@@ -1,22 +1,26 @@
-"""Images of few groups: what intervals over images do not say."""
+"""Images of few groups, which intervals and tests over images take whole."""
 
 import polars as pl
 import pytest
+import torch
 
 from regard.cli.show_compare import show_comparison
 from regard.cli.show_run import show_metrics
 from regard.data.manifest import Manifest, read_manifest
+from regard.evaluation.averaging import Averages
+from regard.evaluation.settings import Gaze
 from regard.reports.compare_report import compare_report
 from regard.reports.run_report import run_report
+from regard.runs.averages import average_maps
 from regard.runs.comparable import open_runs
 from regard.runs.compare import compare_runs
 from regard.runs.evaluate import evaluate_run
 from regard.runs.grouped import groups_of
 from regard.runs.run import load_run
 from regard.training.train import train
-from tinyset import config_of, write_set
+from tinyset import BASE, SEGMENTER, SETS, config_of, write_masks, write_set, write_sets
 
-TOLD = "The 12 images of test are of 2 groups: intervals over images take them for independent"
+TOLD = "The 12 images of test are of 2 groups. Intervals and tests over images take whole groups"
 
 
 @pytest.fixture(scope="module")
@@ -69,4 +73,88 @@ def test_nothing_is_said_where_no_groups_are_told(folder, tmp_path, capsys):
     values = evaluate_run(run, "test")
     assert values["groups"] is None
     show_metrics(values, run.files)
-    assert "independent" not in capsys.readouterr().out
+    assert "groups" not in capsys.readouterr().out
+
+
+def with_four_groups(folder):
+    """Its manifest with four groups a split, of neighbours in it."""
+    path = folder / "manifest.parquet"
+    quarter = pl.int_range(pl.len()).over("split") * 4 // pl.len().over("split")
+    table = pl.read_parquet(path)
+    table.with_columns(group=pl.col("split") + quarter.cast(pl.String)).write_parquet(path)
+
+
+def intervals_in(values):
+    """Every interval in what is written as JSON, with the path to it."""
+    if isinstance(values, dict):
+        if {"low", "high", "groups"} <= values.keys():
+            yield (), values
+        for key, own in values.items():
+            yield from (((key, *path), found) for path, found in intervals_in(own))
+    elif isinstance(values, list):
+        for own in values:
+            yield from intervals_in(own)
+
+
+TASKS = {"labels": (write_set, BASE), "masks": (write_masks, SEGMENTER), "sets": (write_sets, SETS)}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_interval_of_a_run_and_of_a_comparison_is_over_groups(tmp_path, task):
+    write, base = TASKS[task]
+    write(tmp_path, **({"count": 32} if task == "masks" else {}))
+    with_four_groups(tmp_path)
+    for seed, name in enumerate(("one", "two")):
+        config = config_of("training.epochs=1", f"training.seed={seed}", base=base)
+        train(config, tmp_path / name, folder=tmp_path)
+        run = load_run(tmp_path / name)
+        gaze = Gaze(method="gradcam", scores=["energy", "iou"])
+        values = evaluate_run(run, "test", gaze=[gaze], backgrounds=task == "labels")
+        found = dict(intervals_in(values))
+        assert ("metrics", "accuracy") in found
+        assert any(path[0] == "gaze" for path in found)
+        for path, own in found.items():
+            # Of as many images as groups each is its own.
+            if own["n"] > 4 and own["low"] is not None:
+                assert own["groups"] in (2, 3, 4), path
+        assert found["metrics", "accuracy"]["groups"] == 4
+        written = ["predictions", "scores", *(["backgrounds"] if task == "labels" else [])]
+        for what in written:
+            table = pl.read_parquet(getattr(run.files, what)("test"))
+            groups = read_manifest(tmp_path / "manifest.parquet").table["group"]
+            assert table["group"].to_list() == groups[table["index"].to_list()].to_list()
+            before = "image" if "image" in table.columns else "index"
+            assert table.columns.index("group") == table.columns.index(before) + 1
+        again = evaluate_run(run, "test", gaze=[gaze.model_copy(update={"method": "layercam"})])
+        assert again["gaze"]["gradcam"] == values["gaze"]["gradcam"]
+    runs = open_runs([str(tmp_path / "one"), str(tmp_path / "two")], "test")
+    (other,) = compare_runs(runs, "test", tmp_path / "out")["others"]
+    told = [(path, own) for path, own in intervals_in(other) if "difference" in path]
+    assert len(told) > 8
+    for path, own in told:
+        if own["n"] > 4 and own["low"] is not None:
+            assert own["groups"] in (2, 3, 4), path
+    assert pl.read_parquet(tmp_path / "out/pairs.parquet")["group"].n_unique() == 4
+    rows = average_maps(load_run(tmp_path / "one"), "test", "gradcam", tmp_path / "maps")["rows"]
+    alone = Averages(("a",), (4, 4), {0: "p", 1: "p", 2: "q"})
+    maps = torch.rand(4, 4, 4, generator=torch.manual_seed(0))
+    alone.add(maps, torch.zeros(4, dtype=torch.int64), 200 * maps[:, None].expand(-1, 3, -1, -1),
+              None, torch.arange(4))  # fmt: skip
+    assert alone.groups()[0].units.sizes.tolist() == [2, 1, 1]
+    assert rows[0]["mass_low"] < rows[0]["mass"] < rows[0]["mass_high"]
+
+
+def test_of_one_group_intervals_are_over_its_images(tmp_path, capsys):
+    write_set(tmp_path)
+    train(config_of("training.epochs=1"), tmp_path / "run", folder=tmp_path)
+    run = load_run(tmp_path / "run")
+    before = evaluate_run(run, "test")
+    path = tmp_path / "manifest.parquet"
+    pl.read_parquet(path).with_columns(group=pl.col("split")).write_parquet(path)
+    run = load_run(tmp_path / "run")
+    values = evaluate_run(run, "test")
+    assert values == before | {"groups": 1}
+    assert "group" not in pl.read_parquet(run.files.predictions("test")).columns
+    show_metrics(values, run.files)
+    said = "The 12 images of test are of 1 group: intervals and tests are over its images, and say"
+    assert said in " ".join(capsys.readouterr().out.split())

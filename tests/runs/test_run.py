@@ -16,7 +16,7 @@ from regard.data.samples import Samples
 from regard.data.source import samples_of
 from regard.data.transforms import Transform
 from regard.errors import ConfigError, DataError, RunError
-from regard.evaluation.intervals import bootstrap_interval
+from regard.evaluation.bootstrap import bootstrap_interval
 from regard.evaluation.metrics import evaluate
 from regard.evaluation.settings import Gaze
 from regard.evaluation.table import PREFIX

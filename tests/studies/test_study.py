@@ -378,7 +378,7 @@ def test_a_study_of_groups_says_that_images_are_alike(finished):
     assert summary["groups"] == {}  # none are told
     grouped = summary | {"groups": {"test": {"images": 1200, "groups": 3}}}
     (said,) = set(remarks(study, grouped)) - set(remarks(study, summary))
-    assert said.startswith("The 1,200 images of test are of 3 groups: intervals over images take")
+    assert said.startswith("The 1,200 images of test are of 3 groups. Intervals and tests over")
     one = summary | {"groups": {"test": {"images": 5, "groups": 1}}}
     assert any("images of test are of 1 group:" in text for text in remarks(study, one))
     alone = summary | {"groups": {"test": {"images": 3, "groups": 3}}}
@@ -697,7 +697,7 @@ def test_a_training_whose_study_was_killed_is_waited_for(home, tmp_path):
     assert (out / "checkpoints/best.json").is_file()
 
 
-@pytest.mark.parametrize("folds", [None, 3])
+@pytest.mark.parametrize("folds", [None, 3, 6])
 def test_groups_are_told_of_arms_and_of_folds(tmp_path, monkeypatch, folds):
     in_this_process(monkeypatch)
     write_set(tmp_path)
@@ -719,7 +719,11 @@ def test_groups_are_told_of_arms_and_of_folds(tmp_path, monkeypatch, folds):
     summary = read_json(tmp_path / "g/summary.json")
     expected = {"images": 48, "groups": 6} if folds else {"images": 12, "groups": 2}
     assert summary["groups"] == {"test": expected}
-    assert any("groups: intervals over images take" in text for text in remarks(study, summary))
+    assert any("groups. Intervals and tests over" in text for text in remarks(study, summary))
+    (row,) = summary["comparisons"]
+    assert row["images"]["difference"]["groups"] == expected["groups"]
+    assert row["images"]["mcnemar"]["groups"] == expected["groups"]
+    assert summary["arms"]["a"]["test.accuracy"]["images"]["groups"] == expected["groups"]
     arms = open_arms([f"{tmp_path}/g:a", f"{tmp_path}/g:b"])
     compared = compare_arms(arms, "test", tmp_path / "out")
     assert compared["groups"] == expected["groups"]

@@ -21,9 +21,14 @@ def show_screening(values: dict[str, Any], out: Path) -> None:
         say(
             f"{told['class']}, {told['threshold']:.4g} or more ({told['threshold_from']}): "
             f"{told['pieces']:,}, a rate of {rate}, at most {told['upper']:.3g} with "
-            f"{told['level']:.0%} confidence"
+            f"{told['level']:.0%} confidence" + _whose(values["groups"])
         )
     if values["groups"]:
         say(f"{plural(values['groups'], 'group')}: {out / 'groups.csv'}")
     maps = f"; maps: {out / MAPS}" if values["maps"] else ""
     say(f"Rows: {out / 'rows'}{maps}")
+
+
+def _whose(groups: int) -> str:
+    """The bound takes pieces for what was drawn, which those of other films say nothing of."""
+    return f" among pieces of {'this group' if groups == 1 else 'these groups'}" if groups else ""

@@ -18,6 +18,8 @@ from regard.deployment.right import told_of
 from regard.errors import RunError
 from regard.evaluation.paired import paired_bootstrap
 from regard.evaluation.timing import seconds_of
+from regard.evaluation.units import Units
+from regard.runs.grouped import named_groups
 from regard.runs.run import Run
 
 BATCH, CALIBRATION, ROUNDS = 16, 128, 50
@@ -117,7 +119,9 @@ def weigh(
         return probabilities
 
     told = {end: told_of(run, samples, partial(answer, end)) for end in opened}
-    test = paired_bootstrap(told["before"].right, told["after"].right)
+    groups = named_groups(run.manifest())
+    units = Units.grouped_by([groups.get(sample.index) for sample in samples])
+    test = paired_bootstrap(told["before"].right, told["after"].right, units=units)
     first = next(batches(run, samples[:1], 1))[0]
     times = _in_turns(opened, first)
     found = {

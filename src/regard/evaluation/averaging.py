@@ -1,6 +1,6 @@
 """Mean maps over many images, and by class: where a net looks as a rule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from regard.data.regions import Regions
-from regard.evaluation.intervals import bootstrap_interval
+from regard.evaluation.bootstrap import bootstrap_interval
+from regard.evaluation.units import Units
 from regard.saliency.resizing import resize
 from regard.scores.scoring import score
 
@@ -32,6 +33,7 @@ class Group:
         numbers: by name the value of each image, (images,), NaN where undefined. `mass`: sum of
             the absolute map at its own resolution; `positive`: the share of it that is positive;
             `inside`: the share of it inside the region; `area`: the region's share of the image.
+        units: of the rows of `numbers`: images, or groups of them.
     """
 
     name: str | None
@@ -42,6 +44,7 @@ class Group:
     photo: Tensor
     region: Tensor | None
     numbers: dict[str, np.ndarray]
+    units: Units
 
     @property
     def centre(self) -> tuple[float, float] | None:
@@ -68,7 +71,7 @@ class Group:
         # What lies inside is to be held against the area of those very regions.
         held = {"area": np.where(np.isnan(inside), np.nan, self.numbers["area"])}
         for name in NUMBERS:
-            interval = bootstrap_interval((self.numbers | held)[name]).as_dict()
+            interval = bootstrap_interval((self.numbers | held)[name], units=self.units).as_dict()
             found[name] = interval["value"]
             if name in ("mass", "inside"):
                 found |= {f"{name}_low": interval["low"], f"{name}_high": interval["high"]}
@@ -81,23 +84,37 @@ class Averages:
     Args:
         classes: names.
         size: (H, W) that all maps are brought to before they are added.
+        groups: name of each image's group by its index, where it is of one.
     """
 
-    def __init__(self, classes: Sequence[str], size: tuple[int, int]) -> None:
-        self.classes, self.size = tuple(classes), size
+    def __init__(
+        self,
+        classes: Sequence[str],
+        size: tuple[int, int],
+        groups: Mapping[int, str] | None = None,
+    ) -> None:
+        self.classes, self.size, self._named = tuple(classes), size, groups or {}
         # Of each class: map, absolute map, grey image, region.
         self._sums = torch.zeros(len(classes), 4, *size)
         self._rows: list[dict[str, np.ndarray]] = []
 
     @torch.no_grad()
-    def add(self, maps: Tensor, labels: Tensor, images: Tensor, regions: Regions | None) -> None:
-        """Count a batch.
+    def add(
+        self,
+        maps: Tensor,
+        labels: Tensor,
+        images: Tensor,
+        regions: Regions | None,
+        index: Tensor,
+    ) -> None:
+        """Count a batch; maps of one image, of its classes say, are drawn together.
 
         Args:
             maps: (B, h, w), signed or not.
             labels: class indices (B,).
             images: uint8 (B, 3, H, W).
             regions: at (H, W), or None.
+            index: (B,) of the images.
         """
         maps, count = maps.float(), len(maps)
         mass = maps.abs().sum((1, 2))
@@ -121,7 +138,7 @@ class Averages:
         mass = torch.where(torch.isfinite(mass), mass, torch.nan)
         positive = torch.where(alive, positive, torch.nan)
         row = {"mass": mass, "positive": positive, "inside": inside, "area": area}
-        row |= {"label": labels, "alive": alive}
+        row |= {"label": labels, "alive": alive, "index": index}
         self._rows.append({name: value.numpy() for name, value in row.items()})
 
     def groups(self) -> list[Group]:
@@ -129,7 +146,7 @@ class Averages:
 
         An image counts alike in the mean over all, whatever its class.
         """
-        names = (*NUMBERS, "label", "alive")
+        names = (*NUMBERS, "label", "alive", "index")
         nothing = np.zeros(0, dtype=bool)
         rows = {
             name: np.concatenate([nothing, *(row[name] for row in self._rows)]) for name in names
@@ -157,4 +174,9 @@ class Averages:
             photo=sums[2] / max(images, 1),
             region=sums[3] / regions if regions else None,
             numbers=numbers,
+            units=self._units(rows["index"][own]),
         )
+
+    def _units(self, index: np.ndarray) -> Units:
+        images = index.astype(np.int64).tolist()
+        return Units.grouped_by([self._named.get(image, image) for image in images])

@@ -1,11 +1,16 @@
 """How well probabilities agree with what happens: proper scores and calibration error."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from regard.evaluation import resampling
 from regard.evaluation.confusion import indicator
-from regard.evaluation.intervals import CONFIDENCE, NO_WIDTH, Interval, missing
+from regard.evaluation.design_effect import correlation
+from regard.evaluation.intervals import CONFIDENCE, NO_WIDTH, ONE_GROUP, Interval, missing
+from regard.evaluation.units import Units
 
 Floats = NDArray[np.float64]
 # Bins of the top class's probability, of equal width: as many as Guo et al. (2017) have.
@@ -74,6 +79,7 @@ def ece_interval(
     confidence: Floats,
     correct: NDArray[np.bool_],
     *,
+    units: Units | None = None,
     resamples: int = 2000,
     seed: int = 0,
     level: float = CONFIDENCE,
@@ -84,44 +90,60 @@ def ece_interval(
     percentile and BCa limits never cover a calibrated model's 0. The upper limit is
     therefore the percentile one, the lower the reflected one, 2 ECE - percentile, and 0 if
     images that are right with just their confidence reach this error. Covers 94 to 98 % in
-    simulation (200 and 1000 images, true error 0, 0.03 and 0.1).
+    simulation (200 and 1000 images, true error 0, 0.03 and 0.1). Images of one group are right
+    together, and a calibrated model is further off by chance: there with the `correlation` of the
+    mistakes that were made.
 
     Args:
         confidence: (N,) probability of the predicted class.
         correct: (N,) whether it is the true one.
+        units: of the images; None: each its own.
         resamples: bootstrap resamples, and simulated calibrated models.
         seed: fixes both.
         level: in (0, 1).
     """
     n, statistic = len(confidence), CalibrationStatistics(confidence, correct)
-    if n < 2:
-        value = abs(float((confidence - correct)[0])) if n else np.nan
-        reason = "needs two images or more" if n else "no images"
-        return missing(level, n, "reflected", reason, value=value)
-    value = float(statistic(np.ones((n, 1)))["ece"][0])
-    replicates = resampling.collect(statistic, resampling.counts(n, resamples, seed))["ece"]
-    _, top = resampling.percentile_limits(replicates, level)
-    calibrated = _calibrated_errors(confidence, resamples, seed)
+    units = Units.alone(n) if units is None else units
+    value = float(statistic(np.ones((n, 1)))["ece"][0]) if n else np.nan
+    if units.count < 2:
+        reason = ONE_GROUP if units.grouped else "needs two images or more" if n else "no images"
+        found = missing(level, n, "reflected", reason, value=value)
+        return replace(found, groups=units.groups)
+    replicates = resampling.collect(statistic, resampling.counts(units, resamples, seed))["ece"]
+    _, top = resampling.limits(value, replicates, units, level)
+    rho = correlation(~correct, units) if units.grouped else 0.0
+    calibrated = _calibrated_errors(confidence, units, rho, resamples, seed)
     plausible = value <= np.quantile(calibrated, (1 + level) / 2)
     low = 0.0 if plausible else min(value, max(0.0, 2 * value - top))
     reason = NO_WIDTH if np.ptp(replicates) == 0 else None
-    return Interval(value, low, max(value, top), level, n, "reflected", reason=reason)
+    high = min(1.0, max(value, top))
+    return Interval(value, low, high, level, n, "reflected", reason=reason, groups=units.groups)
 
 
-def _calibrated_errors(confidence: Floats, resamples: int, seed: int) -> Floats:
-    """ECE of `resamples` models with these confidences that are right just as often."""
+def _calibrated_errors(
+    confidence: Floats, units: Units, rho: float, resamples: int, seed: int
+) -> Floats:
+    """ECE of `resamples` models with these confidences that are right just as often.
+
+    Of images in groups right together, with a correlation of rho: each is right where a normal
+    number, in part its group's, is below the quantile of its confidence.
+    """
     rng, n = np.random.default_rng(seed), len(confidence)
     order = np.argsort(confidence, kind="stable")
-    ranked = confidence[order]
+    ranked, of = confidence[order], units.of[order]
     starts = np.unique(confidence_bins(ranked), return_index=True)[1]
     block = max(1, (1 << 20) // n)
     sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
+    # Of two coins with that correlation the normal numbers have this one.
+    shared = np.sin(np.pi / 2 * rho)
+
+    def right(b: int) -> NDArray[np.bool_]:
+        if not shared:
+            return rng.random((b, n)) < ranked
+        own = np.sqrt(1 - shared) * rng.standard_normal((b, n))
+        own += np.sqrt(shared) * rng.standard_normal((b, units.count))[:, of]
+        return ndtr(own) < ranked
+
     return np.concatenate(
-        [
-            np.abs(np.add.reduceat(ranked - (rng.random((b, n)) < ranked), starts, axis=1)).sum(
-                axis=1
-            )
-            / n
-            for b in sizes
-        ]
+        [np.abs(np.add.reduceat(ranked - right(b), starts, axis=1)).sum(axis=1) / n for b in sizes]
     )

@@ -11,8 +11,9 @@ from regard.evaluation import table as tables
 from regard.evaluation.comparison_metrics import compare_metrics
 from regard.evaluation.confusion import confusion_matrix
 from regard.evaluation.gaze import score_differences
-from regard.evaluation.intervals import CONFIDENCE, wilson_interval
+from regard.evaluation.intervals import CONFIDENCE, proportion_interval
 from regard.evaluation.paired import compare_accuracy, same_images
+from regard.evaluation.units import told_groups, units_of
 
 OUTCOMES = ("stays_right", "right_becomes_wrong", "wrong_becomes_right", "stays_wrong")
 SCORES = ("energy", "energy_gain", "iou", "magtr", "mangtr")
@@ -37,7 +38,7 @@ class Answers:
 
 
 def pair_images(before: Answers, after: Answers) -> pl.DataFrame:
-    """One row an image: `index`, `image`, `label`, then what the models say of it.
+    """One row an image: `index`, `image`, its `group` if told, `label`, then what the models say.
 
     With the endings `_before` and `_after`: `predicted`, its `probability`, `right`, and where both
     are scored `dead` and each score of both; and once `outcome`, one of `OUTCOMES`, and the
@@ -48,7 +49,7 @@ def pair_images(before: Answers, after: Answers) -> pl.DataFrame:
     """
     first, second = same_images(before.predictions, after.predictions)
     ends = zip((first, second), ("before", "after"), strict=True)
-    parts = [first.select("index", "image", "label")]
+    parts = [first.select("index", "image", *told_groups(first), "label")]
     parts += [table.select(**_answer(end)) for table, end in ends]
     table = pl.concat(parts, how="horizontal").with_columns(outcome=outcome_of())
     if before.scores is None or after.scores is None:
@@ -175,7 +176,8 @@ def _classes(table: pl.DataFrame) -> Sequence[Any]:
 
 def accuracy_of(table: pl.DataFrame) -> dict[str, Any]:
     """The share of right answers in a predictions table, with its interval."""
-    return wilson_interval(int(table["correct"].sum()), len(table), CONFIDENCE).as_dict()
+    right = table["correct"].to_numpy()
+    return proportion_interval(right, units_of(table), CONFIDENCE).as_dict()
 
 
 def _scores(before: Answers, after: Answers) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from regard.evaluation import table as tables
 from regard.evaluation.counted import Resampled, resampled_predictions
 from regard.evaluation.curves import reliability_diagram
 from regard.evaluation.paired import mcnemar_exact, paired_bootstrap, percentile_test
+from regard.evaluation.units import units_of
 
 # Beside accuracy, which has tests of its own.
 METRICS = (
@@ -32,9 +33,10 @@ def compare_metrics(
     """How much metrics, classes and calibration differ, ready for JSON.
 
     Values are means over the trainings of a side; intervals are those of the percentiles of
-    differences in the same 2,000 resamples of the images, p twice the smaller share of them beyond
-    0. Recall is a share of the class's images, and has the interval of `paired_bootstrap` and, of
-    one training each, McNemar's p. They are not corrected for the number of metrics and classes.
+    differences in the same 2,000 resamples of the images or their groups, p twice the smaller share
+    of them beyond 0. Recall is a share of the class's images, and has the interval of
+    `paired_bootstrap` and, of one training each, McNemar's p. They are not corrected for the number
+    of metrics and classes.
 
     The keys:
 
@@ -83,8 +85,9 @@ def _refuse_others(sides: Sequence[Resampled]) -> None:
 def _difference(sides: dict[str, list[Resampled]], name: str) -> dict[str, Any]:
     ends = {end: float(np.mean([own.whole[name] for own in side])) for end, side in sides.items()}
     first, second = (np.mean([own.resamples[name] for own in side], 0) for side in sides.values())
-    images = max(own.concerned(name) for side in sides.values() for own in side)
-    test = percentile_test(ends["after"] - ends["before"], second - first, images)
+    told = max((own.concerned(name) for side in sides.values() for own in side), key=np.sum)
+    units = sides["before"][0].units.where(told)
+    test = percentile_test(ends["after"] - ends["before"], second - first, units)
     values = {end: None if np.isnan(value) else value for end, value in ends.items()}
     return values | test.as_dict()
 
@@ -95,16 +98,20 @@ def _recall(sides: dict[str, Sequence[pl.DataFrame]], label: str) -> dict[str, A
         end: np.mean([_right(table, label) for table in side], 0) for end, side in sides.items()
     }
     values = {end: float(right.mean()) if right.size else None for end, right in ends.items()}
-    found = values | paired_bootstrap(*ends.values()).as_dict()
+    units = units_of(_of_class(sides["before"][0], label))
+    found = values | paired_bootstrap(*ends.values(), units=units).as_dict()
     if ends["before"].size and all(len(side) == 1 for side in sides.values()):
-        found["p_value"] = mcnemar_exact(*ends.values()).p_value
+        found["p_value"] = mcnemar_exact(ends["before"], ends["after"], units).p_value
     return {"recall": found}
 
 
 def _right(table: pl.DataFrame, label: str) -> NDArray[np.float64]:
     """Whether each image of a class is right, in the order of the manifest."""
-    own = table.filter(pl.col("label") == label).sort("index")
-    return own["correct"].to_numpy().astype(np.float64)
+    return _of_class(table, label)["correct"].to_numpy().astype(np.float64)
+
+
+def _of_class(table: pl.DataFrame, label: str) -> pl.DataFrame:
+    return table.filter(pl.col("label") == label).sort("index")
 
 
 def _reliability(side: Sequence[pl.DataFrame]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from regard.evaluation.bootstrap import bootstrap_interval
 from regard.evaluation.comparison import (
     OUTCOMES,
     Answers,
@@ -16,9 +17,10 @@ from regard.evaluation.comparison import (
     right_without_looking,
 )
 from regard.evaluation.comparison_metrics import compare_metrics
-from regard.evaluation.crossed import crossed_test
-from regard.evaluation.intervals import CONFIDENCE, bootstrap_interval
+from regard.evaluation.crossed import by_unit, crossed_test
+from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.paired import paired_bootstrap, paired_student
+from regard.evaluation.units import Units, units_of
 
 Floats = NDArray[np.float64]
 
@@ -45,9 +47,10 @@ def compare_trainings(
     """As `compare_models`, of all trainings together; of one training each just that.
 
     Numbers are means over the trainings, counts are sums; every image counts with its mean over
-    them, and intervals are over images. `accuracy` then has the p-value of the paired bootstrap
-    and no `mcnemar`, and `trainings` has the difference `over_seeds` (paired t-test) and
-    `over_both` (`crossed_test`): whether other trainings and other images would show it too.
+    them, and intervals are over images or their groups. `accuracy` then has the p-value of the
+    paired bootstrap and no `mcnemar`, and `trainings` has the difference `over_seeds` (paired
+    t-test) and `over_both` (`crossed_test`): whether other trainings and other images would show it
+    too.
 
     Args:
         before: what the trainings of an arm say, by seed.
@@ -63,15 +66,17 @@ def compare_trainings(
     pairs = pair_trainings(before, after)
     each = [compare_models(a, b, metrics=False) for a, b in zip(first, second, strict=True)]
     a, b = (_right(pairs, end, seeds) for end in ("before", "after"))
-    test = paired_bootstrap(a.mean(0), b.mean(0), level=CONFIDENCE)
+    units = units_of(pairs.filter(pl.col("seed") == seeds[0]).sort("index"))
+    how: dict[str, Any] = {"units": units, "level": CONFIDENCE}
+    test = paired_bootstrap(a.mean(0), b.mean(0), **how)
     names = [
         name for name in common_scores(first[0], second[0]) if f"{name}_before" in pairs.columns
     ]
     return {
         "images": each[0]["images"],
         "accuracy": {
-            "before": bootstrap_interval(a.mean(0), level=CONFIDENCE).as_dict(),
-            "after": bootstrap_interval(b.mean(0), level=CONFIDENCE).as_dict(),
+            "before": bootstrap_interval(a.mean(0), **how).as_dict(),
+            "after": bootstrap_interval(b.mean(0), **how).as_dict(),
             "difference": test.difference.as_dict(),
             "mcnemar": None,
             "p_value": test.as_dict()["p_value"],
@@ -86,13 +91,15 @@ def compare_trainings(
             end: np.sum([own["confusion"][end] for own in each], 0).tolist()
             for end in ("before", "after")
         },
-        "scores": {name: _score(pairs, name, seeds) for name in names},
+        "scores": {name: _score(pairs, name, seeds, units) for name in names},
         "dead_maps": _dead(each),
         "unlooked": right_without_looking(pairs),
         "trainings": {
             "seeds": seeds,
             "over_seeds": paired_student(a.mean(1), b.mean(1), CONFIDENCE).as_dict(),
-            "over_both": crossed_test(a.mean(1), b.mean(1), b - a, CONFIDENCE).as_dict(),
+            "over_both": crossed_test(
+                a.mean(1), b.mean(1), by_unit(b - a, units), CONFIDENCE, units=units
+            ).as_dict(),
         },
     }
 
@@ -107,7 +114,7 @@ def _table(pairs: pl.DataFrame, column: str, seeds: Sequence[int]) -> Floats:
     return np.stack([own.cast(pl.Float64).fill_null(np.nan).to_numpy() for own in rows])
 
 
-def _score(pairs: pl.DataFrame, name: str, seeds: Sequence[int]) -> dict[str, Any]:
+def _score(pairs: pl.DataFrame, name: str, seeds: Sequence[int], units: Units) -> dict[str, Any]:
     """Each image with its mean over the trainings where both sides have the score."""
     a, b = (_table(pairs, f"{name}_{end}", seeds) for end in ("before", "after"))
     there = ~(np.isnan(a) | np.isnan(b))
@@ -119,7 +126,7 @@ def _score(pairs: pl.DataFrame, name: str, seeds: Sequence[int]) -> dict[str, An
     means = [None if np.isnan(side).all() else float(np.nanmean(side)) for side in (first, second)]
     return (
         dict(zip(("before", "after"), means, strict=True))
-        | paired_bootstrap(first, second, level=CONFIDENCE).as_dict()
+        | paired_bootstrap(first, second, units=units, level=CONFIDENCE).as_dict()
     )
 
 

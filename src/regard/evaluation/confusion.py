@@ -1,10 +1,18 @@
 """Statistics of the confusion of classes, on counts of images."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
-from regard.evaluation.intervals import Interval, missing, wilson_interval
+from regard.evaluation.intervals import (
+    Interval,
+    effective_interval,
+    missing,
+    proportion_interval,
+)
+from regard.evaluation.units import Units
 
 Floats = NDArray[np.float64]
 
@@ -59,40 +67,57 @@ class MacroF1:
 
 
 def mean_proportion(
-    hits: NDArray[np.int64], trials: NDArray[np.int64], level: float, classes: int | None = None
+    right: NDArray[np.bool_],
+    of: NDArray[np.int64],
+    units: Units,
+    level: float,
+    classes: int | None = None,
 ) -> Interval:
-    """Mean over classes of hits / trials: balanced accuracy, macro recall, macro precision.
+    """Mean over classes of their shares right: balanced accuracy, macro recall, macro precision.
 
     Wilson's interval at the effective number of images m (1 - m) / variance of the mean m,
     as for proportions of weighted samples (Korn & Graubard 1998, Surv. Methodol. 24:193).
     Each class's rate is drawn towards the pooled one by four images for this, else a class
     of few images, all right, would claim to have no variance. Covers 93 to 95 % at 100 to
     200 images in simulation, where a class has but 10 of them (BCa: 91 %) or the rates are
-    at 0.99.
+    at 0.99. Of images in groups see `proportion_interval`.
 
     Args:
-        hits: (K,) images right.
-        trials: (K,) images of (or predicted as) the class; those without any are left out.
+        right: (N,) whether each image is.
+        of: (N,) class that each image is of (or is predicted as), from 0.
+        units: of the images.
         level: in (0, 1).
-        classes: how many to divide by, classes without trials counting 0; default: those
-            with trials.
+        classes: how many to divide by, classes without images counting 0; default: those
+            with images.
     """
+    trials, n = np.bincount(of), len(of)
     used = trials > 0
-    k, n = classes or int(used.sum()), int(trials.sum())
+    k = classes or int(used.sum())
     if n == 0:
         return missing(level, 0, "wilson", "no images")
-    x, d = hits[used].astype(np.float64), trials[used].astype(np.float64)
+    x = np.bincount(of, weights=right)[used]
+    d = trials[used].astype(np.float64)
     rates = (x + 4 * (x.sum() + 2) / (n + 4)) / (d + 4)
     share = len(d) / k
     pooled = rates.mean()
     effective = pooled * (1 - pooled) * len(d) ** 2 / (rates * (1 - rates) / d).sum()
     value = float((x / d).mean())
-    inner = wilson_interval(value * effective, effective, level)
-    low, high = share * inner.low, share * inner.high
-    return Interval(share * value, low, high, level, n, "wilson")
+    own = (np.cumsum(used) - 1)[of]
+    inner = effective_interval(
+        value,
+        float(effective),
+        units,
+        level,
+        values=right.astype(np.float64),
+        expected=(x / d)[own],
+        weights=1 / d[own],
+    )
+    return replace(inner, value=share * value, low=share * inner.low, high=share * inner.high)
 
 
-def class_intervals(support: int, guesses: int, hits: int, level: float) -> dict[str, Interval]:
+def class_intervals(
+    own: NDArray[np.bool_], called: NDArray[np.bool_], units: Units, level: float
+) -> dict[str, Interval]:
     """Precision, recall and F1 of one class with Wilson's interval.
 
     Given the number of images in its denominator, each is a proportion or a rising function
@@ -100,21 +125,21 @@ def class_intervals(support: int, guesses: int, hits: int, level: float) -> dict
     A class without predictions has no precision, one without images no recall: NaN.
 
     Args:
-        support: images of the class.
-        guesses: predictions of the class.
-        hits: images of the class predicted as such.
+        own: (N,) whether each image is of the class.
+        called: (N,) whether it is predicted as such.
+        units: of the images.
         level: in (0, 1).
     """
-    jaccard = wilson_interval(hits, support + guesses - hits, level)
+
+    def share(among: NDArray[np.bool_], reason: str) -> Interval:
+        if not among.any():
+            return missing(level, 0, "wilson", reason)
+        return proportion_interval((own & called)[among], units.where(among), level)
+
+    jaccard = share(own | called, "the class has no images and no predictions")
     low, value, high = (2 * j / (1 + j) for j in (jaccard.low, jaccard.value, jaccard.high))
-    f1 = Interval(value, low, high, level, jaccard.n, jaccard.method, reason=jaccard.reason)
-    nothing = "the class has no images and no predictions"
     return {
-        "precision": _proportion(hits, guesses, level, "the class is never predicted"),
-        "recall": _proportion(hits, support, level, "the class has no images"),
-        "f1": f1 if jaccard.n else missing(level, 0, "wilson", nothing),
+        "precision": share(called, "the class is never predicted"),
+        "recall": share(own, "the class has no images"),
+        "f1": replace(jaccard, value=value, low=low, high=high),
     }
-
-
-def _proportion(hits: int, n: int, level: float, reason: str) -> Interval:
-    return wilson_interval(hits, n, level) if n else missing(level, 0, "wilson", reason)

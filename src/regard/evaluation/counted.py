@@ -12,6 +12,7 @@ from regard.evaluation import table as tables
 from regard.evaluation.calibration import CalibrationStatistics, brier, log_loss
 from regard.evaluation.confusion import MacroF1, indicator, ratio
 from regard.evaluation.ranking import RankingStatistics
+from regard.evaluation.units import Units, units_of
 
 Floats = NDArray[np.float64]
 RESAMPLES, SEED = 2000, 0
@@ -59,8 +60,8 @@ class PredictionStatistics:
             found |= statistic(counts)
         return found | self._by_class(counts)
 
-    def concerned(self, name: str) -> int:
-        """How many images a metric is of.
+    def concerned(self, name: str) -> NDArray[np.bool_]:
+        """Which images (N,) a metric is of.
 
         Of that of a class the images of it, and but for recall those that are taken for it.
         """
@@ -70,9 +71,9 @@ class PredictionStatistics:
         elif self._positive is not None and kind in ("precision", "recall", "f1", "specificity"):
             c = 1 - self._positive if kind == "specificity" else self._positive
         else:
-            return len(self._true)
+            return np.ones(len(self._true), dtype=bool)
         own = self._true == c
-        return int((own if kind in ("recall", "specificity") else own | (self._guess == c)).sum())
+        return own if kind in ("recall", "specificity") else own | (self._guess == c)
 
     def _by_class(self, counts: Floats) -> dict[str, Floats]:
         support, guesses, hits = (np.asarray(matrix @ counts) for matrix in self._sums)
@@ -100,23 +101,27 @@ class PredictionStatistics:
 class Resampled:
     """Statistics of a set of images: of all of them, of all but some, and of resamples.
 
-    Each is computed once, when it is first asked for. Sets of as many images are resampled and
-    divided alike, so that two of the same images in the same order can be held against each other.
+    Each is computed once, when it is first asked for. Sets of as many images, or of images in the
+    same groups, are resampled and divided alike, so that two of the same images in the same order
+    can be held against each other.
 
     Args:
         statistics: counts (N, b) to values (b,) by name.
         index: (N,) row of each image in the manifest, rising.
-        concerned: by name of how many of them a statistic is; None: of all.
+        concerned: by name of which of them (N,) a statistic is; None: of all.
+        units: of the images; None: each its own.
     """
 
     def __init__(
         self,
         statistics: Callable[[Floats], dict[str, Floats]],
         index: NDArray[np.int64],
-        concerned: Callable[[str], int] | None = None,
+        concerned: Callable[[str], NDArray[np.bool_]] | None = None,
+        units: Units | None = None,
     ) -> None:
         self._statistics, self.index = statistics, index
-        self.concerned = concerned or (lambda _: len(index))
+        self.units = units or Units.alone(len(index))
+        self.concerned = concerned or (lambda _: np.ones(len(index), dtype=bool))
 
     @cached_property
     def whole(self) -> dict[str, float]:
@@ -126,20 +131,19 @@ class Resampled:
 
     @cached_property
     def left_out(self) -> dict[str, Floats]:
-        """Of all images but one group of at most 200, (G,), see `resampling.jackknife_groups`."""
-        return resampling.collect(
-            self._statistics, resampling.jackknife_counts(len(self.index), SEED)
-        )
+        """Of all images but one part of at most 200, (G,), see `resampling.jackknife_parts`."""
+        return resampling.collect(self._statistics, resampling.jackknife_counts(self.units, SEED))
 
     @cached_property
     def resamples(self) -> dict[str, Floats]:
         """Of 2,000 resamples, (B,)."""
-        blocks = resampling.counts(len(self.index), RESAMPLES, SEED)
+        blocks = resampling.counts(self.units, RESAMPLES, SEED)
         return resampling.collect(self._statistics, blocks)
 
     def like(self, other: "Resampled") -> bool:
         """Whether both are of the same images."""
-        return np.array_equal(self.index, other.index)
+        alike = np.array_equal(self.units.of, other.units.of)
+        return alike and np.array_equal(self.index, other.index)
 
     def of(self, rows: NDArray[np.bool_], name: str) -> float:
         """One statistic of the images that are marked (N,); NaN of none."""
@@ -159,4 +163,4 @@ def resampled_predictions(table: pl.DataFrame, positive: str | None = None) -> R
     index = ordered["index"].to_numpy().astype(np.int64)
     number = -1 if positive is None else tables.classes(ordered).index(positive)
     statistics = PredictionStatistics(ordered, number)
-    return Resampled(statistics, index, statistics.concerned)
+    return Resampled(statistics, index, statistics.concerned, units_of(ordered))

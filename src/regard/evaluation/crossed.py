@@ -10,12 +10,18 @@ from scipy.stats import t
 from regard.errors import DataError
 from regard.evaluation.intervals import CONFIDENCE, Interval, check_options, missing, settled
 from regard.evaluation.paired import PairedTest, differences, paired_student
+from regard.evaluation.units import Units
 
 Floats = NDArray[np.float64]
 
 
 def crossed_test(
-    a_by_seed: ArrayLike, b_by_seed: ArrayLike, pieces: ArrayLike | None, level: float = CONFIDENCE
+    a_by_seed: ArrayLike,
+    b_by_seed: ArrayLike,
+    pieces: ArrayLike | None,
+    level: float = CONFIDENCE,
+    *,
+    units: Units | None = None,
 ) -> PairedTest:
     """Mean difference b - a over trainings that has to hold with other trainings and other images.
 
@@ -35,14 +41,19 @@ def crossed_test(
     over seeds and over images both show it is no remedy (Clark 1973, J. Verbal Learn. Verbal Behav.
     12:335): neither variance has the other in it.
 
+    Where images are of groups these are the cases, and may be as few as readers: then
+    df = V^2 / (V_s^2 / (S - 1) + (V - V_s)^2 / f) (Satterthwaite 1946, Biom. Bull. 2:110), f the
+    `Units.freedom` of the groups.
+
     Args:
         a_by_seed: (S,) a metric by the first arm, a number a seed.
         b_by_seed: (S,) by the second, the same seeds in the same order.
         pieces: (S, N) difference b - a of each seed on each image; of a metric that is no mean of
             images, pseudo-values of the jackknife (`pseudo_values`). An image that is undefined
             (NaN) for any seed is left out. None: images are not told apart; then it is the paired
-            t-test over seeds.
+            t-test over seeds. Of images in groups those of each group, see `by_unit`.
         level: in (0, 1).
+        units: of the images, where they are of groups; None: each is its own.
 
     Raises:
         DataError: the lengths differ.
@@ -65,7 +76,10 @@ def crossed_test(
     if own == 0 or extra == 0:
         return seeds
     total = own + extra
-    freedom = (kept.sum() - 1) * (total / own) ** 2
+    share = own**2 / (kept.sum() - 1)
+    if units is not None and units.grouped:
+        share += extra**2 / units.freedom
+    freedom = total**2 / share
     value = seeds.difference.value
     half = float(t.ppf((1 + level) / 2, freedom)) * math.sqrt(total)
     p = float(2 * t.sf(abs(value) / math.sqrt(total), freedom))
@@ -73,6 +87,23 @@ def crossed_test(
     low, high = min(low, value - half), max(high, value + half)
     interval = replace(seeds.difference, low=low, high=high, method="crossed")
     return PairedTest(interval, max(p, seeds.p_value))
+
+
+def by_unit(pieces: Floats, units: Units) -> Floats:
+    """What each group says of a mean over images, (S, G), from what each image says, (S, N).
+
+    `pseudo_values` of the mean with a group left out: of groups of other sizes their variance is
+    not too small, as that of the linearised mean is. Images with a NaN are left out.
+    """
+    if not units.grouped:
+        return pieces
+    known = np.asarray(~np.isnan(pieces).any(axis=0))
+    own, left = pieces[:, known], units.where(known)
+    if left.count < 2:
+        return own.mean(1, keepdims=True)
+    total, n = own.sum(1, keepdims=True), own.shape[1]
+    sums = np.stack([left.sums(row) for row in own])
+    return pseudo_values(total / n, (total - sums) / (n - left.sizes))
 
 
 def images_part(pieces: Floats) -> float:
@@ -91,17 +122,17 @@ def images_part(pieces: Floats) -> float:
     return max(0.0, float(by_image.var(ddof=1)) / n - error / (s * n))
 
 
-def pseudo_values(whole: float, left_out: Floats) -> Floats:
-    """Pseudo-values (G,) of the jackknife: G whole - (G - 1) left_out.
+def pseudo_values(whole: float | Floats, left_out: Floats) -> Floats:
+    """Pseudo-values (..., G) of the jackknife: G whole - (G - 1) left_out.
 
     Their mean is the metric less its bias, and of a mean of images each is its group's own mean
     (Tukey; Efron & Tibshirani 1993, ch. 11).
 
     Args:
         whole: the metric of all images.
-        left_out: (G,) of all but a group.
+        left_out: (..., G) of all but a group.
     """
-    g = len(left_out)
+    g = left_out.shape[-1]
     return g * whole - (g - 1) * left_out
 
 

@@ -10,8 +10,9 @@ from sklearn import metrics as sk
 from regard.errors import ConfigError, near
 from regard.evaluation import table as tables
 from regard.evaluation.calibration import BINS, confidence_bins
-from regard.evaluation.intervals import wilson_interval
+from regard.evaluation.intervals import proportion_interval
 from regard.evaluation.label_sets import is_sets
+from regard.evaluation.units import units_of
 
 Curve = dict[str, Any]
 _POINTS = 200
@@ -56,7 +57,8 @@ def precision_recall_curve(table: pl.DataFrame, positive: str) -> Curve:
 def reliability_diagram(table: pl.DataFrame, *, least: int = 0) -> Curve:
     """Accuracy against confidence, in bins of equal width of the top class's probability.
 
-    Neighbouring bins are joined until each has `least` images; 0 joins none.
+    Neighbouring bins are joined until each has `least` answers; 0 joins none. Answers of one
+    image (of several trainings) or of one group are taken together for the intervals.
 
     Keys `lower` and `upper` (the bin's edges), `confidence` and `accuracy` (means, None in
     an empty bin), `low` and `high` (Wilson's interval of the accuracy) and `count`: lists
@@ -70,11 +72,10 @@ def reliability_diagram(table: pl.DataFrame, *, least: int = 0) -> Curve:
     bin_of = np.searchsorted(starts, bin_of, side="right") - 1
     edges, bins = np.append(edges[starts], 1.0), len(starts)
     count = np.bincount(bin_of, minlength=bins)
-    hits = np.bincount(bin_of, weights=table["correct"].to_numpy(), minlength=bins)
+    right, units = table["correct"].to_numpy(), units_of(table)
     total = np.bincount(bin_of, weights=confidence, minlength=bins)
-    wilson = [
-        wilson_interval(h, c).as_dict() for h, c in zip(hits.tolist(), count.tolist(), strict=True)
-    ]
+    inside = [bin_of == number for number in range(bins)]
+    wilson = [proportion_interval(right[own], units.where(own)).as_dict() for own in inside]
     return {
         "lower": edges[:-1].tolist(),
         "upper": edges[1:].tolist(),

@@ -11,15 +11,18 @@ import torch
 from numpy.typing import NDArray
 
 from regard.evaluation import resampling
-from regard.evaluation.intervals import CONFIDENCE, Interval, bootstrap_interval, missing
+from regard.evaluation.bootstrap import bootstrap_interval
+from regard.evaluation.intervals import CONFIDENCE, Interval, missing
 from regard.evaluation.metrics import bca_intervals
 from regard.evaluation.paired import PairedTest, paired_bootstrap, percentile_test
+from regard.evaluation.units import COLUMN, Units, told_groups, units_of
 from regard.scores.base import SCORES, Score
 
 Floats = NDArray[np.float64]
 # Of each class of an image: how much of it is predicted so, or how surely it is.
 _BY_CLASS = {"share", "probability"}
-_OTHERS = {"index", "image", "label", "predicted", "correct", "method", "area", "dead", *_BY_CLASS}
+_OTHERS = {"index", "image", COLUMN, "label", "predicted", "correct", "method", "area", "dead"}
+_OTHERS |= _BY_CLASS
 # Lists, as arrays of two dimensions are only half supported: they cannot be turned around.
 _COUNTS = pl.List(pl.List(pl.UInt32))
 _RESAMPLES, _SEED = 2000, 0
@@ -52,7 +55,8 @@ def by_image(scores: pl.DataFrame) -> pl.DataFrame:
     numbers = [pl.col(n).cast(pl.Float64).fill_nan(None).mean().fill_null(np.nan)
                for n in ("area", *names)]  # fmt: skip
     rows = scores.group_by("index", "method", maintain_order=True)
-    return rows.agg(pl.col("image").first(), pl.col("dead").all(), *numbers)
+    fixed = pl.col("image", *told_groups(scores)).first()
+    return rows.agg(fixed, pl.col("dead").all(), *numbers)
 
 
 def is_pooled(name: str) -> bool:
@@ -98,24 +102,29 @@ def each_image(scores: pl.DataFrame, name: str) -> Floats:
 
 
 def score_interval(scores: pl.DataFrame, name: str) -> Interval:
-    """A score of all images with its 95% interval over images.
+    """A score of all images with its 95% interval over images, or over their groups.
 
     The mean, with the interval of `bootstrap_interval`; or what is pooled, with that of BCa. Where
     an image has several classes it counts with the mean over them.
+
+    Args:
+        scores: of one method, with a column `group` where images were drawn in groups.
+        name: of the score.
     """
     if by_class(scores) and not is_pooled(name):
         scores = by_image(scores)
-    rows = kept(scores, name)
+    rows, units = kept(scores, name), units_of(scores)
     if rows.ndim == 1:
-        return bootstrap_interval(rows, within=SCORES[name].within)
-    known = rows[_defined(rows)]
+        return bootstrap_interval(rows, units=units, within=SCORES[name].within)
+    there = _defined(rows)
+    known, units = rows[there], units.where(there)
     undefined = len(rows) - len(known)
     if not len(known):
         return missing(CONFIDENCE, 0, "bca", "no value is defined", undefined=undefined)
     statistic = _Pooled(SCORES[name], known)
     found = bca_intervals(
         lambda times: {name: statistic(times)},
-        len(known),
+        units,
         resamples=_RESAMPLES,
         seed=_SEED,
         level=CONFIDENCE,
@@ -134,20 +143,20 @@ def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
         b: of the same images by another method or model.
         name: a score of both.
     """
-    first, second = paired_values(a, b, name)
+    first, second, units = paired_values(a, b, name)
     if first.ndim == 1:
-        return paired_bootstrap(first, second)
+        return paired_bootstrap(first, second, units=units)
     defined = _defined(first) & _defined(second)
-    n, undefined = int(defined.sum()), int((~defined).sum())
+    n, undefined, units = int(defined.sum()), int((~defined).sum()), units.where(defined)
     one, other = (_Pooled(SCORES[name], rows[defined]) for rows in (first, second))
 
     def difference(times: Floats) -> Floats:
         return other(times) - one(times)
 
     value = float(difference(np.ones((n, 1)))[0]) if n else np.nan
-    blocks = resampling.counts(n, _RESAMPLES, _SEED) if n else ()
+    blocks = resampling.counts(units, _RESAMPLES, _SEED) if n else ()
     replicates = np.concatenate([np.empty(0), *map(difference, blocks)])
-    test = percentile_test(value, replicates, n)
+    test = percentile_test(value, replicates, units)
     return replace(test, difference=replace(test.difference, undefined=undefined))
 
 
@@ -165,7 +174,7 @@ def score_differences(
     """
     found = {}
     for name in names:
-        values = np.stack(paired_values(before, after, name), 1)
+        values = np.stack(paired_values(before, after, name)[:2], 1)
         both = values[~np.isnan(values).any(1)]
         means = both.mean(0).tolist() if len(both) else [None, None]
         ends = dict(zip(("before", "after"), means, strict=True))
@@ -189,8 +198,8 @@ def pooled_statistic(scores: pl.DataFrame, name: str) -> Callable[[Floats], dict
     return lambda times: {name: statistic(times)}
 
 
-def paired_values(a: pl.DataFrame, b: pl.DataFrame, name: str) -> tuple[Floats, Floats]:
-    """A score of the images that both tables have, as `kept` gives it, in one order.
+def paired_values(a: pl.DataFrame, b: pl.DataFrame, name: str) -> tuple[Floats, Floats, Units]:
+    """A score of the images that both tables have, as `kept` gives it, in one order, and units.
 
     Of segmenters the means over the classes of an image for which both are defined: a class whose
     map is zero under one of them must not make its mean another one.
@@ -201,11 +210,12 @@ def paired_values(a: pl.DataFrame, b: pl.DataFrame, name: str) -> tuple[Floats, 
         name: a score of both.
     """
     on = ["index", "label"] if by_class(a) else ["index"]
-    both = a.select(*on, name).join(b.select(*on, name), on, suffix="_b").sort(on)
+    own = a.select(*on, *told_groups(a), name)
+    both = own.join(b.select(*on, name), on, suffix="_b").sort(on)
     if by_class(a) and not is_pooled(name):
         both = _means_of_both(both, name)
     second = both.select(pl.col(f"{name}_b").alias(name))
-    return kept(both, name), kept(second, name)
+    return kept(both, name), kept(second, name), units_of(both)
 
 
 def _means_of_both(both: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -215,7 +225,9 @@ def _means_of_both(both: pl.DataFrame, name: str) -> pl.DataFrame:
     values = [
         pl.when(there).then(number).alias(c) for c, number in zip(columns, numbers, strict=True)
     ]
-    means = both.select("index", *values).group_by("index", maintain_order=True).mean()
+    groups = told_groups(both)
+    rows = both.select("index", *groups, *values).group_by("index", maintain_order=True)
+    means = rows.agg(pl.col(groups).first(), pl.col(columns).mean())
     return means.with_columns(pl.col(columns).fill_null(np.nan))
 
 

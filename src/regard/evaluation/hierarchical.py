@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from regard.data.hierarchy import Hierarchy
 from regard.evaluation import label_sets
 from regard.evaluation import table as tables
+from regard.evaluation.bootstrap import bootstrap_interval
 from regard.evaluation.confusion import ratio
-from regard.evaluation.intervals import CONFIDENCE, Interval, bootstrap_interval
+from regard.evaluation.intervals import CONFIDENCE, Interval
 from regard.evaluation.metrics import bca_intervals
+from regard.evaluation.units import units_of
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -63,14 +65,15 @@ def hierarchical_metrics(
         hierarchy: of its classes.
         resamples: bootstrap resamples.
     """
-    options = {"resamples": resamples, "seed": _SEED, "level": CONFIDENCE}
     told = with_levels(table, hierarchy)
+    options: dict[str, Any] = {"units": units_of(table), "resamples": resamples}
+    options |= {"seed": _SEED, "level": CONFIDENCE}
     found = {
         name: bootstrap_interval(told[name].to_numpy(), method="wilson", **options)
         for name in told.columns
         if name.startswith(ACCURACY_AT)
     }
-    found |= bca_intervals(_Shares(*_both(table), hierarchy), len(table), **options)
+    found |= bca_intervals(_Shares(*_both(table), hierarchy), **options)
     if "tree_distance" in told.columns:
         distances = told["tree_distance"].to_numpy()
         mistakes = np.where(told["correct"].to_numpy(), np.nan, distances)

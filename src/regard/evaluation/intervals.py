@@ -1,26 +1,25 @@
-"""Confidence intervals: over images (bootstrap, Wilson) and over seeds (Student t)."""
+"""Confidence intervals: of proportions of images (Wilson), and over seeds (Student t)."""
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta, norm, t
 
 from regard.errors import ConfigError
-from regard.evaluation import resampling
+from regard.evaluation.design_effect import design_effect
+from regard.evaluation.units import Units
 
-Method = Literal["auto", "studentised", "bca", "percentile", "wilson"]
 # The level of the intervals that are told.
 CONFIDENCE = 0.95
 
-_TRUSTED = 10.0  # standard errors from the mean to a studentised bound; 2 to 3 is usual
-_TINY = 1e-100  # of which the square is too small for a float64 to be exact
+TINY = 1e-100  # of which the square is too small for a float64 to be exact
 _HUGE = 1e100  # of which the square is too large for one
 _ROUNDING = 1e-12  # of the size of numbers: what their differences may owe to float64
-_BOUNDLESS = "a value is infinite, or too large to be squared"
+BOUNDLESS = "a value is infinite, or too large to be squared"
+ONE_GROUP = "needs two groups or more"
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class Interval:
         undefined: images (or seeds) left out because their value is NaN.
         undefined_resamples: bootstrap resamples left out because the statistic is NaN there.
         reason: why the value or the bounds are missing or too narrow, else None.
+        groups: how many groups (patients, plants) the images are of, where these were taken for
+            what was drawn at random; None where each image was.
     """
 
     value: float
@@ -48,6 +49,7 @@ class Interval:
     undefined: int = 0
     undefined_resamples: int = 0
     reason: str | None = None
+    groups: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Fields as JSON takes them: NaN and infinities become None."""
@@ -120,9 +122,9 @@ def student_interval(values: ArrayLike, level: float = CONFIDENCE) -> Interval:
         (0.77, 0.87)
     """
     check_options(level)
-    x, undefined = _defined(values)
-    if _boundless(x):
-        return missing(level, x.size, "student", _BOUNDLESS, undefined=undefined)
+    x, undefined = defined(values)
+    if boundless(x):
+        return missing(level, x.size, "student", BOUNDLESS, undefined=undefined)
     if x.size < 2:
         mean = float(x[0]) if x.size else math.nan
         reason = "needs two values or more"
@@ -130,7 +132,7 @@ def student_interval(values: ArrayLike, level: float = CONFIDENCE) -> Interval:
     mean = float(x.mean())
     width = float(np.ptp(x))
     # In units of their range: squares of differences of 1e-200 would be zero.
-    unit = width if width < _TINY else 1.0
+    unit = width if width < TINY else 1.0
     spread = float((x / unit).std(ddof=1)) * unit if width > 0 else 0.0
     half = float(t.ppf((1 + level) / 2, x.size - 1)) * spread / math.sqrt(x.size)
     reason = "all values are equal" if width == 0 else None
@@ -161,6 +163,61 @@ def wilson_interval(hits: float, n: float, level: float = CONFIDENCE) -> Interva
     return Interval(p, low, high, level, round(n), "wilson")
 
 
+def proportion_interval(
+    values: ArrayLike, units: Units | None = None, level: float = CONFIDENCE
+) -> Interval:
+    """The mean of values that are 0 or 1, with Wilson's interval.
+
+    Of images in groups at the effective number of them (Korn & Graubard 1998, Surv. Methodol.
+    24:193): n / `design_effect` (z / t)^2, t with `Units.freedom`.
+
+    Args:
+        values: (N,).
+        units: of the images; None: each its own.
+        level: in (0, 1).
+    """
+    x = np.asarray(values, dtype=np.float64)
+    units = Units.alone(len(x)) if units is None else units
+    value = float(x.mean()) if len(x) else math.nan
+    return effective_interval(value, float(len(x)), units, level, values=x)
+
+
+def effective_interval(
+    value: float,
+    effective: float,
+    units: Units,
+    level: float,
+    *,
+    values: NDArray[np.float64],
+    expected: NDArray[np.float64] | None = None,
+    weights: NDArray[np.float64] | None = None,
+) -> Interval:
+    """A mean of 0 and 1 with Wilson's interval, of images that are worth fewer.
+
+    Args:
+        value: the mean.
+        effective: number of images that it is worth, were they independent.
+        units: of the images.
+        level: in (0, 1).
+        values: and the rest (N,) as of `design_effect`.
+        expected: see there.
+        weights: see there.
+    """
+    check_options(level)
+    n = len(values)
+    if not units.grouped:
+        return replace(wilson_interval(value * effective, effective, level), value=value, n=n)
+    if units.count < 2:
+        found = missing(level, n, "wilson", ONE_GROUP, value=value)
+        return replace(found, groups=units.count)
+    effect = design_effect(values, units, expected=expected, weights=weights)
+    quantile = (1 + level) / 2
+    few = float(norm.ppf(quantile) / t.ppf(quantile, units.freedom))
+    effective *= few**2 / effect
+    found = wilson_interval(value * effective, effective, level)
+    return replace(found, value=value, n=n, groups=units.count)
+
+
 def upper_bound(hits: int, n: int, level: float = CONFIDENCE) -> float:
     """The one-sided upper confidence bound of a rate (Clopper & Pearson 1934).
 
@@ -180,124 +237,13 @@ def upper_bound(hits: int, n: int, level: float = CONFIDENCE) -> float:
     return 1.0 if hits >= n else float(beta.ppf(level, hits + 1, n - hits))
 
 
-def bootstrap_interval(
-    values: ArrayLike,
-    statistic: Callable[..., Any] = np.mean,
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
-    level: float = CONFIDENCE,
-    method: Method = "auto",
-    within: tuple[float, float] = (-math.inf, math.inf),
-) -> Interval:
-    """A statistic of per-image values with an interval over images.
-
-    `auto` takes what covered best in simulation over 100 images: `wilson` for the mean of
-    values that are all 0 or 1; `studentised` (bootstrap-t) for other means, which holds
-    94 to 95 % for skewed scores where `percentile` gives 92 to 94 %; `bca` otherwise, and
-    where so few values differ that the bootstrap-t runs away.
-
-    Args:
-        values: (N,) one number an image. NaN are left out and counted in `undefined`.
-        statistic: of an array, with `axis`; `np.mean`, `np.median`, ...
-        resamples: bootstrap resamples.
-        seed: fixes the resamples.
-        level: in (0, 1).
-        method: `auto`, `studentised` and `wilson` (means only), `bca`, `percentile`.
-        within: the statistic's range; bounds beyond it are cut to it.
-
-    Raises:
-        ConfigError: unknown method, or one that does not fit the statistic.
-
-    Example:
-        >>> i = bootstrap_interval([1.0, 2.0, 3.0, 4.0, float("nan")], np.median)
-        >>> i.value, i.n, i.undefined
-        (2.5, 4, 1)
-    """
-    check_options(level, resamples)
-    x, undefined = _defined(values)
-    chosen = _choose(method, statistic is np.mean, x)
-    if x.size == 0:
-        return missing(level, 0, chosen, "no value is defined", undefined=undefined)
-    if _boundless(x):
-        return missing(level, x.size, chosen, _BOUNDLESS, undefined=undefined)
-    value = float(statistic(x, axis=-1))
-    if x.size == 1 and chosen != "wilson":
-        reason = "needs two values or more"
-        return missing(level, 1, chosen, reason, value=value, undefined=undefined)
-    if chosen == "wilson":
-        return replace(wilson_interval(float(x.sum()), x.size, level), undefined=undefined)
-    low = high = math.inf
-    if chosen == "studentised" and 0 < np.ptp(x) < _TINY:
-        chosen = "bca"
-    if chosen == "studentised":
-        low, high = resampling.studentised_limits(*mean_replicates(x, resamples, seed)[:3], level)
-        # So few values differ that resamples lose their spread: t* runs away, up to infinity.
-        reach = _TRUSTED * float(x.std()) / math.sqrt(x.size)
-        chosen = "studentised" if max(value - low, high - value) <= reach else "bca"
-    if chosen != "studentised":
-        drawn = replicates_of(x, statistic, resamples, seed)
-        if chosen == "percentile":
-            low, high = resampling.percentile_limits(drawn, level)
-        else:
-            low, high = resampling.bca_limits(value, drawn, left_out(x, statistic, seed), level)
-    reason = "all values are equal" if np.ptp(x) == 0 else None
-    low, high = max(low, within[0]), min(high, within[1])
-    return Interval(value, low, high, level, x.size, chosen, undefined, 0, reason)
-
-
-def mean_replicates(
-    x: NDArray[np.float64], resamples: int, seed: int
-) -> tuple[float, float, NDArray[np.float64], float]:
-    """Mean of (N,) values, its error, the studentised replicates (B,), and t = mean / error."""
-    mean, root = float(x.mean()), math.sqrt(x.size)
-    error, centred = float(x.std()) / root, x - mean
-    blocks = (centred[rows] for rows in resampling.draws(x.size, resamples, seed))
-    moments = [(d.mean(axis=1), np.einsum("bn,bn->b", d, d) / x.size) for d in blocks]
-    shifts, squares = (np.concatenate(parts) for parts in zip(*moments, strict=True))
-    spread = squares - shifts**2
-    # Rounding leaves a speck of spread in a resample of one value over and over; it is none.
-    errors = np.sqrt(np.where(spread > 1e-12 * squares, spread, 0.0)) / root
-    replicates, observed = resampling.studentised(mean, error, shifts, errors)
-    return mean, error, replicates, observed
-
-
-def replicates_of(
-    x: NDArray[np.float64], statistic: Callable[..., Any], resamples: int, seed: int
-) -> NDArray[np.float64]:
-    """A statistic of each of the resamples, (B,)."""
-    blocks = resampling.draws(x.size, resamples, seed)
-    return np.concatenate([statistic(x[rows], axis=-1) for rows in blocks])
-
-
-def left_out(
-    x: NDArray[np.float64], statistic: Callable[..., Any], seed: int
-) -> NDArray[np.float64]:
-    """A statistic of all but a group of values, (G,), for the acceleration of BCa."""
-    group = resampling.jackknife_groups(x.size, seed)
-    return np.array([statistic(x[group != g], axis=-1) for g in range(group.max() + 1)])
-
-
-def _boundless(x: NDArray[np.float64]) -> bool:
+def boundless(x: NDArray[np.float64]) -> bool:
+    """Whether a number is infinite, or too large to be squared."""
     return bool((np.abs(x) > _HUGE).any())
 
 
-def _defined(values: ArrayLike) -> tuple[NDArray[np.float64], int]:
+def defined(values: ArrayLike) -> tuple[NDArray[np.float64], int]:
+    """The numbers that are not NaN, and how many are."""
     x = np.asarray(values, dtype=np.float64).reshape(-1)
     kept = x[~np.isnan(x)]
     return kept, x.size - kept.size
-
-
-def _choose(method: str, is_mean: bool, x: NDArray[np.float64]) -> str:
-    binary = bool(((x == 0) | (x == 1)).all())
-    fits = {"wilson": is_mean and binary, "studentised": is_mean, "bca": True, "percentile": True}
-    if method == "auto":
-        return next(name for name, fit in fits.items() if fit)
-    if not fits.get(method, False):
-        raise ConfigError(
-            "interval method",
-            expected="auto, bca or percentile; for a mean also studentised, of 0 and 1 wilson",
-            found=repr(method),
-            remedy="leave it at 'auto'",
-        )
-    return method

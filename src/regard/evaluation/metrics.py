@@ -1,6 +1,7 @@
 """Every number about the predictions of a classifier, each with its interval over images."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from regard.errors import ConfigError, near
 from regard.evaluation import resampling
 from regard.evaluation import table as tables
+from regard.evaluation.bootstrap import bootstrap_interval
 from regard.evaluation.calibration import brier, ece_interval, log_loss
 from regard.evaluation.confusion import (
     MacroF1,
@@ -20,12 +22,13 @@ from regard.evaluation.confusion import (
 from regard.evaluation.intervals import (
     CONFIDENCE,
     NO_WIDTH,
+    ONE_GROUP,
     Interval,
-    bootstrap_interval,
     check_options,
     missing,
 )
 from regard.evaluation.ranking import RankingStatistics
+from regard.evaluation.units import Units, units_of
 
 _REASONS = {
     "roc_auc": "needs images of a class and images of another",
@@ -64,8 +67,10 @@ def evaluate(
     Wilson's, 93 to 98 % where a percentile bootstrap of accuracy falls to 83 % near one;
     means of per-image scores (log loss, Brier) the studentised bootstrap, 94 to 96 %; macro
     F1 and the areas BCa, 95 % (average precision 93 to 94 %); the calibration error see
-    `ece_interval`. Images are resampled plainly, not within classes. A resample where a
-    metric is undefined is left out and counted in `undefined_resamples`. What is undefined
+    `ece_interval`. Images are resampled plainly, not within classes; where the table has a
+    column `group` (of a patient, a plant), whole groups of them are, and Wilson's interval
+    takes images for as many as they are worth (`design_effect`). A resample where a metric is
+    undefined is left out and counted in `undefined_resamples`. What is undefined
     on the table itself is None, with the reason. Time grows as N x K x resamples.
 
     Args:
@@ -91,9 +96,11 @@ def evaluate(
     chosen = _positive(names, positive)
     true, proba = tables.labels(table), tables.probabilities(table)
     options = {"resamples": resamples, "seed": seed, "level": level}
-    per_class, confusion = _by_class(table, level)
-    metrics = _means(table, true, proba, options) | _class_means(confusion, level)
-    metrics |= _areas(table, chosen, **options)
+    units = units_of(table)
+    per_class, confusion = _by_class(table, units, level)
+    metrics = _means(table, true, proba, {"units": units, **options})
+    metrics |= _class_means(table, confusion, units, level)
+    metrics |= _areas(table, chosen, units, options)
     if chosen is not None:
         metrics |= per_class[names[chosen]]
         metrics["specificity"] = per_class[names[1 - chosen]]["recall"]
@@ -131,16 +138,13 @@ def _positive(names: list[str], positive: str | None) -> int | None:
 
 
 def _by_class(
-    table: pl.DataFrame, level: float
+    table: pl.DataFrame, units: Units, level: float
 ) -> tuple[dict[str, dict[str, Interval]], NDArray[np.int64]]:
     names, true, guess = tables.classes(table), tables.labels(table), tables.predicted(table)
-    matrix = confusion_matrix(true, guess, len(names))
-    support, guesses, hits = matrix.sum(axis=1), matrix.sum(axis=0), matrix.diagonal()
     intervals = {
-        name: class_intervals(int(support[c]), int(guesses[c]), int(hits[c]), level)
-        for c, name in enumerate(names)
+        name: class_intervals(true == c, guess == c, units, level) for c, name in enumerate(names)
     }
-    return intervals, matrix
+    return intervals, confusion_matrix(true, guess, len(names))
 
 
 def _means(
@@ -160,18 +164,20 @@ def _means(
     }
 
 
-def _class_means(confusion: NDArray[np.int64], level: float) -> dict[str, Interval]:
-    hits, support, guesses = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    seen = int(((support > 0) | (guesses > 0)).sum())
+def _class_means(
+    table: pl.DataFrame, confusion: NDArray[np.int64], units: Units, level: float
+) -> dict[str, Interval]:
+    true, guess, right = tables.labels(table), tables.predicted(table), table["correct"].to_numpy()
+    seen = int(((confusion.sum(axis=1) > 0) | (confusion.sum(axis=0) > 0)).sum())
     return {
-        "balanced_accuracy": mean_proportion(hits, support, level),
-        "precision_macro": mean_proportion(hits, guesses, level, seen),
-        "recall_macro": mean_proportion(hits, support, level, seen),
+        "balanced_accuracy": mean_proportion(right, true, units, level),
+        "precision_macro": mean_proportion(right, guess, units, level, seen),
+        "recall_macro": mean_proportion(right, true, units, level, seen),
     }
 
 
 def _areas(
-    table: pl.DataFrame, positive: int | None, *, resamples: int, seed: int, level: float
+    table: pl.DataFrame, positive: int | None, units: Units, options: Mapping[str, Any]
 ) -> dict[str, Interval]:
     names, true, guess = tables.classes(table), tables.labels(table), tables.predicted(table)
     ranked = list(range(len(names))) if positive is None else [positive]
@@ -181,32 +187,34 @@ def _areas(
     def statistics(counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         return macro_f1(counts) | ranking(counts)
 
-    return bca_intervals(statistics, table.height, resamples=resamples, seed=seed, level=level)
+    return bca_intervals(statistics, units, **options)
 
 
 def bca_intervals(
-    statistics: resampling.Statistics, n: int, *, resamples: int, seed: int, level: float
+    statistics: resampling.Statistics, units: Units, *, resamples: int, seed: int, level: float
 ) -> dict[str, Interval]:
-    """BCa intervals over n images of every statistic of their counts.
+    """BCa intervals over images, or groups of them, of every statistic of their counts.
 
     Args:
-        statistics: counts (n, b) to values (b,) by name; NaN where undefined.
-        n: images.
+        statistics: counts (N, b) to values (b,) in [0, 1] by name; NaN where undefined.
+        units: of the N images.
         resamples: bootstrap resamples.
         seed: fixes the resamples.
         level: in (0, 1).
     """
-    if n < 2:
-        values = {name: float(x[0]) for name, x in statistics(np.ones((n, 1))).items()}
-        reason = "needs two images or more" if n else "no images"
-        return {name: missing(level, n, "bca", reason, value=x) for name, x in values.items()}
-    values = statistics(np.ones((n, 1)))
-    replicates = resampling.collect(statistics, resampling.counts(n, resamples, seed))
-    jackknife = resampling.collect(statistics, resampling.jackknife_counts(n, seed))
-    return {
-        name: _bca(name, float(values[name][0]), replicates[name], jackknife[name], level, n)
-        for name in values
-    }
+    n = len(units)
+    values = {name: float(x[0]) for name, x in statistics(np.ones((n, 1))).items()}
+    if units.count < 2:
+        reason = ONE_GROUP if units.grouped else "needs two images or more" if n else "no images"
+        found = {name: missing(level, n, "bca", reason, value=x) for name, x in values.items()}
+    else:
+        replicates = resampling.collect(statistics, resampling.counts(units, resamples, seed))
+        jackknife = resampling.collect(statistics, resampling.jackknife_counts(units, seed))
+        found = {
+            name: _bca(name, value, replicates[name], jackknife[name], units, level)
+            for name, value in values.items()
+        }
+    return {name: replace(own, groups=units.groups) for name, own in found.items()}
 
 
 def _bca(
@@ -214,17 +222,18 @@ def _bca(
     value: float,
     replicates: NDArray[np.float64],
     jackknife: NDArray[np.float64],
+    units: Units,
     level: float,
-    n: int,
 ) -> Interval:
+    n, method = len(units), "group-t" if units.few else "bca"
     if np.isnan(value):
-        return missing(level, n, "bca", _REASONS.get(name, "undefined on these images"))
+        return missing(level, n, method, _REASONS.get(name, "undefined on these images"))
     kept = replicates[~np.isnan(replicates)]
     lost = replicates.size - kept.size
     if kept.size == 0:
         return Interval(
-            value, np.nan, np.nan, level, n, "bca", 0, lost, "undefined in every resample"
+            value, np.nan, np.nan, level, n, method, 0, lost, "undefined in every resample"
         )
-    low, high = resampling.bca_limits(value, kept, jackknife, level)
+    low, high = resampling.limits(value, kept, units, level, jackknife)
     reason = NO_WIDTH if np.ptp(kept) == 0 else None
-    return Interval(value, low, high, level, n, "bca", 0, lost, reason)
+    return Interval(value, max(low, 0.0), min(high, 1.0), level, n, method, 0, lost, reason)

@@ -6,12 +6,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from regard.evaluation.bootstrap import bootstrap_interval
 from regard.evaluation.confusion import class_intervals, ratio
-from regard.evaluation.intervals import CONFIDENCE, Interval, bootstrap_interval, check_options
+from regard.evaluation.intervals import CONFIDENCE, Interval, check_options
 from regard.evaluation.label_sets import THRESHOLD, predicted_of, truth_of, validate_sets
 from regard.evaluation.metrics import bca_intervals
 from regard.evaluation.ranking import Ranking
 from regard.evaluation.table import classes, probabilities
+from regard.evaluation.units import Units, units_of
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -52,7 +54,8 @@ def evaluate_multilabel(
     classes, and that an image of no class of which none is predicted has an F1 of 1.
 
     Intervals: Wilson's of `accuracy` and of precision, recall and F1 of a class; studentised
-    bootstrap of means over images; BCa of the others, images resampled with all of their classes.
+    bootstrap of means over images; BCa of the others, images resampled with all of their classes,
+    and whole groups of images where the table has a column `group`.
 
     Args:
         table: a valid one, see `validate_sets`.
@@ -75,14 +78,14 @@ def evaluate_multilabel(
     names = classes(validate_sets(table))
     truth, guess, proba = truth_of(table), predicted_of(table), probabilities(table)
     options = {"resamples": resamples, "seed": seed, "level": level}
-    found = {
-        "accuracy": bootstrap_interval(table["correct"].to_numpy(), method="wilson", **options)
-    }
-    pooled = bca_intervals(PooledSets(truth, guess, proba), len(table), **options)
+    units = units_of(table)
+    how: dict[str, Any] = {"units": units, **options}
+    found = {"accuracy": bootstrap_interval(table["correct"].to_numpy(), method="wilson", **how)}
+    pooled = bca_intervals(PooledSets(truth, guess, proba), **how)
     found |= {name: pooled[name] for name in POOLED}
     for name, values in by_image(truth, guess, proba).items():
         ceiling = np.inf if name == "log_loss" else 1.0
-        found[name] = bootstrap_interval(values, within=(0, ceiling), **options)
+        found[name] = bootstrap_interval(values, within=(0, ceiling), **how)
     support = truth.sum(0)
     return {
         "n": len(table),
@@ -94,7 +97,9 @@ def evaluate_multilabel(
         **options,
         **{name: interval.as_dict() for name, interval in found.items()},
         "per_class": {
-            name: _of_class(truth[:, c], guess[:, c], pooled[f"average_precision.{c}"], level)
+            name: _of_class(
+                truth[:, c], guess[:, c], units, pooled[f"average_precision.{c}"], level
+            )
             for c, name in enumerate(names)
         },
         "cooccurrence": (truth.T.astype(np.int64) @ truth).tolist(),
@@ -103,11 +108,12 @@ def evaluate_multilabel(
     }
 
 
-def _of_class(truth: Bools, guess: Bools, ap: Interval, level: float) -> dict[str, Any]:
-    support, hits = int(truth.sum()), int((truth & guess).sum())
-    own = class_intervals(support, int(guess.sum()), hits, level)
+def _of_class(
+    truth: Bools, guess: Bools, units: Units, ap: Interval, level: float
+) -> dict[str, Any]:
+    own = class_intervals(truth, guess, units, level)
     found = {name: interval.as_dict() for name, interval in own.items()}
-    return {"average_precision": ap.as_dict(), **found, "support": support}
+    return {"average_precision": ap.as_dict(), **found, "support": int(truth.sum())}
 
 
 def set_metrics(truth: Bools, probabilities: Floats) -> dict[str, float]:
@@ -201,16 +207,14 @@ class PooledSets:
         by_class = {f"{n}.{c}": rates[n][c] for n in BY_CLASS for c in range(self.classes)}
         return found | by_class
 
-    def concerned(self, name: str) -> int:
-        """How many images a metric is of: of a class those of it, or that are predicted so."""
+    def concerned(self, name: str) -> Bools:
+        """Which images (N,) a metric is of: of a class those of it, or that are predicted so."""
         kind, _, number = name.rpartition(".")
         _, support, guesses = self._sums
         if kind not in BY_CLASS:
-            return support.shape[1]
+            return np.ones(support.shape[1], dtype=bool)
         own = support[int(number)] > 0
-        if kind in ("precision", "f1"):
-            own = own | (guesses[int(number)] > 0)
-        return int(own.sum())
+        return own | (guesses[int(number)] > 0) if kind in ("precision", "f1") else own
 
     def _micro(self, times: Floats) -> Floats:
         """Average precision (b,) of all pairs, each as often as its image is taken."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,21 +12,26 @@ from scipy.stats import binom, norm, t
 
 from regard.errors import DataError
 from regard.evaluation import table as tables
+from regard.evaluation.bootstrap import (
+    bootstrap_interval,
+    left_out,
+    mean_replicates,
+    replicates_of,
+)
+from regard.evaluation.design_effect import design_effect
 from regard.evaluation.intervals import (
     CONFIDENCE,
     NO_WIDTH,
+    ONE_GROUP,
     Interval,
-    bootstrap_interval,
     check_options,
-    left_out,
-    mean_replicates,
     missing,
-    replicates_of,
     settled,
     student_interval,
 )
 from regard.evaluation.label_sets import is_sets, validate_sets
-from regard.evaluation.resampling import bca_p, percentile_limits
+from regard.evaluation.resampling import limits, p_of
+from regard.evaluation.units import Units, units_of
 
 _LEAST = float(np.finfo(np.float64).tiny)  # a p-value is never 0, whatever a float64 can hold
 
@@ -53,12 +58,14 @@ class McNemar:
         lost: images that a has right and b wrong.
         won: images that a has wrong and b right.
         n: images.
+        groups: that they are of, where the answers of whole groups are exchanged.
     """
 
     p_value: float
     lost: int
     won: int
     n: int
+    groups: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Fields as JSON takes them."""
@@ -66,7 +73,13 @@ class McNemar:
 
 
 def paired_bootstrap(
-    a: ArrayLike, b: ArrayLike, *, resamples: int = 2000, seed: int = 0, level: float = CONFIDENCE
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    units: Units | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = CONFIDENCE,
 ) -> PairedTest:
     """Mean difference b - a of two scores of the same images, interval and p-value.
 
@@ -76,12 +89,14 @@ def paired_bootstrap(
     2^(1 - N), which is what N differences of one sign are worth (the sign test), nor below
     2 / (resamples + 1). Differences that are all -1, 0 or 1 (right against wrong) have the
     interval of Bonett and Price instead (2012, J. Educ. Behav. Stat. 37:479): a bootstrap of a
-    few flips is too narrow, and of none has no width at all.
+    few flips is too narrow, and of none has no width at all. Of images in groups it takes them for
+    as many as they are worth (`design_effect`), and N of the sign test counts groups.
 
     Args:
         a: (N,) score of each image by the first model.
         b: (N,) by the second, in the same order. An image with NaN in either is left out,
             and counted.
+        units: of the images; None: each its own.
         resamples: bootstrap resamples.
         seed: fixes the resamples.
         level: in (0, 1).
@@ -95,70 +110,90 @@ def paired_bootstrap(
     """
     check_options(level, resamples)
     delta = differences(a, b)
-    x = delta[~np.isnan(delta)]
+    there = ~np.isnan(delta)
+    x = delta[there]
+    units = Units.alone(x.size) if units is None else units.where(there)
     undefined = delta.size - x.size
     if x.size and bool(np.isin(x, (-1, 0, 1)).all()):
-        return _bonett_price(x, undefined, level)
-    interval = bootstrap_interval(delta, resamples=resamples, seed=seed, level=level)
-    if x.size < 2:
+        return _bonett_price(x, units, undefined, level)
+    interval = bootstrap_interval(x, units=units, resamples=resamples, seed=seed, level=level)
+    interval = replace(interval, undefined=undefined)
+    if units.count < 2:
         return PairedTest(interval, math.nan)
     if not x.any():
         return PairedTest(interval, 1.0)
-    return PairedTest(
-        interval, max(_bootstrap_p(x, interval, resamples, seed), 2.0 ** (1 - x.size))
-    )
+    p = _bootstrap_p(x, units, interval, resamples, seed)
+    return PairedTest(interval, max(p, _sign_floor(units)))
 
 
-def _bootstrap_p(x: NDArray[np.float64], interval: Interval, resamples: int, seed: int) -> float:
+def _sign_floor(units: Units) -> float:
+    """What units that all speak for one side are worth, by the sign test."""
+    return 2.0 ** (1 - units.count)
+
+
+def _bootstrap_p(
+    x: NDArray[np.float64], units: Units, interval: Interval, resamples: int, seed: int
+) -> float:
     if np.ptp(x) == 0:
         return min(1.0, 2 / (resamples + 1))
-    if interval.method == "bca":
-        drawn = replicates_of(x, np.mean, resamples, seed)
-        return bca_p(interval.value, drawn, left_out(x, np.mean, seed))
-    _, _, replicates, observed = mean_replicates(x, resamples, seed)
+    if interval.method != "studentised":
+        drawn = replicates_of(x, units, np.mean, resamples, seed)
+        return p_of(interval.value, drawn, units, left_out(x, units, np.mean, seed))
+    _, _, replicates, observed = mean_replicates(x, units, resamples, seed)
     tail = min((replicates >= observed).sum(), (replicates <= observed).sum())
     return min(1.0, 2 * (float(tail) + 1) / (resamples + 1))
 
 
-def _bonett_price(x: NDArray[np.float64], undefined: int, level: float) -> PairedTest:
-    won, lost, n = float((x == 1).sum()), float((x == -1).sum()), x.size
+def _bonett_price(x: NDArray[np.float64], units: Units, undefined: int, level: float) -> PairedTest:
+    value, told = float(x.mean()), {"n": x.size, "method": "bonett-price"}
+    if units.grouped and units.count < 2:
+        found = missing(level, reason=ONE_GROUP, value=value, undefined=undefined, **told)
+        return PairedTest(replace(found, groups=units.count), math.nan)
+    worth = 1 / design_effect(x, units)
+    won, lost, n = (worth * float(own) for own in ((x == 1).sum(), (x == -1).sum(), x.size))
     p, q = (won + 1) / (n + 2), (lost + 1) / (n + 2)
     error = math.sqrt((p + q - (p - q) ** 2) / (n + 2))
-    half = float(norm.ppf((1 + level) / 2)) * error
-    low, high = max(-1.0, p - q - half), min(1.0, p - q + half)
-    interval = Interval((won - lost) / n, low, high, level, n, "bonett-price", undefined)
-    return PairedTest(interval, max(float(2 * norm.sf(abs(p - q) / error)), _LEAST))
+    spread = t(units.freedom) if units.grouped else norm
+    half = float(spread.ppf((1 + level) / 2)) * error
+    # Images that are worth few draw p - q far towards 0; the interval holds the value all the same.
+    low, high = max(-1.0, min(value, p - q - half)), min(1.0, max(value, p - q + half))
+    interval = Interval(value, low, high, level, x.size, "bonett-price", undefined)
+    probability = max(float(2 * spread.sf(abs(p - q) / error)), _LEAST)
+    if units.grouped:
+        interval = replace(interval, groups=units.count)
+        probability = max(probability, _sign_floor(units))
+    return PairedTest(interval, probability)
 
 
 def percentile_test(
-    value: float, replicates: ArrayLike, n: int, level: float = CONFIDENCE
+    value: float, replicates: ArrayLike, units: Units, level: float = CONFIDENCE
 ) -> PairedTest:
     """A difference of a set's number with the interval of its resamples' percentiles.
 
     p is twice the smaller share of the resampled differences beyond 0, and never below 2^(1 - n):
-    exchanging the two answers to each of n images gives so many differences and no more. The
-    images have to be resampled together for both, so that what is hard for both makes no
-    difference.
+    exchanging the two answers to each of n images, or groups of them, gives so many differences
+    and no more. The images have to be resampled together for both, so that what is hard for both
+    makes no difference; groups whole, see `resampling.limits`.
 
     Args:
         value: the difference on all images.
         replicates: (B,) that of each resample; NaN are left out and counted.
-        n: images that the number is of; of a class those that have to do with it.
+        units: of the images that the number is of; of a class those that have to do with it.
         level: in (0, 1).
     """
     check_options(level)
     drawn = np.asarray(replicates, dtype=np.float64)
-    known = drawn[~np.isnan(drawn)]
-    if n < 2 or math.isnan(value) or not known.size:
-        why = "needs two images or more" if n < 2 else "it is defined in no resample of both"
-        return PairedTest(missing(level, n, "percentile", why, value=value), math.nan)
-    low, high = percentile_limits(known, level)
-    lost = drawn.size - known.size
+    known, n = drawn[~np.isnan(drawn)], len(units)
+    if units.count < 2 or math.isnan(value) or not known.size:
+        why = ONE_GROUP if units.grouped else "needs two images or more"
+        why = "it is defined in no resample of both" if units.count > 1 else why
+        found = missing(level, n, "percentile", why, value=value)
+        return PairedTest(replace(found, groups=units.groups), math.nan)
+    low, high = limits(value, known, units, level)
+    lost, method = drawn.size - known.size, "group-t" if units.few else "percentile"
     reason = NO_WIDTH if low == high else None
-    interval = Interval(value, low, high, level, n, "percentile", 0, lost, reason)
-    tail = min((known >= 0).sum(), (known <= 0).sum())
-    p = max(2 * (float(tail) + 1) / (known.size + 1), 2.0 ** (1 - n))
-    return PairedTest(interval, min(1.0, p))
+    interval = Interval(value, low, high, level, n, method, 0, lost, reason, groups=units.groups)
+    return PairedTest(interval, max(p_of(value, known, units), _sign_floor(units)))
 
 
 def paired_student(
@@ -194,16 +229,23 @@ def paired_student(
     return PairedTest(interval, max(float(2 * t.sf(observed, x.size - 1)), _LEAST))
 
 
-def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
+def mcnemar_exact(
+    correct_a: ArrayLike, correct_b: ArrayLike, units: Units | None = None
+) -> McNemar:
     """McNemar's exact test that two models are right equally often, on the same images.
 
     Given the m images that one has right and the other wrong, the number won is
     Binomial(m, 1/2): p = min(1, 2 P(X <= min(won, lost))). Its error rate is never above
     the level, and below it with few flips.
 
+    Of images in groups the answers of the models to whole groups are exchanged: p is the share of
+    all 2^G exchanges that make the difference of won and lost as large, which with an image a
+    group is the same test.
+
     Args:
         correct_a: (N,) whether the first model is right.
         correct_b: (N,) whether the second is, in the same order.
+        units: of the images; None: each its own.
 
     No flips at all give 1. Raises DataError if the lengths differ.
 
@@ -213,9 +255,26 @@ def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
     """
     a, b = _pair(np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool))
     lost, won = int((a & ~b).sum()), int((~a & b).sum())
+    if units is not None and units.grouped:
+        tail = _exchanged(units.sums(b.astype(np.float64) - a))
+        return McNemar(min(1.0, max(tail, _LEAST)), lost, won, a.size, units.count)
     fewer, m = min(lost, won), lost + won
     tail = 2 * float(binom.cdf(fewer, m, 0.5))
     return McNemar(min(1.0, max(tail, _LEAST)), lost, won, a.size)
+
+
+def _exchanged(differences: NDArray[np.float64]) -> float:
+    """P(|sum of +-d_g| >= |sum d_g|) over all signs, of whole numbers d_g (G,), exactly."""
+    sizes, counts = np.unique(np.abs(differences).astype(np.int64), return_counts=True)
+    reached = np.ones(1)
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        if size:
+            # `count` signs of `size` each: their sum rises in steps of two sizes.
+            steps = np.zeros(2 * size * count + 1)
+            steps[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
+            reached = np.convolve(reached, steps)
+    sums = np.arange(len(reached)) - len(reached) // 2
+    return float(reached[np.abs(sums) >= abs(int(differences.sum()))].sum())
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -296,10 +355,10 @@ def compare_accuracy(
         DataError: the tables are of other images.
     """
     a, b = same_images(table_a, table_b)
-    x, y = a["correct"].to_numpy(), b["correct"].to_numpy()
+    x, y, units = a["correct"].to_numpy(), b["correct"].to_numpy(), units_of(a)
     return {
-        "difference": paired_bootstrap(x, y, level=level).difference.as_dict(),
-        "mcnemar": mcnemar_exact(x, y).as_dict(),
+        "difference": paired_bootstrap(x, y, units=units, level=level).difference.as_dict(),
+        "mcnemar": mcnemar_exact(x, y, units).as_dict(),
         "flips": flips(a, b),
     }
 

@@ -1,4 +1,4 @@
-"""Resampling images: draws, jackknife, and the limits that are read from them."""
+"""Resampling images or groups of them: draws, jackknife, and the limits read from them."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -7,16 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from regard.evaluation.units import Units
+
 Floats = NDArray[np.float64]
 Statistics = Callable[[Floats], Mapping[str, Floats]]
 """Counts of each image in b resamples, (N, b), to each statistic's values, (b,)."""
 
 _CHUNK = 1 << 20  # elements of a block of draws: 8 MiB, whatever the number of images
-_GROUPS = 200
+_PARTS = 200
 
 
 def draws(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Draw images with replacement: blocks (b, n) of row numbers, `resamples` rows in all.
+    """Draw n units with replacement: blocks (b, n) of their numbers, `resamples` rows in all.
 
     The numbers depend on `seed`, `n` and `resamples` alone.
     """
@@ -26,32 +28,40 @@ def draws(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
         yield rng.integers(n, size=(min(block, resamples - start), n))
 
 
-def counts(n: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each image occurs in each resample of `draws`: blocks (n, b)."""
+def counts(units: Units, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each image occurs in each resample of whole units: blocks (N, b)."""
+    n = units.count
     for rows in draws(n, resamples, seed):
         b = len(rows)
         cells = rows * b + np.arange(b)[:, None]
-        yield np.bincount(cells.ravel(), minlength=n * b).reshape(n, b).astype(np.float64)
+        found = np.bincount(cells.ravel(), minlength=n * b).reshape(n, b).astype(np.float64)
+        if not units.grouped:
+            yield found
+            continue
+        block = max(1, _CHUNK // len(units))
+        for start in range(0, b, block):
+            yield found[units.of, start : start + block]
 
 
-def jackknife_groups(n: int, seed: int) -> NDArray[np.int64]:
-    """Group of each image, (n,), for a jackknife that leaves out a group at a time.
+def jackknife_parts(n: int, seed: int) -> NDArray[np.int64]:
+    """Part of each unit, (n,), for a jackknife that leaves out a part at a time.
 
-    Up to 200 images each is its own group. Beyond, 200 random groups of almost equal size
-    give the acceleration of BCa just as well: cubes and squares of sums over m images grow
-    alike, so the group size cancels (Efron & Tibshirani 1993, ch. 11 and 14).
+    Up to 200 units each is its own part. Beyond, 200 random parts of almost equal size
+    give the acceleration of BCa just as well: cubes and squares of sums over m units grow
+    alike, so the size cancels (Efron & Tibshirani 1993, ch. 11 and 14).
     """
     order = np.random.default_rng(seed).permutation(n)
-    return order % min(n, _GROUPS)
+    return order % min(n, _PARTS)
 
 
-def jackknife_counts(n: int, seed: int) -> Iterator[Floats]:
-    """Counts with one group of `jackknife_groups` left out: blocks (n, g)."""
-    group = jackknife_groups(n, seed)
-    block = max(1, _CHUNK // n)
-    for start in range(0, min(n, _GROUPS), block):
-        left_out = np.arange(start, min(start + block, n, _GROUPS))
-        yield (group[:, None] != left_out).astype(np.float64)
+def jackknife_counts(units: Units, seed: int) -> Iterator[Floats]:
+    """Counts with one part of `jackknife_parts` left out: blocks (N, p)."""
+    n = units.count
+    part = jackknife_parts(n, seed)[units.of]
+    block = max(1, _CHUNK // len(units))
+    for start in range(0, min(n, _PARTS), block):
+        left_out = np.arange(start, min(start + block, n, _PARTS))
+        yield (part[:, None] != left_out).astype(np.float64)
 
 
 def collect(statistics: Statistics, blocks: Iterator[Floats]) -> dict[str, Floats]:
@@ -88,7 +98,7 @@ def bca_limits(
     Args:
         value: the statistic on the images themselves.
         replicates: (B,) the statistic on resamples; NaN are left out.
-        jackknife: (G,) the statistic with a group left out; NaN are left out.
+        jackknife: (G,) the statistic with a part left out; NaN are left out.
         level: in (0, 1).
     """
     kept = replicates[~np.isnan(replicates)]
@@ -112,6 +122,44 @@ def bca_p(value: float, replicates: Floats, jackknife: Floats) -> float:
         low, high = bca_limits(value, replicates, jackknife, level)
         outside, holds = (outside, level) if low <= 0 <= high else (level, holds)
     return 1.0 if outside == 0 else max(1 - holds, min(1.0, 2 / (replicates.size + 1)))
+
+
+def limits(
+    value: float, replicates: Floats, units: Units, level: float, jackknife: Floats | None = None
+) -> tuple[float, float]:
+    """Limits from resamples of images, or of groups at the level of `Units.wide`.
+
+    BCa, or without a jackknife percentiles. Of few groups, of which there are few resamples, those
+    of Student's t: value -+ t sd sqrt(G / (G - 1)), sd that of the replicates.
+
+    Args:
+        value: the statistic on the images themselves.
+        replicates: (B,) on resamples of the units; NaN are left out.
+        units: two or more.
+        level: in (0, 1).
+        jackknife: (P,) with a part left out; NaN are left out.
+    """
+    if units.few:
+        half = units.reach(level) * float(np.nanstd(replicates))
+        return value - half, value + half
+    if jackknife is None:
+        return percentile_limits(replicates, units.wide(level))
+    return bca_limits(value, replicates, jackknife, units.wide(level))
+
+
+def p_of(value: float, replicates: Floats, units: Units, jackknife: Floats | None = None) -> float:
+    """Two-sided p-value of no effect that belongs to `limits`; of percentiles (tail + 1) / (B + 1).
+
+    1 where no resample differs from a value of 0.
+    """
+    known = replicates[~np.isnan(replicates)]
+    if units.few:
+        spread = float(known.std())
+        return units.reached(value / spread) if spread > 0 else float(value == 0)
+    if jackknife is not None:
+        return units.wide_p(bca_p(value, known, jackknife))
+    tail = min((known >= 0).sum(), (known <= 0).sum())
+    return units.wide_p(min(1.0, 2 * (float(tail) + 1) / (known.size + 1)))
 
 
 def studentised(value: float, error: float, shifts: Floats, errors: Floats) -> tuple[Floats, float]:

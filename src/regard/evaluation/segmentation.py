@@ -11,6 +11,7 @@ from regard.evaluation.confusion import ratio
 from regard.evaluation.intervals import CONFIDENCE, Interval, check_options
 from regard.evaluation.metrics import bca_intervals
 from regard.evaluation.pixels import Boundary, Counts
+from regard.evaluation.units import Units, units_of
 
 Floats = NDArray[np.float64]
 # Of a block of resampled confusions: 16 MiB, whatever the number of classes.
@@ -31,12 +32,14 @@ def evaluate_segmentation(
     boundaries: Sequence[Boundary],
     names: Sequence[str],
     *,
+    units: Units | None = None,
     resamples: int = 2000,
 ) -> dict[str, Any]:
     """Metrics of a set of segmented images, from pixels counted over all of them.
 
     Each metric is the dictionary of an `Interval`: the value is that of the pooled counts (of the
-    data set, not a mean over images), the interval BCa over resampled images. The keys:
+    data set, not a mean over images), the interval BCa over resampled images, or whole groups of
+    them. The keys:
 
     - `accuracy`, the share of right pixels;
     - `mean_iou` of TP / (TP + FP + FN), `mean_dice` of 2 TP / (2 TP + FP + FN),
@@ -53,6 +56,7 @@ def evaluate_segmentation(
         confusions: (N, K, K) counts of each image, of `pixel_confusion`.
         boundaries: of each image, of `boundary_counts`.
         names: of the K classes.
+        units: of the images; None: each its own.
         resamples: bootstrap resamples.
 
     Example:
@@ -65,7 +69,9 @@ def evaluate_segmentation(
     """
     check_options(CONFIDENCE, resamples)
     options = {"resamples": resamples, "seed": _SEED, "level": CONFIDENCE}
-    intervals = bca_intervals(Pooled(confusions, boundaries), len(confusions), **options)
+    intervals = bca_intervals(
+        Pooled(confusions, boundaries), units or Units.alone(len(confusions)), **options
+    )
     total = confusions.sum(0)
     return {
         "n": len(confusions),
@@ -86,12 +92,13 @@ def evaluate_counted(table: pl.DataFrame, names: Sequence[str]) -> dict[str, Any
     """`evaluate_segmentation` of the pixels that a segmenter's predictions table counts.
 
     Args:
-        table: one row an image: its `confusion` (K x K) and its `boundary` (4 x K).
+        table: one row an image: its `confusion` (K x K) and its `boundary` (4 x K); with a column
+            `group` whole groups of images are resampled.
         names: of the K classes.
     """
     confusions = np.array(table["confusion"].to_list(), dtype=np.int64)
     edges = [Boundary(*map(np.array, row)) for row in table["boundary"].to_list()]
-    return evaluate_segmentation(confusions, edges, names)
+    return evaluate_segmentation(confusions, edges, names, units=units_of(table))
 
 
 class Pooled:
@@ -117,15 +124,15 @@ class Pooled:
         parts = [self._of(times[:, start : start + block]) for start in starts]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def concerned(self, name: str) -> int:
-        """How many images a metric is of: of a class those with pixels of it, true or predicted."""
+    def concerned(self, name: str) -> NDArray[np.bool_]:
+        """Which images (N,) a metric is of: of a class those with pixels of it, true or guessed."""
         kind, _, number = name.rpartition(".")
         images = self._cells.shape[1]
         if kind not in BY_CLASS:
-            return images
+            return np.ones(images, dtype=bool)
         cells, c = self._cells.reshape(self.classes, self.classes, images), int(number)
         true, guessed = cells[c].any(0), cells[:, c].any(0)
-        return int((true if kind == "recall" else true | guessed).sum())
+        return true if kind == "recall" else true | guessed
 
     def _of(self, times: Floats) -> dict[str, Floats]:
         k = self.classes

@@ -12,6 +12,7 @@ from regard.evaluation import resampling
 from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.paired import PairedTest, percentile_test
 from regard.evaluation.segmentation import Pooled
+from regard.evaluation.units import Units, units_of
 
 _RESAMPLES, _SEED = 2000, 0
 
@@ -36,7 +37,7 @@ def compare_segmentations(
     Raises:
         DataError: the tables are of other images or classes, or count other pixels of them.
     """
-    images = _same_images(a, b)
+    _same_images(a, b)
     if not same_pixels(a, b):
         raise DataError(
             "paired comparison of segmentations",
@@ -44,7 +45,8 @@ def compare_segmentations(
             found="other true pixels, as of images that were padded or cropped otherwise",
             remedy="compare runs with one data.fit, and one data.size unless it is stretch",
         )
-    return compare_pooled(pooled_of([a]), pooled_of([b]), images, level=level)
+    units = units_of(a.sort("index"))
+    return compare_pooled(pooled_of([a]), pooled_of([b]), units, level=level)
 
 
 def same_pixels(a: pl.DataFrame, b: pl.DataFrame) -> bool:
@@ -78,22 +80,22 @@ class Pooling(Protocol):
         """Of counts (N, b) of the images each metric, (b,)."""
         ...
 
-    def concerned(self, name: str) -> int:
-        """How many images a metric is of."""
+    def concerned(self, name: str) -> NDArray[np.bool_]:
+        """Which images (N,) a metric is of."""
         ...
 
 
-def compare_pooled(a: Pooling, b: Pooling, images: int, *, level: float) -> dict[str, PairedTest]:
+def compare_pooled(a: Pooling, b: Pooling, units: Units, *, level: float) -> dict[str, PairedTest]:
     """As `compare_segmentations`, of statistics of the same images, such as `pooled_of` gives."""
-    whole = np.ones((images, 1))
+    whole = np.ones((len(units), 1))
     values = {name: float(b(whole)[name][0] - own[0]) for name, own in a(whole).items()}
-    blocks = resampling.counts(images, _RESAMPLES, _SEED)
+    blocks = resampling.counts(units, _RESAMPLES, _SEED)
     parts = [(a(times), b(times)) for times in blocks]
     return {
         name: percentile_test(
             value,
             np.concatenate([y[name] - x[name] for x, y in parts]),
-            max(a.concerned(name), b.concerned(name)),
+            units.where(max(a.concerned(name), b.concerned(name), key=np.sum)),
             level,
         )
         for name, value in values.items()
@@ -105,8 +107,8 @@ def _summed(tables: Sequence[pl.DataFrame], name: str) -> NDArray[np.float64]:
     return np.sum([np.array(table[name].to_list(), dtype=np.float64) for table in tables], axis=0)
 
 
-def _same_images(a: pl.DataFrame, b: pl.DataFrame) -> int:
-    """How many images there are."""
+def _same_images(a: pl.DataFrame, b: pl.DataFrame) -> None:
+    """Check that both are of the same images and classes."""
     first, second = (table.sort("index").select("index", "image").rows() for table in (a, b))
     sizes = [np.shape(table["confusion"].to_list())[1:] for table in (a, b)]
     if first != second or sizes[0] != sizes[1]:
@@ -116,4 +118,3 @@ def _same_images(a: pl.DataFrame, b: pl.DataFrame) -> int:
             found=f"{len(a)} and {len(b)} images, {len(set(first) & set(second))} of them shared",
             remedy="evaluate both models on the same split of the same manifest",
         )
-    return len(first)

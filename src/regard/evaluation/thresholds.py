@@ -16,7 +16,8 @@ from sklearn import metrics as sk
 from regard.errors import ConfigError, DataError, near
 from regard.evaluation import table as tables
 from regard.evaluation.confusion import class_intervals, mean_proportion
-from regard.evaluation.intervals import CONFIDENCE, Interval, wilson_interval
+from regard.evaluation.intervals import CONFIDENCE, Interval, proportion_interval
+from regard.evaluation.units import units_of
 from regard.language import Phrases, numeral, phrase
 
 Choosing = Literal["recall", "f1", "youden"]
@@ -152,15 +153,13 @@ def at_threshold(table: pl.DataFrame, positive: str, threshold: float) -> dict[s
         threshold: of its probability.
     """
     truth, scores = _of(table, positive)
-    called = scores >= threshold
-    hits, rejections = int((truth & called).sum()), int((~truth & ~called).sum())
-    support, others = int(truth.sum()), int((~truth).sum())
-    both = np.array([rejections, hits]), np.array([others, support])
+    called, units = scores >= threshold, units_of(table)
+    right = truth == called
     found = {
-        "accuracy": wilson_interval(hits + rejections, len(truth), CONFIDENCE),
-        "balanced_accuracy": mean_proportion(*both, CONFIDENCE),
-        "specificity": class_intervals(others, others, rejections, CONFIDENCE)["recall"],
-        **class_intervals(support, int(called.sum()), hits, CONFIDENCE),
+        "accuracy": proportion_interval(right, units, CONFIDENCE),
+        "balanced_accuracy": mean_proportion(right, truth.astype(np.int64), units, CONFIDENCE),
+        "specificity": class_intervals(~truth, ~called, units, CONFIDENCE)["recall"],
+        **class_intervals(truth, called, units, CONFIDENCE),
     }
     return {name: found[name] for name in MEASURED}
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from regard.evaluation.bootstrap import bootstrap_interval
 from regard.evaluation.bounds import marks
 from regard.evaluation.gaze import (
     by_class,
@@ -18,7 +19,7 @@ from regard.evaluation.gaze import (
     score_interval,
     score_names,
 )
-from regard.evaluation.intervals import Interval, bootstrap_interval
+from regard.evaluation.units import units_of
 from regard.images.plotting import INK
 from regard.language import PhraseTuple, phrase
 from regard.reports.blocks import Cell, Drawing, Drawings, Key, Table
@@ -175,14 +176,11 @@ def against_correctness(scores: pl.DataFrame) -> Sequence[Table | Drawings]:
         right: kept.filter(pl.col("correct")),
         wrong: kept.filter(~pl.col("correct")),
     }
-    rows = [_mean_row(label, each_image(part, _SHOWN)) for label, part in groups.items()]
+    rows = [_mean_row(label, part) for label, part in groups.items()]
     labels = sorted(kept["label"].unique().to_list())
     if len(labels) <= 12:
         rows += [
-            _mean_row(
-                phrase("label {label}", label=x),
-                each_image(kept.filter(pl.col("label") == x), _SHOWN),
-            )
+            _mean_row(phrase("label {label}", label=x), kept.filter(pl.col("label") == x))
             for x in labels
         ]
     table = Table(
@@ -203,10 +201,9 @@ _OF_IMAGES: PhraseTuple = ("classified correctly", "misclassified", "images")
 _OF_MAPS: PhraseTuple = ("labels that are predicted", "labels that are missed", "maps")
 
 
-def _mean_row(label: str, values: Floats) -> list[Cell]:
-    found: Interval = bootstrap_interval(values)
-    value = found.as_dict()
-    texts = [whole(values.size), decimal(value["value"]), between(value)]
+def _mean_row(label: str, scores: pl.DataFrame) -> list[Cell]:
+    value = bootstrap_interval(each_image(scores, _SHOWN), units=units_of(scores)).as_dict()
+    texts = [whole(len(scores)), decimal(value["value"]), between(value)]
     return [Cell(label), *(Cell(text) for text in texts), Cell(span=span(value))]
 
 
@@ -244,7 +241,7 @@ def _cumulative(groups: Mapping[str, pl.DataFrame]) -> Drawing:
 def gaze_words(scores: pl.DataFrame, summary: Mapping[str, Any], split: str) -> str:
     """Energy on a split in one sentence, with what it is to be held against."""
     values = (summary.get("scores") or {}).get("energy")
-    values = values or bootstrap_interval(_values(scores, "energy")).as_dict()
+    values = values or score_interval(scores, "energy").as_dict()
     held = marks(scores, "energy")
     if held is None or not np.isfinite(held.uniform):
         text = "On {split} no image has a region that its map could be held against."

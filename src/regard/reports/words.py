@@ -93,6 +93,7 @@ _ABOUT: Phrases = {
 _REASONS: PhraseTuple = (
     "all values are equal",
     "all folds differ alike",
+    "needs two groups or more",
     "needs two images or more",
     "needs two values or more",
     "needs two folds or more",

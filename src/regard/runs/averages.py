@@ -28,6 +28,7 @@ from regard.runs.average_pictures import classes_picture, mean_picture
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import refuse_limit
 from regard.runs.files import write_json, write_table
+from regard.runs.grouped import named_groups
 from regard.runs.run import Run
 from regard.saliency.base import METHODS
 from regard.saliency.capture import evaluating
@@ -113,10 +114,6 @@ def average_maps(
         "size": list(run.transform.size),
         "rows": [group.row() for group in groups],
     }
-    if run.segments or run.several:
-        # The classes of one image are not independent of each other.
-        ends = [f"{name}_{end}" for name in ("mass", "inside") for end in ("low", "high")]
-        values["rows"][0] |= dict.fromkeys(ends)
     maps = {
         "absolute": torch.stack([group.absolute for group in groups]),
         "mean": torch.stack([group.mean for group in groups]),
@@ -132,8 +129,8 @@ def average_maps(
     return values
 
 
-# Maps, labels, images and regions, as `Averages.add` takes them.
-Told = tuple[Tensor, Tensor, Tensor, Regions | None]
+# Maps, labels, images, regions and the images' index, as `Averages.add` takes them.
+Told = tuple[Tensor, Tensor, Tensor, Regions | None, Tensor]
 
 
 def _groups(
@@ -146,7 +143,7 @@ def _groups(
 ) -> list[Group]:
     refuse_files(samples, run.transform.max_pixels)
     samples = each_label(samples) if run.several else samples
-    found = Averages(run.classes, run.transform.size)
+    found = Averages(run.classes, run.transform.size, named_groups(run.manifest()))
     gaze = gaze.model_copy(update={"method": method})
     of = _of_classes if run.segments else _of_labels
     device = next(run.net.parameters()).device
@@ -174,7 +171,7 @@ def _of_labels(run: Run, batch: Batch, gaze: Gaze, options: dict[str, Any]) -> l
     images, labels = model_input(batch, run.transform, device), batch.labels.to(device)
     how = {"layer": gaze.layer, "contrast": gaze.contrast, "view": run.explained_view}
     maps = explain(run.net, images, labels, gaze.method, **how, **options).detach().cpu()
-    return [(maps, batch.labels, batch.images[run.data.views[0]], batch.regions)]
+    return [(maps, batch.labels, batch.images[run.data.views[0]], batch.regions, batch.index)]
 
 
 def _of_classes(run: Run, batch: Batch, gaze: Gaze, options: dict[str, Any]) -> list[Told]:
@@ -185,7 +182,9 @@ def _of_classes(run: Run, batch: Batch, gaze: Gaze, options: dict[str, Any]) -> 
     assert isinstance(images, torch.Tensor)
     truth = batch.target.to(device)
     turns = class_turns(run.net, images, truth, len(run.classes), gaze, **options)
-    return [
-        (turn.maps.cpu(), turn.labels.cpu(), photos[turn.rows.cpu()], turn.regions.to("cpu"))
-        for turn in turns
-    ]
+    found = []
+    for turn in turns:
+        rows = turn.rows.cpu()
+        maps, labels = turn.maps.cpu(), turn.labels.cpu()
+        found.append((maps, labels, photos[rows], turn.regions.to("cpu"), batch.index[rows]))
+    return found

@@ -29,7 +29,7 @@ from regard.runs.evaluate import (
 )
 from regard.runs.evaluate_masks import counted, scored
 from regard.runs.files import read_json, write_json, write_table
-from regard.runs.grouped import groups_of
+from regard.runs.grouped import groups_of, with_groups
 from regard.runs.readings import note_reading
 from regard.runs.run import Run
 from regard.runs.scored import scores_of
@@ -213,13 +213,14 @@ def _answers(
 ) -> Answers:
     found = predict_split(run, split, None if run.several else gaze, progress)
     note_reading(run, split, "regard compare")
-    table = predictions_of(run, found, images)
+    table = with_groups(predictions_of(run, found, images), run.manifest(), split)
     positive = asked_of(run, None).positive
     if gaze is None:
         return Answers(table, None, positive)
     scores = (
         scored_labels(run, split, images, gaze) if run.several else scores_of(found, gaze, table)
     )
+    scores = None if scores is None else with_groups(scores, run.manifest(), split)
     return Answers(table, scores, positive)
 
 

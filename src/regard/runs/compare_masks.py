@@ -11,6 +11,7 @@ from regard.evaluation.gaze import by_image, is_pooled, score_differences, score
 from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.segmentation import BY_CLASS, MEANS, evaluate_counted, pooled_metrics
 from regard.evaluation.segmentation_pairs import compare_segmentations
+from regard.evaluation.units import told_groups
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,14 @@ class Segmented:
 
 
 def pair_masks(before: Segmented, after: Segmented) -> pl.DataFrame:
-    """One row an image: `index`, `image`, and with the endings `_before` and `_after` its `iou`.
+    """One row an image: `index`, `image`, its `group` if told, and with endings what both find.
 
-    The mean IoU of the image by itself, its share of `right` pixels, and the means over its classes
-    of the scores of maps; NaN where undefined.
+    With `_before` and `_after`: `iou`, the mean IoU of the image by itself, its share of `right`
+    pixels, and the means over its classes of the scores of maps; NaN where undefined.
     """
     first, second = (_by_image(side, end) for side, end in ((before, "before"), (after, "after")))
-    own = before.predictions.select("index", "image").sort("index")
+    told = told_groups(before.predictions)
+    own = before.predictions.select("index", "image", *told).sort("index")
     for table in (first, second):
         own = own.join(table, on="index", how="left", maintain_order="left")
     return own
@@ -116,10 +118,10 @@ def mean_scores(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
     names = [name for name in score_names(tables[0]) if not is_pooled(name)]
     numbers = [pl.col(name).cast(pl.Float64).fill_nan(None).mean().fill_null(np.nan)
                for name in ("share", "area", *names)]  # fmt: skip
-    keys = ["index", "label"]
-    rows = pl.concat([t.select(*keys, "image", "method", "dead", "share", "area", *names)
+    keys, fixed = ["index", "label"], ["image", *told_groups(tables[0]), "method"]
+    rows = pl.concat([t.select(*keys, *fixed, "dead", "share", "area", *names)
                       for t in tables]).group_by(keys, maintain_order=True)  # fmt: skip
-    return rows.agg(pl.col("image", "method").first(), pl.col("dead").all(), *numbers).sort(keys)
+    return rows.agg(pl.col(fixed).first(), pl.col("dead").all(), *numbers).sort(keys)
 
 
 def no_scores() -> pl.DataFrame:

@@ -14,12 +14,13 @@ from regard.evaluation.multilabel import BY_CLASS, BY_IMAGE, POOLED, PooledSets
 from regard.evaluation.paired import PairedTest, compare_accuracy, paired_bootstrap, same_images
 from regard.evaluation.segmentation_pairs import compare_pooled
 from regard.evaluation.table import classes, probabilities
+from regard.evaluation.units import told_groups, units_of
 
 ENDS = ("before", "after")
 
 
 def pair_sets(before: Answers, after: Answers) -> pl.DataFrame:
-    """One row an image: `index`, `image`, `labels`, then what the nets say of it.
+    """One row an image: `index`, `image`, its `group` if told, `labels`, what the nets say of it.
 
     With the endings `_before` and `_after`: `predicted`, whether the whole set is `right`, its
     `f1`, and where both are scored the means over its labels of the scores of maps; and once
@@ -29,7 +30,7 @@ def pair_sets(before: Answers, after: Answers) -> pl.DataFrame:
         DataError: the tables are of other images.
     """
     sides = same_images(before.predictions, after.predictions)
-    table = sides[0].select("index", "image", "labels")
+    table = sides[0].select("index", "image", *told_groups(sides[0]), "labels")
     for own, end in zip(sides, ENDS, strict=True):
         told = {"predicted": "predicted", "correct": "right", "f1_samples": "f1"}
         table = table.with_columns(own[name].alias(f"{new}_{end}") for name, new in told.items())
@@ -76,9 +77,9 @@ def compare_sets(before: Answers, after: Answers) -> dict[str, Any]:
 
 def _metrics(sides: Sequence[pl.DataFrame], names: Sequence[str]) -> dict[str, Any]:
     pooled = [PooledSets(truth_of(t), predicted_of(t), probabilities(t)) for t in sides]
-    images = len(sides[0])
-    tests = compare_pooled(pooled[0], pooled[1], images, level=CONFIDENCE)
-    values = [own(np.ones((images, 1))) for own in pooled]
+    units = units_of(sides[0])
+    tests = compare_pooled(pooled[0], pooled[1], units, level=CONFIDENCE)
+    values = [own(np.ones((len(units), 1))) for own in pooled]
 
     def told(key: str) -> dict[str, Any]:
         return _difference([float(own[key][0]) for own in values], tests[key])
@@ -86,7 +87,7 @@ def _metrics(sides: Sequence[pl.DataFrame], names: Sequence[str]) -> dict[str, A
     found = {name: told(name) for name in POOLED}
     for name in BY_IMAGE:
         rows = [own[name].to_numpy() for own in sides]
-        test = paired_bootstrap(*rows, level=CONFIDENCE)
+        test = paired_bootstrap(*rows, units=units, level=CONFIDENCE)
         found[name] = _difference([float(own.mean()) for own in rows], test)
     per_class = {
         own: {name: told(f"{name}.{c}") for name in BY_CLASS} for c, own in enumerate(names)

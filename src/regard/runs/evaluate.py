@@ -29,7 +29,7 @@ from regard.runs.deciding import CHOSEN_ON, asked_of, decision, numbers_at
 from regard.runs.evaluate_masks import evaluate_masks
 from regard.runs.files import read_table, write_json, write_table
 from regard.runs.folder import RunFolder, locked
-from regard.runs.grouped import groups_of
+from regard.runs.grouped import groups_of, with_groups
 from regard.runs.readings import checkpoint_of, note_reading, writing
 from regard.runs.reliance import reliance_numbers, reliance_table
 from regard.runs.run import Run
@@ -96,6 +96,8 @@ def evaluate_run(
         return evaluate_masks(run, split, images, asked=asked or run, by=by, **how)
     ask = _ask_sets if run.several else _ask_labels
     table, fresh = ask(run, split, images, gaze, background, progress)
+    manifest = run.manifest()
+    table = with_groups(table, manifest, split)
     decided = decision(run, reading, split, table, lambda: _val(run, by))
     hierarchy = run.hierarchy()
     positive = decided["positive"] if decided else reading.positive
@@ -104,7 +106,7 @@ def evaluate_run(
         "checkpoint": run.checkpoint,
         "classes": list(run.classes),
         "images": len(table),
-        "groups": groups_of(run.manifest(), split),
+        "groups": groups_of(manifest, split),
         "metrics": metrics_of(table, hierarchy, positive),
     }
     if decided is not None:
@@ -112,7 +114,7 @@ def evaluate_run(
         values["threshold"] = decided
     table = table if hierarchy is None else with_levels(table, hierarchy)
     reliance = reliance_table(run, split) if backgrounds else None
-    known = {method: rows for method, rows in fresh.items() if rows is not None}
+    known = {name: with_groups(t, manifest, split) for name, t in fresh.items() if t is not None}
     with writing(run, split, by):
         scored = with_earlier(run, split, known)
         if scored:
@@ -120,7 +122,7 @@ def evaluate_run(
             write_table(run.files.scores(split), pl.concat(scored.values(), how="diagonal"))
         if reliance is not None:
             values["backgrounds"] = reliance_numbers(reliance)
-            write_table(run.files.backgrounds(split), reliance)
+            write_table(run.files.backgrounds(split), with_groups(reliance, manifest, split))
         write_table(run.files.predictions(split), table)
         write_json(run.files.metrics(split), values)
     return values

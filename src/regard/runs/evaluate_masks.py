@@ -24,7 +24,7 @@ from regard.models.fitting import fitted
 from regard.progress import Step
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.files import read_json, write_json, write_table
-from regard.runs.grouped import groups_of
+from regard.runs.grouped import groups_of, with_groups
 from regard.runs.inference import told
 from regard.runs.readings import checkpoint_of, writing
 from regard.runs.run import Run
@@ -135,7 +135,7 @@ def scored(
         )
     finally:
         loader.close()
-    return class_scores_of(found, gaze, images, run.classes)
+    return with_groups(class_scores_of(found, gaze, images, run.classes), run.manifest(), split)
 
 
 def mask_loader(run: Run, split: str, limit: Sequence[Sample] | None = None) -> Loader:
@@ -174,7 +174,7 @@ def counted(run: Run, split: str, images: Mapping[int, str], progress: Step | No
     finally:
         loader.close()
     kinds = {"index": pl.Int64, "image": pl.String, "confusion": _TABLES, "boundary": _TABLES}
-    return pl.DataFrame(rows, schema=kinds).sort("index")
+    return with_groups(pl.DataFrame(rows, schema=kinds).sort("index"), run.manifest(), split)
 
 
 def _compared(

@@ -3,29 +3,62 @@
 import polars as pl
 
 from regard.data.manifest import Manifest
+from regard.evaluation.units import COLUMN
 from regard.language import phrase, plural
 
 
 def groups_of(manifest: Manifest, split: str) -> int | None:
-    """The groups of a split, an image without one being its own; None where none is told.
-
-    Intervals over images take them for independent. Those of one group are alike, so that they are
-    too narrow for images of other groups wherever there are fewer groups than images.
-    """
+    """The groups of a split, an image without one being its own; None where none is told."""
     rows = manifest.select(split)
-    if "group" not in rows.columns or rows["group"].null_count() == len(rows):
+    if COLUMN not in rows.columns or rows[COLUMN].null_count() == len(rows):
         return None
-    group = rows.select(pl.col("group").drop_nulls().n_unique() + pl.col("group").null_count())
+    group = rows.select(pl.col(COLUMN).drop_nulls().n_unique() + pl.col(COLUMN).null_count())
     return int(group.item())
 
 
+def named_groups(manifest: Manifest) -> dict[int, str]:
+    """The group of each image that is of one, by its row."""
+    if COLUMN not in manifest.table.columns:
+        return {}
+    rows = manifest.table.drop("index", strict=False).with_row_index("index")
+    return dict(rows.select("index", pl.col(COLUMN).cast(pl.String)).drop_nulls().rows())
+
+
+def with_groups(table: pl.DataFrame, manifest: Manifest, split: str | None = None) -> pl.DataFrame:
+    """A table of images (by `index`) with their `group` behind them.
+
+    Not where all are of one group: nothing is known of others then, and what is said is over the
+    images of this one.
+
+    Args:
+        table: of images of one split.
+        manifest: that they are of.
+        split: all of its images; None: the table's.
+    """
+    groups, index = named_groups(manifest), table["index"].to_list()
+    every = index if split is None else manifest.select(split)["index"].to_list()
+    if COLUMN in table.columns or len({groups.get(row, row) for row in every}) < 2:
+        return table
+    if not any(row in groups for row in every):
+        return table
+    own = pl.Series(COLUMN, [groups.get(row) for row in index], dtype=pl.String)
+    before = table.columns.index("image" if "image" in table.columns else "index")
+    return table.clone().insert_column(before + 1, own)
+
+
 def grouped_words(groups: int | None, images: int, split: str) -> str:
-    """What intervals over images do not say; nothing where no fewer groups than images are told."""
+    """What intervals are over; nothing where no fewer groups than images are told."""
     if groups is None or groups >= images:
         return ""
+    text = (
+        "The {images} of {split} are of {groups}. Intervals and tests over images take whole "
+        "groups for what was drawn at random, so that they hold for images of other groups."
+        if groups > 1
+        else "The {images} of {split} are of {groups}: intervals and tests are over its images, "
+        "and say nothing of images of others."
+    )
     return phrase(
-        "The {images} of {split} are of {groups}: intervals over images take them for independent "
-        "of each other, and are too narrow for images of other groups.",
+        text,
         images=plural(images, "{n} image", "{n} images"),
         split=split,
         groups=plural(groups, "{n} group", "{n} groups"),

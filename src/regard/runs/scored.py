@@ -12,6 +12,7 @@ from regard.evaluation.label_sets import THRESHOLD
 from regard.evaluation.pixel_gaze import PixelGaze
 from regard.evaluation.predict import Predictions
 from regard.evaluation.settings import Gaze
+from regard.evaluation.units import COLUMN
 from regard.runs.files import read_json, read_table
 from regard.runs.readings import checkpoint_of
 from regard.runs.run import Run
@@ -20,6 +21,7 @@ from regard.runs.run import Run
 COLUMNS = (
     "index",
     "image",
+    COLUMN,
     "label",
     "predicted",
     "correct",

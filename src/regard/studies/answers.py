@@ -15,6 +15,7 @@ from regard.evaluation.multilabel import PooledSets
 from regard.evaluation.names import split_and_metric
 from regard.evaluation.segmentation import Pooled
 from regard.evaluation.segmentation_pairs import pooled_of, true_pixels
+from regard.evaluation.units import told_groups, units_of
 from regard.runs.files import read_json, read_table
 from regard.runs.folder import RunFolder
 from regard.runs.reliance import GAP, MEASURED
@@ -76,7 +77,7 @@ class Answers:
             table = table.filter(pl.col("label") == own) if own else table
             keys = ["index", "label"] if by_class(table) else keys
         value = pl.col(column).cast(pl.Float64).fill_null(np.nan)
-        return Means(table.select(*keys, value=value).sort(keys))
+        return Means(table.select(*keys, *told_groups(table), value=value).sort(keys))
 
     def _resampled_of(self, run: str, split: str, what: str) -> Resampled | None:
         """Of the predictions, or of a score that is a number of a set."""
@@ -106,8 +107,9 @@ class Answers:
 class _WithTruth(Resampled):
     """Metrics of images whose truth, (N, K), tells whether those of others are comparable."""
 
-    def __init__(self, statistics: Pooled | PooledSets, index: pl.Series, true: NDArray) -> None:
-        super().__init__(statistics, index.to_numpy().astype(np.int64))
+    def __init__(self, statistics: Pooled | PooledSets, table: pl.DataFrame, true: NDArray) -> None:
+        index = table["index"].to_numpy().astype(np.int64)
+        super().__init__(statistics, index, statistics.concerned, units_of(table))
         self.true = true
 
     def like(self, other: Resampled) -> bool:
@@ -118,13 +120,13 @@ class _WithTruth(Resampled):
 
 def _pixels(table: pl.DataFrame) -> Resampled:
     """A segmenter's metrics; comparable where the same pixels are counted."""
-    return _WithTruth(pooled_of([table]), table["index"], true_pixels(table))
+    return _WithTruth(pooled_of([table]), table, true_pixels(table))
 
 
 def _sets(table: pl.DataFrame) -> Resampled:
     """The metrics of sets of labels."""
     true, guess = label_sets.truth_of(table), label_sets.predicted_of(table)
-    return _WithTruth(PooledSets(true, guess, tables.probabilities(table)), table["index"], true)
+    return _WithTruth(PooledSets(true, guess, tables.probabilities(table)), table, true)
 
 
 def of_method(table: pl.DataFrame, files: RunFolder) -> pl.DataFrame:
@@ -163,4 +165,4 @@ def _of_score(table: pl.DataFrame, score: str) -> Resampled | None:
     if known.is_empty():
         return None
     index = known["index"].to_numpy().astype(np.int64)
-    return Resampled(pooled_statistic(known, score), index)
+    return Resampled(pooled_statistic(known, score), index, units=units_of(known))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.evaluation.crossed import corrected_folds, crossed_test
+from regard.evaluation.crossed import by_unit, corrected_folds, crossed_test
 from regard.evaluation.paired import (
     PairedTest,
     holm,
@@ -16,12 +16,14 @@ from regard.evaluation.paired import (
     paired_student,
     percentile_test,
 )
+from regard.evaluation.units import Units
 from regard.studies.trained import (
     Means,
     OfSet,
     Trained,
     image_differences,
     index_of,
+    paired_images,
     paired_means,
     set_differences,
     shared_values,
@@ -135,8 +137,8 @@ def difference(
             "folds": None if test is None else test.as_dict(),
             "basis": None if test is None else "folds",
         }
-    pieces = _aligned(a, b)
-    both = crossed_test(*values, pieces)
+    pieces, units = _aligned(a, b)
+    both = crossed_test(*values, pieces, units=units)
     basis = "seeds" if pieces is None else "seeds and images"
     tested = len(a) > 1
     return found | {"both": both.as_dict() if tested else None, "folds": None,
@@ -178,17 +180,17 @@ def _matched(
 
 
 def _over_images(a: Sequence[Trained], b: Sequence[Trained], resamples: int) -> PairedTest | None:
-    """Over images, each with its mean over the seeds."""
+    """Over images, each with its mean over the seeds, or over their groups."""
     kinds = {type(side.images) for side in (*a, *b)}
     if kinds == {Means}:
-        return paired_bootstrap(*paired_means(_means(a), _means(b)), resamples=resamples)
+        first, second, units = paired_images(_means(a), _means(b))
+        return paired_bootstrap(first, second, units=units, resamples=resamples)
     if kinds != {OfSet}:
         return None
     found = set_differences(a, b)
     if found is None:
         return None
-    value, replicates, n = found
-    return percentile_test(value, replicates, n)
+    return percentile_test(*found)
 
 
 def _means(side: Sequence[Trained]) -> list[Means]:
@@ -196,20 +198,25 @@ def _means(side: Sequence[Trained]) -> list[Means]:
 
 
 def _mcnemar(a: Trained, b: Trained) -> dict[str, Any]:
-    first, second = paired_means(_means([a]), _means([b]))
-    return mcnemar_exact(first == 1, second == 1).as_dict()
+    first, second, units = paired_images(_means([a]), _means([b]))
+    return mcnemar_exact(first == 1, second == 1, units).as_dict()
 
 
-def _aligned(a: Sequence[Trained], b: Sequence[Trained]) -> NDArray[np.float64] | None:
-    """Differences (S, N) of each seed on each image; None where they are not known of all."""
+def _aligned(
+    a: Sequence[Trained], b: Sequence[Trained]
+) -> tuple[NDArray[np.float64] | None, Units | None]:
+    """Differences (S, N) of each seed on each image or group, and units; None where not known."""
     rows = [image_differences(one, other) for one, other in zip(a, b, strict=True)]
     known = [row for row in rows if row is not None]
-    if len(known) < len(rows) or len({len(row) for row in known}) != 1:
-        return None
+    if len(known) < len(rows) or len({len(row) for row, _ in known}) != 1:
+        return None, None
     index = [index_of(side) for side in (*a, *b)]
     if not all(np.array_equal(index[0], own) for own in index if own is not None):  # type: ignore[arg-type]
-        return None
-    return np.stack(known)
+        return None, None
+    pieces, units = np.stack([row for row, _ in known]), known[0][1]
+    # Pseudo-values are of groups already.
+    each = isinstance(a[0].images, Means)
+    return by_unit(pieces, units) if each else pieces, units
 
 
 def _over_folds(a: Sequence[Trained], b: Sequence[Trained], folds: Folds) -> PairedTest | None:
@@ -231,9 +238,9 @@ def _by_fold(a: Trained, b: Trained, folds: Folds) -> NDArray[np.float64] | None
     if index is None or other is None:
         return None
     if isinstance(a.images, Means) and isinstance(b.images, Means):
-        delta = image_differences(a, b)
-        shared = np.intersect1d(index, other)
-        if delta is None or len(delta) != len(shared):
+        first, second = paired_means([a.images], [b.images])
+        delta, shared = second - first, np.intersect1d(index, other)
+        if len(delta) != len(shared):
             return None
         fold = folds.of(shared)
         parts = [delta[(fold == k) & ~np.isnan(delta)] for k in range(folds.number)]

@@ -9,12 +9,16 @@ import numpy as np
 import polars as pl
 
 from regard.data.hierarchy import hierarchy_of
+from regard.data.manifest import Manifest
 from regard.data.settings import Data
+from regard.data.source import open_manifest
 from regard.errors import RunError
 from regard.evaluation.segmentation import evaluate_counted
+from regard.evaluation.units import COLUMN
 from regard.runs.evaluate import metrics_of
 from regard.runs.files import read_json, read_table, write_json, write_table
 from regard.runs.folder import RunFolder
+from regard.runs.grouped import with_groups
 from regard.runs.reliance import reliance_numbers
 from regard.runs.scored import class_gaze_summary, gaze_summary
 from regard.studies.arm import split_numbers
@@ -125,9 +129,11 @@ def _pool(
     rows = {part["fold"]: t["index"].to_numpy() for part, t in zip(parts, predictions, strict=True)}
     folds = Folds(**dealt(rows), number=len(parts), val=config["data"]["val_from_train"])
     place, method = RunFolder(target), config["gaze"]["method"]
-    table = pl.concat(predictions).sort("index")
+    data = Data.model_validate(config["data"])
+    manifest = open_manifest(data, files[0].path)
+    table = _grouped(pl.concat(predictions, how="diagonal").sort("index"), manifest)
     segments, by_class = "confusion" in table.columns, "label" not in table.columns
-    hierarchy = hierarchy_of(Data.model_validate(config["data"]), files[0].path, classes)
+    hierarchy = hierarchy_of(data, files[0].path, classes)
     values: dict[str, Any] = {
         "split": SPLIT,
         "folds": [part["run"] for part in parts],
@@ -140,14 +146,14 @@ def _pool(
     }
     scores = _tables(files, "scores")
     if scores is not None:
-        scores = scores.filter(pl.col("method") == method)
+        scores = _grouped(scores.filter(pl.col("method") == method), manifest)
         told_of = class_gaze_summary(scores, classes) if by_class else gaze_summary(scores)
         values["gaze"] = {method: told_of}
         write_table(place.scores(SPLIT), scores)
     backgrounds = _tables(files, "backgrounds")
     if backgrounds is not None:
         values["backgrounds"] = reliance_numbers(backgrounds)
-        write_table(place.backgrounds(SPLIT), backgrounds)
+        write_table(place.backgrounds(SPLIT), _grouped(backgrounds, manifest))
     write_table(place.predictions(SPLIT), table)
     write_json(place.metrics(SPLIT), values)
     numbers = split_numbers(values, SPLIT, method)
@@ -155,6 +161,11 @@ def _pool(
         named = class_numbers(values, method)
         numbers |= {f"{SPLIT}.{name}": value for name, value in named.items()}
     return numbers, folds
+
+
+def _grouped(table: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
+    """With the groups of all folds: one whose images are of one group tells none."""
+    return with_groups(table.drop(COLUMN, strict=False), manifest)
 
 
 def _together(groups: Sequence[int | None]) -> int | None:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from regard.evaluation.intervals import CONFIDENCE, bootstrap_interval, missing, student_interval
+from regard.evaluation.bootstrap import bootstrap_interval
+from regard.evaluation.intervals import CONFIDENCE, missing, student_interval
 from regard.evaluation.names import split_and_metric
-from regard.evaluation.resampling import percentile_limits
+from regard.evaluation.resampling import limits
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
 from regard.studies.answers import Answers, method_of
@@ -19,7 +20,7 @@ from regard.studies.controls import controls
 from regard.studies.cost import costs
 from regard.studies.pooled import Pooled
 from regard.studies.settings import Study
-from regard.studies.trained import Means, OfSet, Trained, paired_means
+from regard.studies.trained import Means, OfSet, Trained, paired_images
 
 
 def summarise(
@@ -126,7 +127,8 @@ def _over_images(
     images = [training.images for training in trainings]
     means = [own for own in images if isinstance(own, Means)]
     if len(means) == len(images):
-        return bootstrap_interval(paired_means(means, means)[0]).as_dict()
+        values, _, units = paired_images(means, means)
+        return bootstrap_interval(values, units=units).as_dict()
     return _resampled(trainings)
 
 
@@ -134,15 +136,17 @@ def _resampled(trainings: Sequence[Trained]) -> dict[str, Any] | None:
     sets = [own.images for own in trainings if isinstance(own.images, OfSet)]
     if len(sets) < len(trainings):
         return None
-    n = len(sets[0].resampled.index)
-    if any(len(own.resampled.index) != n for own in sets):
+    first = sets[0].resampled
+    if not all(own.resampled.like(first) for own in sets):
         return None
     value = float(np.mean([own.value for own in trainings]))
     rows = np.mean([own.resampled.resamples[own.name] for own in sets], axis=0)
-    found = missing(CONFIDENCE, n, "percentile", "undefined on these images", value=value).as_dict()
+    why, n = "undefined on these images", len(first.index)
+    found = missing(CONFIDENCE, n, "percentile", why, value=value).as_dict()
+    found |= {"groups": first.units.groups}
     if np.isnan(rows).all():
         return found
-    low, high = percentile_limits(rows, CONFIDENCE)
+    low, high = limits(value, rows, first.units, CONFIDENCE)
     return found | {"low": low, "high": high, "reason": None}
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from regard.evaluation.counted import Resampled
 from regard.evaluation.crossed import pseudo_values
+from regard.evaluation.units import COLUMN, Units, told_groups
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +20,8 @@ class Means:
 
     Attributes:
         table: one row an image with `index`, rising, and `value`, NaN where undefined; of a
-            segmenter's scores one row an image and class with `label`.
+            segmenter's scores one row an image and class with `label`; with `group` where images
+            were drawn in groups.
     """
 
     table: pl.DataFrame
@@ -83,14 +85,15 @@ def shared_values(a: Trained, b: Trained) -> tuple[float, float]:
     return float(first[both].mean()), float(second[both].mean())
 
 
-def image_differences(a: Trained, b: Trained) -> Floats | None:
-    """What each image, or group of images, says of b - a, (N,); None where that is not known.
+def image_differences(a: Trained, b: Trained) -> tuple[Floats, Units] | None:
+    """What each image says of b - a, (N,), and their units; None where that is not known.
 
-    Of means the differences, NaN where either is undefined; of a set's number pseudo-values.
+    Of means the differences, NaN where either is undefined; of a set's number pseudo-values of the
+    jackknife, which leaves out images, groups of them, or 200 parts.
     """
     if isinstance(a.images, Means) and isinstance(b.images, Means):
-        first, second = paired_means([a.images], [b.images])
-        return second - first
+        first, second, units = paired_images([a.images], [b.images])
+        return second - first, units
     sides = _of_sets(a, b)
     if sides is None:
         return None
@@ -98,11 +101,18 @@ def image_differences(a: Trained, b: Trained) -> Floats | None:
         pseudo_values(side.resampled.whole[side.name], side.resampled.left_out[side.name])
         for side in sides
     )
-    return other - one
+    return other - one, sides[0].resampled.units
 
 
 def paired_means(a: Sequence[Means], b: Sequence[Means]) -> tuple[Floats, Floats]:
+    """The values of `paired_images` alone."""
+    return paired_images(a, b)[:2]
+
+
+def paired_images(a: Sequence[Means], b: Sequence[Means]) -> tuple[Floats, Floats, Units]:
     """The values (N,) of the images that both sides have, each its mean over the trainings.
+
+    And units of these images.
 
     Of those pairs of trainings where it is defined for both; NaN where it is for none. Of
     segmenters the mean over the classes of an image for which both sides are defined.
@@ -112,15 +122,24 @@ def paired_means(a: Sequence[Means], b: Sequence[Means]) -> tuple[Floats, Floats
         b: of another, each the pair of one of the former.
     """
     if not any(side.by_class for side in (*a, *b)):
-        return _plain(a, b)
+        index, one, other = _plain(a, b)
+        return one, other, _units(a[0], index)
     pairs = [_pair_rows(one, other) for one, other in zip(a, b, strict=True)]
     rows = pl.concat(pairs).group_by("index", "label", maintain_order=True).mean()
     means = rows.drop("label").group_by("index").mean().sort("index")
     one, other = (means[name].fill_null(np.nan).to_numpy() for name in ("value", "value_b"))
-    return one, other
+    return one, other, _units(a[0], means["index"].to_numpy())
 
 
-def _plain(a: Sequence[Means], b: Sequence[Means]) -> tuple[Floats, Floats]:
+def _units(side: Means, index: NDArray[np.int64]) -> Units:
+    """Of the images with these rows in the manifest, by the groups that a training tells."""
+    if not told_groups(side.table):
+        return Units.alone(len(index))
+    groups = dict(side.table.select("index", COLUMN).rows())
+    return Units.grouped_by([groups[image] for image in index.tolist()])
+
+
+def _plain(a: Sequence[Means], b: Sequence[Means]) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Of one number an image: arrays, as studies are simulated by the thousand."""
     columns = [
         (side.table["index"].to_numpy(), side.table["value"].to_numpy()) for side in (*a, *b)
@@ -133,7 +152,7 @@ def _plain(a: Sequence[Means], b: Sequence[Means]) -> tuple[Floats, Floats]:
     values = np.stack([own for _, own in columns]).astype(np.float64)
     first, second = values[: len(a)], values[len(a) :]
     there = ~np.isnan(first) & ~np.isnan(second)
-    return _mean(first, there), _mean(second, there)
+    return index, _mean(first, there), _mean(second, there)
 
 
 def _mean(table: Floats, there: NDArray[np.bool_]) -> Floats:
@@ -154,8 +173,10 @@ def _pair_rows(one: Means, other: Means) -> pl.DataFrame:
     return both.select("index", "label", *values)
 
 
-def set_differences(a: Sequence[Trained], b: Sequence[Trained]) -> tuple[float, Floats, int] | None:
-    """Of a set's number the difference b - a, that of each resample (B,), and how many images.
+def set_differences(
+    a: Sequence[Trained], b: Sequence[Trained]
+) -> tuple[float, Floats, Units] | None:
+    """Of a set's number the difference b - a, that of each resample (B,), and units of its images.
 
     Both are means over the trainings; None where they are of other images.
     """
@@ -168,8 +189,8 @@ def set_differences(a: Sequence[Trained], b: Sequence[Trained]) -> tuple[float, 
         return None
     whole = np.mean([y.resampled.whole[name] - x.resampled.whole[name] for x, y in sides])
     rows = [y.resampled.resamples[name] - x.resampled.resamples[name] for x, y in sides]
-    images = max(own.resampled.concerned(name) for pair in sides for own in pair)
-    return float(whole), np.mean(rows, axis=0), images
+    told = max((own.resampled.concerned(name) for pair in sides for own in pair), key=np.sum)
+    return float(whole), np.mean(rows, axis=0), sides[0][0].resampled.units.where(told)
 
 
 def _of_sets(a: Trained, b: Trained) -> tuple[OfSet, OfSet] | None:
