@@ -87,6 +87,44 @@ def test_the_answers_are_the_run_s_own(home, run, tmp_path, kind):
     assert table["predicted"].to_list() == best
     assert told["predicted"] == {name: best.count(name) for name in run.classes}
     assert (told["images"], told["pieces"], told["unreadable"]) == (len(table), len(table), 0)
+    assert told["learned"] == (None if kind == "tar" else {"train": 24, "val": 12})
+
+
+def test_what_the_net_has_learned_from_is_told(home, run, tmp_path, capsys):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("train-00", "val-00", "val-01", "test-00"):
+        (photos / f"{name}.png").symlink_to(home / f"images/{name}.png")
+    (photos / "other.png").write_bytes((home / "images/test-01.png").read_bytes())
+    told = screen(run, open_source(photos), tmp_path / "a")
+    assert told["learned"] == {"train": 0, "val": 0}  # other files
+    show_screening(told, tmp_path / "a")
+    assert "Of these images" not in capsys.readouterr().out
+    (tmp_path / "linked").symlink_to(home / "images", target_is_directory=True)
+    told = screen(run, open_source(tmp_path / "linked"), tmp_path / "b")
+    assert told["learned"] == {"train": 24, "val": 12}
+    show_screening(told, tmp_path / "b")
+    assert "Of these images 24 in train and 12 in val:" in capsys.readouterr().out
+
+
+def test_what_crops_were_cut_out_of_was_learned_from_too(home, tmp_path):
+    table = pl.read_parquet(home / "manifest.parquet")
+    films = pl.int_range(pl.len()) // 6
+    name = pl.format("films/{}.png", films)
+    (tmp_path / "set/films").mkdir(parents=True)
+    table = table.with_columns(group=name, image=pl.format(f"{home}/{{}}", "image"), region=None)
+    table.write_parquet(tmp_path / "set/manifest.parquet")
+    train(config_of("training.epochs=1"), tmp_path / "set/run", folder=tmp_path / "set")
+    for number in range(8):
+        shutil.copy(home / "images/test-01.png", tmp_path / f"set/films/{number}.png")
+    own = load_run(tmp_path / "set/run")
+    told = screen(own, open_source(tmp_path / "set/films"), tmp_path / "out")
+    assert told["learned"] == {"train": 4, "val": 2}
+    (tmp_path / "set/manifest.parquet").unlink()
+    told = screen(
+        load_run(tmp_path / "set/run"), open_source(tmp_path / "set/films"), tmp_path / "c"
+    )
+    assert told["learned"] is None
 
 
 def test_tiles_cover_an_image_and_are_asked_one_by_one(run, tmp_path):
@@ -446,6 +484,7 @@ def test_a_threshold_of_another_checkpoint_is_not_used(home, run, tmp_path):
 
 def test_maps_are_named_where_there_are_some(capsys):
     values = {"images": 1, "pieces": 1, "unreadable": 0, "predicted": {"fern": 1}, "groups": 0}
+    values["learned"] = None
     values["positive"] = {"class": "moss", "threshold": 0.25, "threshold_from": "threshold.json",
                           "pieces": 0, "rate": 0.0, "upper": 0.95, "level": 0.95}  # fmt: skip
     show_screening(values | {"maps": 0}, Path("out"))

@@ -13,6 +13,10 @@ def show_screening(values: dict[str, Any], out: Path) -> None:
     say(f"{plural(values['images'], 'image')}, {plural(values['pieces'], 'piece')}")
     if unread:
         say(f"{plural(unread, 'image')} could not be read, see {out / 'bad_files.csv'}")
+    known = {split: count for split, count in (values["learned"] or {}).items() if count}
+    if known:
+        told = " and ".join(f"{count:,} in {split}" for split, count in known.items())
+        say(f"Of these images {told}: on what it has learned from a net is right more often")
     rows = [[name, f"{count:,}"] for name, count in values["predicted"].items()]
     table("Predicted", ["class", "pieces"], rows)
     told = values["positive"]

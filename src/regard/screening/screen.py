@@ -14,6 +14,7 @@ from regard.runs.folder import locked
 from regard.runs.run import Run
 from regard.screening.cutting import Cutting
 from regard.screening.job import Job, Tables
+from regard.screening.learned import learned_from
 from regard.screening.maps import chosen, make_maps
 from regard.screening.on_ray import tables_on_ray
 from regard.screening.operator import operator_of
@@ -111,7 +112,8 @@ def screen(
             say("maps", done, count)
 
         make_maps(out, picked, source, job.cutting, operator, made)
-        return summarise(out, len(job.parts), plan, wanted, count)
+        learned = learned_from(run, source)
+        return summarise(out, len(job.parts), plan, wanted, count, learned)
 
 
 def _write(

@@ -1,6 +1,6 @@
 """What a screening found: by class, by group, and what could not be read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,12 @@ SUMMARY, GROUPS, BAD = "summary.json", "groups", "bad_files.csv"
 
 
 def summarise(
-    out: Path, parts: int, plan: dict[str, Any], positive: Wanted | None, maps: int
+    out: Path,
+    parts: int,
+    plan: dict[str, Any],
+    positive: Wanted | None,
+    maps: int,
+    learned: Mapping[str, int] | None,
 ) -> dict[str, Any]:
     """Write `summary.json`, `bad_files.csv`, and with groups `groups.parquet` and `groups.csv`.
 
@@ -26,11 +31,12 @@ def summarise(
         plan: of the screening.
         positive: the class that is looked for; None: none is.
         maps: that were made.
+        learned: from how many of the images the run has learned, see `learned_from`.
 
     Returns:
-        `images`, `pieces`, `unreadable`; `predicted`, a count by class; with a positive class
-        `positive`: `class`, `threshold` and whence it is (`threshold_from`), `pieces`, `rate` and
-        its `upper` bound; `groups` and `maps`, their numbers.
+        `images`, `pieces`, `unreadable`, `learned`; `predicted`, a count by class; with a positive
+        class `positive`: `class`, `threshold` and whence it is (`threshold_from`), `pieces`, `rate`
+        and its `upper` bound; `groups` and `maps`, their numbers.
     """
     tables = list(_counted(out, parts, positive))
     told, predicted = (pl.concat(found) for found in zip(*tables, strict=True))
@@ -42,6 +48,7 @@ def summarise(
         **{name: plan[name] for name in ("run", "checkpoint", "source", "images")},
         "pieces": pieces,
         "unreadable": int(told["unreadable"].sum()),
+        "learned": None if learned is None else dict(learned),
         "predicted": {name: 0 for name in plan["classes"]} | dict(counts.rows()),
         "positive": None,
         "groups": 0,
