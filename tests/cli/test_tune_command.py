@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import yaml
 
-from regard.cli.show_tune import TuningView, ranked
+from regard.cli.show_tune import TuningView, ranked, show_tuning
 from regard.runs.files import read_json
 from regard.studies.tuning_settings import Tuning
 from tinyset import BASE, write_set
@@ -48,6 +48,23 @@ def test_the_front_stands_first_and_the_rest_by_its_value(better, order):
     table = pl.DataFrame({"number": range(4), "state": states, "val.x": [0.9, 0.1, 0.0, 0.5]})
     summary = {"objectives": [{"metric": "val.x", "better": better}], "best": [{"number": 3}]}
     assert ranked(table, summary)["number"].to_list() == order
+
+
+def test_equal_trials_are_not_called_better(tmp_path, capsys):
+    table = {"number": [0, 1, 2], "state": ["complete"] * 3, "val.x": [0.5] * 3, "a": [1, 2, 3]}
+    pl.DataFrame(table).write_parquet(tmp_path / "trials.parquet")
+    summary = {
+        "objectives": [{"metric": "val.x", "better": "lower"}],
+        "best": [{"number": 0, "config": "best.yaml", "equals": 2}],
+        "states": {"complete": 3, "pruned": 0, "failed": 0},
+        "importance": {},
+    }
+    show_tuning(summary, tmp_path)
+    told = capsys.readouterr().out
+    assert "2 other trials are as good as trial 0, which is the first of them\n" in told
+    summary["best"][0]["equals"] = 0
+    show_tuning(summary, tmp_path)
+    assert "as good as" not in capsys.readouterr().out
 
 
 def test_from_a_file_to_the_best_config_and_a_report(regard, tmp_path, monkeypatch):

@@ -47,6 +47,7 @@ def write_tuning(folder, metrics=("val.loss",)):
     numbers += [int(first.argmax())] if len(metrics) > 1 else []
     best = [
         {"number": n, "run": f"trials/{n}", "best_epoch": 2, "epochs": 2, "config": f"{n}.yaml",
+         "equals": 3 if len(metrics) > 1 else 0,
          "params": {"training.optimiser.lr": 0.01, "model.freeze": "none"},
          **{m: values[m][n] for m in metrics}} for n in numbers
     ]  # fmt: skip
@@ -95,6 +96,8 @@ def test_two_objectives_have_a_front(tmp_path):
     assert any(t.endswith(f"not beaten: trials {numbers[0]} and {numbers[1]}") for t in labels)
     assert {seen.row(str(n))[1] for n in numbers} == {"of the front"}
     assert "better is right and up" in seen.text
+    told = f"3 other trials are as good as trial {numbers[0]}, which is the first of them."
+    assert told in seen.text
 
 
 def test_reports_of_trials_are_linked_from_the_file_that_is_written(folder, tmp_path):

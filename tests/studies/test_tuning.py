@@ -456,6 +456,9 @@ def test_two_objectives_give_a_front_of_configs(two):
         )  # fmt: skip
     numbers = [row["number"] for row in summary["best"]]
     assert numbers == [row["number"] for row in front(tuning, table.rows(named=True))]
+    values = table.select("val.accuracy", "val.energy").rows()
+    equals = [values.count(values[number]) - 1 for number in numbers]
+    assert [row["equals"] for row in summary["best"]] == equals
     assert sorted(p.name for p in out.glob("best*.yaml")) == sorted(
         f"best-{n}.yaml" for n in numbers
     )

@@ -99,6 +99,13 @@ def show_tuning(summary: dict[str, Any], out: Path) -> None:
     told = ", ".join(f"{count} {state}" for state, count in states.items() if count)
     heads = ["trial", *metrics, *map(_last, keys)]
     table(f"Best of {plural(sum(states.values()), 'trial')} ({told})", heads, cells)
+    for row in summary["best"]:
+        if row["equals"]:
+            are = "is" if row["equals"] == 1 else "are"
+            say(
+                f"{plural(row['equals'], 'other trial')} {are} as good as trial {row['number']}, "
+                "which is the first of them"
+            )
     for metric, shares in summary["importance"].items():
         first = ", ".join(f"{key} {share:.0%}" for key, share in list(shares.items())[:4])
         say(f"What {metric} varies with: {first}")

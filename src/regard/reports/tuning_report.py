@@ -151,7 +151,18 @@ def _chosen(tuning: TuningContents) -> list[Block]:
     rows.append([Cell(phrase("File")), *(Cell(row["config"]) for row in best)])
     heads = [f"{phrase('Trial {number}', number=row['number'])}#" for row in best]
     caption = phrase("The best trial" if len(tuning.metrics) == 1 else "The trials of the front")
-    return [Table((*columns("Key"), *heads), rows, caption)]
+    ties = [
+        plural(
+            row["equals"],
+            "{n} other trial is as good as trial {number}, which is the first of them.",
+            "{n} other trials are as good as trial {number}, which is the first of them.",
+            number=row["number"],
+        )
+        for row in best
+        if row["equals"]
+    ]
+    table = Table((*columns("Key"), *heads), rows, caption)
+    return [table, Text(ties)] if ties else [table]
 
 
 def _space(tuning: TuningContents) -> Table:

@@ -60,7 +60,8 @@ def conclude(worker: Worker) -> dict[str, Any]:
         "seconds": sum(row["seconds"] or 0.0 for row in rows),
         "threads": worker.place.origin.threads,
         "best": [
-            {key: row[key] for key in (*_KEYS, *tuning.metrics)} | {"config": file}
+            {key: row[key] for key in (*_KEYS, *tuning.metrics)}
+            | {"config": file, "equals": _equals(tuning, row, rows)}
             for row, file in zip(best, files, strict=True)
         ],
         "importance": _importance(worker.place.study, tuning),
@@ -116,6 +117,13 @@ def front(tuning: Tuning, rows: Sequence[Row]) -> list[Row]:
         if not kept or costs[row["number"]][-1] < costs[kept[-1]["number"]][-1]:
             kept.append(row)
     return kept[: None if len(signs) > 1 else 1]
+
+
+def _equals(tuning: Tuning, best: Row, rows: Sequence[Row]) -> int:
+    """How many other complete trials are as good, of which this one is but the first."""
+    done = [row for row in rows if row["state"] == "complete"]
+    values = [best[metric] for metric in tuning.metrics]
+    return sum([row[metric] for metric in tuning.metrics] == values for row in done) - 1
 
 
 def _write_best(worker: Worker, best: Sequence[Row]) -> list[str]:
