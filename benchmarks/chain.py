@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import binom, chi2, multivariate_normal, nct, norm, t
 
-from regard.evaluation.paired import mcnemar_exact
+from regard.evaluation.flips import mcnemar_exact
 from regard.studies.comparisons import Folds, comparisons
 from regard.studies.trained import Means, Trained
 

@@ -10,8 +10,9 @@ from regard.errors import DataError
 from regard.evaluation import counted
 from regard.evaluation.comparison_metrics import METRICS, compare_metrics
 from regard.evaluation.curves import reliability_diagram
+from regard.evaluation.flips import mcnemar_exact
 from regard.evaluation.metrics import evaluate
-from regard.evaluation.paired import mcnemar_exact, paired_bootstrap
+from regard.evaluation.paired import paired_bootstrap
 from regard.evaluation.table import predictions_table
 
 NAMES = ["fern", "moss", "lichen"]

@@ -9,6 +9,7 @@ from sklearn import metrics as sk
 
 from regard.errors import ConfigError, DataError
 from regard.evaluation.curves import precision_recall_curve
+from regard.evaluation.flips import compare_accuracy, same_images
 from regard.evaluation.label_sets import predicted_of, sets_table, truth_of, validate_sets
 from regard.evaluation.multilabel import (
     BY_CLASS,
@@ -20,7 +21,6 @@ from regard.evaluation.multilabel import (
     set_metrics,
     with_image_metrics,
 )
-from regard.evaluation.paired import compare_accuracy, same_images
 
 NAMES = ["berry", "fern", "moss", "sky", "tree"]
 

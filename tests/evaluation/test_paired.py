@@ -7,14 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from regard.errors import DataError
-from regard.evaluation.paired import (
-    compare_accuracy,
-    flips,
-    holm,
-    mcnemar_exact,
-    paired_bootstrap,
-    paired_student,
-)
+from regard.evaluation.flips import compare_accuracy, flips, mcnemar_exact
+from regard.evaluation.paired import holm, paired_bootstrap, paired_student
 from regard.evaluation.table import predictions_table
 
 

@@ -18,15 +18,11 @@ from regard.evaluation.counted import resampled_predictions
 from regard.evaluation.crossed import by_unit, crossed_test
 from regard.evaluation.curves import reliability_diagram
 from regard.evaluation.design_effect import correlation, design_effect
+from regard.evaluation.flips import compare_accuracy, mcnemar_exact
 from regard.evaluation.gaze import paired_scores, score_interval
 from regard.evaluation.intervals import proportion_interval, wilson_interval
 from regard.evaluation.metrics import bca_intervals, evaluate
-from regard.evaluation.paired import (
-    compare_accuracy,
-    mcnemar_exact,
-    paired_bootstrap,
-    percentile_test,
-)
+from regard.evaluation.paired import paired_bootstrap, percentile_test
 from regard.evaluation.ranking import Ranking
 from regard.evaluation.table import predictions_table
 from regard.evaluation.units import Units, units_of

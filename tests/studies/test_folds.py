@@ -12,9 +12,10 @@ from regard.data.settings import Data
 from regard.data.source import open_manifest
 from regard.errors import ConfigError, DataError
 from regard.evaluation.crossed import corrected_folds
+from regard.evaluation.flips import mcnemar_exact
 from regard.evaluation.intervals import wilson_interval
 from regard.evaluation.metrics import evaluate
-from regard.evaluation.paired import mcnemar_exact, paired_bootstrap
+from regard.evaluation.paired import paired_bootstrap
 from regard.reports import study_report
 from regard.studies.comparisons import Folds
 from regard.studies.folds import refuse_folds

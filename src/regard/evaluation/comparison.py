@@ -10,9 +10,9 @@ import polars as pl
 from regard.evaluation import table as tables
 from regard.evaluation.comparison_metrics import compare_metrics
 from regard.evaluation.confusion import confusion_matrix
+from regard.evaluation.flips import compare_accuracy, same_images
 from regard.evaluation.gaze import score_differences
 from regard.evaluation.intervals import CONFIDENCE, proportion_interval
-from regard.evaluation.paired import compare_accuracy, same_images
 from regard.evaluation.units import told_groups, units_of
 
 OUTCOMES = ("stays_right", "right_becomes_wrong", "wrong_becomes_right", "stays_wrong")

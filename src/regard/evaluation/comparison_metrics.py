@@ -11,7 +11,8 @@ from regard.errors import DataError
 from regard.evaluation import table as tables
 from regard.evaluation.counted import Resampled, resampled_predictions
 from regard.evaluation.curves import reliability_diagram
-from regard.evaluation.paired import mcnemar_exact, paired_bootstrap, percentile_test
+from regard.evaluation.flips import mcnemar_exact
+from regard.evaluation.paired import paired_bootstrap, percentile_test
 from regard.evaluation.units import units_of
 
 # Beside accuracy, which has tests of its own.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from regard.errors import RegardError
-from regard.evaluation.paired import same_images
+from regard.evaluation.flips import same_images
 from regard.evaluation.table import PREFIX
 from regard.language import PhraseTuple, phrase
 from regard.progress import Step

@@ -7,11 +7,12 @@ import numpy as np
 import polars as pl
 
 from regard.evaluation.comparison import OUTCOMES, Answers, accuracy_of, outcome_of
+from regard.evaluation.flips import compare_accuracy, same_images
 from regard.evaluation.gaze import by_image, is_pooled, score_differences, score_names, shared_names
 from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.label_sets import predicted_of, truth_of
 from regard.evaluation.multilabel import BY_CLASS, BY_IMAGE, POOLED, PooledSets
-from regard.evaluation.paired import PairedTest, compare_accuracy, paired_bootstrap, same_images
+from regard.evaluation.paired import PairedTest, paired_bootstrap
 from regard.evaluation.segmentation_pairs import compare_pooled
 from regard.evaluation.table import classes, probabilities
 from regard.evaluation.units import told_groups, units_of

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.evaluation.crossed import by_unit, corrected_folds, crossed_test
+from regard.evaluation.flips import (
+    mcnemar_exact,
+)
 from regard.evaluation.paired import (
     PairedTest,
     holm,
-    mcnemar_exact,
     paired_bootstrap,
     paired_student,
     percentile_test,
