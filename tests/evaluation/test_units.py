@@ -10,7 +10,7 @@ from scipy import stats
 
 from regard.evaluation import resampling
 from regard.evaluation.bootstrap import bootstrap_interval, mean_replicates
-from regard.evaluation.calibration import ece_interval
+from regard.evaluation.calibration import _latent, ece_interval
 from regard.evaluation.comparison import accuracy_of
 from regard.evaluation.comparison_metrics import compare_metrics
 from regard.evaluation.confusion import class_intervals, mean_proportion
@@ -23,9 +23,11 @@ from regard.evaluation.gaze import paired_scores, score_interval
 from regard.evaluation.intervals import proportion_interval, wilson_interval
 from regard.evaluation.metrics import bca_intervals, evaluate
 from regard.evaluation.paired import paired_bootstrap, percentile_test
+from regard.evaluation.pixels import Boundary
 from regard.evaluation.ranking import Ranking
+from regard.evaluation.segmentation import evaluate_segmentation
 from regard.evaluation.table import predictions_table
-from regard.evaluation.units import Units, units_of
+from regard.evaluation.units import Units, shared_groups, units_of
 
 SIZES = [7, 1, 4, 4, 12, 2, 9, 3]
 
@@ -56,7 +58,9 @@ def test_images_of_a_group_and_rows_of_an_image_are_one_unit():
     units = Units.grouped_by(["a", None, "a", None, "b"])
     assert (units.count, units.groups, units.sizes.tolist()) == (4, 4, [2, 1, 1, 1])
     kept = units.where(np.array([True, False, False, True, True]))
-    assert (len(kept), kept.grouped, kept.groups) == (3, False, None)
+    # Three images of three groups that were drawn, of which others have more.
+    assert (len(kept), kept.lumped, kept.groups) == (3, False, 3)
+    assert Units.alone(5).where(np.arange(5) > 1).groups is None
     nothing = units_of(table.clear())
     assert (len(nothing), nothing.count) == (0, 0)
 
@@ -317,8 +321,8 @@ def test_trainings_and_groups_crossed_hold_their_level(equal):
         pieces = pieces + 0.2 * rng.normal(size=(5, 10))[:, units.of]
         pieces = pieces + 0.5 * rng.normal(size=(5, n)) + 0.5 * rng.normal(size=n)
         means = pieces.mean(1)
-        own = by_unit(pieces, units)
-        grouped.append(crossed_test(zero, means, own, units=units).p_value < 0.05)
+        own, left = by_unit(pieces, units)
+        grouped.append(crossed_test(zero, means, own, units=left).p_value < 0.05)
         alone.append(crossed_test(zero, means, pieces).p_value < 0.05)
     assert np.mean(grouped) <= 0.09
     assert np.mean(alone) >= 0.25
@@ -329,13 +333,16 @@ def test_pieces_of_groups_are_what_leaving_each_out_says():
     pieces = rng.normal(size=(3, len(units)))
     pieces[1, 4] = np.nan
     known = ~np.isnan(pieces).any(0)
-    found = by_unit(pieces, units)
+    found, left = by_unit(pieces, units)
+    assert left.sizes.sum() == known.sum()
     assert found.shape == (3, len(SIZES))
     for s, g in itertools.product(range(3), range(len(SIZES))):
         whole, rest = pieces[s, known], pieces[s, known & (units.of != g)]
         assert found[s, g] == pytest.approx(len(SIZES) * whole.mean() - 7 * rest.mean())
     alone = Units.alone(len(units))
-    assert by_unit(pieces, alone) is pieces
+    same, left = by_unit(pieces, alone)
+    assert same is pieces
+    assert left is alone
 
 
 def test_one_group_has_no_interval_and_says_why():
@@ -419,3 +426,103 @@ def test_scores_of_maps_are_over_groups():
     by_class = pl.concat([scores.with_columns(label=pl.lit(x), share=0.5) for x in "ab"])
     assert score_interval(by_class, "energy").groups == 10
     assert paired_scores(by_class, by_class, "energy").difference.groups == 10
+
+
+@pytest.mark.parametrize("few", [1, 2, 4])
+def test_a_class_of_few_groups_is_known_no_better_than_these(few):
+    """Of 30 groups, of which some have the class: an area and an IoU of it."""
+    rng, units, found, shares = np.random.default_rng(4), of_sizes([6] * 30), [], []
+    for _ in range(100):
+        y = units.of < few
+        scores = 0.7 * rng.normal(size=30)[units.of] + rng.normal(size=180) + 1.5 * y
+        proba = stats.norm.cdf(scores)
+        table = predictions_table(
+            range(180), [str(i) for i in range(180)], y.astype(int),
+            np.stack([1 - proba, proba], 1), ["ok", "ill"],
+        ).with_columns(group=pl.Series([f"p{g}" for g in units.of]))  # fmt: skip
+        found.append(evaluate(table, resamples=300)["roc_auc"])
+        right = rng.binomial(400, rng.uniform(0.4, 0.8, size=30)[units.of]) * y
+        cells = np.zeros((180, 2, 2), dtype=int)
+        cells[:, 0, 0], cells[:, 1, 0], cells[:, 1, 1] = 1000, 400 * y - right, right
+        edges = [Boundary(*np.zeros((4, 2), dtype=int))] * 180
+        told = evaluate_segmentation(cells, edges, ["a", "b"], units=units, resamples=200)
+        shares.append(told["per_class"]["b"]["iou"])
+    for each, truth in ((found, stats.norm.cdf(1.5 / math.sqrt(2 * 1.49))), (shares, 0.6)):
+        assert {own["groups"] for own in each} == {few}
+        if few == 1:
+            assert {own["reason"] for own in each} == {"needs two groups or more"}
+        else:
+            assert {own["method"] for own in each} == {"group-t"}
+            assert np.mean([own["low"] <= truth <= own["high"] for own in each]) >= 0.9
+    assert told["per_class"]["a"]["iou"]["groups"] == 30
+
+
+@pytest.mark.parametrize("groups", [4, 12, 30])
+@pytest.mark.parametrize("values", [(0.1, 0.2, -0.3), (0.3, 0.1, 0.25, -0.65), (0.4, -0.1)])
+def test_rounding_is_no_difference_of_groups(groups, values):
+    x = np.tile(values, groups)
+    units = of_sizes([len(values)] * groups)
+    found = paired_bootstrap(np.zeros(len(x)), x, units=units)
+    own = found.difference
+    assert own.low == own.high == own.value == pytest.approx(np.mean(values), abs=1e-15)
+    assert own.reason == "the same in every resample: too narrow"
+    if sum(values) < 0.1:
+        assert (own.value, found.p_value) == (0, 1)
+    else:
+        assert found.p_value == max(2 / 2001, 2.0 ** (1 - groups))
+
+
+def test_trainings_and_one_group_crossed_are_not_tested():
+    units, rng = of_sizes([4] * 10), np.random.default_rng(0)
+    pieces = rng.normal(1, 0.1, size=(4, 40))
+    pieces[:, units.of > 0] = np.nan
+    own, left = by_unit(pieces, units)
+    found = crossed_test(np.zeros(4), np.nanmean(pieces, 1), own, units=left)
+    assert math.isnan(found.p_value)
+    assert found.difference.reason == "needs two groups or more"
+    assert found.difference.value == pytest.approx(1, abs=0.1)
+    nothing, none = by_unit(np.full((4, 40), np.nan), units)
+    assert nothing.shape == (4, 0)
+    assert len(none) == 0
+
+
+def test_a_p_value_of_more_groups_is_no_larger():
+    ps = []
+    for groups in (4, 6, 8, 9, 10, 12, 20):
+        units = of_sizes([5] * groups)
+        replicates = np.random.default_rng(0).normal(0.2, 0.002, size=2000)
+        ps.append(percentile_test(0.2, replicates, units).p_value)
+    assert ps == sorted(ps, reverse=True)
+    assert ps[-1] == 2 / 2001
+
+
+def test_differences_lie_within_what_is_possible():
+    rng, units = np.random.default_rng(0), of_sizes([5] * 3)
+    wild = percentile_test(0.4, rng.normal(0.4, 0.5, size=500), units, within=(-1, 1)).difference
+    assert (wild.low, wild.high) == (-1, 1)
+    a, b = rng.random((2, 15)) * [[1], [3]]
+    assert paired_bootstrap(a, b, units=units, within=(-1, 1)).difference.high == 1
+
+
+@pytest.mark.parametrize("p", [0.5, 0.8, 0.97])
+@pytest.mark.parametrize("rho", [0.1, 0.4, 0.8])
+def test_coins_of_a_group_come_up_together_as_often_as_they_should(p, rho):
+    r = _latent(rho, p)
+    h = stats.norm.ppf(p)
+    both = stats.multivariate_normal(cov=[[1, r], [r, 1]]).cdf([h, h])
+    assert (both - p**2) / (p * (1 - p)) == pytest.approx(rho, abs=1e-3)
+    assert _latent(0.0, p) == _latent(rho, 1.0) == 0
+
+
+def test_groups_that_one_of_two_tables_tells_are_those_of_both():
+    rng = np.random.default_rng(1)
+    told = predictions(rng, 60, [f"p{i // 10}" for i in range(60)])
+    other = predictions(rng, 60).with_columns(
+        told["label"], correct=pl.col("predicted") == told["label"]
+    )
+    both, swapped = compare_accuracy(told, other), compare_accuracy(other, told)
+    assert both["mcnemar"]["groups"] == swapped["mcnemar"]["groups"] == 6
+    assert both["mcnemar"]["p_value"] == swapped["mcnemar"]["p_value"]
+    metrics = compare_metrics([other], [told])["metrics"]
+    assert metrics["ece"]["difference"]["groups"] == 6
+    assert all(a is b for a, b in zip(shared_groups([other] * 2), [other] * 2, strict=True))

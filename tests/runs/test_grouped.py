@@ -15,7 +15,7 @@ from regard.runs.averages import average_maps
 from regard.runs.comparable import open_runs
 from regard.runs.compare import compare_runs
 from regard.runs.evaluate import evaluate_run
-from regard.runs.grouped import groups_of
+from regard.runs.grouped import drawn_groups, groups_of
 from regard.runs.run import load_run
 from regard.training.train import train
 from tinyset import BASE, SEGMENTER, SETS, config_of, write_masks, write_set, write_sets
@@ -44,6 +44,11 @@ def test_groups_are_counted_and_images_without_one_are_their_own(folder):
     of_test = some.filter(split="test")["group"]
     expected = of_test.drop_nulls().n_unique() + of_test.null_count()
     assert groups_of(Manifest(some, manifest.root), "test") == expected > 2
+    empty = pl.when(pl.int_range(pl.len()) % 4 > 0).then(pl.col("group")).otherwise(pl.lit(" "))
+    blank = Manifest(manifest.table.with_columns(group=empty), manifest.root)
+    assert groups_of(blank, "test") == expected
+    assert len(drawn_groups(blank, range(48))) == 36
+    assert drawn_groups(manifest, manifest.select("test")["index"][:1]) == {}
     none = manifest.table.with_columns(group=pl.lit(None, pl.String))
     assert groups_of(Manifest(none, manifest.root), "test") is None
     assert groups_of(Manifest(manifest.table.drop("group"), manifest.root), "test") is None
@@ -158,3 +163,31 @@ def test_of_one_group_intervals_are_over_its_images(tmp_path, capsys):
     show_metrics(values, run.files)
     said = "The 12 images of test are of 1 group: intervals and tests are over its images, and say"
     assert said in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_was_scored_before_groups_were_told_has_them(tmp_path):
+    write_set(tmp_path)
+    train(config_of("training.epochs=1"), tmp_path / "run", folder=tmp_path)
+    gaze = Gaze(method="gradcam", scores=["energy"])
+    before = evaluate_run(load_run(tmp_path / "run"), "test", gaze=[gaze])
+    assert before["gaze"]["gradcam"]["scores"]["energy"]["groups"] is None
+    with_four_groups(tmp_path)
+    other = gaze.model_copy(update={"method": "layercam"})
+    values = evaluate_run(load_run(tmp_path / "run"), "test", gaze=[other])["gaze"]
+    energy = {name: own["scores"]["energy"] for name, own in values.items()}
+    assert {name: own["groups"] for name, own in energy.items()} == {
+        "gradcam": 4,
+        "layercam": 4 if energy["layercam"]["n"] else None,
+    }
+    scores = pl.read_parquet(tmp_path / "run/scores/test.parquet")
+    assert scores.filter(method="gradcam")["group"].n_unique() == 4
+    assert scores["group"].null_count() == 0
+
+
+def test_mean_maps_of_one_group_have_intervals_over_its_images(tmp_path):
+    write_set(tmp_path)
+    path = tmp_path / "manifest.parquet"
+    pl.read_parquet(path).with_columns(group=pl.col("split")).write_parquet(path)
+    train(config_of("training.epochs=1"), tmp_path / "run", folder=tmp_path)
+    row = average_maps(load_run(tmp_path / "run"), "test", "gradcam", tmp_path / "maps")["rows"][0]
+    assert row["mass_low"] < row["mass"] < row["mass_high"]

@@ -97,3 +97,43 @@ def test_units_are_of_the_images_that_both_sides_have(labels):
     assert units.of.tolist() == [0, 0, 1, 2]
     assert paired_images([b], [b])[2].grouped is False
     assert isinstance(units, Units)
+
+
+def test_groups_are_known_of_images_that_only_another_training_has():
+    def told(index, value):
+        rows = {"index": index, "label": ["a"] * len(index), "group": [f"p{i % 2}" for i in index]}
+        return Means(pl.DataFrame(rows | {"value": [value] * len(index)}))
+
+    fewer, more = told([0, 1, 2], 0.5), told([0, 1, 2, 3], 0.25)
+    first, _, units = paired_images([fewer, more], [more, more])
+    assert len(first) == len(units) == 4
+    assert units.of.tolist() == [0, 1, 0, 1]
+
+
+def test_a_class_of_one_patient_is_not_claimed_of():
+    rng = np.random.default_rng(3)
+    labels = (OF > 0).astype(int)
+    sides = []
+    for right in (0.0, 4.0):
+        told = [predictions(rng, labels, right) for _ in range(4)]
+        sides.append([Trained(s, r.whole["recall:fern"], OfSet("recall:fern", r))
+                      for s, r in enumerate(told)])  # fmt: skip
+    row = {"arm": "b", "against": "a", "metric": "test.recall:fern"}
+    (found,) = judged([row | difference(*sides)])
+    assert found["seeds"]["p_value"] < 0.05
+    assert found["both"]["p_value"] is None
+    assert found["both"]["difference"]["reason"] == "needs two groups or more"
+    assert found["verdict"] == "no difference shown"
+
+
+def test_a_score_of_few_patients_is_judged_by_these():
+    rng, claims = np.random.default_rng(5), []
+    for _ in range(150):
+        suits, sides = 0.3 * rng.normal(size=GROUPS)[OF], []
+        for end in (0, 1):
+            values = [end * suits + 0.02 * rng.normal() + 0.1 * rng.normal(size=len(OF))
+                      for _ in range(4)]  # fmt: skip
+            sides.append([trained(s, np.where(OF < 3, v, np.nan), told=True)
+                          for s, v in enumerate(values)])  # fmt: skip
+        claims.append(difference(*sides, resamples=99)["both"]["p_value"] < 0.05)
+    assert np.mean(claims) <= 0.11

@@ -29,7 +29,7 @@ from regard.runs import folder as folder_module
 from regard.runs.bench import bench_run
 from regard.runs.checkpoints import load
 from regard.runs.evaluate import evaluate_run
-from regard.runs.files import read_json, write_json
+from regard.runs.files import read_json, read_table, write_json, write_table
 from regard.runs.folder import RunFolder, locked
 from regard.runs.log import read_log
 from regard.runs.run import load_run
@@ -724,6 +724,10 @@ def test_groups_are_told_of_arms_and_of_folds(tmp_path, monkeypatch, folds):
     assert row["images"]["difference"]["groups"] == expected["groups"]
     assert row["images"]["mcnemar"]["groups"] == expected["groups"]
     assert summary["arms"]["a"]["test.accuracy"]["images"]["groups"] == expected["groups"]
+    if not folds:  # what a run does not tell of groups another one does
+        path = RunFolder(tmp_path / "g/runs/b-seed0").predictions("test")
+        write_table(path, read_table(path).drop("group"))
+        assert run_study(study, tmp_path / "g", Watcher(), workers=1) == summary
     arms = open_arms([f"{tmp_path}/g:a", f"{tmp_path}/g:b"])
     compared = compare_arms(arms, "test", tmp_path / "out")
     assert compared["groups"] == expected["groups"]

@@ -19,7 +19,7 @@ from regard.errors import RunError
 from regard.evaluation.paired import paired_bootstrap
 from regard.evaluation.timing import seconds_of
 from regard.evaluation.units import Units
-from regard.runs.grouped import named_groups
+from regard.runs.grouped import drawn_groups
 from regard.runs.run import Run
 
 BATCH, CALIBRATION, ROUNDS = 16, 128, 50
@@ -119,7 +119,7 @@ def weigh(
         return probabilities
 
     told = {end: told_of(run, samples, partial(answer, end)) for end in opened}
-    groups = named_groups(run.manifest())
+    groups = drawn_groups(run.manifest(), [sample.index for sample in samples])
     units = Units.grouped_by([groups.get(sample.index) for sample in samples])
     test = paired_bootstrap(told["before"].right, told["after"].right, units=units)
     first = next(batches(run, samples[:1], 1))[0]

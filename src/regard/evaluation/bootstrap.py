@@ -13,7 +13,9 @@ from regard.evaluation import resampling
 from regard.evaluation.intervals import (
     BOUNDLESS,
     CONFIDENCE,
+    NO_WIDTH,
     ONE_GROUP,
+    ROUNDING,
     TINY,
     Interval,
     boundless,
@@ -47,7 +49,8 @@ def bootstrap_interval(
     where so few values differ that the bootstrap-t runs away.
 
     Groups are resampled whole. Of few of them `group-t` stands for all but `wilson`, see
-    `resampling.limits`: of 5 to 10 groups it holds 93 to 97 % where the bootstrap-t has 89 to 94 %.
+    `resampling.limits`: of 5 to 10 groups it holds 92 to 97 %, and 88 to 92 % of skewed values,
+    where the bootstrap-t has 89 to 94 %.
 
     Args:
         values: (N,) one number an image. NaN are left out and counted in `undefined`.
@@ -78,6 +81,9 @@ def bootstrap_interval(
     if boundless(x):
         return missing(level, x.size, chosen, BOUNDLESS, undefined=undefined)
     value = float(statistic(x, axis=-1))
+    if units.grouped and statistic is np.mean and not spread_of(x, units).any():
+        # Groups of the same mean but for rounding, which may be 0.
+        value = 0.0 if abs(value) <= ROUNDING * float(np.abs(x).max()) else value
     if units.count == 1 and (chosen != "wilson" or units.grouped):
         reason = ONE_GROUP if units.grouped else "needs two values or more"
         found = missing(level, x.size, chosen, reason, value=value, undefined=undefined)
@@ -98,7 +104,7 @@ def bootstrap_interval(
         drawn = replicates_of(x, units, statistic, resamples, seed)
         left = left_out(x, units, statistic, seed) if chosen == "bca" else None
         low, high = resampling.limits(value, drawn, units, level, left)
-    reason = "all values are equal" if np.ptp(x) == 0 else None
+    reason = "all values are equal" if np.ptp(x) == 0 else NO_WIDTH if low == high else None
     low, high = max(low, within[0]), min(high, within[1])
     return Interval(
         value, low, high, level, x.size, chosen, undefined, 0, reason, groups=units.groups
@@ -115,8 +121,8 @@ def mean_replicates(
     """
     mean = float(x.mean())
     centred = x - mean
-    if units.grouped:
-        return mean, *_ratio_replicates(mean, units.sums(centred), units.sizes, resamples, seed)
+    if units.lumped:
+        return mean, *_ratio_replicates(mean, spread_of(x, units), units.sizes, resamples, seed)
     root = math.sqrt(x.size)
     error = float(x.std()) / root
     blocks = (centred[rows] for rows in resampling.draws(x.size, resamples, seed))
@@ -127,6 +133,15 @@ def mean_replicates(
     errors = np.sqrt(np.where(spread > 1e-12 * squares, spread, 0.0)) / root
     replicates, observed = resampling.studentised(mean, error, shifts, errors)
     return mean, error, replicates, observed
+
+
+def spread_of(x: Floats, units: Units) -> Floats:
+    """By how much each unit's sum is above that of as many means, (count,); 0 where by rounding."""
+    if not units.lumped:
+        return x - x.mean() if np.ptp(x) > 0 else np.zeros_like(x)
+    sums = units.sums(x - x.mean())
+    speck = ROUNDING * float(np.abs(x).max()) * float(units.sizes.max())
+    return np.where(np.abs(sums) <= speck, 0.0, sums)
 
 
 def _ratio_replicates(
@@ -153,11 +168,11 @@ def replicates_of(
 ) -> Floats:
     """A statistic of each of the resamples, (B,)."""
     blocks = resampling.draws(units.count, resamples, seed)
-    if not units.grouped:
+    if not units.lumped:
         return np.concatenate([statistic(x[rows], axis=-1) for rows in blocks])
     if statistic is np.mean:
-        sums, sizes = units.sums(x), units.sizes
-        return np.concatenate([sums[rows].sum(1) / sizes[rows].sum(1) for rows in blocks])
+        sums, sizes, mean = spread_of(x, units), units.sizes, float(x.mean())
+        return np.concatenate([mean + sums[rows].sum(1) / sizes[rows].sum(1) for rows in blocks])
     order = np.argsort(units.of, kind="stable")
     parts = np.split(x[order], np.cumsum(units.sizes.astype(np.int64))[:-1])
     taken = (np.concatenate([parts[g] for g in row]) for rows in blocks for row in rows)

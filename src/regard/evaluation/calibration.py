@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri, owens_t
 
 from regard.evaluation import resampling
 from regard.evaluation.confusion import indicator
@@ -120,6 +121,26 @@ def ece_interval(
     return Interval(value, low, high, level, n, "reflected", reason=reason, groups=units.groups)
 
 
+def _latent(rho: float, p: float) -> float:
+    """The correlation of two normal numbers that are below the p-quantile together as of `rho`.
+
+    P(both) = p - 2 T(h, sqrt((1 - r) / (1 + r))), h the quantile (Owen 1956, Ann. Math. Stat.
+    27:1075).
+
+    Args:
+        rho: correlation of being below it, in [0, 1).
+        p: in [0, 1].
+    """
+    if not 0 < rho < 1 or not 0 < p < 1:
+        return 0.0
+    wanted = rho * p * (1 - p) + p**2
+
+    def beyond(r: float) -> float:
+        return p - 2 * float(owens_t(ndtri(p), np.sqrt((1 - r) / (1 + r)))) - wanted
+
+    return float(brentq(beyond, 0.0, 1.0))  # type: ignore[arg-type]
+
+
 def _calibrated_errors(
     confidence: Floats, units: Units, rho: float, resamples: int, seed: int
 ) -> Floats:
@@ -134,8 +155,7 @@ def _calibrated_errors(
     starts = np.unique(confidence_bins(ranked), return_index=True)[1]
     block = max(1, (1 << 20) // n)
     sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
-    # Of two coins with that correlation the normal numbers have this one.
-    shared = np.sin(np.pi / 2 * rho)
+    shared = _latent(rho, float(confidence.mean()))
 
     def right(b: int) -> NDArray[np.bool_]:
         if not shared:

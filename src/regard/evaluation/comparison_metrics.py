@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from regard.errors import DataError
 from regard.evaluation import table as tables
-from regard.evaluation.counted import Resampled, resampled_predictions
+from regard.evaluation.counted import Resampled, most_of, resampled_predictions
 from regard.evaluation.curves import reliability_diagram
 from regard.evaluation.flips import mcnemar_exact
 from regard.evaluation.paired import paired_bootstrap, percentile_test
-from regard.evaluation.units import units_of
+from regard.evaluation.units import shared_groups, units_of
 
 # Beside accuracy, which has tests of its own.
 METRICS = (
@@ -54,7 +54,11 @@ def compare_metrics(
     Raises:
         DataError: tables of other images.
     """
-    sides = {"before": before, "after": after}
+    shared = shared_groups([*before, *after])
+    sides: dict[str, Sequence[pl.DataFrame]] = {
+        "before": shared[: len(before)],
+        "after": shared[len(before) :],
+    }
     found = {
         end: [resampled_predictions(table, positive) for table in own] for end, own in sides.items()
     }
@@ -86,9 +90,10 @@ def _refuse_others(sides: Sequence[Resampled]) -> None:
 def _difference(sides: dict[str, list[Resampled]], name: str) -> dict[str, Any]:
     ends = {end: float(np.mean([own.whole[name] for own in side])) for end, side in sides.items()}
     first, second = (np.mean([own.resamples[name] for own in side], 0) for side in sides.values())
-    told = max((own.concerned(name) for side in sides.values() for own in side), key=np.sum)
-    units = sides["before"][0].units.where(told)
-    test = percentile_test(ends["after"] - ends["before"], second - first, units)
+    told = [own.concerned(name) for side in sides.values() for own in side]
+    units = sides["before"][0].units.where(np.logical_or.reduce(told))
+    value, most = ends["after"] - ends["before"], most_of(name)
+    test = percentile_test(value, second - first, units, within=(-most, most))
     values = {end: None if np.isnan(value) else value for end, value in ends.items()}
     return values | test.as_dict()
 

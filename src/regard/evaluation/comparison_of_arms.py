@@ -67,16 +67,17 @@ def compare_trainings(
     each = [compare_models(a, b, metrics=False) for a, b in zip(first, second, strict=True)]
     a, b = (_right(pairs, end, seeds) for end in ("before", "after"))
     units = units_of(pairs.filter(pl.col("seed") == seeds[0]).sort("index"))
+    pieces, left = by_unit(b - a, units)
     how: dict[str, Any] = {"units": units, "level": CONFIDENCE}
-    test = paired_bootstrap(a.mean(0), b.mean(0), **how)
+    test = paired_bootstrap(a.mean(0), b.mean(0), within=(-1, 1), **how)
     names = [
         name for name in common_scores(first[0], second[0]) if f"{name}_before" in pairs.columns
     ]
     return {
         "images": each[0]["images"],
         "accuracy": {
-            "before": bootstrap_interval(a.mean(0), **how).as_dict(),
-            "after": bootstrap_interval(b.mean(0), **how).as_dict(),
+            "before": bootstrap_interval(a.mean(0), within=(0, 1), **how).as_dict(),
+            "after": bootstrap_interval(b.mean(0), within=(0, 1), **how).as_dict(),
             "difference": test.difference.as_dict(),
             "mcnemar": None,
             "p_value": test.as_dict()["p_value"],
@@ -98,7 +99,7 @@ def compare_trainings(
             "seeds": seeds,
             "over_seeds": paired_student(a.mean(1), b.mean(1), CONFIDENCE).as_dict(),
             "over_both": crossed_test(
-                a.mean(1), b.mean(1), by_unit(b - a, units), CONFIDENCE, units=units
+                a.mean(1), b.mean(1), pieces, CONFIDENCE, units=left
             ).as_dict(),
         },
     }

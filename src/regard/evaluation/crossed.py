@@ -8,7 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t
 
 from regard.errors import DataError
-from regard.evaluation.intervals import CONFIDENCE, Interval, check_options, missing, settled
+from regard.evaluation.intervals import (
+    CONFIDENCE,
+    ONE_GROUP,
+    Interval,
+    check_options,
+    missing,
+    settled,
+)
 from regard.evaluation.paired import PairedTest, differences, paired_student
 from regard.evaluation.units import Units
 
@@ -43,7 +50,7 @@ def crossed_test(
 
     Where images are of groups these are the cases, and may be as few as readers: then
     df = V^2 / (V_s^2 / (S - 1) + (V - V_s)^2 / f) (Satterthwaite 1946, Biom. Bull. 2:110), f the
-    `Units.freedom` of the groups.
+    `Units.freedom` of the groups. Of one group nothing is tested: other groups are not known.
 
     Args:
         a_by_seed: (S,) a metric by the first arm, a number a seed.
@@ -53,7 +60,7 @@ def crossed_test(
             (NaN) for any seed is left out. None: images are not told apart; then it is the paired
             t-test over seeds. Of images in groups those of each group, see `by_unit`.
         level: in (0, 1).
-        units: of the images, where they are of groups; None: each is its own.
+        units: of the images that pieces are of, see `by_unit`; None: each is its own.
 
     Raises:
         DataError: the lengths differ.
@@ -70,16 +77,19 @@ def crossed_test(
     kept = ~np.isnan(delta)
     if pieces is None or kept.sum() < 2 or math.isnan(seeds.p_value):
         return seeds
+    if units is not None and units.grouped and units.count < 2:
+        own = seeds.difference
+        none = missing(level, own.n, "crossed", ONE_GROUP, value=own.value)
+        return PairedTest(replace(none, undefined=own.undefined, groups=units.count), math.nan)
     table = _pieces(pieces, len(delta))[kept]
     own = float(delta[kept].var(ddof=1)) / int(kept.sum())
     extra = images_part(table)
     if own == 0 or extra == 0:
         return seeds
     total = own + extra
-    share = own**2 / (kept.sum() - 1)
+    freedom = (kept.sum() - 1) * (total / own) ** 2
     if units is not None and units.grouped:
-        share += extra**2 / units.freedom
-    freedom = total**2 / share
+        freedom = 1 / (1 / freedom + (extra / total) ** 2 / units.freedom)
     value = seeds.difference.value
     half = float(t.ppf((1 + level) / 2, freedom)) * math.sqrt(total)
     p = float(2 * t.sf(abs(value) / math.sqrt(total), freedom))
@@ -89,21 +99,24 @@ def crossed_test(
     return PairedTest(interval, max(p, seeds.p_value))
 
 
-def by_unit(pieces: Floats, units: Units) -> Floats:
+def by_unit(pieces: Floats, units: Units) -> tuple[Floats, Units]:
     """What each group says of a mean over images, (S, G), from what each image says, (S, N).
 
     `pseudo_values` of the mean with a group left out: of groups of other sizes their variance is
     not too small, as that of the linearised mean is. Images with a NaN are left out.
+
+    Returns:
+        The pieces, and units of the images that they are of.
     """
-    if not units.grouped:
-        return pieces
+    if not units.lumped:
+        return pieces, units
     known = np.asarray(~np.isnan(pieces).any(axis=0))
     own, left = pieces[:, known], units.where(known)
-    if left.count < 2:
-        return own.mean(1, keepdims=True)
+    if not left.lumped or left.count < 2:
+        return own, left
     total, n = own.sum(1, keepdims=True), own.shape[1]
     sums = np.stack([left.sums(row) for row in own])
-    return pseudo_values(total / n, (total - sums) / (n - left.sizes))
+    return pseudo_values(total / n, (total - sums) / (n - left.sizes)), left
 
 
 def images_part(pieces: Floats) -> float:

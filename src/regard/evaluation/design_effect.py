@@ -37,7 +37,7 @@ def design_effect(
         weights: (N,) of the images in the mean; default alike.
     """
     x = np.asarray(values, dtype=np.float64)
-    if not units.grouped or units.count < 2:
+    if not units.lumped or units.count < 2:
         return 1.0
     w = np.ones_like(x) if weights is None else weights
     middle = float(w @ x / w.sum()) if expected is None else expected

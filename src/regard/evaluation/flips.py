@@ -13,7 +13,7 @@ from regard.evaluation import table as tables
 from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.label_sets import is_sets, validate_sets
 from regard.evaluation.paired import LEAST, pair_of, paired_bootstrap
-from regard.evaluation.units import Units, units_of
+from regard.evaluation.units import Units, shared_groups, units_of
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def mcnemar_exact(
     """
     a, b = pair_of(np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool))
     lost, won = int((a & ~b).sum()), int((~a & b).sum())
-    if units is not None and units.grouped:
+    if units is not None and units.lumped:
         tail = _exchanged(units.sums(b.astype(np.float64) - a))
         return McNemar(min(1.0, max(tail, LEAST)), lost, won, a.size, units.count)
     fewer, m = min(lost, won), lost + won
@@ -88,7 +88,7 @@ def _exchanged(differences: NDArray[np.float64]) -> float:
 
 
 def same_images(table_a: pl.DataFrame, table_b: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Both tables, of labels or of sets of them, in the order of `index`.
+    """Both tables, of labels or of sets of them, in the order of `index`, with the same groups.
 
     Raises:
         DataError: they do not hold the same images with the same labels.
@@ -106,6 +106,7 @@ def same_images(table_a: pl.DataFrame, table_b: pl.DataFrame) -> tuple[pl.DataFr
                 found=f"{len(x)} and {len(y)} rows that differ in {other} entries",
                 remedy="evaluate both models on the same split of the same manifest",
             )
+    a, b = shared_groups([a, b])
     return a, b
 
 

@@ -15,7 +15,7 @@ from regard.evaluation.bootstrap import bootstrap_interval
 from regard.evaluation.intervals import CONFIDENCE, Interval, missing
 from regard.evaluation.metrics import bca_intervals
 from regard.evaluation.paired import PairedTest, paired_bootstrap, percentile_test
-from regard.evaluation.units import COLUMN, Units, told_groups, units_of
+from regard.evaluation.units import COLUMN, Units, shared_groups, told_groups, units_of
 from regard.scores.base import SCORES, Score
 
 Floats = NDArray[np.float64]
@@ -145,7 +145,8 @@ def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
     """
     first, second, units = paired_values(a, b, name)
     if first.ndim == 1:
-        return paired_bootstrap(first, second, units=units)
+        low, high = SCORES[name].within
+        return paired_bootstrap(first, second, units=units, within=(low - high, high - low))
     defined = _defined(first) & _defined(second)
     n, undefined, units = int(defined.sum()), int((~defined).sum()), units.where(defined)
     one, other = (_Pooled(SCORES[name], rows[defined]) for rows in (first, second))
@@ -156,7 +157,7 @@ def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
     value = float(difference(np.ones((n, 1)))[0]) if n else np.nan
     blocks = resampling.counts(units, _RESAMPLES, _SEED) if n else ()
     replicates = np.concatenate([np.empty(0), *map(difference, blocks)])
-    test = percentile_test(value, replicates, units)
+    test = percentile_test(value, replicates, units, within=(-1, 1))
     return replace(test, difference=replace(test.difference, undefined=undefined))
 
 
@@ -210,6 +211,7 @@ def paired_values(a: pl.DataFrame, b: pl.DataFrame, name: str) -> tuple[Floats, 
         name: a score of both.
     """
     on = ["index", "label"] if by_class(a) else ["index"]
+    a, b = shared_groups([a, b])
     own = a.select(*on, *told_groups(a), name)
     both = own.join(b.select(*on, name), on, suffix="_b").sort(on)
     if by_class(a) and not is_pooled(name):

@@ -17,7 +17,7 @@ CONFIDENCE = 0.95
 
 TINY = 1e-100  # of which the square is too small for a float64 to be exact
 _HUGE = 1e100  # of which the square is too large for one
-_ROUNDING = 1e-12  # of the size of numbers: what their differences may owe to float64
+ROUNDING = 1e-12  # of the size of numbers: what their differences may owe to float64
 BOUNDLESS = "a value is infinite, or too large to be squared"
 ONE_GROUP = "needs two groups or more"
 
@@ -99,7 +99,7 @@ def settled(values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
         values: (n,) without NaN.
         scale: the size of what they were computed from; 1e-12 of it counts as rounding.
     """
-    most = _ROUNDING * scale
+    most = ROUNDING * scale
     if not values.size or not math.isfinite(most) or np.ptp(values) > most:
         return values
     middle = float(values.mean())
@@ -205,17 +205,16 @@ def effective_interval(
     """
     check_options(level)
     n = len(values)
-    if not units.grouped:
-        return replace(wilson_interval(value * effective, effective, level), value=value, n=n)
-    if units.count < 2:
+    if units.grouped and units.count == 1:
         found = missing(level, n, "wilson", ONE_GROUP, value=value)
         return replace(found, groups=units.count)
-    effect = design_effect(values, units, expected=expected, weights=weights)
-    quantile = (1 + level) / 2
-    few = float(norm.ppf(quantile) / t.ppf(quantile, units.freedom))
-    effective *= few**2 / effect
+    if units.lumped:
+        effect = design_effect(values, units, expected=expected, weights=weights)
+        quantile = (1 + level) / 2
+        few = float(norm.ppf(quantile) / t.ppf(quantile, units.freedom))
+        effective *= few**2 / effect
     found = wilson_interval(value * effective, effective, level)
-    return replace(found, value=value, n=n, groups=units.count)
+    return replace(found, value=value, n=n, groups=units.groups)
 
 
 def upper_bound(hits: int, n: int, level: float = CONFIDENCE) -> float:

@@ -1,6 +1,6 @@
 """Every number about the predictions of a classifier, each with its interval over images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from regard.evaluation.intervals import (
 from regard.evaluation.ranking import RankingStatistics
 from regard.evaluation.units import Units, units_of
 
+Concerned = Callable[[str], NDArray[np.bool_]]
 _REASONS = {
     "roc_auc": "needs images of a class and images of another",
     "average_precision": "needs images of a class and images of another",
@@ -187,11 +188,25 @@ def _areas(
     def statistics(counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         return macro_f1(counts) | ranking(counts)
 
-    return bca_intervals(statistics, units, **options)
+    def concerned(name: str) -> NDArray[np.bool_]:
+        every = np.ones(len(true), dtype=bool)
+        if positive is None or name == "f1_macro":
+            return every
+        # An area is known no better than the images of the class that lies in fewer groups.
+        kinds = (true == positive, true != positive)
+        return min(kinds, key=lambda own: units.where(own).freedom) if every.any() else every
+
+    return bca_intervals(statistics, units, concerned=concerned, **options)
 
 
 def bca_intervals(
-    statistics: resampling.Statistics, units: Units, *, resamples: int, seed: int, level: float
+    statistics: resampling.Statistics,
+    units: Units,
+    *,
+    resamples: int,
+    seed: int,
+    level: float,
+    concerned: Concerned | None = None,
 ) -> dict[str, Interval]:
     """BCa intervals over images, or groups of them, of every statistic of their counts.
 
@@ -201,20 +216,23 @@ def bca_intervals(
         resamples: bootstrap resamples.
         seed: fixes the resamples.
         level: in (0, 1).
+        concerned: by name of which of the images (N,) a statistic is: of a class that lies in few
+            groups these are few, however many there are; None: of all.
     """
     n = len(units)
     values = {name: float(x[0]) for name, x in statistics(np.ones((n, 1))).items()}
     if units.count < 2:
         reason = ONE_GROUP if units.grouped else "needs two images or more" if n else "no images"
-        found = {name: missing(level, n, "bca", reason, value=x) for name, x in values.items()}
-    else:
-        replicates = resampling.collect(statistics, resampling.counts(units, resamples, seed))
-        jackknife = resampling.collect(statistics, resampling.jackknife_counts(units, seed))
-        found = {
-            name: _bca(name, value, replicates[name], jackknife[name], units, level)
-            for name, value in values.items()
-        }
-    return {name: replace(own, groups=units.groups) for name, own in found.items()}
+        none = {name: missing(level, n, "bca", reason, value=x) for name, x in values.items()}
+        return {name: replace(own, groups=units.groups) for name, own in none.items()}
+    replicates = resampling.collect(statistics, resampling.counts(units, resamples, seed))
+    jackknife = resampling.collect(statistics, resampling.jackknife_counts(units, seed))
+    found = {}
+    for name, value in values.items():
+        own = units.where(concerned(name)) if concerned and units.grouped else units
+        one = _bca(name, value, replicates[name], jackknife[name], own, level)
+        found[name] = replace(one, n=n, groups=own.groups)
+    return found
 
 
 def _bca(
@@ -228,6 +246,8 @@ def _bca(
     n, method = len(units), "group-t" if units.few else "bca"
     if np.isnan(value):
         return missing(level, n, method, _REASONS.get(name, "undefined on these images"))
+    if units.grouped and units.count < 2:
+        return missing(level, n, method, ONE_GROUP, value=value)
     kept = replicates[~np.isnan(replicates)]
     lost = replicates.size - kept.size
     if kept.size == 0:

@@ -81,7 +81,8 @@ def evaluate_multilabel(
     units = units_of(table)
     how: dict[str, Any] = {"units": units, **options}
     found = {"accuracy": bootstrap_interval(table["correct"].to_numpy(), method="wilson", **how)}
-    pooled = bca_intervals(PooledSets(truth, guess, proba), **how)
+    statistics = PooledSets(truth, guess, proba)
+    pooled = bca_intervals(statistics, concerned=statistics.concerned, **how)
     found |= {name: pooled[name] for name in POOLED}
     for name, values in by_image(truth, guess, proba).items():
         ceiling = np.inf if name == "log_loss" else 1.0

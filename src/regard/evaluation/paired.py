@@ -15,6 +15,7 @@ from regard.evaluation.bootstrap import (
     left_out,
     mean_replicates,
     replicates_of,
+    spread_of,
 )
 from regard.evaluation.design_effect import design_effect
 from regard.evaluation.intervals import (
@@ -54,17 +55,19 @@ def paired_bootstrap(
     resamples: int = 2000,
     seed: int = 0,
     level: float = CONFIDENCE,
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> PairedTest:
     """Mean difference b - a of two scores of the same images, interval and p-value.
 
     The studentised bootstrap of the differences; the p-value inverts it (twice the smaller
     tail of t* beyond the observed t), so that it is under 1 - level where the interval
     leaves out 0; where the interval is that of BCa, its p-value inverts that. It is never below
-    2^(1 - N), which is what N differences of one sign are worth (the sign test), nor below
-    2 / (resamples + 1). Differences that are all -1, 0 or 1 (right against wrong) have the
-    interval of Bonett and Price instead (2012, J. Educ. Behav. Stat. 37:479): a bootstrap of a
-    few flips is too narrow, and of none has no width at all. Of images in groups it takes them for
-    as many as they are worth (`design_effect`), and N of the sign test counts groups.
+    2^(1 - N), which is what N differences of one sign are worth (the sign test), so that of five
+    or fewer it is above 0.05 whatever the interval is, nor below 2 / (resamples + 1). Differences
+    that are all -1, 0 or 1 (right against wrong) have the interval of Bonett and Price instead
+    (2012, J. Educ. Behav. Stat. 37:479): a bootstrap of a few flips is too narrow, and of none has
+    no width at all. Of images in groups it takes them for as many as they are worth
+    (`design_effect`), and N of the sign test counts groups.
 
     Args:
         a: (N,) score of each image by the first model.
@@ -74,6 +77,7 @@ def paired_bootstrap(
         resamples: bootstrap resamples.
         seed: fixes the resamples.
         level: in (0, 1).
+        within: the difference's range; bounds beyond it are cut to it.
 
     Raises:
         DataError: the lengths differ.
@@ -90,11 +94,12 @@ def paired_bootstrap(
     undefined = delta.size - x.size
     if x.size and bool(np.isin(x, (-1, 0, 1)).all()):
         return _bonett_price(x, units, undefined, level)
-    interval = bootstrap_interval(x, units=units, resamples=resamples, seed=seed, level=level)
+    options = {"resamples": resamples, "seed": seed, "level": level}
+    interval = bootstrap_interval(x, units=units, within=within, **options)
     interval = replace(interval, undefined=undefined)
     if units.count < 2:
         return PairedTest(interval, math.nan)
-    if not x.any():
+    if interval.value == 0 and not spread_of(x, units).any():
         return PairedTest(interval, 1.0)
     p = _bootstrap_p(x, units, interval, resamples, seed)
     return PairedTest(interval, max(p, _sign_floor(units)))
@@ -108,7 +113,7 @@ def _sign_floor(units: Units) -> float:
 def _bootstrap_p(
     x: NDArray[np.float64], units: Units, interval: Interval, resamples: int, seed: int
 ) -> float:
-    if np.ptp(x) == 0:
+    if not spread_of(x, units).any():
         return min(1.0, 2 / (resamples + 1))
     if interval.method != "studentised":
         drawn = replicates_of(x, units, np.mean, resamples, seed)
@@ -127,7 +132,7 @@ def _bonett_price(x: NDArray[np.float64], units: Units, undefined: int, level: f
     won, lost, n = (worth * float(own) for own in ((x == 1).sum(), (x == -1).sum(), x.size))
     p, q = (won + 1) / (n + 2), (lost + 1) / (n + 2)
     error = math.sqrt((p + q - (p - q) ** 2) / (n + 2))
-    spread = t(units.freedom) if units.grouped else norm
+    spread = t(units.freedom) if units.lumped else norm
     half = float(spread.ppf((1 + level) / 2)) * error
     # Images that are worth few draw p - q far towards 0; the interval holds the value all the same.
     low, high = max(-1.0, min(value, p - q - half)), min(1.0, max(value, p - q + half))
@@ -140,7 +145,12 @@ def _bonett_price(x: NDArray[np.float64], units: Units, undefined: int, level: f
 
 
 def percentile_test(
-    value: float, replicates: ArrayLike, units: Units, level: float = CONFIDENCE
+    value: float,
+    replicates: ArrayLike,
+    units: Units,
+    level: float = CONFIDENCE,
+    *,
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> PairedTest:
     """A difference of a set's number with the interval of its resamples' percentiles.
 
@@ -154,6 +164,7 @@ def percentile_test(
         replicates: (B,) that of each resample; NaN are left out and counted.
         units: of the images that the number is of; of a class those that have to do with it.
         level: in (0, 1).
+        within: the difference's range; bounds beyond it are cut to it.
     """
     check_options(level)
     drawn = np.asarray(replicates, dtype=np.float64)
@@ -164,6 +175,7 @@ def percentile_test(
         found = missing(level, n, "percentile", why, value=value)
         return PairedTest(replace(found, groups=units.groups), math.nan)
     low, high = limits(value, known, units, level)
+    low, high = max(low, within[0]), min(high, within[1])
     lost, method = drawn.size - known.size, "group-t" if units.few else "percentile"
     reason = NO_WIDTH if low == high else None
     interval = Interval(value, low, high, level, n, method, 0, lost, reason, groups=units.groups)

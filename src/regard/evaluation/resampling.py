@@ -35,7 +35,7 @@ def counts(units: Units, resamples: int, seed: int) -> Iterator[Floats]:
         b = len(rows)
         cells = rows * b + np.arange(b)[:, None]
         found = np.bincount(cells.ravel(), minlength=n * b).reshape(n, b).astype(np.float64)
-        if not units.grouped:
+        if not units.lumped:
             yield found
             continue
         block = max(1, _CHUNK // len(units))
@@ -140,7 +140,7 @@ def limits(
         jackknife: (P,) with a part left out; NaN are left out.
     """
     if units.few:
-        half = units.reach(level) * float(np.nanstd(replicates))
+        half = units.reach(level) * _deviation(replicates)
         return value - half, value + half
     if jackknife is None:
         return percentile_limits(replicates, units.wide(level))
@@ -153,13 +153,22 @@ def p_of(value: float, replicates: Floats, units: Units, jackknife: Floats | Non
     1 where no resample differs from a value of 0.
     """
     known = replicates[~np.isnan(replicates)]
+    spread, least = _deviation(known), 2 / (known.size + 1)
+    by_spread = units.reached(value / spread) if spread > 0 else float(value == 0)
     if units.few:
-        spread = float(known.std())
-        return units.reached(value / spread) if spread > 0 else float(value == 0)
-    if jackknife is not None:
-        return units.wide_p(bca_p(value, known, jackknife))
+        return by_spread
     tail = min((known >= 0).sum(), (known <= 0).sum())
-    return units.wide_p(min(1.0, 2 * (float(tail) + 1) / (known.size + 1)))
+    p = min(1.0, least * (float(tail) + 1)) if jackknife is None else bca_p(value, known, jackknife)
+    if units.grouped and p <= least:
+        # Where all resamples of groups lie on one side `wide_p` tells of their number alone.
+        return max(least, min(units.wide_p(p), by_spread))
+    return units.wide_p(p)
+
+
+def _deviation(replicates: Floats) -> float:
+    """Standard deviation of those that are defined; none of those that are all equal."""
+    known = replicates[~np.isnan(replicates)]
+    return float(known.std()) if known.size and np.ptp(known) > 0 else 0.0
 
 
 def studentised(value: float, error: float, shifts: Floats, errors: Floats) -> tuple[Floats, float]:

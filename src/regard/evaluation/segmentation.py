@@ -69,9 +69,8 @@ def evaluate_segmentation(
     """
     check_options(CONFIDENCE, resamples)
     options = {"resamples": resamples, "seed": _SEED, "level": CONFIDENCE}
-    intervals = bca_intervals(
-        Pooled(confusions, boundaries), units or Units.alone(len(confusions)), **options
-    )
+    pooled, units = Pooled(confusions, boundaries), units or Units.alone(len(confusions))
+    intervals = bca_intervals(pooled, units, concerned=pooled.concerned, **options)
     total = confusions.sum(0)
     return {
         "n": len(confusions),

@@ -12,7 +12,7 @@ from regard.evaluation import resampling
 from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.paired import PairedTest, percentile_test
 from regard.evaluation.segmentation import Pooled
-from regard.evaluation.units import Units, units_of
+from regard.evaluation.units import Units, shared_groups, units_of
 
 _RESAMPLES, _SEED = 2000, 0
 
@@ -45,7 +45,7 @@ def compare_segmentations(
             found="other true pixels, as of images that were padded or cropped otherwise",
             remedy="compare runs with one data.fit, and one data.size unless it is stretch",
         )
-    units = units_of(a.sort("index"))
+    units = units_of(shared_groups([a, b])[0].sort("index"))
     return compare_pooled(pooled_of([a]), pooled_of([b]), units, level=level)
 
 
@@ -95,8 +95,9 @@ def compare_pooled(a: Pooling, b: Pooling, units: Units, *, level: float) -> dic
         name: percentile_test(
             value,
             np.concatenate([y[name] - x[name] for x, y in parts]),
-            units.where(max(a.concerned(name), b.concerned(name), key=np.sum)),
+            units.where(a.concerned(name) | b.concerned(name)),
             level,
+            within=(-1, 1),
         )
         for name, value in values.items()
     }

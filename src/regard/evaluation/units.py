@@ -27,10 +27,12 @@ class Units:
     Attributes:
         of: (N,) number of each image's unit, in [0, count).
         count: units.
+        drawn: whether they are some of those of a set that was drawn by groups.
     """
 
     of: NDArray[np.int64]
     count: int
+    drawn: bool = False
 
     @classmethod
     def alone(cls, images: int) -> "Units":
@@ -53,9 +55,9 @@ class Units:
         return cls._from(np.array(of, dtype=np.int64), len(numbers))
 
     @classmethod
-    def _from(cls, of: NDArray[np.int64], count: int) -> "Units":
+    def _from(cls, of: NDArray[np.int64], count: int, *, drawn: bool = False) -> "Units":
         """In the order of the images where each is its own, so that sums are those of images."""
-        return cls(of, count) if count < len(of) else cls.alone(count)
+        return cls(of if count < len(of) else np.arange(count), count, drawn)
 
     def __len__(self) -> int:
         """How many images there are."""
@@ -63,6 +65,11 @@ class Units:
 
     @property
     def grouped(self) -> bool:
+        """Whether groups were drawn; of some of their images each may be its own."""
+        return self.drawn or self.lumped
+
+    @property
+    def lumped(self) -> bool:
         """Whether any unit has several images."""
         return self.count < len(self.of)
 
@@ -88,6 +95,8 @@ class Units:
         (sum_g n_g)^2 / sum_g n_g^2, as one large group among small ones is nearly all that there is
         (Carter, Schnepel & Steigerwald 2017, Rev. Econ. Stat. 99:698); at least 1.
         """
+        if not len(self.of):
+            return 1.0
         return max(1.0, float(self.sizes.sum() ** 2 / (self.sizes**2).sum()) - 1)
 
     def sums(self, values: Floats) -> Floats:
@@ -100,10 +109,10 @@ class Units:
         if rows.all():
             return self
         kept = self.of[rows]
-        if not self.grouped:
-            return Units.alone(len(kept))
+        if not self.lumped:
+            return Units(np.arange(len(kept)), len(kept), self.drawn)
         names, of = np.unique(kept, return_inverse=True)
-        return Units._from(of.astype(np.int64), len(names))
+        return Units._from(of.astype(np.int64), len(names), drawn=True)
 
     def wide(self, level: float) -> float:
         """The level at which percentiles of resampled groups hold `level`.
@@ -136,6 +145,18 @@ class Units:
 def told_groups(table: pl.DataFrame) -> list[str]:
     """The column of groups, if a table of images has it."""
     return [COLUMN] if COLUMN in table.columns else []
+
+
+def shared_groups(tables: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Tables of images, all of them with the groups that any of them tells."""
+    telling = [table for table in tables if told_groups(table)]
+    if not telling or len(telling) == len(tables):
+        return [*tables]
+    known = pl.concat([table.select("index", COLUMN) for table in telling]).unique("index")
+    return [
+        t if told_groups(t) else t.join(known, on="index", how="left", maintain_order="left")
+        for t in tables
+    ]
 
 
 def units_of(table: pl.DataFrame) -> Units:

@@ -28,7 +28,7 @@ from regard.runs.average_pictures import classes_picture, mean_picture
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.explanations import refuse_limit
 from regard.runs.files import write_json, write_table
-from regard.runs.grouped import named_groups
+from regard.runs.grouped import drawn_groups
 from regard.runs.run import Run
 from regard.saliency.base import METHODS
 from regard.saliency.capture import evaluating
@@ -143,7 +143,8 @@ def _groups(
 ) -> list[Group]:
     refuse_files(samples, run.transform.max_pixels)
     samples = each_label(samples) if run.several else samples
-    found = Averages(run.classes, run.transform.size, named_groups(run.manifest()))
+    groups = drawn_groups(run.manifest(), [sample.index for sample in samples])
+    found = Averages(run.classes, run.transform.size, groups)
     gaze = gaze.model_copy(update={"method": method})
     of = _of_classes if run.segments else _of_labels
     device = next(run.net.parameters()).device

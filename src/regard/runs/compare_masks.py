@@ -11,7 +11,7 @@ from regard.evaluation.gaze import by_image, is_pooled, score_differences, score
 from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.segmentation import BY_CLASS, MEANS, evaluate_counted, pooled_metrics
 from regard.evaluation.segmentation_pairs import compare_segmentations
-from regard.evaluation.units import told_groups
+from regard.evaluation.units import shared_groups, told_groups
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,7 @@ def mean_scores(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
     names = [name for name in score_names(tables[0]) if not is_pooled(name)]
     numbers = [pl.col(name).cast(pl.Float64).fill_nan(None).mean().fill_null(np.nan)
                for name in ("share", "area", *names)]  # fmt: skip
+    tables = shared_groups(tables)
     keys, fixed = ["index", "label"], ["image", *told_groups(tables[0]), "method"]
     rows = pl.concat([t.select(*keys, *fixed, "dead", "share", "area", *names)
                       for t in tables]).group_by(keys, maintain_order=True)  # fmt: skip

@@ -1,5 +1,7 @@
 """How many groups the images of a split are of: patients, plants, products."""
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from regard.data.manifest import Manifest
@@ -9,36 +11,43 @@ from regard.language import phrase, plural
 
 def groups_of(manifest: Manifest, split: str) -> int | None:
     """The groups of a split, an image without one being its own; None where none is told."""
-    rows = manifest.select(split)
-    if COLUMN not in rows.columns or rows[COLUMN].null_count() == len(rows):
+    groups = named_groups(manifest)
+    rows = manifest.select(split)["index"].to_list()
+    if not any(row in groups for row in rows):
         return None
-    group = rows.select(pl.col(COLUMN).drop_nulls().n_unique() + pl.col(COLUMN).null_count())
-    return int(group.item())
+    return len({groups.get(row, row) for row in rows})
 
 
 def named_groups(manifest: Manifest) -> dict[int, str]:
-    """The group of each image that is of one, by its row."""
+    """The group of each image that is of one, by its row; an empty name is none."""
     if COLUMN not in manifest.table.columns:
         return {}
     rows = manifest.table.drop("index", strict=False).with_row_index("index")
-    return dict(rows.select("index", pl.col(COLUMN).cast(pl.String)).drop_nulls().rows())
+    named = rows.select("index", pl.col(COLUMN).cast(pl.String).str.strip_chars())
+    return dict(named.filter(pl.col(COLUMN) != "").rows())
+
+
+def drawn_groups(manifest: Manifest, rows: Iterable[int]) -> dict[int, str]:
+    """`named_groups`, or none where images with these rows are all of one.
+
+    Nothing is known of other groups then, and what is said is over the images of this one.
+    """
+    groups = named_groups(manifest)
+    return groups if len({groups.get(row, row) for row in rows}) > 1 else {}
 
 
 def with_groups(table: pl.DataFrame, manifest: Manifest, split: str | None = None) -> pl.DataFrame:
-    """A table of images (by `index`) with their `group` behind them.
-
-    Not where all are of one group: nothing is known of others then, and what is said is over the
-    images of this one.
+    """A table of images (by `index`) with their `group` behind them, where it is drawn by groups.
 
     Args:
         table: of images of one split.
         manifest: that they are of.
         split: all of its images; None: the table's.
     """
-    groups, index = named_groups(manifest), table["index"].to_list()
+    index = table["index"].to_list()
     every = index if split is None else manifest.select(split)["index"].to_list()
-    if COLUMN in table.columns or len({groups.get(row, row) for row in every}) < 2:
-        return table
+    groups = drawn_groups(manifest, every)
+    table = table.drop(COLUMN, strict=False)
     if not any(row in groups for row in every):
         return table
     own = pl.Series(COLUMN, [groups.get(row) for row in index], dtype=pl.String)

@@ -14,6 +14,7 @@ from regard.evaluation.predict import Predictions
 from regard.evaluation.settings import Gaze
 from regard.evaluation.units import COLUMN
 from regard.runs.files import read_json, read_table
+from regard.runs.grouped import with_groups
 from regard.runs.readings import checkpoint_of
 from regard.runs.run import Run
 
@@ -63,7 +64,7 @@ def _earlier(run: Run, split: str) -> dict[str, pl.DataFrame]:
     if not files.scores(split).is_file() or checkpoint_of(files.metrics(split)) != run.checkpoint:
         return {}
     before = read_json(files.metrics(split))
-    table = read_table(files.scores(split))
+    table = with_groups(read_table(files.scores(split)), run.manifest(), split)
     fixed = [name for name in COLUMNS if name in table.columns]
     return {
         method: table.filter(pl.col("method") == method).select(*fixed, *_names_in(told))

@@ -11,11 +11,12 @@ from regard.evaluation import label_sets
 from regard.evaluation import table as tables
 from regard.evaluation.counted import Resampled, resampled_predictions
 from regard.evaluation.gaze import by_class, is_pooled, pooled_statistic
+from regard.evaluation.hierarchical import DISTANCES
 from regard.evaluation.multilabel import PooledSets
 from regard.evaluation.names import split_and_metric
 from regard.evaluation.segmentation import Pooled
 from regard.evaluation.segmentation_pairs import pooled_of, true_pixels
-from regard.evaluation.units import told_groups, units_of
+from regard.evaluation.units import COLUMN, shared_groups, told_groups, units_of
 from regard.runs.files import read_json, read_table
 from regard.runs.folder import RunFolder
 from regard.runs.reliance import GAP, MEASURED
@@ -37,6 +38,7 @@ class Answers:
         self._done, self._folder = done, folder
         # An arm is compared with several others, on several metrics of one table.
         self._resampled, self._known = cache(self._resampled_of), cache(self._read)
+        self._groups = cache(self._groups_of)
 
     def __call__(self, arm: str, metric: str) -> list[Trained]:
         """The trainings of an arm on `SPLIT.METRIC`, by seed."""
@@ -70,14 +72,15 @@ class Answers:
         path, column = _table_of(files, split, score)
         if not path.is_file() or column not in pl.read_parquet_schema(path):
             return None
-        table = read_table(path)
+        table = self._table(path, split)
         keys = ["index"]
         if path == files.scores(split):
             table = of_method(table, files)
             table = table.filter(pl.col("label") == own) if own else table
             keys = ["index", "label"] if by_class(table) else keys
         value = pl.col(column).cast(pl.Float64).fill_null(np.nan)
-        return Means(table.select(*keys, *told_groups(table), value=value).sort(keys))
+        values = table.select(*keys, *told_groups(table), value=value).sort(keys)
+        return Means(values, _within(score))
 
     def _resampled_of(self, run: str, split: str, what: str) -> Resampled | None:
         """Of the predictions, or of a score that is a number of a set."""
@@ -85,7 +88,7 @@ class Answers:
         path = files.predictions(split) if what == "predictions" else files.scores(split)
         if not path.is_file():
             return None
-        table = read_table(path)
+        table = self._table(path, split)
         if what != "predictions":
             return _of_score(of_method(table, files), what)
         if "confusion" in table.columns:
@@ -94,6 +97,19 @@ class Answers:
             return _sets(label_sets.validate_sets(table).sort("index"))
         told = read_json(files.metrics(split))["metrics"].get("positive")
         return resampled_predictions(tables.validate(table), told)
+
+    def _table(self, path: Path, split: str) -> pl.DataFrame:
+        """A table of a run, with the groups that any run tells."""
+        table, groups = read_table(path), self._groups(split)
+        return table if groups is None else shared_groups([table, groups])[0]
+
+    def _groups_of(self, split: str) -> pl.DataFrame | None:
+        """The group of each image of a split, of the first run that tells it."""
+        for run in self._done["run"].to_list():
+            path = RunFolder(self._folder / run).predictions(split)
+            if path.is_file() and COLUMN in pl.read_parquet_schema(path):
+                return read_table(path).select("index", COLUMN)
+        return None
 
     def _statistic(self, run: str, split: str, metric: str) -> str:
         """`iou:vehicle` of a segmenter as `iou.5`, of sets of labels alike; others as they are."""
@@ -166,3 +182,11 @@ def _of_score(table: pl.DataFrame, score: str) -> Resampled | None:
         return None
     index = known["index"].to_numpy().astype(np.int64)
     return Resampled(pooled_statistic(known, score), index, units=units_of(known))
+
+
+def _within(score: str) -> tuple[float, float]:
+    """The least and the largest value of a metric that is a mean over images."""
+    if score in SCORES:
+        return SCORES[score].within
+    unbounded = score in ("log_loss", *DISTANCES)
+    return (-1.0, 1.0) if score == GAP else (0.0, np.inf if unbounded else 1.0)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.evaluation.counted import most_of
 from regard.evaluation.crossed import by_unit, corrected_folds, crossed_test
 from regard.evaluation.flips import (
     mcnemar_exact,
@@ -185,14 +186,18 @@ def _over_images(a: Sequence[Trained], b: Sequence[Trained], resamples: int) -> 
     """Over images, each with its mean over the seeds, or over their groups."""
     kinds = {type(side.images) for side in (*a, *b)}
     if kinds == {Means}:
-        first, second, units = paired_images(_means(a), _means(b))
-        return paired_bootstrap(first, second, units=units, resamples=resamples)
+        sides = _means(a), _means(b)
+        first, second, units = paired_images(*sides)
+        low, high = sides[0][0].within
+        how = {"units": units, "resamples": resamples}
+        return paired_bootstrap(first, second, within=(low - high, high - low), **how)
     if kinds != {OfSet}:
         return None
     found = set_differences(a, b)
     if found is None:
         return None
-    return percentile_test(*found)
+    most = max(most_of(side.images.name) for side in a if isinstance(side.images, OfSet))
+    return percentile_test(*found, within=(-most, most))
 
 
 def _means(side: Sequence[Trained]) -> list[Means]:
@@ -218,7 +223,7 @@ def _aligned(
     pieces, units = np.stack([row for row, _ in known]), known[0][1]
     # Pseudo-values are of groups already.
     each = isinstance(a[0].images, Means)
-    return by_unit(pieces, units) if each else pieces, units
+    return by_unit(pieces, units) if each else (pieces, units)
 
 
 def _over_folds(a: Sequence[Trained], b: Sequence[Trained], folds: Folds) -> PairedTest | None:

@@ -9,12 +9,10 @@ import numpy as np
 import polars as pl
 
 from regard.data.hierarchy import hierarchy_of
-from regard.data.manifest import Manifest
 from regard.data.settings import Data
 from regard.data.source import open_manifest
 from regard.errors import RunError
 from regard.evaluation.segmentation import evaluate_counted
-from regard.evaluation.units import COLUMN
 from regard.runs.evaluate import metrics_of
 from regard.runs.files import read_json, read_table, write_json, write_table
 from regard.runs.folder import RunFolder
@@ -114,7 +112,10 @@ def _same(before: Folds | None, folds: Folds, where: Path) -> Folds:
 def _pool(
     parts: Sequence[Mapping[str, Any]], target: Path, out: Path
 ) -> tuple[dict[str, Any], Folds]:
-    """Write what was pooled; returns its numbers, and the folds."""
+    """Write what was pooled; returns its numbers, and the folds.
+
+    Groups are those of all folds: one whose images are of one group tells none.
+    """
     files = [RunFolder(out / part["run"]) for part in parts]
     told = [read_json(own.metrics(SPLIT)) for own in files]
     config, classes = files[0].read_config(), told[0]["classes"]
@@ -131,7 +132,7 @@ def _pool(
     place, method = RunFolder(target), config["gaze"]["method"]
     data = Data.model_validate(config["data"])
     manifest = open_manifest(data, files[0].path)
-    table = _grouped(pl.concat(predictions, how="diagonal").sort("index"), manifest)
+    table = with_groups(pl.concat(predictions, how="diagonal").sort("index"), manifest)
     segments, by_class = "confusion" in table.columns, "label" not in table.columns
     hierarchy = hierarchy_of(data, files[0].path, classes)
     values: dict[str, Any] = {
@@ -146,14 +147,14 @@ def _pool(
     }
     scores = _tables(files, "scores")
     if scores is not None:
-        scores = _grouped(scores.filter(pl.col("method") == method), manifest)
+        scores = with_groups(scores.filter(pl.col("method") == method), manifest)
         told_of = class_gaze_summary(scores, classes) if by_class else gaze_summary(scores)
         values["gaze"] = {method: told_of}
         write_table(place.scores(SPLIT), scores)
     backgrounds = _tables(files, "backgrounds")
     if backgrounds is not None:
         values["backgrounds"] = reliance_numbers(backgrounds)
-        write_table(place.backgrounds(SPLIT), _grouped(backgrounds, manifest))
+        write_table(place.backgrounds(SPLIT), with_groups(backgrounds, manifest))
     write_table(place.predictions(SPLIT), table)
     write_json(place.metrics(SPLIT), values)
     numbers = split_numbers(values, SPLIT, method)
@@ -161,11 +162,6 @@ def _pool(
         named = class_numbers(values, method)
         numbers |= {f"{SPLIT}.{name}": value for name, value in named.items()}
     return numbers, folds
-
-
-def _grouped(table: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
-    """With the groups of all folds: one whose images are of one group tells none."""
-    return with_groups(table.drop(COLUMN, strict=False), manifest)
 
 
 def _together(groups: Sequence[int | None]) -> int | None:

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from regard.evaluation.bootstrap import bootstrap_interval
-from regard.evaluation.intervals import CONFIDENCE, missing, student_interval
+from regard.evaluation.counted import most_of
+from regard.evaluation.intervals import CONFIDENCE, NO_WIDTH, missing, student_interval
 from regard.evaluation.names import split_and_metric
 from regard.evaluation.resampling import limits
 from regard.runs.files import read_json
@@ -128,7 +129,7 @@ def _over_images(
     means = [own for own in images if isinstance(own, Means)]
     if len(means) == len(images):
         values, _, units = paired_images(means, means)
-        return bootstrap_interval(values, units=units).as_dict()
+        return bootstrap_interval(values, units=units, within=means[0].within).as_dict()
     return _resampled(trainings)
 
 
@@ -147,7 +148,8 @@ def _resampled(trainings: Sequence[Trained]) -> dict[str, Any] | None:
     if np.isnan(rows).all():
         return found
     low, high = limits(value, rows, first.units, CONFIDENCE)
-    return found | {"low": low, "high": high, "reason": None}
+    low, high = max(low, 0.0), min(high, most_of(sets[0].name))
+    return found | {"low": low, "high": high, "reason": NO_WIDTH if low == high else None}
 
 
 def _written(run: Path, split: str, metric: str) -> dict[str, Any] | None:

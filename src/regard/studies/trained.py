@@ -22,9 +22,11 @@ class Means:
         table: one row an image with `index`, rising, and `value`, NaN where undefined; of a
             segmenter's scores one row an image and class with `label`; with `group` where images
             were drawn in groups.
+        within: the least and the largest value that there may be.
     """
 
     table: pl.DataFrame
+    within: tuple[float, float] = (-np.inf, np.inf)
 
     @property
     def by_class(self) -> bool:
@@ -101,7 +103,7 @@ def image_differences(a: Trained, b: Trained) -> tuple[Floats, Units] | None:
         pseudo_values(side.resampled.whole[side.name], side.resampled.left_out[side.name])
         for side in sides
     )
-    return other - one, sides[0].resampled.units
+    return other - one, _concerned(sides)
 
 
 def paired_means(a: Sequence[Means], b: Sequence[Means]) -> tuple[Floats, Floats]:
@@ -123,20 +125,21 @@ def paired_images(a: Sequence[Means], b: Sequence[Means]) -> tuple[Floats, Float
     """
     if not any(side.by_class for side in (*a, *b)):
         index, one, other = _plain(a, b)
-        return one, other, _units(a[0], index)
+        return one, other, _units([*a, *b], index)
     pairs = [_pair_rows(one, other) for one, other in zip(a, b, strict=True)]
     rows = pl.concat(pairs).group_by("index", "label", maintain_order=True).mean()
     means = rows.drop("label").group_by("index").mean().sort("index")
     one, other = (means[name].fill_null(np.nan).to_numpy() for name in ("value", "value_b"))
-    return one, other, _units(a[0], means["index"].to_numpy())
+    return one, other, _units([*a, *b], means["index"].to_numpy())
 
 
-def _units(side: Means, index: NDArray[np.int64]) -> Units:
-    """Of the images with these rows in the manifest, by the groups that a training tells."""
-    if not told_groups(side.table):
+def _units(sides: Sequence[Means], index: NDArray[np.int64]) -> Units:
+    """Of the images with these rows in the manifest, by the groups that trainings tell."""
+    telling = [side.table for side in sides if told_groups(side.table)]
+    if not telling:
         return Units.alone(len(index))
-    groups = dict(side.table.select("index", COLUMN).rows())
-    return Units.grouped_by([groups[image] for image in index.tolist()])
+    groups = {image: name for table in telling for image, name in table["index", COLUMN].rows()}
+    return Units.grouped_by([groups.get(image) for image in index.tolist()])
 
 
 def _plain(a: Sequence[Means], b: Sequence[Means]) -> tuple[NDArray[np.int64], Floats, Floats]:
@@ -189,8 +192,13 @@ def set_differences(
         return None
     whole = np.mean([y.resampled.whole[name] - x.resampled.whole[name] for x, y in sides])
     rows = [y.resampled.resamples[name] - x.resampled.resamples[name] for x, y in sides]
-    told = max((own.resampled.concerned(name) for pair in sides for own in pair), key=np.sum)
-    return float(whole), np.mean(rows, axis=0), sides[0][0].resampled.units.where(told)
+    return float(whole), np.mean(rows, axis=0), _concerned([own for pair in sides for own in pair])
+
+
+def _concerned(sides: Sequence[OfSet]) -> Units:
+    """Units of the images that have to do with the number for any of these."""
+    told = [own.resampled.concerned(own.name) for own in sides]
+    return sides[0].resampled.units.where(np.logical_or.reduce(told))
 
 
 def _of_sets(a: Trained, b: Trained) -> tuple[OfSet, OfSet] | None:
