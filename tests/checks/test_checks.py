@@ -468,6 +468,28 @@ def test_a_group_that_is_learned_from_lies_in_one_split(tmp_path, splits, told):
     assert all(p.severity == "error" for p in found)
 
 
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        (["a"] * 8, "the 8 samples are of 1 group"),
+        (list("aabbccddee"), "the 10 samples are of 5 groups"),
+        (["a"] * 20 + list("bcdefgh"), "the 27 samples are of 8 groups, worth 1.8 of one size"),
+        (list("aabbccddeeff"), None),
+        (list("abcd"), None),
+        ([None] * 4, None),
+    ],
+)
+def test_few_groups_to_judge_by_are_told(tmp_path, groups, told):
+    rows = [{"image": f"{split}-{i}.png", "label": "a", "group": group and split + group,
+             "split": split}
+            for split in ("train", "val", "test") for i, group in enumerate(groups)]  # fmt: skip
+    problems = check(manifest_from_rows(rows, tmp_path))
+    found = [p for p in problems if p.kind.startswith("few groups")]
+    details = [f"{told}: what is found tells little of others"] if told else []
+    assert [(p.kind, p.detail) for p in found] == [("few groups in test", own) for own in details]
+    assert {p.severity for p in found} <= {"warning"}
+
+
 def test_what_lies_beside_the_label_is_not_learned(tmp_path):
     """As of COCO: one label an image, and all classes that are in it."""
 

@@ -13,6 +13,9 @@ from regard.data.synthetic_samples import are_synthetic
 # As spreadsheets, pandas, R and databases write that there is no value.
 MISSING = {"nan", "na", "n/a", "#n/a", "#na", "null", "none", "nil", "nat", "-", "--", "?", "."}
 
+# With five groups no test over them falls below 5 %: 2^(1 - 5) = 0.06.
+_FEW_GROUPS = 6
+
 
 def table_problems(manifest: Manifest) -> list[Problem]:
     """What is wrong with labels and splits, and which images are listed twice."""
@@ -94,6 +97,7 @@ def _splits(table: pl.DataFrame) -> Iterator[Problem]:
             yield Problem(None, "split", None, "empty split", detail, severity)
     if "group" in table.columns:
         yield from _spread_groups(table)
+        yield from _few_groups(table)
     wrong = table.filter(are_synthetic(table) & (pl.col("split") != "train"))
     for row, image, name in wrong.select("row", "image", "split").iter_rows():
         detail = f"synthetic samples belong in train, not in {name}"
@@ -109,6 +113,23 @@ def _spread_groups(table: pl.DataFrame) -> Iterator[Problem]:
             names = " and ".join(sorted(splits, key=lambda name: (name != "train", name)))
             detail = f"the {count} samples of group {group!r} lie in {names}"
             yield Problem(None, "group", None, "group in several splits", detail)
+
+
+def _few_groups(table: pl.DataFrame) -> Iterator[Problem]:
+    """Intervals and tests over images take whole groups, and of five no test can fall below 5 %."""
+    for name in splits_of(table):
+        groups = table.filter(split=name)["group"]
+        named = groups.drop_nulls().value_counts()["count"]
+        sizes = [*named.to_list(), *[1] * groups.null_count()]
+        worth = sum(sizes) ** 2 / sum(size**2 for size in sizes)
+        if name in ("train", "val") or len(sizes) == len(groups) or worth >= _FEW_GROUPS:
+            continue
+        large = f", worth {worth:.1f} of one size" if worth < len(sizes) - 0.5 else ""
+        detail = (
+            f"the {len(groups)} samples are of {len(sizes)} group{'s'[: len(sizes) != 1]}{large}: "
+            "what is found tells little of others"
+        )
+        yield Problem(None, "group", None, f"few groups in {name}", detail, "warning")
 
 
 def _alone(classes: pl.DataFrame) -> Iterator[Problem]:
