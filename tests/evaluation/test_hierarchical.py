@@ -1,6 +1,7 @@
 """Metrics by level of a hierarchy against slow re-implementations."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from regard.data.hierarchy import Hierarchy
@@ -119,3 +120,15 @@ def test_what_a_file_is_told():
     own = told(TREE)
     assert own["order"] == ["hen", "owl", "cat", "dog", "lorry"]
     assert own["lines"]["cat"] == ["animal", "mammal", "cat"]
+
+
+def test_levels_are_over_groups_of_images():
+    table = labelled(0).with_columns(group=pl.Series([f"p{i // 4}" for i in range(60)]))
+    found = hierarchical_metrics(table, TREE, resamples=200)
+    alone = hierarchical_metrics(table.drop("group"), TREE, resamples=200)
+    for name, own in found.items():
+        assert own.value == alone[name].value, name
+        # Mistakes alone are of fewer groups.
+        assert own.groups == (8 if name == "mistake_distance" else 15), name
+        assert alone[name].groups is None
+        assert (own.low, own.high) != (alone[name].low, alone[name].high)

@@ -1,6 +1,7 @@
 """A threshold from one table, held against another: scikit-learn's curves, and counting slowly."""
 
 import numpy as np
+import polars as pl
 import pytest
 from sklearn import metrics as sk
 
@@ -166,3 +167,13 @@ def test_without_anything_set_nothing_is_chosen():
     assert Evaluate(target_recall=0.8, positive="healthy").choice(NAMES) == Choice(
         "recall", 0.8, "healthy"
     )
+
+
+def test_what_a_threshold_makes_is_over_groups():
+    table = make(120, share=0.5)
+    grouped = table.with_columns(group=pl.Series([f"p{i // 10}" for i in range(120)]))
+    found, alone = (at_threshold(t, "ill", 0.4) for t in (grouped, table))
+    assert {own.groups for own in found.values()} == {12}
+    assert {own.groups for own in alone.values()} == {None}
+    for name, own in found.items():
+        assert own.value == pytest.approx(alone[name].value)
