@@ -170,7 +170,7 @@ def test_without_anything_set_nothing_is_chosen():
 
 
 def test_what_a_threshold_makes_is_over_groups():
-    table = make(120, share=0.5)
+    table, *_ = make(120, share=0.5)
     grouped = table.with_columns(group=pl.Series([f"p{i // 10}" for i in range(120)]))
     found, alone = (at_threshold(t, "ill", 0.4) for t in (grouped, table))
     assert {own.groups for own in found.values()} == {12}
