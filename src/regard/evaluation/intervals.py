@@ -122,7 +122,7 @@ def student_interval(values: ArrayLike, level: float = CONFIDENCE) -> Interval:
         (0.77, 0.87)
     """
     check_options(level)
-    x, undefined = defined(values)
+    x, undefined = _defined(values)
     if boundless(x):
         return missing(level, x.size, "student", BOUNDLESS, undefined=undefined)
     if x.size < 2:
@@ -241,8 +241,7 @@ def boundless(x: NDArray[np.float64]) -> bool:
     return bool((np.abs(x) > _HUGE).any())
 
 
-def defined(values: ArrayLike) -> tuple[NDArray[np.float64], int]:
-    """The numbers that are not NaN, and how many are."""
+def _defined(values: ArrayLike) -> tuple[NDArray[np.float64], int]:
     x = np.asarray(values, dtype=np.float64).reshape(-1)
     kept = x[~np.isnan(x)]
     return kept, x.size - kept.size
