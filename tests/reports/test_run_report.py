@@ -17,12 +17,12 @@ from regard.evaluation.table import predictions_table
 from regard.reports import gaze, report, run_report
 from regard.reports.album import photo_limit
 from regard.reports.blocks import Card, Gallery, Page, Picture, Section
+from regard.reports.class_curves import _steps
 from regard.reports.drawing import canvas, plot
 from regard.reports.galleries import ends
 from regard.reports.history import calm
 from regard.reports.layers import heat, outline, photo
 from regard.reports.page import render
-from regard.reports.predictions import _steps
 from regard.saliency.resizing import resize
 
 

@@ -29,7 +29,8 @@ from regard.runs.comparable import open_runs
 from regard.runs.compare import compare_runs
 from regard.runs.evaluate import evaluate_run
 from regard.runs.run import load_run
-from regard.studies.compare_arms import compare_arms, open_arms
+from regard.studies.compare_arms import compare_arms
+from regard.studies.finished_arms import open_arms
 from regard.studies.read import read_study
 from regard.studies.runner import run_study
 from regard.training.train import train

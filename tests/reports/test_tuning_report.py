@@ -11,7 +11,7 @@ from pages import HOSTILE, MATHS, see
 
 from regard.errors import RunError
 from regard.reports import report, tuning_report
-from regard.reports.tuning_figures import Scale
+from regard.reports.tuning_axes import Scale
 from regard.runs.files import dump_json, write_json
 
 COUNT = 14

@@ -11,8 +11,9 @@ from regard.errors import ConfigError, RegardError, RunError
 from regard.evaluation.settings import Evaluate, Gaze
 from regard.evaluation.thresholds import AT_THRESHOLD, Choice, at_threshold, choose
 from regard.reports.blocks import Table, Text
+from regard.reports.class_curves import ranking_curves
 from regard.reports.contents import read_run
-from regard.reports.predictions import metrics_table, ranking_curves
+from regard.reports.predictions import metrics_table
 from regard.reports.threshold import threshold_blocks
 from regard.runs.deciding import with_options
 from regard.runs.evaluate import evaluate_run

@@ -15,7 +15,8 @@ from regard.evaluation.paired import paired_bootstrap, paired_student
 from regard.evaluation.table import predictions_table
 from regard.reports.compare_report import compare_report
 from regard.runs.files import read_json, write_json
-from regard.studies.compare_arms import compare_arms, is_arm, open_arms
+from regard.studies.compare_arms import compare_arms
+from regard.studies.finished_arms import is_arm, open_arms
 from regard.studies.read import read_study
 from regard.studies.runner import run_study
 from regard.training.config import changed

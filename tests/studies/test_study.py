@@ -36,8 +36,9 @@ from regard.runs.run import load_run
 from regard.studies import arm as arm_module
 from regard.studies import pool, runner
 from regard.studies.arm import alike, attempt, bench_arms, evaluated, is_of, run_arm
-from regard.studies.compare_arms import compare_arms, open_arms
+from regard.studies.compare_arms import compare_arms
 from regard.studies.comparisons import verdict
+from regard.studies.finished_arms import open_arms
 from regard.studies.read import read_study
 from regard.studies.remarks import remarks
 from regard.studies.runner import conclude, run_study

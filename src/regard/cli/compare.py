@@ -36,7 +36,7 @@ def compare(
     from regard.cli.show_compare import show_comparison
     from regard.reports.compare_report import compare_report, pictures_of
     from regard.reports.languages import language_of
-    from regard.studies.compare_arms import is_arm
+    from regard.studies.finished_arms import is_arm
 
     language_of(lang)  # an unknown one is refused before any work
     compared = _arms if any(map(is_arm, runs)) else _runs
@@ -72,7 +72,8 @@ def _arms(
 ) -> tuple[Path, dict[str, Any]]:
     from regard.errors import ConfigError
     from regard.runs.compare import default_folder
-    from regard.studies.compare_arms import compare_arms, open_arms
+    from regard.studies.compare_arms import compare_arms
+    from regard.studies.finished_arms import open_arms
 
     if method is not None:
         raise ConfigError(

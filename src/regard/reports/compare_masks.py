@@ -18,7 +18,7 @@ from regard.reports.compare_tables import (
     reading,
     titled,
 )
-from regard.reports.compare_words import change_places, class_words, verdict_words
+from regard.reports.compare_verdicts import change_places, class_words, verdict_words
 from regard.reports.mask_galleries import shown_masks
 from regard.reports.pair_galleries import Comparing, Picked, pair_galleries
 from regard.reports.segmentation import COLUMNS, pixel_title

@@ -8,9 +8,9 @@ import numpy as np
 from regard.images.plotting import MUTED
 from regard.language import phrase
 from regard.reports.blocks import Block, Cell, Drawing, Drawings, Key, Table, Text
+from regard.reports.class_curves import unit_axes
 from regard.reports.compare_tables import MARKS, READINGS, difference_rows, reading
 from regard.reports.drawing import canvas, colour, inline, plot
-from regard.reports.predictions import unit_axes
 from regard.reports.words import (
     between,
     columns,

@@ -32,6 +32,7 @@ from regard.reports.compare_masks import (
     metrics_differences,
 )
 from regard.reports.compare_metrics import calibration, classes_table, metrics_table
+from regard.reports.compare_reach import how_to_read
 from regard.reports.compare_sets import (
     set_class_differences,
     set_differences,
@@ -40,12 +41,12 @@ from regard.reports.compare_sets import (
     set_words,
 )
 from regard.reports.compare_tables import differences_table, outcomes_table
-from regard.reports.compare_words import comparison_facts, comparison_words, how_to_read
+from regard.reports.compare_words import comparison_facts, comparison_words
+from regard.reports.confusion import confusion
 from regard.reports.languages import language_of
 from regard.reports.latency import TITLE, latency_tables
 from regard.reports.page import write_page
 from regard.reports.pair_galleries import Comparing
-from regard.reports.predictions import confusion
 from regard.reports.words import count, listed
 from regard.runs.compare import KIND, PAIRS, REPORT, SUMMARY
 from regard.runs.files import read_json, read_table

@@ -16,7 +16,7 @@ from regard.reports.compare_tables import (
     reading,
     titled,
 )
-from regard.reports.compare_words import change_places, class_words, points, verdict_words
+from regard.reports.compare_verdicts import change_places, class_words, points, verdict_words
 from regard.reports.galleries import without_map
 from regard.reports.multilabel import COLUMNS
 from regard.reports.pair_galleries import ENDS, Comparing, Picked, pair_galleries

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from regard.language import Phrases, isolated, phrase
+from regard.language import Phrases, phrase
 from regard.reports.blocks import Fact, Facts
 from regard.reports.compare_metrics import metric_words
 from regard.reports.compare_tables import READINGS, reading
+from regard.reports.compare_verdicts import points, verdict_words
 from regard.reports.words import (
     between,
-    clauses,
     count,
     decimal,
     listed,
@@ -77,62 +77,6 @@ def _left(first: str, other: str, unlooked: Told) -> Fact:
     return Fact(phrase("Right with both, region looked at less"), share, note)
 
 
-def change_places(summary: Told, other: Told, change: Told) -> dict[str, str]:
-    """What a sentence on a metric's change names, by the places of its template.
-
-    Args:
-        summary: of the comparison.
-        other: the run held against the first one.
-        change: of the metric: `before`, `after` and `difference`.
-    """
-    return {
-        "other": other["name"],
-        "split": summary["split"],
-        "images": count(other["images"], "image"),
-        "after": decimal(change["after"]),
-        "first": summary["first"]["name"],
-        "before": decimal(change["before"]),
-        "difference": signed(change["difference"]["value"]),
-        "interval": between(change["difference"], signed),
-    }
-
-
-def verdict_words(other: Told, word: str) -> str:
-    """Whether the other one is the better or the worse, by the reading of its first difference."""
-    return phrase(_VERDICTS[word], arm=other["name"])
-
-
-_VERDICTS: Phrases = {
-    "better": "On images such as these, {arm} is the better one.",
-    "worse": "On images such as these, {arm} is the worse one.",
-    "no difference shown": "No difference is shown.",
-}
-
-
-def class_words(other: Told, key: str, what: str) -> str:
-    """Which classes are better, which worse, without a correction for their number.
-
-    Args:
-        other: what is held against the first.
-        key: the metric of a class that decides.
-        what: its name in a sentence, `IoU`.
-    """
-    kinds: dict[str, list[str]] = {"better": [], "worse": []}
-    for name, own in other["per_class"].items():
-        difference = own[key]["difference"]
-        word = reading(key, own[key])
-        if word in kinds:
-            kinds[word].append(f"{isolated(name)} ({signed(difference['value'])})")
-    told = [
-        f"{phrase(READINGS[word])} {', '.join(names)}" for word, names in kinds.items() if names
-    ]
-    return phrase(
-        "By the {metric} of single classes: {found}. These are not corrected for their number.",
-        metric=what,
-        found=clauses(*told) or phrase("no class's difference is shown"),
-    )
-
-
 def _looked(other: Told, name: str) -> Fact:
     found = other["scores"][name]
     note = phrase(
@@ -154,77 +98,6 @@ def comparison_words(summary: Told, other: Told) -> list[str]:
     words.append(_unlooked(summary, other))
     words.append(_dead(summary, other))
     return [text for text in words if text]
-
-
-def how_to_read(summary: Told) -> list[str]:
-    """What the numbers hold for and what not."""
-    first, split = summary["first"], summary["split"]
-    if summary.get("of_arms"):
-        return [_of_arms(summary)]
-    runs = (first, *summary["others"])
-    told = [
-        phrase(
-            "Each net was asked anew about {split}, {checkpoints}. An interval says what other "
-            "images would give from the same nets; what another training would give, it does not. "
-            "For that take several seeds (regard study).",
-            split=split,
-            checkpoints=", ".join(
-                phrase("{run} at {checkpoint}", run=run["name"], checkpoint=run["checkpoint"])
-                for run in runs
-            ),
-        )
-    ]
-    if len(summary["others"]) > 1:
-        told.append(phrase("Intervals and p\u2011values are not corrected for the number of runs."))
-    if any(run["own_contrast"] != summary["contrast"] for run in runs):
-        told.append(phrase(_CONTRASTS[bool(summary["contrast"])], first=first["name"]))
-    return told
-
-
-_CONTRASTS: Phrases = {
-    True: "All maps are made as {first} measures its own, with contrast; not every run here was "
-    "trained to be measured so.",
-    False: "All maps are made as {first} measures its own, without contrast; not every run here "
-    "was trained to be measured so.",
-}
-
-
-def _of_arms(summary: Told) -> str:
-    """What numbers of arms are, and where a claim about them stands."""
-    seeds, folds = summary["of_arms"]["seeds"], summary["of_arms"]["folds"]
-    pixels = summary["task"] == "segmentation"
-    text = phrase(
-        _OF_ARMS[folds > 1, pixels],
-        split=summary["split"],
-        seeds=count(len(seeds), "seed"),
-        names=listed([str(seed) for seed in seeds]),
-        folds=folds,
-    )
-    over = phrase("An interval over images says what other images would give from these nets.")
-    if len(seeds) == 1 and folds == 1:
-        claim = phrase("What another training would give, one seed does not say.")
-    elif folds > 1 or pixels:
-        claim = phrase("What is claimed of the arms, the study's own report says.")
-    else:
-        claim = phrase(
-            "Whether other trainings and other images would show it too is said beside it."
-        )
-    return f"{text} {over} {claim}"
-
-
-# By whether there are folds, and whether pixels are counted.
-_OF_ARMS: Phrases = {
-    (False, False): "Numbers are read from what the studies' runs wrote about {split}, with "
-    "{seeds} ({names}) of each arm: means over the seeds, in which every image counts with its "
-    "own mean.",
-    (False, True): "Numbers are read from what the studies' runs wrote about {split}, with "
-    "{seeds} ({names}) of each arm: pixels of all seeds count together.",
-    (True, False): "Numbers are read from what the studies' runs wrote about {split}, with "
-    "{seeds} ({names}) of each arm, pooled over {folds} folds: means over the seeds, in which "
-    "every image counts with its own mean.",
-    (True, True): "Numbers are read from what the studies' runs wrote about {split}, with "
-    "{seeds} ({names}) of each arm, pooled over {folds} folds: pixels of all seeds count together.",
-}
 
 
 def _over_trainings(other: Told) -> str:
@@ -250,11 +123,6 @@ _OVER_BOTH: Phrases = {
     False: "Over {trainings} and the images together the interval is {interval} points (p {p}): "
     "that other trainings and other images would show it too is not shown.",
 }
-
-
-def points(share: Any) -> str:
-    """A difference of shares in percentage points."""
-    return signed(None if share is None else share * 100, 1)
 
 
 def _accuracy(summary: Told, other: Told) -> str:

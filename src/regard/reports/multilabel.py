@@ -8,7 +8,8 @@ import polars as pl
 
 from regard.language import Phrases, phrase, plural
 from regard.reports.blocks import Block, Cell, Drawings, Fact, Heading, Matrix, Table, Text
-from regard.reports.predictions import class_keys, metrics_table, precision_recall, span
+from regard.reports.class_curves import class_keys, precision_recall
+from regard.reports.predictions import metrics_table, span
 from regard.reports.words import (
     between,
     columns,

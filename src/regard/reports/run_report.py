@@ -13,6 +13,8 @@ from regard.evaluation.gaze import by_class, each_image, score_names
 from regard.language import phrase, speaking
 from regard.progress import Step
 from regard.reports.blocks import Block, Heading, Note, Page, Section, Source, Text
+from regard.reports.class_curves import ranking_curves
+from regard.reports.confusion import confusion, first_mistakes
 from regard.reports.contents import RunContents, SplitContents, read_run
 from regard.reports.galleries import run_galleries
 from regard.reports.gaze import (
@@ -31,13 +33,7 @@ from regard.reports.methods import methods_compared
 from regard.reports.multilabel import set_results
 from regard.reports.page import write_page
 from regard.reports.patches import patches_section
-from regard.reports.predictions import (
-    class_table,
-    confusion,
-    first_mistakes,
-    metrics_table,
-    ranking_curves,
-)
+from regard.reports.predictions import class_table, metrics_table
 from regard.reports.run_summary import run_facts, run_words
 from regard.reports.samples_section import samples_section
 from regard.reports.segmentation import (

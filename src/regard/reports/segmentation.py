@@ -12,7 +12,8 @@ from regard.evaluation.gaze import is_pooled, score_names
 from regard.evaluation.segmentation import MEANS
 from regard.language import Phrases, phrase
 from regard.reports.blocks import Block, Cell, Fact, Heading, Matrix, Table, Text
-from regard.reports.predictions import confusion, span
+from regard.reports.confusion import confusion
+from regard.reports.predictions import span
 from regard.reports.words import (
     NONE,
     between,

@@ -1,88 +1,39 @@
 """Figures of a tuning: how it went, what mattered, and the front between two objectives."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-from numpy.typing import NDArray
+from matplotlib.ticker import MaxNLocator
 
 from regard.images.plotting import INK, shortened
 from regard.language import Phrases, phrase
 from regard.reports.blocks import Drawing, Drawings, Key
 from regard.reports.drawing import canvas, colour, inline, plot
 from regard.reports.history import curve, line, whole_epochs
+from regard.reports.tuning_axes import (
+    BEST,
+    DONE,
+    PRUNED,
+    Scale,
+    dots,
+    logarithmic,
+    named,
+    places_of,
+    short,
+)
 from regard.reports.tuning_contents import TuningContents
 from regard.reports.words import (
     clauses,
     count,
     decimal,
-    general,
     listed,
-    on_split,
     percent,
     said,
 )
-from regard.runs.files import dump_json
 
-Floats = NDArray[np.float64]
-DONE, BEST, PRUNED = 0, 1, -1
-# Trials whose curves are told apart, and choices that have a place each.
-MOST_CURVES, MOST_CHOICES, MOST_TICKS = 60, 8, 6
-# Values of which the very bad ones may lie beyond the edge of a figure.
-MANY = 10
-
-
-def named(metric: str) -> str:
-    """`Loss on val` of `val.loss`."""
-    return on_split(metric.partition(".")[2], "val")
-
-
-def short(key: str) -> str:
-    """The end of a key, by which its readers know it."""
-    parts = key.split(".")
-    return ".".join(parts[-2:]) if len(parts) > 1 else key
-
-
-class Scale:
-    """An axis of an objective's values, on which a few very bad ones do not flatten the rest.
-
-    Args:
-        values: of the trials.
-        lower: whether less is better.
-    """
-
-    def __init__(self, values: Floats, lower: bool) -> None:
-        sign = 1 if lower else -1
-        costs = np.sort(sign * values[np.isfinite(values)])
-        best, worst = costs[0], costs[-1]
-        most = best + 1.5 * (np.quantile(costs, 0.85) - best)
-        far = len(costs) >= MANY and most > best and worst - best > 2 * (most - best)
-        cut = most if far else worst
-        room = 0.06 * (cut - best) or 0.05 * max(abs(best), 1e-3)
-        self._ends = sorted((sign * (best - room), sign * (cut + room)))
-        self._edge = sign * (cut + 0.5 * room)
-        self.beyond = int((costs > cut).sum())
-        self._sign = sign
-
-    def placed(self, values: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-        """Where values are drawn, and which of them at the edge, as they lie beyond it."""
-        out = ~np.isfinite(values) | (self._sign * values > self._sign * self._edge)
-        return np.where(out, self._edge, values), out
-
-    def put(self, axes: Axes, axis: str = "y") -> None:
-        """Let the axis reach from end to end."""
-        (axes.set_ylim if axis == "y" else axes.set_xlim)(*self._ends)
-
-    @property
-    def note(self) -> str:
-        """How many lie beyond the edge."""
-        if not self.beyond:
-            return ""
-        trials = count(self.beyond, "trial")
-        return phrase("{trials} beyond the edge (triangles)", trials=trials)
+# Trials whose curves are told apart, and values of a key that have a tick each.
+MOST_CURVES, MOST_TICKS = 60, 6
 
 
 def history(tuning: TuningContents) -> Drawings:
@@ -100,7 +51,7 @@ def _history(tuning: TuningContents, metric: str) -> Drawing:
         axes = plot(drawn, phrase("trial"), said(metric.partition(".")[2]))
         for state, tone in (("pruned", PRUNED), ("complete", DONE)):
             own = rows.filter(pl.col("state") == state)
-            _dots(axes, own["number"].to_numpy(), own[metric].to_numpy(), tone, scale)
+            dots(axes, own["number"].to_numpy(), own[metric].to_numpy(), tone, scale)
         done = rows.filter(pl.col("state") == "complete").sort("number")
         pick = np.minimum if tuning.lower(metric) else np.maximum
         best = pick.accumulate(done[metric].to_numpy())
@@ -207,14 +158,14 @@ def _slice(
     own: dict[str, Any] = tuning.tuning["search"][key]
     with canvas() as drawn:
         axes = plot(drawn, shortened(short(key), 40), said(metric.partition(".")[2]))
-        places, names = _places(rows[key], own)
+        places, names = places_of(rows[key], own)
         for state, tone in (("pruned", PRUNED), ("complete", DONE)):
             chosen = (rows["state"] == state).to_numpy()
-            _dots(axes, places[chosen], rows[metric].to_numpy()[chosen], tone, scale)
+            dots(axes, places[chosen], rows[metric].to_numpy()[chosen], tone, scale)
         best = rows["number"].is_in(list(tuning.best)).to_numpy()
-        _dots(axes, places[best], rows[metric].to_numpy()[best], BEST, scale, size=52)
+        dots(axes, places[best], rows[metric].to_numpy()[best], BEST, scale, size=52)
         if own.get("log"):
-            _logarithmic(axes)
+            logarithmic(axes)
         if names:
             axes.set_xticks(range(len(names)), [shortened(name, 9) for name in names])
             axes.set_xlim(-0.6, len(names) - 0.4)
@@ -226,40 +177,6 @@ def _slice(
         axes.tick_params(labelcolor=INK)
         alt = phrase("{metric} against {key}", metric=named(metric), key=key)
         return Drawing(inline(drawn, alt), short(key))
-
-
-def _places(column: pl.Series, own: dict[str, Any]) -> tuple[Floats, list[str]]:
-    """Where trials lie along a key: at their number, or at their choice, a little apart."""
-    choices = own.get("choices")
-    if choices is None:
-        return column.cast(pl.Float64).to_numpy(), []
-    values = [plain(value) for value in column.to_list()]
-    known = dict.fromkeys(values)
-    names = [plain(choice) for choice in choices if plain(choice) in known]
-    names = (names + [name for name in known if name not in names])[: max(MOST_CHOICES, len(known))]
-    at = np.asarray([names.index(value) for value in values], dtype=np.float64)
-    # The golden ratio spreads neighbours evenly and always alike.
-    apart = 0.5 * ((np.arange(len(at)) * 0.618034) % 1 - 0.5)
-    return np.asarray(at + apart, np.float64), names
-
-
-def plain(value: Any) -> str:
-    """A value as text, as the table of trials has those of several kinds."""
-    return value if isinstance(value, str) else dump_json(value)
-
-
-def brief(value: float) -> str:
-    """Three digits: `0.023`, `1e−5`."""
-    return general(value, 3).replace("e-0", "e-").replace("-", "−")
-
-
-def _logarithmic(axes: Axes) -> None:
-    axes.set_xscale("log")
-    low, high = axes.dataLim.intervalx
-    few = high / low < 300
-    axes.xaxis.set_major_locator(LogLocator(10, (1, 3) if few else (1,), numticks=7))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
-    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def front(tuning: TuningContents) -> Drawings:
@@ -304,16 +221,6 @@ _BETTER: Phrases = {
     (False, True): "better is right and down",
     (False, False): "better is right and up",
 }
-
-
-def _dots(
-    axes: Axes, x: Sequence | Floats, y: Floats, tone: int, scale: Scale, size: int = 30
-) -> None:
-    places, out = scale.placed(np.asarray(y, float))
-    x = np.asarray(x, float)
-    for chosen, marker in ((~out, "o"), (out, "^" if scale._sign > 0 else "v")):
-        axes.scatter(x[chosen], places[chosen], size, color=colour(tone), marker=marker,
-                     alpha=1 if tone == BEST else 0.75, linewidths=0, zorder=3)  # fmt: skip
 
 
 def _valued(tuning: TuningContents, metric: str) -> pl.DataFrame:

@@ -24,17 +24,14 @@ from regard.reports.blocks import (
 )
 from regard.reports.languages import language_of
 from regard.reports.page import write_page
+from regard.reports.tuning_axes import brief, named, plain, short
 from regard.reports.tuning_contents import TuningContents, read_tuning_folder
 from regard.reports.tuning_figures import (
     MOST_CURVES,
-    brief,
     curves,
     front,
     history,
     importance,
-    named,
-    plain,
-    short,
     slices,
 )
 from regard.reports.tuning_words import best_words, importance_words, searched

@@ -1,7 +1,6 @@
 """Arms of studies compared image by image, over all seeds and folds, from what their runs wrote."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from regard.data.settings import Task, task_in
-from regard.errors import ConfigError, RunError, near
+from regard.errors import RunError
 from regard.evaluation.comparison import Answers
 from regard.evaluation.comparison_of_arms import compare_trainings, pair_trainings
 from regard.evaluation.intervals import CONFIDENCE
@@ -23,116 +22,11 @@ from regard.runs.compare_masks import (
     no_scores,
     pair_masks,
 )
-from regard.runs.files import damaged, read_json, read_table, read_yaml, write_json, write_table
+from regard.runs.files import read_json, read_table, write_json, write_table
 from regard.runs.folder import RunFolder
 from regard.runs.own_numbers import best_answers
 from regard.studies.answers import of_method
-from regard.studies.pooled import TABLE as POOLED
-
-
-@dataclass(frozen=True)
-class Arm:
-    """An arm of a finished study.
-
-    Attributes:
-        name: that tables and pictures call it by.
-        study: the study's folder.
-        arm: its name there.
-        trainings: by seed the folder with what was said of all images, a run's or pooled.
-        runs: by seed the finished runs: one, or one a fold.
-    """
-
-    name: str
-    study: Path
-    arm: str
-    trainings: Mapping[int, Path]
-    runs: Mapping[int, Sequence[Path]]
-
-    @property
-    def folds(self) -> int:
-        """Number of folds that were pooled; 1 for none."""
-        return max(len(runs) for runs in self.runs.values())
-
-
-def is_arm(text: str) -> bool:
-    """Whether a text is `STUDY:ARM`, or a study's folder, rather than a run's."""
-    folder, colon, _ = text.rpartition(":")
-    return _is_study(Path(text)) or (bool(colon) and _is_study(Path(folder)))
-
-
-def open_arms(texts: Sequence[str]) -> list[Arm]:
-    """The arms of `STUDY:ARM`, two or more; all with the seeds that every one has finished.
-
-    Raises:
-        ConfigError: fewer than two, or runs among them.
-        RunError: no study, no such arm, or no seed that all have finished.
-    """
-    runs = [text for text in texts if not is_arm(text)]
-    if runs or len(texts) < 2:
-        raise ConfigError(
-            "regard compare",
-            expected="two arms or more, STUDY:ARM each, the one to compare with first",
-            found=f"{runs[0]}, which is no arm" if runs else "1",
-            remedy="compare arms with arms, and runs with runs",
-        )
-    opened = [_open(text) for text in texts]
-    shared = set.intersection(*(set(arm.trainings) for arm in opened))
-    if not shared:
-        raise RunError(
-            " and ".join(texts),
-            expected="a seed that every arm has finished",
-            found="none",
-            remedy="finish the study: the same regard study command goes on",
-        )
-    names = _names(opened)
-    return [
-        Arm(name, arm.study, arm.arm, {seed: arm.trainings[seed] for seed in sorted(shared)},
-            {seed: arm.runs[seed] for seed in sorted(shared)})
-        for name, arm in zip(names, opened, strict=True)
-    ]  # fmt: skip
-
-
-def _names(arms: Sequence[Arm]) -> list[str]:
-    """The arms' own names, after the study's where that tells two apart."""
-    own = [arm.arm for arm in arms]
-    if len(set(own)) == len(own):
-        return own
-    names = [f"{arm.study.resolve().name}:{arm.arm}" for arm in arms]
-    return [n if names.count(n) == 1 else f"{n}-{i}" for i, n in enumerate(names, start=1)]
-
-
-def _open(text: str) -> Arm:
-    folder, _, name = text.rpartition(":")
-    if _is_study(Path(text)):
-        folder, name = text, ""
-    study = Path(folder)
-    arms = read_yaml(study / "study.yaml").get("arms")
-    if not isinstance(arms, dict) or not arms:
-        raise damaged(str(study / "study.yaml"), "no arms")
-    if name not in arms:
-        raise RunError(
-            text,
-            expected="an arm of the study after its folder, STUDY:ARM",
-            found=repr(name) if name else "no arm",
-            remedy=near(name, arms) if name else f"write {study}:{next(iter(arms))}",
-        )
-    results, pooled = study / "results.parquet", study / POOLED
-    if not results.is_file():
-        raise RunError(
-            str(study),
-            expected="a study that has been run to its end",
-            found="no results.parquet",
-            remedy="finish it: the same regard study command goes on",
-        )
-    finished = (pl.col("arm") == name) & (pl.col("status") == "done")
-    rows = read_table(results).filter(finished)
-    whole = read_table(pooled).filter(finished) if "fold" in rows.columns else rows
-    by = ["seed", "fold"] if "fold" in rows.columns else ["seed"]
-    runs: dict[int, list[Path]] = {}
-    for seed, run in rows.sort(by).select("seed", "run").rows():
-        runs.setdefault(seed, []).append(study / run)
-    return Arm(name, study, name, {seed: study / run for seed, run in
-                                   whole.select("seed", "run").rows()}, runs)  # fmt: skip
+from regard.studies.finished_arms import Arm
 
 
 def compare_arms(arms: Sequence[Arm], split: str, out: Path) -> dict[str, Any]:
@@ -300,7 +194,3 @@ def _runs_of(arm: Arm, split: str, out: Path, end: str) -> pl.DataFrame:
                 )
             )
     return pl.concat(parts)
-
-
-def _is_study(folder: Path) -> bool:
-    return (folder / "study.yaml").is_file()
