@@ -73,7 +73,7 @@ loss = torch.nn.functional.binary_cross_entropy_with_logits(output.logits, truth
 | `share` | uses the regions of this share of the annotated train images of each class |
 | `dilate` | widens them on each side, to see how loose they may be |
 | `regions: misplaced` | a control: each moved away from its place in the same image |
-| `regions: mean` | a control: the mean region of the train split for every image |
+| `regions: mean` | a control: the mean region of the train split, for every image that has one |
 
 An image without a region counts for the cross-entropy alone; a term's mean is over the images
 that have one. Areas to `avoid` are outside, areas to `ignore` neither inside nor outside.
@@ -121,7 +121,11 @@ def _row(name: str, kind: type[Term]) -> str:
 
 def _methods() -> Iterator[str]:
     able = [f"`{name}`" for name in METHODS if METHODS[name].differentiable]
-    yield "A map can be made by any method that can be part of a loss: " + ", ".join(able) + "."
+    yield (
+        "A map can be made by any method that can be part of a loss: "
+        + ", ".join(able)
+        + (". (`expected_gradients` from Python alone: its background is a tensor.)")
+    )
 
 
 def _section(name: str, kind: type[Term]) -> Iterator[str]:

@@ -62,6 +62,13 @@ def test_the_reference_of_methods_is_up_to_date():
     assert "docs/methods.md" in (HERE / "README.md").read_text()
 
 
+def test_the_reference_of_commands_is_up_to_date():
+    text = script("commands_reference").reference()
+    assert (DOCS / "commands.md").read_text() == text, "run: python docs/commands_reference.py"
+    assert "### regard data import csv" in text
+    assert "| `--resume` | Go on with a run that was stopped. |" in text
+
+
 def test_the_reference_of_terms_is_up_to_date():
     text = script("guidance_reference").reference()
     assert (DOCS / "guidance.md").read_text() == text, "run: python docs/guidance_reference.py"

@@ -22,7 +22,7 @@ from regard.runs.run import load_run
 from regard.screening.cutting import Cutting
 from regard.screening.fleet import DEATHS, Fleet
 from regard.screening.job import Job
-from regard.screening.on_ray import Asker, Order, device_for
+from regard.screening.on_ray import Asker, Order, device_for, share_of_gpu
 from regard.screening.screen import screen
 from regard.screening.sources import open_source
 from tinyset import REGARD, environment, run_regard
@@ -161,6 +161,13 @@ def test_each_process_has_a_gpu_where_there_is_one():
     assert [device_for("auto", 0), device_for("cpu", 4)] == ["cpu", "cpu"]
     with pytest.raises(ConfigError, match="--device: expected a cluster with a GPU"):
         device_for("cuda", 0)
+
+
+def test_processes_share_gpus_so_that_all_of_them_run():
+    for processes, gpus in ((1, 1), (4, 1), (4, 2), (4, 3), (2, 4)):
+        share = share_of_gpu(processes, gpus)
+        assert processes <= gpus * int(1 / share)
+    assert share_of_gpu(2, 4) == 1
 
 
 def test_what_does_not_go_with_the_engine_is_one_line(home, tmp_path, monkeypatch):

@@ -295,8 +295,8 @@ class Broken(torch.nn.Module):
 def test_a_net_that_raises_is_a_line_and_no_fault_of_ours(own_folder, tmp_path, monkeypatch):
     load = load_run
 
-    def broken(*args):
-        run = load(*args)
+    def broken(*args, **how):
+        run = load(*args, **how)
         return dataclasses.replace(run, net=Broken())
 
     monkeypatch.setattr("regard.server.nets.load_run", broken)

@@ -177,6 +177,9 @@ def test_data_is_asked_for_where_it_is_needed_and_nowhere_else(name, tmp_path):
         read_study(name, data=manifest)
     with pytest.raises(ConfigError, match="expected a manifest to train on"):
         read_study(name, data=tmp_path)
+    table = tmp_path / "own.csv"
+    table.touch()
+    assert read_study(name, data=table).base["data"]["manifest"] == str(table)
     if name in WITH_MANIFEST:
         with pytest.raises(ConfigError, match="found none; add --data M"):
             read_study(name)

@@ -17,6 +17,7 @@ def bench(
     batch: list[int] = typer.Option(
         [],
         "--batch",
+        metavar="<int>",
         help="A batch size beside 1. May be repeated. Default: doubled as long as it pays.",
     ),
     device: str = typer.Option(

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import typer
 
-from regard.cli.train import CHECKPOINT
+from regard.cli.train import CHECKPOINT, DEVICE
 
-METHODS = typer.Option([], "--method", help="May be repeated. Default: the run's own.")
+METHODS = typer.Option(
+    [], "--method", metavar="NAME", help="May be repeated. Default: the run's own."
+)
 BACKGROUND = typer.Option(
     None, help="Images of train that expected_gradients begins from, drawn at random. Default: 32."
 )
@@ -24,10 +26,13 @@ def explain(
     method: list[str] = typer.Option(
         [],
         "--method",
+        metavar="NAME",
         help="May be repeated. Default: the run's own; with --global expected_gradients.",
     ),
     split: str | None = typer.Option(None, help="Explain a split. Default: test."),
-    images: list[Path] = typer.Option([], help="Explain these images instead. May be repeated."),
+    images: list[Path] = typer.Option(
+        [], metavar="<path>", help="Explain these images instead. May be repeated."
+    ),
     target: str | None = typer.Option(
         None,
         "--class",
@@ -48,6 +53,7 @@ def explain(
         help="A folder. Default: RUN/explanations, of a segmenter RUN/explanations/CLASS; with "
         "--global RUN/explanations/global.",
     ),
+    device: str = DEVICE,
     as_json: bool = typer.Option(False, "--json", help="Print what was written."),
 ) -> None:
     """Draw where a net looks.
@@ -58,7 +64,9 @@ def explain(
     """
     if averages:
         _refuse_single(images, target)
-        _average(run, method, split or "test", limit, background, out, as_json=as_json)
+        _average(
+            run, method, split or "test", limit, background, out, device=device, as_json=as_json
+        )
         return
     _refuse_split(images, split, limit)
     from regard.cli.console import counter, print_json
@@ -67,7 +75,7 @@ def explain(
     from regard.runs.explanations import folder_name, refuse_unreadable
     from regard.runs.run import load_run
 
-    loaded = load_run(run)
+    loaded = load_run(run, device=device)
     refuse_unreadable(images)
     most = 200 if limit is None else limit
     paths = [str(p) for p in images] or images_of(loaded, split or "test", most)
@@ -139,6 +147,7 @@ def _average(
     background: int | None,
     out: Path | None,
     *,
+    device: str,
     as_json: bool,
 ) -> None:
     from regard.cli.console import counter, print_json
@@ -146,7 +155,7 @@ def _average(
     from regard.runs.averages import average_maps, chosen_samples
     from regard.runs.run import load_run
 
-    loaded = load_run(run)
+    loaded = load_run(run, device=device)
     methods = method or ["expected_gradients"]
     begun_from = _images_of_background(background, methods)
     folder = out or run / "explanations" / "global"
@@ -170,11 +179,13 @@ def score(
     scores: list[str] = typer.Option(
         [],
         "--score",
+        metavar="NAME",
         help="May be repeated. Default: the run's own (gaze.scores), deletion, insertion, "
         "average_drop, increase and sparseness; of a segmenter its own and sparseness.",
     ),
     background: int | None = BACKGROUND,
     checkpoint: str = CHECKPOINT,
+    device: str = DEVICE,
     as_json: bool = typer.Option(False, "--json", help="Print the means with intervals."),
 ) -> None:
     """Score maps: do they lie in the regions, and does the net's answer hang on what they show?
@@ -193,7 +204,7 @@ def score(
     from regard.runs.run import load_run
     from regard.scores.base import SCORES
 
-    loaded = load_run(run, checkpoint)
+    loaded = load_run(run, checkpoint, device=device)
     own = Gaze.model_validate(loaded.config["gaze"])
     begun_from = _images_of_background(background, method or [own.method])
     for name in scores:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import typer
 
-from regard.cli.train import CHECKPOINT
+from regard.cli.train import CHECKPOINT, DEVICE
 
 
 def add(app: typer.Typer) -> None:
@@ -22,7 +22,7 @@ def screen(
     ),
     stride: int | None = typer.Option(None, help="From tile to tile. Default: the tile's side."),
     boxes: bool = typer.Option(False, "--boxes", help="Cut out the manifest's boxes."),
-    times: float = typer.Option(1.0, help="A crop's side over the longer side of its box."),
+    times: float = typer.Option(2.0, help="A crop's side over the longer side of its box."),
     positive: str | None = typer.Option(None, help="The class that is looked for."),
     threshold: float | None = typer.Option(
         None,
@@ -39,7 +39,7 @@ def screen(
     workers: int | None = typer.Option(
         None, help="Threads that decode. Default: the cores. With ray: processes with a net each."
     ),
-    device: str = typer.Option("auto", help="auto, cpu, cuda ..."),
+    device: str = DEVICE,
     bf16: bool = typer.Option(False, "--bf16", help="Compute in bfloat16 where that is safe."),
     compile: bool = typer.Option(False, "--compile", help="Compile the net first."),
     engine: Literal["local", "ray"] = typer.Option(

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from regard.cli.train import DEVICE
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
@@ -19,6 +21,7 @@ def serve(
     token: str | None = typer.Option(
         None, help="What every request has to show: /?token=TEXT once, or Authorization: Bearer."
     ),
+    device: str = DEVICE,
 ) -> None:
     """Look through runs in a browser.
 
@@ -34,4 +37,4 @@ def serve(
         if error.name not in ("starlette", "uvicorn", "anyio"):
             raise
         raise MissingExtraError("regard serve", "web") from error
-    start(folder, host, port, token, say=say)
+    start(folder, host, port, token, device=device, say=say)

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import typer
 
-CHANGES = typer.Option([], "--set", help="Change a value of the config: a.b=c. May be repeated.")
+CHANGES = typer.Option(
+    [], "--set", metavar="A.B=C", help="Change a value of the config. May be repeated."
+)
 CHECKPOINT = typer.Option("best", help="best, last, step-N or epoch-N.")
+DEVICE = typer.Option("auto", help="Where the net answers: auto (a GPU if any), cpu, cuda ...")
 
 
 def add(app: typer.Typer) -> None:
@@ -62,6 +65,7 @@ def evaluate(
     run: Path = typer.Argument(help="A run's folder."),
     split: str = typer.Option("test", help="Of the run's manifest."),
     checkpoint: str = CHECKPOINT,
+    device: str = DEVICE,
     window: int | None = typer.Option(None, help="Segmenters: side of sliding windows, pixels."),
     overlap: float = typer.Option(0.5, help="Share that a window has in common with the next."),
     flip: bool = typer.Option(False, "--flip", help="Segmenters: average with mirrored images."),
@@ -81,9 +85,9 @@ def evaluate(
 ) -> None:
     """Predict a split and measure.
 
-    Writes predictions/SPLIT.parquet and metrics/SPLIT.json, with 95% intervals over images. A
-    threshold that was chosen stays in threshold.json, and later evaluations of the same checkpoint
-    apply it too.
+    Writes predictions/SPLIT.parquet and metrics/SPLIT.json, with 95% intervals over images or
+    groups. A threshold that was chosen stays in threshold.json, and later evaluations of the same
+    checkpoint apply it too.
     """
     from regard.cli.console import counter, print_json
     from regard.cli.show_run import show_metrics
@@ -92,7 +96,7 @@ def evaluate(
     from regard.runs.inference import inferring
     from regard.runs.run import load_run
 
-    loaded = load_run(run, checkpoint)
+    loaded = load_run(run, checkpoint, device=device)
     given = {"target_recall": target_recall, "threshold": threshold, "positive": positive}
     decide = with_options(loaded, **given)
     asked = inferring(loaded, window=window, overlap=overlap, flip=flip, size=size)

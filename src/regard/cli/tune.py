@@ -22,7 +22,10 @@ def tune(
     out: Path | None = typer.Option(None, help="The tuning's folder. Default: tunings/NAME."),
     workers: int = typer.Option(1, help="Processes, each at a trial of its own."),
     changes: list[str] = typer.Option(
-        [], "--set", help="Change a value of the file: base.training.epochs=5. May be repeated."
+        [],
+        "--set",
+        metavar="A.B=C",
+        help="Change a value of the file: base.training.epochs=5. May be repeated.",
     ),
     lang: str = typer.Option("en", help="Language of the report: en or fr."),
     as_json: bool = typer.Option(False, "--json", help="Print tuning.json."),

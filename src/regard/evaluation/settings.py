@@ -16,7 +16,8 @@ class Gaze(Settings):
     """Which maps are scored against the regions after every epoch, and how.
 
     Attributes:
-        method: makes the maps, of the label's class; see `regard list methods`.
+        method: makes the maps, of the label's class; see `regard list methods`. None that begins
+            from other images, as `expected_gradients`, which `regard score` can take afterwards.
         layer: None (found) or a dotted name.
         contrast: of the label's logit less the mean of all logits, see `regard.explain`.
         scores: of the maps, see `regard list scores`.

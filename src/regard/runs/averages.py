@@ -147,7 +147,6 @@ def _groups(
     found = Averages(run.classes, run.transform.size, groups)
     gaze = gaze.model_copy(update={"method": method})
     of = _of_classes if run.segments else _of_labels
-    device = next(run.net.parameters()).device
     classes = mask_classes(run.manifest(), run.data.void) if run.segments else None
     loader = Loader(Samples(samples, run.transform, classes=classes), 8, workers=run.data.workers)
 
@@ -156,7 +155,7 @@ def _groups(
 
     try:
         with evaluating(run.net):
-            for batch, told in fitted(loader.batches(), ask, device):
+            for batch, told in fitted(loader.batches(), ask, run.device):
                 for own in told:
                     found.add(*own)
                 if progress is not None:
@@ -168,8 +167,7 @@ def _groups(
 
 def _of_labels(run: Run, batch: Batch, gaze: Gaze, options: dict[str, Any]) -> list[Told]:
     """The map of each image's label."""
-    device = next(run.net.parameters()).device
-    images, labels = model_input(batch, run.transform, device), batch.labels.to(device)
+    images, labels = model_input(batch, run.transform, run.device), batch.labels.to(run.device)
     how = {"layer": gaze.layer, "contrast": gaze.contrast, "view": run.explained_view}
     maps = explain(run.net, images, labels, gaze.method, **how, **options).detach().cpu()
     return [(maps, batch.labels, batch.images[run.data.views[0]], batch.regions, batch.index)]
@@ -178,10 +176,10 @@ def _of_labels(run: Run, batch: Batch, gaze: Gaze, options: dict[str, Any]) -> l
 def _of_classes(run: Run, batch: Batch, gaze: Gaze, options: dict[str, Any]) -> list[Told]:
     """The map of each class that an image holds, over the pixels where it is predicted."""
     assert batch.target is not None
-    device = next(run.net.parameters()).device
-    images, photos = model_input(batch, run.transform, device), batch.images[run.data.views[0]]
+    images = model_input(batch, run.transform, run.device)
+    photos = batch.images[run.data.views[0]]
     assert isinstance(images, torch.Tensor)
-    truth = batch.target.to(device)
+    truth = batch.target.to(run.device)
     turns = class_turns(run.net, images, truth, len(run.classes), gaze, **options)
     found = []
     for turn in turns:

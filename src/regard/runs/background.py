@@ -38,7 +38,7 @@ def background_of(run: Run, images: int = BACKGROUND) -> Tensor:
         images: 1 or more; all of train where it has fewer.
 
     Returns:
-        The first view as the net takes it, (images, 3, H, W).
+        The first view as the net takes it, (images, 3, H, W), where the net is.
 
     Raises:
         ConfigError: less than 1 image.
@@ -55,4 +55,4 @@ def background_of(run: Run, images: int = BACKGROUND) -> Tensor:
     order = torch.randperm(len(samples), generator=keyed_generator("background")).tolist()
     chosen = [samples[row] for row in order[:images]]
     refuse_files(chosen, run.transform.max_pixels)
-    return run.transform([sample.views[0][1] for sample in chosen])
+    return run.transform([sample.views[0][1] for sample in chosen]).to(run.device)

@@ -38,7 +38,7 @@ def bench_device(
     Raises:
         RunError: not even one image fits into memory.
     """
-    here = next(run.net.parameters()).device == device
+    here = run.device == device
     net = run.net if here else copy.deepcopy(run.net).to(device)
     contest = Contest(_passes(run, net, device, bf16), device)
     try:

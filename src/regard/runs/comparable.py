@@ -32,7 +32,7 @@ class Named:
         return self.run.folder.resolve(), self.run.checkpoint
 
 
-def open_runs(texts: Sequence[str], split: str) -> list[Named]:
+def open_runs(texts: Sequence[str], split: str, *, device: str = "cpu") -> list[Named]:
     """Load runs, each `FOLDER` or `FOLDER@CHECKPOINT`, that can be compared on a split.
 
     Raises:
@@ -47,7 +47,10 @@ def open_runs(texts: Sequence[str], split: str) -> list[Named]:
             found=str(len(texts)),
             remedy="name another run's folder, or another checkpoint of it: RUN@last",
         )
-    runs = [Named(name, open_run(text)) for name, text in zip(_names(texts), texts, strict=True)]
+    runs = [
+        Named(name, open_run(text, device=device))
+        for name, text in zip(_names(texts), texts, strict=True)
+    ]
     for text, other in zip(texts[1:], runs[1:], strict=True):
         _refuse_other_samples(runs[0].run, other.run, split, f"{texts[0]} and {text}")
     return runs

@@ -256,10 +256,14 @@ def predict_samples(
     how = Annotation("none" if gaze is None else "own")
     loader = Loader(Samples(samples, run.transform, annotation=how), 32, workers=run.data.workers)
     try:
-        device = next(run.net.parameters()).device
-        batches = loader.batches()
         return predict(
-            run.net, batches, run.transform, gaze=gaze, device=device, progress=progress, **given
+            run.net,
+            loader.batches(),
+            run.transform,
+            gaze=gaze,
+            device=run.device,
+            progress=progress,
+            **given,
         )
     finally:
         loader.close()

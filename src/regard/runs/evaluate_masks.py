@@ -154,14 +154,13 @@ def counted(run: Run, split: str, images: Mapping[int, str], progress: Step | No
     assert classes is not None
     by_index = {sample.index: sample for sample in loader.data.samples}
     rows: list[dict[str, Any]] = []
-    device = next(run.net.parameters()).device
 
     def ask(batch: Batch) -> Tensor:
-        return logits_of(run.net(model_input(batch, run.transform, device))).float()
+        return logits_of(run.net(model_input(batch, run.transform, run.device))).float()
 
     try:
         with evaluating(run.net), torch.no_grad():
-            for batch, logits in fitted(loader.batches(), ask, device):
+            for batch, logits in fitted(loader.batches(), ask, run.device):
                 assert batch.target is not None
                 for index, own, target in zip(
                     batch.index.tolist(), logits, batch.target, strict=True
@@ -196,9 +195,8 @@ def masks_of(run: Run, sample: Sample) -> tuple[NDArray[np.int64], NDArray[np.ui
     """
     classes = mask_classes(run.manifest(), run.data.void)
     batch = Samples([sample], run.transform, classes=classes).batch([Draw(0)])
-    device = next(run.net.parameters()).device
     with evaluating(run.net), torch.no_grad():
-        logits = logits_of(run.net(model_input(batch, run.transform, device))).float()
+        logits = logits_of(run.net(model_input(batch, run.transform, run.device))).float()
     assert batch.target is not None
     return _compared(run, logits[0], batch.target[0], sample, classes)
 

@@ -118,9 +118,8 @@ def _pixel_shares(logits: Tensor) -> Tensor:
 
 def _input(run: Run, image: Source, sample: Sample | None) -> Images:
     """An image as the net takes it, with its further views."""
-    device = next(run.net.parameters()).device
     if run.explained_view is None:
-        return run.transform(image).to(device)
+        return run.transform(image).to(run.device)
     if sample is None:
         raise DataError(
             str(image) if isinstance(image, str | Path) else "image",
@@ -130,4 +129,4 @@ def _input(run: Run, image: Source, sample: Sample | None) -> Images:
             found="another image",
             remedy="add it to the manifest, or call Run.predict with all views",
         )
-    return model_input(Samples([sample], run.transform).batch([Draw(0)]), run.transform, device)
+    return model_input(Samples([sample], run.transform).batch([Draw(0)]), run.transform, run.device)

@@ -41,9 +41,8 @@ def reliance_table(run: Run, split: str) -> pl.DataFrame | None:
     data = Samples([telling[i] for i in sorted(order[:ASKED].tolist())], run.transform)
     batch = data.batch(in_order(len(data)))
     assert batch.regions is not None
-    device = next(run.net.parameters()).device
-    images = model_input(batch, run.transform, device)
-    found = background_reliance(run.net, images, batch.regions.to(device), batch.labels)
+    images = model_input(batch, run.transform, run.device)
+    found = background_reliance(run.net, images, batch.regions.to(run.device), batch.labels)
     columns = {ACCURACY + name: values.numpy() for name, values in asdict(found).items()}
     return pl.DataFrame({"index": batch.index.numpy(), **columns, GAP: found.gap.numpy()})
 

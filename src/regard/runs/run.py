@@ -17,6 +17,7 @@ from regard.data.transforms import ON_BLACK, Source, Transform, several
 from regard.errors import DataError, RunError
 from regard.evaluation.answers import probabilities_of
 from regard.files.atomic import digest
+from regard.models.device import device_of
 from regard.models.settings import Model
 from regard.models.tensors import refuse_other_kinds
 from regard.runs.checkpoints import FILES, load, named_checkpoints
@@ -34,7 +35,7 @@ class Run:
 
     Attributes:
         folder: where it lies.
-        net: in evaluation mode, on the CPU.
+        net: in evaluation mode, on the device that it was loaded for.
         config: the resolved config, as a mapping.
         classes: names, in the order of the logits.
         transform: images to what `net` takes.
@@ -52,6 +53,11 @@ class Run:
     def files(self) -> RunFolder:
         """What is where in the folder."""
         return RunFolder(self.folder)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the net is."""
+        return next(self.net.parameters()).device
 
     @property
     def weights(self) -> str:
@@ -113,7 +119,6 @@ class Run:
         given = images if isinstance(images, Mapping) else {self.data.views[0]: images}
         many = {view: several(own) for view, own in given.items()}
         count = _refuse_other_views(many, self.data.views, self.folder)
-        device = next(self.net.parameters()).device
         found = []
         with evaluating(self.net), torch.no_grad():
             for start in range(0, count, batch_size):
@@ -121,7 +126,7 @@ class Run:
                     view: self.transform(own[start : start + batch_size], black=view in ON_BLACK)
                     for view, own in many.items()
                 }
-                views = {view: pixels.to(device) for view, pixels in batch.items()}
+                views = {view: pixels.to(self.device) for view, pixels in batch.items()}
                 taken = views if len(views) > 1 else next(iter(views.values()))
                 logits = logits_of(self.net(taken)).float()
                 found.append(probabilities_of(logits, self.task).cpu())
@@ -143,13 +148,20 @@ def _refuse_other_views(
     return next(iter(counts.values()))
 
 
-def load_run(folder: str | Path, checkpoint: str = "best") -> Run:
+def load_run(folder: str | Path, checkpoint: str = "best", *, device: str = "cpu") -> Run:
     """Load a run's net from its best checkpoint (or `last`, `step-N`, `epoch-N`).
 
+    Args:
+        folder: the run's.
+        checkpoint: of it.
+        device: where its net answers: `cpu`, `cuda` ...; `auto` is the first GPU, else the CPU.
+
     Raises:
+        ConfigError: this machine has no such device.
         RunError: no run, or no such whole checkpoint.
         ModelError: the model cannot be built here.
     """
+    place = device_of(device, "device")
     files = RunFolder(Path(folder))
     config = files.read_config()
     files.refuse_links()
@@ -166,10 +178,11 @@ def load_run(folder: str | Path, checkpoint: str = "best") -> Run:
             found=str(error).splitlines()[0],
             remedy="restore the run's config.yaml",
         ) from error
-    return Run(Path(folder), net.eval(), config, classes, transform, saved.path.name)
+    net = net.eval().to(place)
+    return Run(Path(folder), net, config, classes, transform, saved.path.name)
 
 
-def open_run(text: str) -> Run:
+def open_run(text: str, *, device: str = "cpu") -> Run:
     """Load the run of `FOLDER` (its best checkpoint) or `FOLDER@CHECKPOINT`.
 
     What follows the last @ is `best`, `last`, `step-N`, `epoch-N` or an epoch's number; it is part
@@ -181,7 +194,7 @@ def open_run(text: str) -> Run:
     """
     folder, checkpoint = split_checkpoint(text)
     if checkpoint is None:
-        return load_run(folder)
+        return load_run(folder, device=device)
     name = f"epoch-{int(checkpoint)}" if checkpoint.isdecimal() else checkpoint
     files = RunFolder(folder)
     known = named_checkpoints(files.checkpoints)
@@ -192,7 +205,7 @@ def open_run(text: str) -> Run:
             found=f"{name!r}, which is not in {files.checkpoints}" if name else "nothing",
             remedy="there are: " + ", ".join(["best", "last", *known]),
         )
-    return load_run(folder, name)
+    return load_run(folder, name, device=device)
 
 
 def split_checkpoint(text: str) -> tuple[Path, str | None]:

@@ -125,7 +125,6 @@ def _fitted(run: Run, sample: Sample) -> _Fitted | None:
     evidence = batch.regions.of(batch.labels)
     if not bool(evidence.partial[0]):
         return None
-    device = next(run.net.parameters()).device
-    images = model_input(batch, run.transform, device)
+    images = model_input(batch, run.transform, run.device)
     views = images if isinstance(images, dict) else {"image": images}
-    return _Fitted(views, evidence.inside[:, None].to(device))
+    return _Fitted(views, evidence.inside[:, None].to(run.device))

@@ -26,7 +26,7 @@ class Cutting:
     how: Literal["whole", "grid", "boxes"] = "whole"
     side: int = 0
     stride: int = 0
-    times: float = 1.0
+    times: float = 2.0
 
     @property
     def words(self) -> str:

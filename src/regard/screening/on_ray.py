@@ -1,5 +1,6 @@
 """The screening on a cluster of Ray: a process a GPU or a machine, each with the net."""
 
+import math
 import platform
 from collections import deque
 from collections.abc import Sequence
@@ -101,7 +102,8 @@ def tables_on_ray(
         parts: that are wanted.
         device: `auto`: a GPU for each process where the cluster has any, else the processor.
         compile: the nets are compiled.
-        processes: how many; None: as many as there are GPUs, or machines.
+        processes: how many, sharing the GPUs if there are fewer; None: as many as there are GPUs,
+            or machines.
         address: of a cluster; None: one of this machine alone.
 
     Raises:
@@ -112,8 +114,7 @@ def tables_on_ray(
         found = int(ray.cluster_resources().get("GPU", 0))
         machines = max(1, sum(node["Alive"] for node in ray.nodes()))
         own = device_for(device, found)
-        gpus = 1 if own == "cuda" else 0
-        count = processes or (found if gpus else machines)
+        count = processes or (found if own == "cuda" else machines)
         order = Order(
             replace(job, source=job.source.absolute()),
             operator.run.folder.resolve(),
@@ -125,10 +126,18 @@ def tables_on_ray(
             -(-count // machines),
         )
         kind = ray.remote(Asker).options(
-            num_cpus=1, num_gpus=gpus, max_restarts=0, scheduling_strategy="SPREAD"
+            num_cpus=1,
+            num_gpus=share_of_gpu(count, found) if own == "cuda" else 0,
+            max_restarts=0,
+            scheduling_strategy="SPREAD",
         )
         told = ray.put(order)
         yield from Fleet(ray, lambda: kind.remote(told), deque(parts)).tables(count)
+
+
+def share_of_gpu(processes: int, gpus: int) -> float:
+    """How much of a GPU each process is lent, so that all of them run at once."""
+    return 1 / math.ceil(processes / gpus)
 
 
 def device_for(asked: str, gpus: int) -> str:

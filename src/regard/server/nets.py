@@ -58,10 +58,11 @@ class Nets:
     Args:
         folder: that is served.
         most: nets.
+        device: where they answer, `auto`, `cpu`, `cuda` ...
     """
 
-    def __init__(self, folder: Folder, most: int) -> None:
-        self._folder, self._most = folder, most
+    def __init__(self, folder: Folder, most: int, device: str = "cpu") -> None:
+        self._folder, self._most, self._device = folder, most, device
         self._held: OrderedDict[tuple[Path, Weights], Run] = OrderedDict()
         self._reach: OrderedDict[tuple[Path, Weights], Reach] = OrderedDict()
 
@@ -81,7 +82,7 @@ class Nets:
                 self._folder.inside(facts.files.checkpoints / weights.name / name)
             while len(self._held) >= self._most:
                 self._held.popitem(last=False)
-            self._held[key] = load_run(facts.found.path, weights.name)
+            self._held[key] = load_run(facts.found.path, weights.name, device=self._device)
         self._held.move_to_end(key)
         return self._held[key]
 
@@ -133,7 +134,7 @@ def reach_of(run: Run, asked: str | None) -> Reach:
         run: loaded.
         asked: the layer of the run's own maps; None: found.
     """
-    device, views = next(run.net.parameters()).device, run.data.views
+    device, views = run.device, run.data.views
     noise = torch.randn(1, 3, *run.transform.size, generator=torch.Generator().manual_seed(0))
     images = noise.to(device) if len(views) == 1 else dict.fromkeys(views, noise.to(device))
     own = find_layer(run.net, images, asked).name

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from regard.models.device import device_of
 from regard.server.cache import DiskCache
 from regard.server.corrections import Corrections
 from regard.server.finding import Folder
@@ -39,17 +40,26 @@ class Service:
     corrections: Corrections
 
     @classmethod
-    def of(cls, root: Path, limits: Limits | None = None, cache: Path | None = None) -> "Service":
+    def of(
+        cls,
+        root: Path,
+        limits: Limits | None = None,
+        cache: Path | None = None,
+        *,
+        device: str = "cpu",
+    ) -> "Service":
         """A service for a folder.
 
         Args:
             root: the folder.
             limits: of all of it.
             cache: the folder of the cache; None: the user's own.
+            device: where nets answer, `auto`, `cpu`, `cuda` ...
 
         Raises:
-            ConfigError: no such folder.
+            ConfigError: no such folder, or no such device.
         """
+        device_of(device, "--device")
         limits = limits or Limits()
         folder = Folder(root, limits)
         return cls(
@@ -57,7 +67,7 @@ class Service:
             folder,
             Lines(folder, limits),
             Shelves(folder, limits),
-            Nets(folder, limits.nets),
+            Nets(folder, limits.nets, device),
             Line(limits.queue),
             DiskCache(cache or own_folder(), limits.cache_bytes),
             Corrections(folder),

@@ -28,6 +28,7 @@ def serve(
     port: int = 8080,
     token: str | None = None,
     *,
+    device: str = "cpu",
     limits: Limits | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
@@ -38,14 +39,15 @@ def serve(
         host: to listen at; others than this machine are let in with a token alone.
         port: 0 for any that is free.
         token: that every request has to show.
+        device: where nets answer, `auto`, `cpu`, `cuda` ...
         limits: of the server.
         say: told the address.
 
     Raises:
-        ConfigError: no such folder, no token where one is needed, or a port that is taken.
+        ConfigError: no such folder or device, no token where one is needed, a port that is taken.
     """
     refuse_open(host, token)
-    service = Service.of(root, limits)
+    service = Service.of(root, limits, device=device)
     app = make_app(service, token)
     with _listening(host, port) as listener:
         server = uvicorn.Server(_how(app))

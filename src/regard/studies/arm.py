@@ -66,7 +66,7 @@ def run_arm(config: Config, out: Path, splits: tuple[str, ...], folder: Path) ->
         resume(out)
     else:
         train(config, out, folder=folder)
-    run = load_run(out)
+    run = load_run(out, device=config.training.device)
     for split in splits:
         if not evaluated(run, split):
             evaluate_run(

@@ -8,6 +8,7 @@ from regard.evaluation.settings import Gaze
 from regard.progress import Progress
 from regard.runs.averages import NUMBERS, average_maps
 from regard.runs.files import read_json
+from regard.runs.folder import RunFolder
 from regard.runs.run import Run, load_run
 
 
@@ -34,7 +35,8 @@ def average_arms(
         if row["status"] == "done":
             first.setdefault(row["arm"], row)
     for number, row in enumerate(first.values(), start=1):
-        run = load_run(out / row["run"])
+        files = RunFolder(out / row["run"])
+        run = load_run(files.path, device=files.read_config()["training"]["device"])
         method = Gaze.model_validate(run.config["gaze"]).method
         folder = run.folder / "explanations" / "global" / method
         if not _averaged(run, folder, split, limit):

@@ -138,7 +138,7 @@ def _with_source(study: Study, name: str | Path, data: Path | None) -> Study:
             found=str(data),
             remedy="leave --data out, or change base.data.manifest",
         )
-    if data.suffix != ".parquet" or not data.is_file():
+    if data.suffix not in (".parquet", ".csv") or not data.is_file():
         raise ConfigError(
             f"study {name}, --data",
             expected="a manifest to train on",
