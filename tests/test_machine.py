@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from regard.machine import cores, free_mb, hand_back_memory, keep_memory, processor
+from regard.machine import cores, free_mb, hand_back_memory, keep_memory, processor, threads_of
 
 FAULTS = """
 import resource
@@ -35,6 +35,15 @@ def test_the_processor_has_a_name_also_where_the_system_keeps_it(monkeypatch):
     monkeypatch.setattr("regard.machine.Path", lambda _: Path("nowhere"))
     monkeypatch.setattr(platform, "processor", lambda: "")
     assert processor() == platform.machine()
+
+
+def test_threads_are_those_that_the_user_asks_for(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert threads_of(1) == cores()
+    assert threads_of(1000) == 1
+    for text, expected in (("3", 3), ("2,1", 2), ("many", cores()), ("0", cores())):
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
+        assert threads_of(1) == expected
 
 
 def test_cores_and_memory_are_those_of_this_process():

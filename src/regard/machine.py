@@ -23,6 +23,14 @@ def cores() -> int:
     return own if share is None else max(1, min(own, math.ceil(share)))
 
 
+def threads_of(processes: int) -> int:
+    """Threads of torch in each of so many processes at once: `OMP_NUM_THREADS`, or their share."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return max(1, cores() // processes)
+
+
 def rank_and_world() -> tuple[int, int]:
     """This process's number, and how many torchrun (or the like) started to work together.
 

@@ -247,6 +247,10 @@ def test_scores_of_several_methods(regard, run):
     table = pl.read_parquet(run / "scores" / "val.parquet")
     assert table["method"].unique().sort().to_list() == ["cam", "gradcam"]
     assert set(read_json(run / "metrics" / "val.json")["gaze"]) == {"cam", "gradcam"}
+    one = regard("score", run, "--method", "hirescam", "--score", "sparseness", "--split", "val")
+    assert one.code == 0, one.err
+    energy = next(line for line in one.out.splitlines() if line.split()[:1] == ["energy"])
+    assert energy.split()[-1] == "–"  # not scored by hirescam
 
 
 def test_single_images_are_explained(regard, run, tiny, tmp_path):

@@ -15,10 +15,19 @@ from regard.runs.averages import average_maps
 from regard.runs.comparable import open_runs
 from regard.runs.compare import compare_runs
 from regard.runs.evaluate import evaluate_run
-from regard.runs.grouped import drawn_groups, groups_of
+from regard.runs.grouped import drawn_groups, groups_of, told_groups
 from regard.runs.run import load_run
 from regard.training.train import train
-from tinyset import BASE, SEGMENTER, SETS, config_of, write_masks, write_set, write_sets
+from tinyset import (
+    BASE,
+    SEGMENTER,
+    SETS,
+    config_of,
+    log_lines,
+    write_masks,
+    write_set,
+    write_sets,
+)
 
 TOLD = "The 12 images of test are of 2 groups. Intervals and tests over images take whole groups"
 
@@ -52,6 +61,35 @@ def test_groups_are_counted_and_images_without_one_are_their_own(folder):
     none = manifest.table.with_columns(group=pl.lit(None, pl.String))
     assert groups_of(Manifest(none, manifest.root), "test") is None
     assert groups_of(Manifest(manifest.table.drop("group"), manifest.root), "test") is None
+
+
+def test_groups_that_the_net_has_learned_from_are_told(tmp_path, capsys):
+    write_set(tmp_path)
+    table = pl.read_parquet(tmp_path / "manifest.parquet")
+    of = pl.int_range(pl.len()).over("split") % 4
+    # Of the four patients of test one lies in train and one in val; val has one of train.
+    names = {"train": "abcd", "val": "aefg", "test": "behi"}
+    found = pl.Series([names[split][n] for split, n in table.select("split", of).rows()])
+    table.with_columns(group=found).write_parquet(tmp_path / "manifest.parquet")
+    manifest = read_manifest(tmp_path / "manifest.parquet")
+    told = {"groups": 4, "groups_learned": 2}
+    assert told_groups(manifest, "test") == told
+    assert told_groups(manifest, "val") == told | {"groups_learned": 1}
+    for name in ("one", "two"):
+        train(config_of("training.epochs=1"), tmp_path / name, folder=tmp_path)
+    notes = [line["text"] for line in log_lines(tmp_path / "one") if line["kind"] == "note"]
+    for split, count in (("val", 1), ("test", 2)):
+        assert any(f"groups of {split} that lie in other splits, too: {count}" in n for n in notes)
+    said = "of 4 groups, and 2 of these lie in other splits, too"
+    run = load_run(tmp_path / "one")
+    values = evaluate_run(run, "test")
+    assert {key: values[key] for key in told} == told
+    show_metrics(values, run.files)
+    runs = open_runs([str(tmp_path / "one"), str(tmp_path / "two")], "test")
+    show_comparison(compare_runs(runs, "test", tmp_path / "out"))
+    assert " ".join(capsys.readouterr().out.split()).count(said) == 2
+    run_report(tmp_path / "one", tmp_path / "one.html", pictures=0)
+    assert said in (tmp_path / "one.html").read_text()
 
 
 def test_it_is_said_wherever_intervals_over_images_are(folder, tmp_path, capsys):
@@ -158,7 +196,7 @@ def test_of_one_group_intervals_are_over_its_images(tmp_path, capsys):
     pl.read_parquet(path).with_columns(group=pl.col("split")).write_parquet(path)
     run = load_run(tmp_path / "run")
     values = evaluate_run(run, "test")
-    assert values == before | {"groups": 1}
+    assert values == before | {"groups": 1, "groups_learned": 0}
     assert "group" not in pl.read_parquet(run.files.predictions("test")).columns
     show_metrics(values, run.files)
     said = "The 12 images of test are of 1 group: intervals and tests are over its images, and say"

@@ -1,6 +1,8 @@
 """A screening has the run's own answers, once each, whatever happens on the way."""
 
+import dataclasses
 import json
+import math
 import resource
 import shutil
 import subprocess
@@ -20,16 +22,19 @@ from regard.cli.show_screen import show_screening
 from regard.data.manifest import manifest_from_rows
 from regard.errors import ConfigError, DataError, RunError
 from regard.evaluation.intervals import upper_bound
-from regard.runs.files import read_json, write_json
+from regard.runs.files import read_json, write_json, write_table
 from regard.runs.run import load_run
 from regard.saliency.explain import explain
 from regard.screening import maps as maps_module
 from regard.screening import pieces as pieces_module
 from regard.screening.cutting import Cutting, cutting_of
+from regard.screening.maps import chosen
 from regard.screening.operator import Operator, operator_of
-from regard.screening.parts import uncertainty
+from regard.screening.parts import part_path, uncertainty
 from regard.screening.screen import screen
 from regard.screening.sources import open_source
+from regard.screening.summary import summarise
+from regard.screening.wanted import wanted_of
 from regard.training.train import train
 from tinyset import (
     REGARD,
@@ -468,6 +473,26 @@ def test_the_threshold_is_the_run_s_own_and_whence_it_is_is_kept(home, run, tmp_
     assert told["positive"]["threshold_from"] == "default, as threshold.json is of moss"
     assert screen(own, source, out, uncertain=0)["positive"] is None
     assert read_json(out / "screening.json")["positive"] is None
+
+
+def test_of_more_than_two_classes_the_most_probable_one_counts(home, run, tmp_path):
+    three = dataclasses.replace(run, classes=("fern", "moss", "rust"))
+    wanted = wanted_of(three, "moss", None)
+    assert (wanted.threshold, wanted.whence) == (None, "default")
+    assert wanted_of(three, "moss", 0.3).threshold == 0.3
+    assert wanted_of(run, "moss", None).threshold == 0.5
+    shares = {"probability:moss": [0.4, 0.4, math.nan], "error": [None, None, "gone"]}
+    sure = {"uncertainty": [0.9, 0.8, math.nan], "predicted": ["moss", "rust", None]}
+    table = pl.DataFrame({"image": ["1", "2", "3"], "group": ["a", "a", "b"]} | sure | shares)
+    part_path(tmp_path, 0).parent.mkdir()
+    write_table(part_path(tmp_path, 0), table)
+    plan = {"run": "r", "checkpoint": "best", "source": "s", "images": 3, "classes": three.classes}
+    told = summarise(tmp_path, 1, plan, wanted, 0, None)
+    assert (told["positive"]["pieces"], told["positive"]["threshold"]) == (1, None)
+    assert read_json(tmp_path / "summary.json") == told
+    picked = chosen(tmp_path, 1, wanted, 1.0, 10)[0]
+    assert picked["why"].to_list() == ["uncertain, positive", "uncertain"]
+    show_screening(told, tmp_path)
 
 
 def test_a_threshold_of_another_checkpoint_is_not_used(home, run, tmp_path):

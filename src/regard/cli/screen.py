@@ -27,7 +27,8 @@ def screen(
     threshold: float | None = typer.Option(
         None,
         help="Least probability at which a piece counts as positive. Default: that of the run's "
-        "threshold.json if it is of this class and checkpoint, else 0.5.",
+        "threshold.json if it is of this class and checkpoint, else 0.5; of more than "
+        "two classes where it is the most probable one.",
     ),
     uncertain: float = typer.Option(0.01, help="Share of pieces whose maps are made."),
     most_maps: int = typer.Option(10_000, help="Maps at the most, for either reason."),

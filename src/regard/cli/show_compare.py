@@ -18,7 +18,7 @@ def show_comparison(summary: Mapping[str, Any]) -> None:
         title = f"{other['name']} against {first} on {summary['split']}"
         title += f": {plural(other['images'], 'image')}, 95% intervals over images"
         table(title, ["", first, other["name"], "difference", "p", "images"], rows)
-        if grouped := grouped_words(summary.get("groups"), other["images"], summary["split"]):
+        if grouped := grouped_words(summary, other["images"], summary["split"]):
             say(grouped)
         if summary["task"] != "segmentation":
             _show_classes(summary, other)

@@ -104,7 +104,7 @@ def show_metrics(values: dict[str, Any], files: RunFolder) -> None:
     rows = [[name, with_interval(value)] for name, value in scalars.items()]
     seen = f" at {in_words(values['inference'])}" if "inference" in values else ""
     table(f"{split}: {values['images']} images{seen}, 95% intervals", ["metric", "value"], rows)
-    if grouped := grouped_words(values.get("groups"), values["images"], split):
+    if grouped := grouped_words(values, values["images"], split):
         say(grouped)
     known = [k for k in BY_CLASS if k in next(iter(metrics["per_class"].values()))]
     rows = [
@@ -132,13 +132,14 @@ def _decided(how: Mapping[str, Any]) -> str:
 
 def show_gaze(summary: dict[str, Any], split: str) -> None:
     """Gaze scores by method, with intervals."""
-    names = list(next(iter(summary.values()))["scores"])
-    rows = [[n, *(with_interval(found["scores"][n]) for found in summary.values())] for n in names]
+    scored = [found["scores"] for found in summary.values()]
+    names = list(dict.fromkeys(name for own in scored for name in own))
+    rows = [[name, *(with_interval(own.get(name)) for own in scored)] for name in names]
     rows.append(["dead maps", *(f"{found['dead_maps']:.1%}" for found in summary.values())])
     table(f"Gaze on {split}, means and 95% intervals", ["score", *summary], rows)
     for method, found in summary.items():
         if "per_class" in found:
-            _gaze_by_class(found["per_class"], names, f"Gaze by class, {method}")
+            _gaze_by_class(found["per_class"], list(found["scores"]), f"Gaze by class, {method}")
     found = next(iter(summary.values()))
     uniform = found["uniform_energy"]
     if uniform is not None:

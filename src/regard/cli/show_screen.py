@@ -23,7 +23,7 @@ def show_screening(values: dict[str, Any], out: Path) -> None:
     if told is not None:
         rate = "–" if told["rate"] is None else f"{told['rate']:.3g}"
         say(
-            f"{told['class']}, {told['threshold']:.4g} or more ({told['threshold_from']}): "
+            f"{told['class']}, {_from(told)}: "
             f"{told['pieces']:,}, a rate of {rate}, at most {told['upper']:.3g} with "
             f"{told['level']:.0%} confidence" + _whose(values["groups"])
         )
@@ -31,6 +31,12 @@ def show_screening(values: dict[str, Any], out: Path) -> None:
         say(f"{plural(values['groups'], 'group')}: {out / 'groups.csv'}")
     maps = f"; maps: {out / MAPS}" if values["maps"] else ""
     say(f"Rows: {out / 'rows'}{maps}")
+
+
+def _from(told: dict[str, Any]) -> str:
+    if told["threshold"] is None:
+        return f"where it is the most probable class ({told['threshold_from']})"
+    return f"{told['threshold']:.4g} or more ({told['threshold_from']})"
 
 
 def _whose(groups: int) -> str:

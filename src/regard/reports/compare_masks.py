@@ -62,7 +62,7 @@ def mask_words(summary: Told, other: Told) -> list[str]:
         "{difference} (95 % interval over images {interval}).",
         **change_places(summary, other, found),
     )
-    grouped = grouped_words(summary.get("groups"), other["images"], summary["split"])
+    grouped = grouped_words(summary, other["images"], summary["split"])
     words = [f"{text} {verdict_words(other, word)}", class_words(other, "iou", "IoU"), grouped]
     return [text for text in words if text]
 

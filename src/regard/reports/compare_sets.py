@@ -88,7 +88,7 @@ def set_words(summary: Told, other: Told) -> list[str]:
         p=p_value(accuracy["p_value"]),
     )
     text = f"{text} {verdict_words(other, word)} {whole_sets}"
-    grouped = grouped_words(summary.get("groups"), other["images"], summary["split"])
+    grouped = grouped_words(summary, other["images"], summary["split"])
     by_class = class_words(other, "average_precision", said("average_precision"))
     return [own for own in (text, by_class, grouped) if own]
 

@@ -91,7 +91,7 @@ def _looked(other: Told, name: str) -> Fact:
 def comparison_words(summary: Told, other: Told) -> list[str]:
     """What changed from the first run to this one, a paragraph a thought."""
     words = [_accuracy(summary, other), _over_trainings(other), _outcomes(summary, other)]
-    words.append(grouped_words(summary.get("groups"), other["images"], summary["split"]))
+    words.append(grouped_words(summary, other["images"], summary["split"]))
     looked = [_score(other, name) for name in _LOOKS if name in other["scores"]]
     words += [phrase("Of the maps, {changes}.", changes=listed(looked))] if looked else []
     words.append(metric_words(other))

@@ -98,7 +98,7 @@ def _split(run: RunContents, split: SplitContents) -> list[str]:
     elif "accuracy" in split.numbers:
         words.append(_accuracy(split.name, split.numbers))
     told = split.metrics or {}
-    if words and (grouped := grouped_words(told.get("groups"), told["images"], split.name)):
+    if words and (grouped := grouped_words(told, told["images"], split.name)):
         words.append(grouped)
     if split.scores is not None and "energy" in split.scores.columns:
         words.append(gaze_words(split.scores, summary_of(split, run.method), split.name))

@@ -29,7 +29,7 @@ from regard.runs.evaluate import (
 )
 from regard.runs.evaluate_masks import counted, scored
 from regard.runs.files import read_json, write_json, write_table
-from regard.runs.grouped import groups_of, with_groups
+from regard.runs.grouped import told_groups, with_groups
 from regard.runs.readings import note_reading
 from regard.runs.run import Run
 from regard.runs.scored import scores_of
@@ -108,7 +108,7 @@ def compare_runs(
         "kind": KIND,
         "task": first.run.task,
         "split": split,
-        "groups": groups_of(first.run.manifest(), split),
+        **told_groups(first.run.manifest(), split),
         "classes": list(first.run.classes),
         "level": CONFIDENCE,
         "method": gaze.method,

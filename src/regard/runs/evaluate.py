@@ -29,7 +29,7 @@ from regard.runs.deciding import CHOSEN_ON, asked_of, decision, numbers_at
 from regard.runs.evaluate_masks import evaluate_masks
 from regard.runs.files import read_table, write_json, write_table
 from regard.runs.folder import RunFolder, locked
-from regard.runs.grouped import groups_of, with_groups
+from regard.runs.grouped import told_groups, with_groups
 from regard.runs.readings import checkpoint_of, note_reading, writing
 from regard.runs.reliance import reliance_numbers, reliance_table
 from regard.runs.run import Run
@@ -106,7 +106,7 @@ def evaluate_run(
         "checkpoint": run.checkpoint,
         "classes": list(run.classes),
         "images": len(table),
-        "groups": groups_of(manifest, split),
+        **told_groups(manifest, split),
         "metrics": metrics_of(table, hierarchy, positive),
     }
     if decided is not None:

@@ -24,7 +24,7 @@ from regard.models.fitting import fitted
 from regard.progress import Step
 from regard.runs.background import BACKGROUND, options_of
 from regard.runs.files import read_json, write_json, write_table
-from regard.runs.grouped import groups_of, with_groups
+from regard.runs.grouped import told_groups, with_groups
 from regard.runs.inference import told
 from regard.runs.readings import checkpoint_of, writing
 from regard.runs.run import Run
@@ -106,7 +106,7 @@ def _measured(run: Run, split: str, table: pl.DataFrame) -> dict[str, Any]:
         "checkpoint": run.checkpoint,
         "classes": list(run.classes),
         "images": len(table),
-        "groups": groups_of(run.manifest(), split),
+        **told_groups(run.manifest(), split),
         "inference": told(run),
         "metrics": evaluate_counted(table, run.classes),
     }

@@ -1,12 +1,16 @@
 """How many groups the images of a split are of: patients, plants, products."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import polars as pl
 
 from regard.data.manifest import Manifest
 from regard.evaluation.units import COLUMN
-from regard.language import phrase, plural
+from regard.language import Phrases, numeral, phrase, plural
+
+# What `told_groups` tells.
+GROUPS = ("groups", "groups_learned")
 
 
 def groups_of(manifest: Manifest, split: str) -> int | None:
@@ -55,20 +59,55 @@ def with_groups(table: pl.DataFrame, manifest: Manifest, split: str | None = Non
     return table.clone().insert_column(before + 1, own)
 
 
-def grouped_words(groups: int | None, images: int, split: str) -> str:
-    """What intervals are over; nothing where no fewer groups than images are told."""
-    if groups is None or groups >= images:
+def told_groups(manifest: Manifest, split: str) -> dict[str, int | None]:
+    """What a file of a split's numbers tells of its groups.
+
+    Returns:
+        `groups`, see `groups_of`, and `groups_learned`: how many of them the net has learned from
+        (they lie in train) or was chosen on (in val, unless that is the split). None where no group
+        is told.
+    """
+    count = groups_of(manifest, split)
+    if count is None:
+        return dict.fromkeys(GROUPS)
+    groups, of = named_groups(manifest), manifest.table["split"].to_list()
+    own = {group for row, group in groups.items() if of[row] == split}
+    known = {group for row, group in groups.items() if of[row] in {"train", "val"} - {split}}
+    return {"groups": count, "groups_learned": len(own & known)}
+
+
+def grouped_words(told: Mapping[str, Any], images: int, split: str) -> str:
+    """What intervals are over, and whether the groups are new to the net.
+
+    Nothing where no fewer groups than images are told, and none of them was learned from.
+
+    Args:
+        told: `groups` and `groups_learned`, see `told_groups`.
+        images: of the split.
+        split: its name.
+    """
+    groups, learned = told.get("groups"), told.get("groups_learned") or 0
+    if groups is None or (groups >= images and not learned):
         return ""
-    text = (
-        "The {images} of {split} are of {groups}. Intervals and tests over images take whole "
-        "groups for what was drawn at random, so that they hold for images of other groups."
-        if groups > 1
-        else "The {images} of {split} are of {groups}: intervals and tests are over its images, "
-        "and say nothing of images of others."
-    )
     return phrase(
-        text,
+        _WORDS[learned > 0, groups > 1],
         images=plural(images, "{n} image", "{n} images"),
         split=split,
         groups=plural(groups, "{n} group", "{n} groups"),
+        learned=numeral(f"{learned:,}"),
     )
+
+
+# By whether groups of the split were learned from, and whether there are several.
+_WORDS: Phrases = {
+    (False, True): "The {images} of {split} are of {groups}. Intervals and tests over images take "
+    "whole groups for what was drawn at random, so that they hold for images of other groups.",
+    (False, False): "The {images} of {split} are of {groups}: intervals and tests are over its "
+    "images, and say nothing of images of others.",
+    (True, True): "The {images} of {split} are of {groups}, and {learned} of these lie in other "
+    "splits, too: the net has learned from them or was chosen on them. These numbers do not hold "
+    "for images of other groups.",
+    (True, False): "The {images} of {split} are of {groups}, which lies in other splits, too: the "
+    "net has learned from it or was chosen on it. These numbers do not hold for images of other "
+    "groups.",
+}

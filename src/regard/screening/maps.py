@@ -51,12 +51,13 @@ def chosen(
         most: maps in all for either reason.
     """
     count = sum(_pieces(part_path(out, part)) for part in range(parts))
-    wanted = {"uncertain": ("uncertainty", 0.0, min(most, round(uncertain * count)))}
+    read = pl.col("error").is_null()
+    wanted = {"uncertain": ("uncertainty", read, min(most, round(uncertain * count)))}
     if positive is not None:
-        wanted["positive"] = (PREFIX + positive.name, positive.threshold, most)
+        wanted["positive"] = (PREFIX + positive.name, positive.counts, most)
     reasons: dict[tuple[int, int], list[str]] = {}
-    for why, (column, least, number) in wanted.items():
-        for _, place in heapq.nlargest(number, _values(out, parts, column, least)):
+    for why, (column, counts, number) in wanted.items():
+        for _, place in heapq.nlargest(number, _values(out, parts, column, counts)):
             reasons.setdefault((-place[0], -place[1]), []).append(why)
     found: dict[int, pl.DataFrame] = {}
     for part in sorted({part for part, _ in reasons}):
@@ -75,13 +76,14 @@ def _pieces(part: Path) -> int:
 
 
 def _values(
-    out: Path, parts: int, column: str, least: float
+    out: Path, parts: int, column: str, counts: pl.Expr
 ) -> Iterator[tuple[float, tuple[int, int]]]:
-    """Each piece's value with its place, of which the first wins among equals."""
+    """Each piece's value that counts, with its place, of which the first wins among equals."""
+    columns = list(dict.fromkeys([column, *counts.meta.root_names()]))
     for part in range(parts):
-        own = read_table(part_path(out, part), columns=[column])[column].to_numpy()
-        for at in np.flatnonzero(np.nan_to_num(own, nan=-1.0) >= least):
-            yield float(own[at]), (-part, -int(at))
+        own = read_table(part_path(out, part), columns=columns).with_row_index("piece")
+        for at, value in own.filter(counts).select("piece", column).rows():
+            yield value, (-part, -at)
 
 
 def make_maps(

@@ -7,7 +7,6 @@ from typing import Any
 import polars as pl
 
 from regard.evaluation.intervals import CONFIDENCE, upper_bound
-from regard.evaluation.table import PREFIX
 from regard.runs.files import read_table, write_csv, write_json, write_table
 from regard.screening.parts import part_path
 from regard.screening.wanted import Wanted
@@ -79,9 +78,7 @@ def _counted(
 
     A piece of which several classes are predicted counts for each.
     """
-    is_positive = pl.lit(0) if positive is None else (
-        (pl.col(PREFIX + positive.name) >= positive.threshold).cast(pl.Int64)
-    )  # fmt: skip
+    is_positive = pl.lit(0) if positive is None else positive.counts.cast(pl.Int64)
     for part in range(parts):
         table = read_table(part_path(out, part))
         sound = pl.col("error").is_null()

@@ -24,6 +24,7 @@ from regard.runs.compare_masks import (
 )
 from regard.runs.files import read_json, read_table, write_json, write_table
 from regard.runs.folder import RunFolder
+from regard.runs.grouped import GROUPS
 from regard.runs.own_numbers import best_answers
 from regard.studies.answers import of_method
 from regard.studies.finished_arms import Arm
@@ -66,7 +67,7 @@ def compare_arms(arms: Sequence[Arm], split: str, out: Path) -> dict[str, Any]:
         "task": task,
         "of_arms": {"seeds": sorted(first.trainings), "folds": first.folds},
         "split": split,
-        "groups": _groups(first, split),
+        **_groups(first, split),
         "classes": list(config["classes"]),
         "level": CONFIDENCE,
         "method": gaze.method,
@@ -79,10 +80,11 @@ def compare_arms(arms: Sequence[Arm], split: str, out: Path) -> dict[str, Any]:
     return values
 
 
-def _groups(arm: Arm, split: str) -> int | None:
-    """As the metrics of one of its trainings count them; all are of the same images."""
+def _groups(arm: Arm, split: str) -> dict[str, int | None]:
+    """As the metrics of one of its trainings tell them; all are of the same images."""
     metrics = RunFolder(arm.trainings[min(arm.trainings)]).metrics(split)
-    return read_json(metrics).get("groups") if metrics.is_file() else None
+    told = read_json(metrics) if metrics.is_file() else {}
+    return {name: told.get(name) for name in GROUPS}
 
 
 def _refuse_sets(task: Task, arm: Arm) -> None:

@@ -16,7 +16,7 @@ from regard.evaluation.segmentation import evaluate_counted
 from regard.runs.evaluate import metrics_of
 from regard.runs.files import read_json, read_table, write_json, write_table
 from regard.runs.folder import RunFolder
-from regard.runs.grouped import with_groups
+from regard.runs.grouped import GROUPS, with_groups
 from regard.runs.reliance import reliance_numbers
 from regard.runs.scored import class_gaze_summary, gaze_summary
 from regard.studies.arm import split_numbers
@@ -140,7 +140,7 @@ def _pool(
         "folds": [part["run"] for part in parts],
         "classes": classes,
         "images": len(table),
-        "groups": _together([one.get("groups") for one in told]),
+        **{name: _together([one.get(name) for one in told]) for name in GROUPS},
         "metrics": evaluate_counted(table, classes)
         if segments
         else metrics_of(table, hierarchy, told[0]["metrics"].get("positive")),

@@ -57,7 +57,7 @@ def _of_folds(study: Study, summary: Mapping[str, Any]) -> str:
 def _of_groups(summary: Mapping[str, Any]) -> list[str]:
     """Splits whose images are alike in groups, for which intervals over images are too narrow."""
     told = (summary.get("groups") or {}).items()
-    return [grouped_words(own["groups"], own["images"], split) for split, own in told]
+    return [grouped_words(own, own["images"], split) for split, own in told]
 
 
 def _of_dead_maps(study: Study, summary: Mapping[str, Any]) -> list[str]:

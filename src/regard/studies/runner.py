@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from regard.errors import RegardError, RunError
-from regard.machine import cores, free_mb
+from regard.machine import cores, free_mb, threads_of
 from regard.runs.files import (
     read_json,
     read_yaml,
@@ -58,7 +58,7 @@ def run_study(
     """
     workers = workers or _workers(len(study.jobs))
     manifest = study.data.manifest
-    threads = _threads(out) or max(1, cores() // workers)
+    threads = _threads(out) or threads_of(workers)
     configs = _configs(study, threads)
     if manifest is None:
         _refuse(study, configs, out)

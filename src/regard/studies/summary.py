@@ -14,6 +14,7 @@ from regard.evaluation.names import split_and_metric
 from regard.evaluation.resampling import limits
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
+from regard.runs.grouped import GROUPS
 from regard.studies.answers import Answers, method_of
 from regard.studies.by_arm import confusions, gaze_spread
 from regard.studies.comparisons import Folds, comparisons
@@ -58,7 +59,7 @@ def _groups(study: Study, runs: pl.DataFrame, folder: Path) -> dict[str, Any]:
         told = [read_json(own.metrics(split)) for own in files if own.metrics(split).is_file()]
         known = [own for own in told if own.get("groups") is not None]
         if known:
-            found[split] = {name: known[0][name] for name in ("images", "groups")}
+            found[split] = {name: known[0].get(name) for name in ("images", *GROUPS)}
     return found
 
 

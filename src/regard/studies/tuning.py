@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.errors import ConfigError
-from regard.machine import cores
+from regard.machine import threads_of
 from regard.studies.optuna_extra import quiet
 from regard.studies.tuning_crew import Crew, Job
 from regard.studies.tuning_folder import TuningFolder, refuse_foreign
@@ -60,7 +60,7 @@ def tune(
     if not folder.trials.is_dir():
         refuse_trials(tuning, space)
     epochs = most_epochs(space, first.training.epochs)
-    with opened(tuning, folder, storage, samples, max(1, cores() // workers)) as place:
+    with opened(tuning, folder, storage, samples, threads_of(workers)) as place:
         worker = Worker(tuning, space, folder, place, total, epochs, watcher or Unseen())
         worker.watcher.begun(worker.rows(), total)
         if workers == 1:

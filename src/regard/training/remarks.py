@@ -11,6 +11,7 @@ from regard.data.synthetic_samples import by_split, withheld, withheld_words
 from regard.errors import RegardError
 from regard.evaluation.settings import Gaze
 from regard.guidance.maps import MapTerm
+from regard.runs.grouped import told_groups
 from regard.training.prepare import Prepared
 
 
@@ -19,6 +20,7 @@ def remarks(prepared: Prepared) -> Iterator[str]:
     yield from _who_trains(prepared)
     yield from _what_is_learned(prepared)
     yield from _what_is_synthetic(prepared)
+    yield from _whose_groups(prepared)
     yield from _what_norms_see(prepared)
     yield from _what_gaze_is_of(prepared)
     yield from _what_the_teacher_saw(prepared)
@@ -52,6 +54,19 @@ def _what_is_synthetic(prepared: Prepared) -> Iterator[str]:
         return
     text = f"{made:,} of {len(prepared.train.data):,} samples of train are synthetic"
     yield f"{text}; {withheld_words(away)}" if away else text
+
+
+def _whose_groups(prepared: Prepared) -> Iterator[str]:
+    """That groups are judged by which the net learns from or is chosen on."""
+    for split in ("val", "test"):
+        if split not in splits_of(prepared.manifest.table):
+            continue
+        learned = told_groups(prepared.manifest, split)["groups_learned"]
+        if learned:
+            yield (
+                f"groups of {split} that lie in other splits, too: {learned} (regard data check "
+                f"lists them); what {split} says does not hold for new groups"
+            )
 
 
 def _what_norms_see(prepared: Prepared) -> Iterator[str]:
