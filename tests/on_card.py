@@ -19,6 +19,8 @@ from papercard import papercard
 from regard.data.source import samples_of
 from regard.evaluation.settings import Gaze
 from regard.models import tensors
+from regard.reports.compare_report import compare_report
+from regard.reports.run_report import run_report
 from regard.runs.averages import average_maps
 from regard.runs.comparable import open_runs
 from regard.runs.compare import compare_runs
@@ -62,9 +64,9 @@ def main(kind, folder):
     small = {} if kind == "masks" else {"counts": {"train": 12, "val": 6, "test": 6}}
     write(folder, **({} if kind == "views" else small))
     with papercard() as card, saved_from_card(), mock.patch.object(arm, "load_run", spy(load_run)):
-        config = config_of(
-            "training.epochs=1", f"training.device={card}", TERM.format(own), base=base
-        )
+        changes = ["training.epochs=1", f"training.device={card}", TERM.format(own)]
+        changes += ["model.patch_weights={kind: power}"] if kind == "views" else []
+        config = config_of(*changes, base=base)
         arm.run_arm(config, folder / "run", ("test",), folder)
         assert arm.load_run.devices == [card]
         done("trained and evaluated as a study does")
@@ -84,6 +86,11 @@ def main(kind, folder):
         runs = open_runs([str(folder / "run"), str(folder / "other")], "test", device=card)
         compare_runs(runs, "test", folder / "compared")
         done("compared")
+        with mock.patch("regard.reports.album.load_run", lambda *a, **_: load_run(*a, device=card)):
+            text = run_report(folder / "run", folder / "report.html", pictures=2).read_text()
+            assert "left out" not in text
+            compare_report(folder / "compared", folder / "compared.html", pictures=2)
+        done("reported")
 
 
 def spy(real):

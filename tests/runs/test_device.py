@@ -15,7 +15,14 @@ from tinyset import config_of, environment, run_regard, train, write_set
 
 TESTS = Path(__file__).parents[1]
 # What is done of each kind, and methods of which a kind has at least these.
-DONE = ["trained and evaluated as a study does", "explained", "compared", "gradcam", "scorecam"]
+DONE = [
+    "trained and evaluated as a study does",
+    "explained",
+    "compared",
+    "reported",
+    "gradcam",
+    "scorecam",
+]
 MORE = {"labels": ["other backgrounds", "cam", "rise"], "views": ["rollout", "chefer"]}
 
 

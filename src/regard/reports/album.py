@@ -88,7 +88,7 @@ class Album:
         maps: Mapping[str, Any] | None = None,
     ) -> None:
         try:
-            self.run: Run = load_run(folder, checkpoint)
+            self.run: Run = load_run(folder, checkpoint, device="auto")
             own = Gaze.model_validate(self.run.config["gaze"])
             self.gaze = own.model_copy(update=dict(maps or {}))
             self.options = options_of(self.run, self.gaze.method)
@@ -146,7 +146,7 @@ class Album:
     def given(self, index: int) -> Images:
         """A manifest's row as the net takes it."""
         batch = self._input.batch([Draw(self.rows[index])])
-        return model_input(batch, self.run.transform, torch.device("cpu"))
+        return model_input(batch, self.run.transform, self.run.device)
 
     def map(self, index: int, target: str) -> Tensor:
         """The map (h, w) of a class for a manifest's row, at the layer's resolution."""
@@ -163,7 +163,7 @@ class Album:
                 contrast=self.gaze.contrast,
                 **self.options,
             )
-        return one_sign(found.float(), "positive")[0]
+        return one_sign(found.float().cpu(), "positive")[0]
 
     def picture(
         self,

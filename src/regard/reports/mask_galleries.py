@@ -188,4 +188,4 @@ def _class_map(album: Album, index: int, k: int) -> tuple[Tensor, float]:
             share = float((net(images).argmax(1) == k).float().mean())
         how = {"layer": gaze.layer, "contrast": gaze.contrast, **album.options}
         found = explain(net, images, PixelTarget(k), gaze.method, **how)
-    return one_sign(found.float(), "positive")[0], share
+    return one_sign(found.float().cpu(), "positive")[0], share

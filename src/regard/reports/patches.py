@@ -69,7 +69,8 @@ def _card(album: Album, row: dict, weighting: PatchWeighting) -> Card:
     file, pictures = album.named(row["image"]), []
     for kind in KINDS:
         how: PatchWeights = weighting.how.model_copy(update={"kind": kind})
-        weights = PatchWeighting(how, weighting.grids[:1], weighting.spec).weights(images)[0][0]
+        own = PatchWeighting(how, weighting.grids[:1], weighting.spec).to(album.run.device)
+        weights = own.weights(images)[0][0].cpu()
         least, most = (decimal(float(w), 2) for w in (weights.min(), weights.max()))
         caption = phrase(
             "{kind} (this run), {least} to {most}"
