@@ -1,16 +1,20 @@
 """Where a trained net answers: on the processor, or on whatever else this machine has."""
 
+import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 
 from regard.errors import ConfigError
+from regard.models.device import take_gpu
 from regard.runs.run import load_run, open_run
 from regard.server.nets import Nets
 from regard.server.service import Service
+from regard.studies import pool, runner
 from tinyset import config_of, environment, run_regard, train, write_set
 
 TESTS = Path(__file__).parents[1]
@@ -72,3 +76,29 @@ def test_a_server_hands_its_device_to_its_nets(run, tmp_path, monkeypatch):
     )
     Service.of(run.parent, cache=tmp_path, device="cuda:3")
     assert given == ["cuda:3", "cuda:3"]
+
+
+def test_processes_take_gpus_in_turn(monkeypatch):
+    taken = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setattr(pool, "stop_with_parent", lambda: None)
+    begun = multiprocessing.get_context("forkserver").Value("i", 0)
+    for _ in range(3):
+        pool.begin(begun)
+    assert taken == [0, 1, 0]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    take_gpu(1)
+    assert taken == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "expected"), [("auto", 2, 2), ("cuda", 1, 1), ("cpu", 2, 6), ("auto", 0, 6)]
+)
+def test_a_study_has_a_process_a_gpu(device, gpus, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(runner, "cores", lambda: 6)
+    monkeypatch.setattr(runner, "PROCESS_MB", 1)
+    monkeypatch.setattr(runner, "free_mb", lambda: 100)
+    study = mock.Mock(base={"training": {"device": device}}, jobs=range(9))
+    assert runner._workers(study) == expected

@@ -22,7 +22,9 @@ def study(
         help="What a recipe's samples are made from; or a manifest, in place of its own samples.",
     ),
     out: Path | None = typer.Option(None, help="The study's folder. Default: studies/NAME."),
-    workers: int | None = typer.Option(None, help="Processes. Default: what fits the machine."),
+    workers: int | None = typer.Option(
+        None, help="Processes. Default: one a GPU, or what fits the machine."
+    ),
     lang: str = typer.Option("en", help="Language of the report: en or fr."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
 ) -> None:

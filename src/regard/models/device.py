@@ -33,6 +33,13 @@ def device_of(name: str, where: str = "training.device") -> torch.device:
     return device
 
 
+def take_gpu(number: int) -> None:
+    """Let `auto` and `cuda` mean one of several GPUs in this process, by the process's number."""
+    count = torch.cuda.device_count()
+    if count > 1:
+        torch.cuda.set_device(number % count)
+
+
 def device_name(device: torch.device) -> str:
     """The product's name, of a processor or a GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()

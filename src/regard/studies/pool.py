@@ -10,6 +10,7 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any, Protocol
 
+from regard.models.device import take_gpu
 from regard.studies.arm import AGAIN, SAVING, attempt
 from regard.studies.settings import Job, Study
 from regard.training.config import Config
@@ -74,7 +75,7 @@ def run_all(
     context = for_trainings(__name__)
     epochs = {job: config.training.epochs for job, config in configs.items()}
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, context, stop_with_parent) as pool:
+    with ProcessPoolExecutor(workers, context, begin, (context.Value("i", 0),)) as pool:
         jobs: dict[Future, Job] = {}
         for job, config in configs.items():
             jobs[pool.submit(_attempt, config, out / job.run, study.splits, out)] = job
@@ -104,6 +105,18 @@ def for_trainings(module: str) -> ForkServerContext | SpawnContext:
 def _attempt(*given: Any) -> dict[str, Any]:
     with AT_WORK:
         return attempt(*given)
+
+
+def begin(begun: Any) -> None:
+    """In a process of a study: take a GPU of several in turn, and end with the study's process.
+
+    Args:
+        begun: how many processes have begun, shared by all of them.
+    """
+    with begun.get_lock():
+        number, begun.value = begun.value, begun.value + 1
+    take_gpu(number)
+    stop_with_parent()
 
 
 def stop_with_parent() -> None:

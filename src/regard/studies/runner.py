@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
 from pydantic import ValidationError
 
 from regard.errors import RegardError, RunError
@@ -46,7 +47,8 @@ def run_study(
         study: what to run.
         out: the study's folder; one of this very study goes on where it was.
         watcher: told of progress.
-        workers: processes; None: as many as cores and memory allow.
+        workers: processes; None: as many as cores and memory allow, and where they train on GPUs
+            no more than there are of those.
 
     Returns:
         The summary.
@@ -56,7 +58,7 @@ def run_study(
         RegardError: what can be known without training is wrong: an arm's config or net, a split,
             a file, guidance without regions; nothing is run then.
     """
-    workers = workers or _workers(len(study.jobs))
+    workers = workers or _workers(study)
     manifest = study.data.manifest
     threads = _threads(out) or threads_of(workers)
     configs = _configs(study, threads)
@@ -207,7 +209,9 @@ def _make_data(study: Study, out: Path, watcher: StudyWatcher) -> None:
     partial.rename(final)
 
 
-def _workers(jobs: int) -> int:
+def _workers(study: Study) -> int:
     free = free_mb()
     fitting = 4 if free is None else free // PROCESS_MB
-    return max(1, min(jobs, cores(), fitting))
+    device = str((study.base.get("training") or {}).get("device", "auto"))
+    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    return max(1, min(len(study.jobs), cores(), fitting, gpus or cores()))

@@ -10,6 +10,7 @@ from typing import Any, cast
 from optuna.trial import TrialState
 
 from regard.errors import RegardError, RunError
+from regard.models.device import take_gpu
 from regard.studies.pool import AT_WORK, EpochCount, for_trainings, stop_with_parent
 from regard.studies.tuning_folder import Origin, TuningFolder
 from regard.studies.tuning_settings import Tuning
@@ -39,8 +40,15 @@ class Job:
     epochs: int
 
 
-def _work(job: Job, answer: Connection) -> None:
-    """A process of the crew: says which trials it takes, and at last what it raised."""
+def _work(job: Job, answer: Connection, number: int) -> None:
+    """A process of the crew: says which trials it takes, and at last what it raised.
+
+    Args:
+        job: what it works at.
+        answer: where it says so.
+        number: of the process; of several GPUs it takes one by it.
+    """
+    take_gpu(number)
     stop_with_parent()
     raised: RegardError | OSError | None = None
     try:
@@ -83,6 +91,7 @@ class Crew:
     _seen: set[int] = field(default_factory=set)
     _taken: dict[BaseProcess, int] = field(default_factory=dict)
     _raised: dict[BaseProcess, Exception] = field(default_factory=dict)
+    _numbers: dict[BaseProcess, int] = field(default_factory=dict)
 
     def work(self, count: int) -> None:
         """Let so many processes work.
@@ -91,8 +100,8 @@ class Crew:
             RegardError: what one of them raised.
         """
         self._seen = {row["number"] for row in self.worker.rows()}
-        for _ in range(count):
-            self._start()
+        for number in range(count):
+            self._start(number)
         try:
             while self._answers:
                 time.sleep(WAITING)
@@ -106,12 +115,13 @@ class Crew:
             self._stop()
         self.worker.work()  # what they left, as they were killed
 
-    def _start(self) -> None:
+    def _start(self, number: int) -> None:
         context = for_trainings(__name__)
         mine, other = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(self.job, other))
+        process = context.Process(target=_work, args=(self.job, other, number))
         process.start()
         other.close()
+        self._numbers[process] = number
         self._answers[process] = cast(Connection, mine)
 
     def _stop(self) -> None:
@@ -161,7 +171,7 @@ class Crew:
         self._deaths[number] += 1
         if self._deaths[number] >= DEATHS:
             self._give_up(number, process.exitcode)
-        self._start()
+        self._start(self._numbers.pop(process))
 
     def _running(self, number: int | None) -> int | None:
         """The trial that a process took last, if it ended in the middle of it."""

@@ -12,6 +12,7 @@ from torch import distributed
 
 from regard.errors import LostProcessError
 from regard.machine import rank_and_world
+from regard.models.device import take_gpu
 from regard.training.group import ALONE, PATIENCE, Group, Processes
 
 
@@ -50,8 +51,7 @@ def joined() -> Iterator[Group]:
 def _join(number: int) -> Group:
     gpu = torch.cuda.is_available()
     if gpu:
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        torch.cuda.set_device(local % torch.cuda.device_count())
+        take_gpu(int(os.environ.get("LOCAL_RANK", "0")))
     both = gpu and distributed.is_nccl_available()
     try:
         distributed.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo", timeout=PATIENCE)
