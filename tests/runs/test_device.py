@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 import torch
 
-from regard.errors import ConfigError
+from regard.errors import ConfigError, RunError
 from regard.models.device import take_gpu
 from regard.runs.run import load_run, open_run
 from regard.server.nets import Nets
@@ -56,6 +56,17 @@ def test_a_net_lies_on_the_device_that_is_asked_for(run, monkeypatch):
         ConfigError, match="device: expected a device of this machine, found 'meta'"
     ):
         load_run(run, device="meta")
+
+
+def test_a_device_without_room_for_the_net_is_one_line(run, monkeypatch):
+    def full(net, *device, **_):
+        if device:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.\nMore")
+        return net
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(RunError, match=r"memory for the net on cpu, found CUDA out of .* cpu$"):
+        load_run(run)
 
 
 @pytest.mark.parametrize("command", ["evaluate", "score", "explain", "serve", "compare"])

@@ -3,6 +3,7 @@
 import gc
 
 import torch
+from torch import nn
 
 from regard.errors import ConfigError, RunError
 from regard.machine import hand_back_memory, processor
@@ -45,9 +46,13 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
-# What torch's allocator on a processor says, and oneDNN, which does not tell why: of a primitive
-# that it lacks, too, but then a batch of one fails alike.
-ALLOCATORS = ("can't allocate memory", "could not create a primitive")
+# What torch's allocator on a processor says, CUDA where its own context has no room, and oneDNN,
+# which does not tell why: of a primitive that it lacks, too, but then a batch of one fails alike.
+ALLOCATORS = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "could not create a primitive",
+)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -66,6 +71,25 @@ def lacking(where: str, error: BaseException) -> RunError:
         found=str(error).strip().partition("\n")[0][:160] or "none",
         remedy="free it, take smaller images or another device",
     )
+
+
+def put(net: nn.Module, device: torch.device, where: str) -> nn.Module:
+    """The net, put on a device.
+
+    Raises:
+        RunError: there is no memory for it; `where` is what the error blames.
+    """
+    try:
+        return net.to(device)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise RunError(
+            where,
+            expected=f"memory for the net on {device}",
+            found=str(error).strip().partition("\n")[0][:160],
+            remedy="free it, or take another device: --device cpu",
+        ) from error
 
 
 def release(device: torch.device) -> None:

@@ -17,7 +17,7 @@ from regard.data.transforms import ON_BLACK, Source, Transform, several
 from regard.errors import DataError, RunError
 from regard.evaluation.answers import probabilities_of
 from regard.files.atomic import digest
-from regard.models.device import device_of
+from regard.models.device import device_of, put
 from regard.models.settings import Model
 from regard.models.tensors import refuse_other_kinds
 from regard.runs.checkpoints import FILES, load, named_checkpoints
@@ -178,7 +178,7 @@ def load_run(folder: str | Path, checkpoint: str = "best", *, device: str = "cpu
             found=str(error).splitlines()[0],
             remedy="restore the run's config.yaml",
         ) from error
-    net = net.eval().to(place)
+    net = put(net.eval(), place, str(folder))
     return Run(Path(folder), net, config, classes, transform, saved.path.name)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from regard.errors import RunError
 from regard.evaluation.answers import probabilities_of
+from regard.models.device import put
 from regard.models.fitting import fitted
 from regard.runs.run import Run
 from regard.saliency.outputs import logits_of
@@ -76,7 +77,7 @@ def operator_of(
             found="a segmenter" if run.segments else f"views {', '.join(run.data.views)}",
             remedy="use regard evaluate, whose manifest has what such a net needs",
         )
-    net = run.net.eval().to(device)
+    net = put(run.net.eval(), device, str(run.folder))
     if compile:
         net.compile(dynamic=False)
     return Operator(run, device, bf16, net)
