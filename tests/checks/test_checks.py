@@ -387,10 +387,15 @@ def test_a_label_that_looks_like_a_missing_value_is_told(tmp_path, label):
 
 def test_classes_that_differ_in_case_or_blanks_alone_are_told(tmp_path):
     noise().save(tmp_path / "a.png")
-    labels = ["fern", "Fern", "fern ", "moss", "sea  weed", "sea weed", "ferns"]
+    labels = ["fern", "Fern", "fern ", "moss", "sea  weed", "sea weed", "ferns", "gr\u00fcn"]
+    labels += ["gru\u0308n"]
     rows = [{"image": "a.png", "label": label} for label in labels]
     problems = [p for p in check(manifest_from_rows(rows, tmp_path)) if p.kind == "classes alike"]
-    assert [(p.row, p.severity) for p in problems] == [(2, "warning"), (6, "warning")]
+    assert [(p.row, p.severity) for p in problems] == [
+        (2, "warning"),
+        (6, "warning"),
+        (9, "warning"),
+    ]
     assert "'fern' (1), 'Fern' (1), 'fern ' (1);" in problems[0].detail
 
 

@@ -1,10 +1,12 @@
-"""Checks of the table alone: labels, splits and repeated rows."""
+"""Checks of the table alone: labels, splits and repeated rows; those of groups lie beside."""
 
 from collections import Counter
 from collections.abc import Iterator
 
 import polars as pl
 
+from regard.checks.alike import alike, told_apart
+from regard.checks.group_checks import group_problems
 from regard.checks.problems import Problem, Severity
 from regard.data.manifest import Manifest
 from regard.data.source import splits_of
@@ -13,9 +15,6 @@ from regard.data.synthetic_samples import are_synthetic
 # As spreadsheets, pandas, R and databases write that there is no value.
 MISSING = {"nan", "na", "n/a", "#n/a", "#na", "null", "none", "nil", "nat", "-", "--", "?", "."}
 
-# With five groups no test over them falls below 5 %: 2^(1 - 5) = 0.06.
-_FEW_GROUPS = 6
-
 
 def table_problems(manifest: Manifest) -> list[Problem]:
     """What is wrong with labels and splits, and which images are listed twice."""
@@ -23,6 +22,8 @@ def table_problems(manifest: Manifest) -> list[Problem]:
     found = [*_listed_twice(table), *_labels(table)]
     if "split" in table.columns:
         found += _splits(table)
+    if "group" in table.columns:
+        found += group_problems(table)
     classes = class_rows(table, sets=manifest.several)
     if not classes.is_empty():
         found += [*_alone(classes), *_classes_by_split(classes), *_rare(classes)]
@@ -95,41 +96,10 @@ def _splits(table: pl.DataFrame) -> Iterator[Problem]:
             severity: Severity = "error" if name == "train" else "warning"
             detail = f"no samples in {name}; there are: " + (", ".join(used) or "none")
             yield Problem(None, "split", None, "empty split", detail, severity)
-    if "group" in table.columns:
-        yield from _spread_groups(table)
-        yield from _few_groups(table)
     wrong = table.filter(are_synthetic(table) & (pl.col("split") != "train"))
     for row, image, name in wrong.select("row", "image", "split").iter_rows():
         detail = f"synthetic samples belong in train, not in {name}"
         yield Problem(row, "split", image, "synthetic outside train", detail)
-
-
-def _spread_groups(table: pl.DataFrame) -> Iterator[Problem]:
-    """A net may know a group that it was trained or chosen on, whatever else it has learned."""
-    rows = table.filter(pl.col("group").is_not_null() & pl.col("split").is_not_null())
-    found = rows.group_by("group", maintain_order=True).agg(pl.col("split").unique(), pl.len())
-    for group, splits, count in found.iter_rows():
-        if len(splits) > 1 and {"train", "val"} & set(splits):
-            names = " and ".join(sorted(splits, key=lambda name: (name != "train", name)))
-            detail = f"the {count} samples of group {group!r} lie in {names}"
-            yield Problem(None, "group", None, "group in several splits", detail)
-
-
-def _few_groups(table: pl.DataFrame) -> Iterator[Problem]:
-    """Intervals and tests over images take whole groups, and of five no test can fall below 5 %."""
-    for name in splits_of(table):
-        groups = table.filter(split=name)["group"]
-        named = groups.drop_nulls().value_counts()["count"]
-        sizes = [*named.to_list(), *[1] * groups.null_count()]
-        worth = sum(sizes) ** 2 / sum(size**2 for size in sizes)
-        if name in ("train", "val") or len(sizes) == len(groups) or worth >= _FEW_GROUPS:
-            continue
-        large = f", worth {worth:.1f} of one size" if worth < len(sizes) - 0.5 else ""
-        detail = (
-            f"the {len(groups)} samples are of {len(sizes)} group{'s'[: len(sizes) != 1]}{large}: "
-            "what is found tells little of others"
-        )
-        yield Problem(None, "group", None, f"few groups in {name}", detail, "warning")
 
 
 def _alone(classes: pl.DataFrame) -> Iterator[Problem]:
@@ -171,14 +141,13 @@ def _like_missing(classes: pl.DataFrame) -> Iterator[Problem]:
 
 
 def _alike(classes: pl.DataFrame) -> Iterator[Problem]:
-    """Classes that are one and the same but for case and blanks."""
     counts = classes.group_by("label").agg(pl.len(), pl.col("row").min()).sort("row")
-    plain = pl.col("label").str.strip_chars().str.to_lowercase().str.replace_all(r"\s+", " ")
-    for _, own in counts.group_by(plain.alias("plain"), maintain_order=True):
-        if own.height > 1:
-            told = ", ".join(f"{label!r} ({count})" for label, count, _ in own.iter_rows())
-            detail = f"classes by themselves: {told}; write them alike if they are one"
-            yield Problem(own["row"][1], "label", None, "classes alike", detail, "warning")
+    rows = dict(zip(counts["label"].to_list(), counts["row"].to_list(), strict=True))
+    sizes = dict(zip(counts["label"].to_list(), counts["len"].to_list(), strict=True))
+    for names in alike(rows):
+        told = ", ".join(f"{text} ({sizes[name]})" for name, text in told_apart(names))
+        detail = f"classes by themselves: {told}; write them alike if they are one"
+        yield Problem(rows[names[1]], "label", None, "classes alike", detail, "warning")
 
 
 def _lists(classes: pl.DataFrame) -> Iterator[Problem]:
