@@ -39,8 +39,9 @@ def check(
     - masks of classes: `mask classes`, `unknown id`, `other size`;
     - boxes: `degenerate box`, `box outside`;
     - the table: `no label`, `one class`, `no split`, `listed twice`, `rare class`, `empty split`,
-      `class not in train`, `class not in split`, `group in several splits`, `few groups in test`,
-      `synthetic outside train`, `label like none`, `classes alike`, `groups alike`, `label lists`;
+      `class not in train`, `class not in split`, `group in several splits`, `few groups in val`,
+      `few groups in test`, `groups alike`, `synthetic outside train`, `label like none`,
+      `classes alike`, `label lists`;
     - images: `dark 16 bits`.
 
     Args:

@@ -10,6 +10,7 @@ from regard.data.source import splits_of
 
 # With five groups no test over them falls below 5 %: 2^(1 - 5) = 0.06.
 _FEW_GROUPS = 6
+_CHOSEN = "the best epoch and the threshold are chosen on them, and may fit no others"
 
 
 def group_problems(table: pl.DataFrame) -> list[Problem]:
@@ -56,17 +57,20 @@ def _spread_groups(table: pl.DataFrame) -> Iterator[Problem]:
 
 
 def _few_groups(table: pl.DataFrame) -> Iterator[Problem]:
-    """Intervals and tests over images take whole groups, and of five no test can fall below 5 %."""
+    """Intervals and tests over images take whole groups, and of five no test can fall below 5 %.
+
+    What is chosen on few of them in val, such as a threshold, may fit no others.
+    """
     for name in splits_of(table):
         groups = table.filter(split=name)["group"]
         named = groups.drop_nulls().value_counts()["count"]
         sizes = [*named.to_list(), *[1] * groups.null_count()]
         worth = sum(sizes) ** 2 / sum(size**2 for size in sizes)
-        if name in ("train", "val") or len(sizes) == len(groups) or worth >= _FEW_GROUPS:
+        if name == "train" or len(sizes) == len(groups) or worth >= _FEW_GROUPS:
             continue
         large = f", worth {worth:.1f} of one size" if worth < len(sizes) - 0.5 else ""
         detail = (
             f"the {len(groups)} samples are of {len(sizes)} group{'s'[: len(sizes) != 1]}{large}: "
-            "what is found tells little of others"
+            + (_CHOSEN if name == "val" else "what is found tells little of others")
         )
         yield Problem(None, "group", None, f"few groups in {name}", detail, "warning")
