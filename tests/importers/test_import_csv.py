@@ -120,6 +120,22 @@ def test_rows_of_one_image_are_gathered(table, tmp_path):
     assert rows[1]["labels"] == ["WBC"]
 
 
+@pytest.mark.parametrize("between", [";", "\t"])
+def test_decimal_commas_are_read_where_no_commas_separate_columns(table, tmp_path, between):
+    lines = ["image;label;xmin;ymin;xmax;ymax", "a.png;x;1,5;2;4,25;5.5", "b.png;y;;;;"]
+    src = table("\n".join(lines).replace(";", between))
+    assert import_csv(src, root=tmp_path, boxes=BOXES).table["boxes"].to_list() == [
+        [[1.5, 2, 4.25, 5.5]],
+        None,
+    ]
+
+
+def test_decimal_commas_beside_commas_are_refused_with_what_to_write(table, tmp_path):
+    src = table(f'image,label,{BOXES}\na.png,x,"1,5",2,4,5\n')
+    with pytest.raises(DataError, match=r"write decimals with a point, as in 10\.7"):
+        import_csv(src, root=tmp_path, boxes=BOXES)
+
+
 def test_an_image_without_a_box_has_none_rather_than_an_empty_list(table, tmp_path):
     src = table(f"image,label,{BOXES}\na.png,x,1,2,4,5\nb.png,y,,,,\n")
     assert import_csv(src, root=tmp_path, boxes=BOXES).table["boxes"].to_list() == [

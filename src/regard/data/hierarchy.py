@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from regard.data.manifest import natural
 from regard.data.settings import Data
 from regard.errors import DataError, near
 from regard.files.reading import open_file
-from regard.files.table_files import separator_in
+from regard.files.separators import layout_in
 
 COLUMNS = ["child", "parent"]
 MAX_BYTES = 2**24
@@ -145,8 +146,9 @@ def _column(name: str) -> str:
 def _pairs(path: Path) -> Iterator[tuple[str, str | None]]:
     try:
         text = _text(path)
-        between = separator_in(text.partition("\n")[0])
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=between)
+        between, above = layout_in(text)
+        lines = islice(io.StringIO(text, newline=""), above, None)
+        reader = csv.DictReader(lines, delimiter=between)
         names = [name.strip() for name in reader.fieldnames or ()]
         if names != COLUMNS:
             columns = ", ".join(map(_column, names)) or "none"

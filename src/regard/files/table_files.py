@@ -2,12 +2,16 @@
 
 import csv
 from collections import Counter
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from regard.errors import DataError
 from regard.files.parquet import read_parquet
+from regard.files.separators import layout_of
 
 POLARS_ERROR = pl.exceptions.PolarsError
 FAULTS = (POLARS_ERROR, OSError, UnicodeError)
@@ -36,7 +40,7 @@ def read_csv(
 ) -> pl.DataFrame:
     """A CSV, in which every cell is text and empty ones are missing.
 
-    Columns are separated by commas, or as `separator_of` says.
+    Columns are separated as `layout_of` says.
 
     Args:
         path: of the file.
@@ -47,26 +51,13 @@ def read_csv(
         DataError: it cannot be read, or a column stands there twice.
     """
     try:
-        between = separator_of(path)
-        _refuse_repeated(path, between)
+        between, above = layout_of(path)
         # Brackets and stars in a file's name are its name, not a pattern.
-        return pl.read_csv(path, infer_schema=False, glob=False, separator=between)
+        how = {"infer_schema": False, "glob": False, "separator": between, "skip_lines": above}
+        _refuse_repeated(path, how)
+        return pl.read_csv(path, **how)
     except FAULTS as error:
         raise _unreadable(path, error, expected, remedy) from error
-
-
-def separator_of(path: Path) -> str:
-    """A comma; of a spreadsheet where commas stand in numbers, what its names have between them.
-
-    That is a semicolon or a tab, where the line of names has such and no comma.
-    """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return separator_in(file.readline(1 << 16))
-
-
-def separator_in(names: str) -> str:
-    """As `separator_of`, of the line of names."""
-    return next((other for other in ";\t" if other in names and "," not in names), ",")
 
 
 def _unreadable(path: Path, error: Exception, expected: str, remedy: str) -> DataError:
@@ -83,9 +74,9 @@ def _unreadable(path: Path, error: Exception, expected: str, remedy: str) -> Dat
 def _row_at_fault(path: Path) -> str | None:
     """The first row of a CSV that has another number of cells than the header."""
     try:
-        between = separator_of(path)
+        between, above = layout_of(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file, delimiter=between)
+            rows = csv.reader(islice(file, above, None), delimiter=between)
             header = next(rows)
             for number, row in enumerate(rows, start=1):
                 if len(row) > len(header):
@@ -95,9 +86,8 @@ def _row_at_fault(path: Path) -> str | None:
     return None
 
 
-def _refuse_repeated(path: Path, between: str) -> None:
+def _refuse_repeated(path: Path, how: Mapping[str, Any]) -> None:
     """Of two columns of one name polars would rename the second, and it would be lost unsaid."""
-    how = {"infer_schema": False, "glob": False, "separator": between}
     header = pl.read_csv(path, has_header=False, n_rows=1, **how)
     names = Counter(name for name in header.row(0) if name)
     twice = [name for name, count in names.items() if count > 1]

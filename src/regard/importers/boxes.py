@@ -22,15 +22,23 @@ class Corners:
         columns: of xmin, ymin, xmax, ymax.
         inclusive: whether xmax and ymax are the last pixels inside.
         one_based: whether the first pixel is called 1.
+        decimal_comma: whether 10,7 is a number, as in files whose columns commas do not separate.
     """
 
     columns: tuple[str, ...]
     inclusive: bool
     one_based: bool
+    decimal_comma: bool
 
     @staticmethod
     def parse(
-        text: str, inclusive: bool, one_based: bool, known: Sequence[str], where: str
+        text: str,
+        known: Sequence[str],
+        where: str,
+        *,
+        inclusive: bool,
+        one_based: bool,
+        decimal_comma: bool,
     ) -> "Corners":
         """Read the columns' names from `xmin,ymin,xmax,ymax`.
 
@@ -46,13 +54,15 @@ class Corners:
                 found=f"{text!r} and columns " + ", ".join(known[:12]),
                 remedy=near(absent[0], known) if absent else "name four columns",
             )
-        return Corners(names, inclusive, one_based)
+        return Corners(names, inclusive, one_based, decimal_comma)
 
     def box(self, cells: Mapping[str, Any], where: str) -> list[float] | None:
         """The row's box in pixel edges; None where all four cells are empty."""
         texts = [cells[name] for name in self.columns]
         if all(text in (None, "") for text in texts):
             return None
+        if self.decimal_comma:
+            texts = [str(text or "").replace(",", ".") for text in texts]
         first = -1 if self.one_based else 0
         return edges(texts, where, first, first + self.inclusive)
 
@@ -76,11 +86,12 @@ def edges(
     except (ValueError, TypeError, OverflowError):
         xmin = ymin = xmax = ymax = float("nan")
     if not all(map(isfinite, (xmin, ymin, xmax, ymax))):
+        commas = any("," in str(text) for text in texts)
         raise DataError(
             where,
             expected="a box of four numbers",
             found=str(texts)[:120],
-            remedy="correct the box",
+            remedy="write decimals with a point, as in 10.7" if commas else "correct the box",
         )
     return [xmin + first, ymin + first, xmax + last, ymax + last]
 

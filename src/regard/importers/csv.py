@@ -12,6 +12,7 @@ from regard.checks.table_checks import looks_missing
 from regard.data.columns import PATHS
 from regard.data.manifest import Manifest, manifest_from_rows
 from regard.errors import DataError
+from regard.files.separators import layout_of
 from regard.files.table_files import read_csv
 from regard.importers.boxes import Corners
 from regard.importers.files import entry, some, split_name
@@ -85,7 +86,8 @@ def import_csv(
             out, the grey level is a weight.
         avoid: column or template of a grey image that is bright where not to look.
         ignore: column or template of a grey image that is bright where nothing counts.
-        boxes: four columns, such as xmin,ymin,xmax,ymax, in pixels of the upright image.
+        boxes: four columns, such as xmin,ymin,xmax,ymax, in pixels of the upright image; where
+            semicolons or tabs separate the columns, 10,7 is 10.7.
         inclusive: the corners xmax and ymax are the last pixel inside, not the edge behind it.
         one_based: the first pixel is called 1, not 0.
         box_label: column or template of the class of the row's box.
@@ -121,7 +123,14 @@ def import_csv(
         if key in columns and columns[key].computed:
             _leave_out_absent(rows, key)
     if boxes is not None:
-        corners = Corners.parse(boxes, inclusive, one_based, table.columns, str(src))
+        corners = Corners.parse(
+            boxes,
+            table.columns,
+            str(src),
+            inclusive=inclusive,
+            one_based=one_based,
+            decimal_comma=layout_of(src)[0] != ",",
+        )
         where = f"{src}, --box-label"
         box_label = box_label or ("box_label" if "box_label" in table.columns else None)
         named = Template(box_label, table.columns, where) if box_label else None
