@@ -1,6 +1,7 @@
 import pytest
 
 from regard.data.manifest import read_manifest
+from regard.data.source import mask_classes
 from regard.errors import DataError
 from regard.importers.csv import import_csv
 
@@ -267,3 +268,66 @@ def test_separators_that_separate_nothing_are_refused(table, tmp_path, options, 
     with pytest.raises(DataError, match=said) as caught:
         import_csv(table("image,kind\na.png,x\n"), root=tmp_path, **options)
     assert "\n" not in str(caught.value)
+
+
+JSON_CLASSES = '"[""void"", ""road"", null, ""car""]"'
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("image\na.png\nb.png\n", {"mask_classes": "void,road,,car"}),
+        ("image\na.png\nb.png\n", {"mask_classes": "Unlabelled, road,, car"}),
+        ("image\na.png\nb.png\n", {"mask_classes": "ids.csv"}),
+        (f"image,mask_classes\na.png,{JSON_CLASSES}\nb.png,{JSON_CLASSES}\n", {}),
+        (f"image,mask_classes\na.png,{JSON_CLASSES}\nb.png,\n", {}),
+        ("image;classes\na.png;void,road,,car\nb.png;void,road,,car\n",
+         {"mask_classes": "classes"}),
+    ],
+)  # fmt: skip
+def test_what_ids_in_masks_mean(table, tmp_path, picture, text, options):
+    (tmp_path / "ids.csv").write_text("id,class\n0,void\n1,road\n3,car\n")
+    for name in "ab":
+        picture(tmp_path / f"masks/{name}.png")
+    found = import_csv(table(text), root=tmp_path, mask="masks/{stem}.png", **options)
+    assert found.table["mask_classes"].to_list() == [["void", "road", None, "car"]] * 2
+    assert mask_classes(found).names == ("road", "car")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        (
+            "image\na.png\n",
+            {},
+            "--mask-classes: expected what the ids in masks mean, found nothing",
+        ),
+        ("image,mask_classes\na.png,\n", {}, "in every row, found empty cells; name the classes"),
+        ('image,mask_classes\na.png,"a,b"\nb.png,"b,a"\n', {}, "found 2 different lists"),
+        ("image,mask_classes\na.png,[1]\n", {}, "expected a JSON list"),
+        ("image\na.png\n", {"mask_classes": "road"}, "found 1 classes of 1 ids; name the classes"),
+        ("image\na.png\n", {"mask_classes": "no.csv"}, "what the ids in masks mean, with columns"),
+        ("image\na.png\n", {"mask_classes": "a,b", "mask": None}, "expected masks that they are"),
+    ],
+)
+def test_masks_whose_ids_mean_nothing_are_refused(table, tmp_path, picture, text, options, said):
+    for name in "ab":
+        picture(tmp_path / f"masks/{name}.png")
+    options = {"mask": "masks/{stem}.png", **options}
+    with pytest.raises(DataError) as caught:
+        import_csv(table(text), root=tmp_path, **options)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("options", "told"), [({}, True), ({"region": "mask"}, False)])
+def test_a_mask_beside_labels_of_which_nothing_is_said_is_not_read(table, tmp_path, options, told):
+    said = []
+    src = table("image,label,mask\na.png,x,b.png\nb.png,y,a.png\n")
+    found = import_csv(src, root=tmp_path, say=said.append, **options).table
+    assert "mask" not in found.columns
+    assert ("region" in found.columns) == bool(options)
+    assert len(said) == told
+    assert all("--mask-classes" in line for line in said)
+    with_ids = import_csv(src, root=tmp_path, mask_classes="a,b").table
+    assert with_ids["mask"].to_list() == ["b.png", "a.png"]

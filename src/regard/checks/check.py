@@ -51,11 +51,13 @@ def check(
     """
     rows = list(manifest.table.iter_rows(named=True))
     found, classes, masks = table_problems(manifest), manifest.classes, None
-    if {"mask", "mask_classes"} <= {*manifest.table.columns}:
+    if "mask" in manifest.table.columns:
         try:
             masks = mask_classes(manifest)
         except DataError as error:
-            found.append(Problem(None, "mask_classes", None, "mask classes", error.found))
+            detail = f"{error.found}: {error.remedy}"
+            severity = "warning" if classes or manifest.several else "error"
+            found.append(Problem(None, "mask_classes", None, "mask classes", detail, severity))
 
     shares: list[float] = []
 

@@ -75,7 +75,8 @@ def mask_classes(manifest: Manifest, void: Literal["ignore", "class"] = "ignore"
             where,
             expected="columns 'mask' and 'mask_classes'",
             found="no " + " and no ".join(map(repr, lacking)),
-            remedy="import with: regard data import {camvid,cityscapes,coco} SRC --out M.parquet",
+            remedy="import with: regard data import {camvid,cityscapes,coco} SRC --out M.parquet, "
+            "or csv with --mask and --mask-classes",
         )
     told = table["mask_classes"].unique(maintain_order=True).to_list()
     if len(told) != 1 or told[0] is None:

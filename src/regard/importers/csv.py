@@ -17,6 +17,7 @@ from regard.files.table_files import read_csv
 from regard.importers.boxes import Corners
 from regard.importers.files import entry, some, split_name
 from regard.importers.gather import gather
+from regard.importers.mask_ids import classes_of_ids, tells_ids
 from regard.importers.registry import IMPORTERS
 from regard.importers.template import Template
 
@@ -43,6 +44,7 @@ def import_csv(
     synthetic: str | None = None,
     segmented: str | None = None,
     mask: str | None = None,
+    mask_classes: str | None = None,
     region: str | None = None,
     region_threshold: int | None = None,
     avoid: str | None = None,
@@ -80,7 +82,10 @@ def import_csv(
             used in training alone.
         segmented: column or template of a second view, the subject on black; like all paths
             below from the CSV's folder on.
-        mask: column or template of a label image for segmentation.
+        mask: column or template of a label image for segmentation, of class ids.
+        mask_classes: what the ids mean: their classes from id 0 on, such as void,road,car, where
+            void is pixels of which nothing is said; or a table, a CSV with columns `id` and
+            `class`; or the column that has them in every row, which is `mask_classes` unless given.
         region: column or template of a grey image that is bright where the evidence is.
         region_threshold: the region is where its image is brighter than this, 0 to 255; left
             out, the grey level is a weight.
@@ -92,7 +97,7 @@ def import_csv(
         one_based: the first pixel is called 1, not 0.
         box_label: column or template of the class of the row's box.
         say: called with a line where rows of one image name several classes, where a label looks
-            like a missing value, or where a column that may be of boxes is not read.
+            like a missing value, or where a column that may be of boxes or masks is not read.
 
     Raises:
         DataError: no such file, not a CSV, no such column, a box that is not four numbers,
@@ -111,6 +116,8 @@ def import_csv(
     given = {"image": image, "label": label, "split": split, "group": group}
     given |= {"synthetic": synthetic} | paths
     columns = _templates(given, table, str(src))
+    if mask is None and "label" in columns and not tells_ids(mask_classes, table):
+        _leave_out_mask(columns, None if "mask" in given.values() else say)
     rows = _rows(table, columns, src, src.parent / images)
     if label_separator is not None:
         _refuse_separator(label_separator, columns, src)
@@ -119,6 +126,7 @@ def import_csv(
     _refuse_absent(rows, src)
     for key in ("segmented", "mask", *AREAS):
         _refuse_none(rows, key, src)
+    ids = _mask_classes(mask_classes, columns, table, src)
     for key in AREAS:
         if key in columns and columns[key].computed:
             _leave_out_absent(rows, key)
@@ -149,6 +157,8 @@ def import_csv(
     if say is not None:
         _tell_missing(rows, say)
     for sample in samples:
+        if ids is not None:
+            sample["mask_classes"] = ids
         if region_threshold is not None and sample.get("region"):
             sample["region_threshold"] = region_threshold
         sample |= {key: entry(sample[key], root) for key in PATHS if sample.get(key)}
@@ -174,6 +184,29 @@ def _templates(
         for key, text in named.items()
         if text
     }
+
+
+def _leave_out_mask(columns: dict[str, Template], say: Callable[[str], object] | None) -> None:
+    """A column `mask` beside labels that nobody asked for may well be one of regions."""
+    if columns.pop("mask", None) and say is not None:
+        say("not read, as nothing says what ids in it mean (--mask-classes): mask; where it is the "
+            "subject's, add --region mask")  # fmt: skip
+
+
+def _mask_classes(
+    text: str | None, columns: Mapping[str, Template], table: pl.DataFrame, src: Path
+) -> list[str | None] | None:
+    """The classes of ids, which masks of them need, and nothing else."""
+    if "mask" in columns:
+        return classes_of_ids(text, table, src)
+    if text is None:
+        return None
+    raise DataError(
+        f"{src}, --mask-classes",
+        expected="masks that they are of",
+        found="none",
+        remedy="name them, --mask COLUMN, or a template: --mask 'masks/{stem}.png'",
+    )
 
 
 def _rows(
