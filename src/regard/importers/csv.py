@@ -1,6 +1,5 @@
 """Any CSV: one row a sample, or one row a box."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from regard.importers.boxes import Corners
 from regard.importers.files import entry, some, split_name
 from regard.importers.gather import gather
 from regard.importers.mask_ids import classes_of_ids, tells_ids
+from regard.importers.on_disk import Spellings, leave_out_absent, refuse_absent, refuse_none
 from regard.importers.registry import IMPORTERS
 from regard.importers.template import Template
 
@@ -62,6 +62,9 @@ def import_csv(
     is the image's file name without folder and suffix: `masks/{stem}.png` for `photos/a.jpg` is
     `masks/a.png`. An option that is not given takes the column of its own name, if the CSV
     has one; but for boxes, whose four columns have to be named.
+
+    A path that does not exist as it is written is looked for with slashes in place of backslashes,
+    and with its umlauts as one sign or two; the manifest has it as it is on the disk.
 
     Rows of one image become one sample: boxes are gathered, differing labels go to `labels`.
 
@@ -118,18 +121,18 @@ def import_csv(
     columns = _templates(given, table, str(src))
     if mask is None and "label" in columns and not tells_ids(mask_classes, table):
         _leave_out_mask(columns, None if "mask" in given.values() else say)
-    rows = _rows(table, columns, src, src.parent / images)
+    rows = _rows(table, columns, src, images)
     if label_separator is not None:
         _refuse_separator(label_separator, columns, src)
         for row in rows:
             row["label"] = _set(row["label"], label_separator)
-    _refuse_absent(rows, src)
+    refuse_absent(rows, src)
     for key in ("segmented", "mask", *AREAS):
-        _refuse_none(rows, key, src)
+        refuse_none(rows, key, src)
     ids = _mask_classes(mask_classes, columns, table, src)
     for key in AREAS:
         if key in columns and columns[key].computed:
-            _leave_out_absent(rows, key)
+            leave_out_absent(rows, key)
     if boxes is not None:
         corners = Corners.parse(
             boxes,
@@ -210,9 +213,10 @@ def _mask_classes(
 
 
 def _rows(
-    table: pl.DataFrame, columns: Mapping[str, Template], src: Path, images: Path
+    table: pl.DataFrame, columns: Mapping[str, Template], src: Path, images: str
 ) -> list[Row]:
-    rows = []
+    rows, spellings = [], Spellings()
+    folder = spellings.find(src.parent, images)
     for number, cells in enumerate(table.iter_rows(named=True), start=1):
         name = columns["image"].fill(cells)
         if name is None:
@@ -222,10 +226,11 @@ def _rows(
                 found="an empty cell",
                 remedy="fill or remove the row",
             )
-        row: Row = {key: column.fill(cells, Path(name).stem) for key, column in columns.items()}
+        path = spellings.find(folder, name)
+        row: Row = {key: column.fill(cells, path.stem) for key, column in columns.items()}
         row |= {key: (row[key] or "").strip() or None for key in NAMES if key in row}
-        row |= {key: src.parent / row[key] for key in PATHS if row.get(key)}
-        row["image"] = images / name
+        row |= {key: spellings.find(src.parent, row[key]) for key in PATHS if row.get(key)}
+        row["image"] = path
         if row.get("split"):
             row["split"] = split_name(row["split"])
         if "synthetic" in row:
@@ -265,33 +270,3 @@ def _refuse_separator(separator: str, columns: Mapping[str, Template], src: Path
 def _set(cell: str | None, separator: str) -> list[str]:
     names = (name.strip() for name in (cell or "").split(separator.strip()))
     return list(dict.fromkeys(filter(None, names)))
-
-
-def _refuse_absent(rows: Iterable[Row], src: Path) -> None:
-    """Single files that are missing are for the checks; none at all is a wrong option."""
-    paths = [row["image"] for row in rows]
-    if not any(map(os.path.exists, paths)):
-        raise DataError(
-            str(src),
-            expected="images where the paths say",
-            found=f"none of {len(paths)}, the first being {paths[0]}",
-            remedy="set --images to the folder that they start from, or --image to a template",
-        )
-
-
-def _refuse_none(rows: Iterable[Row], key: str, src: Path) -> None:
-    """Some that are missing are for the checks or have none; none at all is a wrong option."""
-    paths = [row[key] for row in rows if row.get(key)]
-    if paths and not any(map(os.path.isfile, paths)):
-        raise DataError(
-            f"{src}, --{key}",
-            expected="files where the paths say",
-            found=f"none of {len(paths)}, the first being {paths[0]}",
-            remedy=f"correct the column or template; paths start from {src.parent}",
-        )
-
-
-def _leave_out_absent(rows: Iterable[Row], key: str) -> None:
-    for row in rows:
-        if row.get(key) and not os.path.isfile(row[key]):
-            row[key] = None
