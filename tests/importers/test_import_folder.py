@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +101,86 @@ def test_the_table_names_all_formats_and_the_near_one():
     assert {"csv", "folder", "pairs", "voc"} <= set(IMPORTERS)
     with pytest.raises(ConfigError, match="folder"):
         IMPORTERS["foldr"]
+
+
+MASKS = {
+    "{stem}_mask.png": ("a/1_mask.png", "b/2_mask.png", "b/old_mask.png"),
+    "masks/{stem}.png": ("a/masks/1.png", "b/masks/2.png", "b/masks/old.png"),
+    "../masks/{stem}.png": ("masks/1.png", "masks/2.png", "masks/old.png"),
+    "{stem}.png": ("a/1.png", "b/2.png"),
+}
+
+
+@pytest.mark.parametrize("template", MASKS)
+def test_masks_beside_photos_are_regions_and_no_photos(tmp_path, picture, template):
+    for name in ("a/1.jpg", "b/2.jpg", "b/3.jpg", *MASKS[template]):
+        picture(tmp_path / name)
+    said = []
+    table = import_folder(
+        tmp_path, root=tmp_path, region=template, region_threshold=127, say=said.append
+    ).table
+    assert table.rows() == [
+        ("a/1.jpg", "a", MASKS[template][0], 127),
+        ("b/2.jpg", "b", MASKS[template][1], 127),
+        ("b/3.jpg", "b", None, None),
+    ]
+    assert table.columns == ["image", "label", "region", "region_threshold"]
+    old = [Path(name).name for name in MASKS[template] if "old" in name]
+    assert said == [f"masks without a photo, left out: 1: {name}" for name in old]
+
+
+def test_splits_keep_their_masks(tmp_path, picture):
+    for split in ("train", "test"):
+        picture(tmp_path / split / "a/1.jpg")
+        picture(tmp_path / split / "a/1_mask.png")
+    table = import_folder(tmp_path, root=tmp_path, region="{stem}_mask.png").table
+    assert sorted(table["region"]) == ["test/a/1_mask.png", "train/a/1_mask.png"]
+    assert sorted(table["split"]) == ["test", "train"]
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{stem}_m.png", "--region: expected files where the template says, found none of 2, the"),
+        ("mask.png", "--region: expected a template of a mask's path with {stem}"),
+        ("{name}_{stem}.png", "found '{name}_{stem}.png'"),
+    ],
+)
+def test_templates_that_name_nothing_are_refused(tmp_path, picture, template, said):
+    picture(tmp_path / "a/1.jpg")
+    picture(tmp_path / "a/1_mask.png")
+    with pytest.raises(DataError) as caught:
+        import_folder(tmp_path, root=tmp_path, region=template)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mask", "template"),
+    [
+        ("a/1_mask.png", "{stem}_mask.png"),
+        ("a/1-Mask.PNG", "{stem}-Mask.PNG"),
+        ("a/1_segmentation.png", "{stem}_segmentation.png"),
+        ("a/masks/1.png", "masks/{stem}.png"),
+        ("a/masks/1_region.png", "masks/{stem}_region.png"),
+    ],
+)
+def test_masks_that_are_taken_for_photos_are_told_with_the_option(
+    tmp_path, picture, mask, template
+):
+    picture(tmp_path / "a/1.jpg")
+    picture(tmp_path / mask)
+    said = []
+    assert len(import_folder(tmp_path, root=tmp_path, say=said.append)) == 2
+    (line,) = said
+    assert line.startswith("warning: images that are called as masks of others are photos now: 1: ")
+    assert line.endswith(f"import with --region '{template}'")
+
+
+@pytest.mark.parametrize("names", [["a/1.jpg", "a/2_mask.jpg"], ["a/1.jpg", "masks/1.jpg"],
+                                   ["a/1.jpg", "a/12.jpg", "a/1_2.jpg"]])  # fmt: skip
+def test_other_names_are_photos(tmp_path, picture, names):
+    for name in names:
+        picture(tmp_path / name)
+    said = []
+    import_folder(tmp_path, root=tmp_path, say=said.append)
+    assert said == []

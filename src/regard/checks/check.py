@@ -1,12 +1,12 @@
 """Everything that is wrong with a manifest and its files."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from regard.checks.file_checks import file_problems
+from regard.checks.overall import Overall
 from regard.checks.problems import Problem
 from regard.checks.table_checks import table_problems
 from regard.data.columns import PATHS
@@ -20,8 +20,6 @@ from regard.progress import Progress
 
 COLUMNS = ("row", "column", "file", "kind", "detail")
 BAD = "bad_files.csv"
-# Where half of several regions cover as much of the image, they are likelier inverted.
-LARGE, SEVERAL = 0.8, 3
 
 
 def check(
@@ -42,7 +40,7 @@ def check(
       `class not in train`, `class not in split`, `group in several splits`, `few groups in val`,
       `few groups in test`, `groups alike`, `synthetic outside train`, `label like none`,
       `classes alike`, `label lists`;
-    - images: `dark 16 bits`.
+    - images: `dark 16 bits`, `mask as image`.
 
     Args:
         manifest: to be checked.
@@ -59,25 +57,16 @@ def check(
             severity = "warning" if classes or manifest.several else "error"
             found.append(Problem(None, "mask_classes", None, "mask classes", detail, severity))
 
-    shares: list[float] = []
+    overall = Overall()
 
     def one(row: int) -> list[Problem]:
         paths = _absolute(rows[row], manifest)
-        return file_problems(row + 1, paths, rows[row], max_pixels, classes, masks, shares)
+        return file_problems(row + 1, paths, rows[row], max_pixels, classes, masks, overall)
 
     for problems in in_threads(one, range(len(rows)), progress):
         found += problems
-    found += _large(shares)
+    found += overall.problems(rows)
     return sorted(found, key=lambda problem: problem.row or 0)
-
-
-def _large(shares: Sequence[float]) -> list[Problem]:
-    """Regions that leave next to nothing outside, as masks have that are the wrong way round."""
-    if len(shares) < SEVERAL or median(shares) < LARGE:
-        return []
-    detail = f"half of the regions cover {median(shares):.0%} of the image or more; white is "
-    detail += "inside: if the subject is black in these masks, invert them"
-    return [Problem(None, "region", None, "large regions", detail, "warning")]
 
 
 def place_of_bad_files(manifest: Path) -> Path:

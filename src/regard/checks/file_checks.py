@@ -8,6 +8,7 @@ from torch import Tensor
 
 from regard.checks.coverage import box_coverage, grey_coverage
 from regard.checks.fit import box_fault, size_severity
+from regard.checks.overall import Overall
 from regard.checks.problems import Problem
 from regard.data.columns import VIEWS
 from regard.data.mask_classes import MaskClasses
@@ -31,7 +32,7 @@ def file_problems(
     max_pixels: int,
     classes: Container[str] = (),
     masks: MaskClasses | None = None,
-    shares: list[float] | None = None,
+    overall: Overall | None = None,
 ) -> list[Problem]:
     """What is wrong with the files, the regions and the boxes of one sample.
 
@@ -42,7 +43,7 @@ def file_problems(
         max_pixels: larger images are not decoded.
         classes: that are learned; boxes of others say nothing of the sample's own.
         masks: the classes of the manifest's masks, where it has such.
-        shares: takes the share of the image that a region's file has inside.
+        overall: takes what counts for all samples together.
     """
     found: list[Problem] = []
     decoded: dict[str, Tensor] = {}
@@ -59,6 +60,8 @@ def file_problems(
         size: Size = (decoded["image"].shape[-2], decoded["image"].shape[-1])
         found += _sizes(row, cells, decoded, size)
         found += _boxes(row, cells, size)
+        if overall is not None:
+            overall.look(row, decoded["image"])
         own = own_boxes(cells, classes)
         if own and not cells.get("region"):
             found += _extent(row, "boxes", cells["image"], box_coverage(own, size))
@@ -67,8 +70,8 @@ def file_problems(
     if "region" in decoded:
         share = grey_coverage(decoded["region"], cells.get("region_threshold"))
         found += _region(row, cells, decoded["region"], share)
-        if shares is not None:
-            shares.append(share)
+        if overall is not None:
+            overall.shares.append(share)
     for column in ("avoid", "ignore"):
         if column in decoded:
             found += _faint(row, column, cells[column], decoded[column])
