@@ -200,8 +200,8 @@ def test_what_does_not_go_with_folds_is_one_line(home, change, text):
     assert "\n" not in str(caught.value)
 
 
-def refused(folder):
-    study = folded(folder)
+def refused(folder, *changes):
+    study = folded(folder, *changes)
     refuse_folds(
         {job: arm_config(study, *job[:2], None, 1, job.fold) for job in study.jobs}, folder
     )
@@ -219,6 +219,43 @@ def test_other_splits_and_rare_classes_are_refused(tmp_path):
     table.with_columns(label=rare).write_parquet(tmp_path / "manifest.parquet")
     with pytest.raises(DataError, match=r"every class in train of every fold, found 'lichen'"):
         refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folds", "images", "group", "said"),
+    [
+        (
+            3,
+            2,
+            None,
+            "'lichen' of 2 images missing in some; give it 3 images or more, or leave it out",
+        ),
+        (
+            5,
+            1,
+            None,
+            "'lichen' of 1 image missing in some; give it 3 images or more, or leave it out",
+        ),
+        (
+            3,
+            6,
+            "pond",
+            "'lichen' of 1 group missing in some; give it 3 groups or more, or leave it",
+        ),
+    ],
+)
+def test_a_class_of_too_few_images_for_the_folds(tmp_path, folds, images, group, said):
+    write_set(tmp_path, counts=COUNTS)
+    table = pl.read_parquet(tmp_path / "manifest.parquet").with_row_index("row")
+    few = pl.col("row") < images
+    table = table.with_columns(label=pl.when(few).then(pl.lit("lichen")).otherwise("label"))
+    if group is not None:
+        own = pl.when(few).then(pl.lit(group)).otherwise(pl.col("row").cast(pl.String))
+        table = table.with_columns(group=own)
+    table.drop("row").write_parquet(tmp_path / "manifest.parquet")
+    with pytest.raises(DataError) as caught:
+        refused(tmp_path, f"folds={folds}")
+    assert said in str(caught.value)
 
 
 def test_synthetic_images_are_never_test(tmp_path):

@@ -12,6 +12,8 @@ from pydantic import (
 
 from regard.settings.base import Settings
 
+# Of which one is test and one val, and one is left for train.
+FEWEST_FOLDS = 3
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Task = Literal["classification", "multilabel", "segmentation"]
 
@@ -123,7 +125,7 @@ class Data(Settings):
     augment: Augment = Augment()
     split: str | None = None
     split_seed: int = 42
-    folds: int | None = Field(default=None, ge=3, le=1000)
+    folds: int | None = Field(default=None, ge=FEWEST_FOLDS, le=1000)
     fold: int = Field(default=0, ge=0)
     val_from_train: float | None = Field(default=None, gt=0, lt=1)
     workers: int = Field(default=0, ge=0, le=1024)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from regard.data.manifest import Manifest, read_manifest
-from regard.data.settings import Data
+from regard.data.settings import FEWEST_FOLDS, Data
 from regard.data.source import class_names, open_manifest, samples_of
 from regard.errors import DataError, RegardError
 from regard.studies.settings import Job
@@ -72,14 +72,33 @@ def _refuse_parts(parts: list[Data], config: Config, folder: Path) -> None:
     names = [config.classes or class_names(own, parts[0]) for own in manifests]
     less = sorted(set().union(*names) - set(names[0]).intersection(*names))
     if less:
+        count, what = _units(manifests[0], less[0])
+        # One is test, one val, and one is left for train, however many folds there are.
+        few = count < FEWEST_FOLDS
+        or_else = "leave it out" if few or len(parts) == FEWEST_FOLDS else "take fewer folds"
         raise DataError(
             str(manifests[0].path or "manifest"),
             expected="every class in train of every fold",
-            found=f"{less[0]!r} missing in some",
-            remedy=f"give it {len(parts)} images or groups or more, or take fewer folds",
+            found=f"{less[0]!r} of {count} {what}{'s'[: count != 1]} missing in some",
+            remedy=f"give it {FEWEST_FOLDS if few else len(parts)} {what}s or more, or {or_else}",
         )
     for manifest, data in zip(manifests, parts, strict=True):
         samples_of(manifest, "test", names[0], data)
+
+
+def _units(manifest: Manifest, name: str) -> tuple[int, str]:
+    """How many images a class has, or groups where they are dealt whole, and which of both."""
+    table = manifest.table
+    known = [
+        pl.col("labels").list.contains(name) if column == "labels" else pl.col(column) == name
+        for column in ("label", "labels")
+        if column in table.columns
+    ]
+    own = table.filter(pl.any_horizontal(known))
+    if "group" not in own.columns or own["group"].null_count() == own.height:
+        return own.height, "image"
+    named = own["group"].drop_nulls()
+    return named.n_unique() + own["group"].null_count(), "group"
 
 
 def _refuse_cover(manifests: list[Manifest]) -> None:

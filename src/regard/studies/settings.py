@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
 
-from regard.data.settings import Task
+from regard.data.settings import FEWEST_FOLDS, Task
 from regard.errors import near
 from regard.evaluation.thresholds import AT_THRESHOLD
 from regard.files.names import named_plainly
@@ -135,7 +135,7 @@ class Study(Settings):
     baseline: str
     comparisons: tuple[tuple[str, str], ...] | None = None
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
-    folds: int | None = Field(default=None, ge=3, le=1000)
+    folds: int | None = Field(default=None, ge=FEWEST_FOLDS, le=1000)
     splits: tuple[str, ...] = Field(default=("test",), min_length=1)
     metrics: tuple[str, ...] = Field(default=("accuracy", "energy", "energy_gain"), min_length=1)
     published: Published | None = None
