@@ -429,6 +429,31 @@ def test_missing_files(tmp_path):
         import_coco(tmp_path / "absent", root=tmp_path)
 
 
+@pytest.mark.parametrize("gone", [1, 2])
+def test_images_that_are_missing_are_counted_and_may_be_left_out(coco, gone):
+    src = coco([item(n, 18, [0, 0, 2, 2]) for n in (1, 2, 3)], count=3)
+    (src / f"train2017/00{gone}.jpg").unlink()
+    with pytest.raises(DataError) as caught:
+        import_coco(src, root=src)
+    folder = src / "train2017"
+    expected = f"expected all 3 images of its list in {folder}, found 2, without 1: 00{gone}.jpg; "
+    assert expected in str(caught.value)
+    assert str(caught.value).endswith("leave them out by --skip-missing")
+    said = []
+    table = import_coco(src, root=src, skip_missing=True, say=said.append).table
+    assert table["image"].to_list() == [f"train2017/00{n}.jpg" for n in (1, 2, 3) if n != gone]
+    assert said == [f"1 of 3 images left out: not in {folder}: 00{gone}.jpg"]
+    masks = import_coco(src, root=src, skip_missing=True, masks="classes", background=True)
+    assert len(masks) == 2
+
+
+def test_a_folder_without_any_of_the_images_is_refused(coco):
+    src = coco([item(1, 18, [0, 0, 2, 2])])
+    (src / "train2017/001.jpg").unlink()
+    with pytest.raises(DataError, match=r"expected a folder with its images, found no 001\.jpg in"):
+        import_coco(src, root=src, skip_missing=True)
+
+
 def test_a_name_with_other_slashes(coco, picture):
     images = [{"id": 1, "file_name": "deep\\a.jpg", "height": 6, "width": 8}]
     src = coco([item(1, 18, [0, 0, 2, 2])], images=images)

@@ -24,6 +24,8 @@ from regard.importers.registry import IMPORTERS
 from regard.progress import Progress
 
 LABELS, MASKS = (LARGEST, ONLY, ALL), ("region", "classes")
+# Of names of images that are missing.
+SHOWN = 20
 
 
 @IMPORTERS.register("coco")
@@ -36,6 +38,7 @@ def import_coco(
     label: str = LARGEST,
     masks: str | None = None,
     background: bool = False,
+    skip_missing: bool = False,
     files: Path | None = None,
     progress: Progress | None = None,
     say: Callable[[str], object] | None = None,
@@ -68,6 +71,8 @@ def import_coco(
             pycocotools does it. Panoptic segments become masks of classes anyway.
         background: in masks of classes, pixels without an object are the class `background`, not
             void.
+        skip_missing: images of the list that are not in the folder are left out and told, not
+            refused.
         files: the folder that masks are written to; `coco-masks` in `root` unless it is given.
         progress: called with masks done and masks in all.
         say: called with a line about each kind of thing that was left out.
@@ -86,7 +91,11 @@ def import_coco(
     if label == ALL and masks == "region":
         raise _option("masks", "none beside --label all", "'region'", "leave it out: boxes have "
                       "classes, and are the regions of labels")  # fmt: skip
-    parts = _parts(Layout(folder_at(Path(src)), annotations, images), masks is not None)
+    parts = _parts(Layout(folder_at(Path(src)), annotations, images, skip_missing),
+                   masks is not None)  # fmt: skip
+    if say is not None:
+        for part in filter(lambda part: part.missing, parts):
+            say(_missing(part))
     panoptic = any(part.panoptic for part in parts)
     _refuse_unfit(masks, background, panoptic)
     if panoptic or masks == "classes":
@@ -120,6 +129,12 @@ def _parts(layout: Layout, outlines: bool) -> list[Part]:
                     remedy="remove it from one of them, or name one: --annotations FILE.json",
                 )
     return parts
+
+
+def _missing(part: Part) -> str:
+    names = ", ".join(part.missing[:SHOWN]) + (", ..." if len(part.missing) > SHOWN else "")
+    of = len(part.missing) + len(part.photos)
+    return f"{len(part.missing)} of {of} images left out: not in {part.folder}: {names}"
 
 
 def _refuse_words(label: str, masks: str | None) -> None:

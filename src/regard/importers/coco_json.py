@@ -43,6 +43,7 @@ class Part:
         photos: by the id of the image, in the order of the list.
         items: the annotations of each image that has any, by its id.
         panoptic: whether annotations are of whole images.
+        missing: names of images that were left out, as they are not in the folder.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Part:
     photos: Mapping[Hashable, Photo]
     items: Mapping[Hashable, Sequence[Item]]
     panoptic: bool
+    missing: Sequence[str] = ()
 
     def row(self, key: Hashable, root: Path) -> dict[str, Any]:
         """An image's path and split, as a manifest in `root`, an absolute path, has them."""
@@ -122,14 +124,17 @@ def read_part(path: Path, layout: Layout, *, outlines: bool, alone: bool) -> Par
     photos = dict(_photos(found["images"], path))
     names = [photo.name for photo in photos.values()]
     _refuse_repeated(names, f"{path}, images", "a file name that comes once")
-    folder = layout.folder(path, names).absolute()
+    folder, missing = layout.folder(path, names)
+    folder, absent = folder.absolute(), set(missing)
     items = _by_image(found["annotations"], photos, path)
     panoptic = any("segments_info" in item for own in items.values() for item in own)
     for own in items.values():
         for item in own:
             _refuse_unknown(item, classes, path, panoptic)
     split = layout.split(path, folder, alone)
-    return Part(path, folder, split, classes, photos, items, panoptic)
+    photos = {key: photo for key, photo in photos.items() if photo.name not in absent}
+    items = {key: own for key, own in items.items() if key in photos}
+    return Part(path, folder, split, classes, photos, items, panoptic, missing)
 
 
 def _load(path: Path, hook: Callable[[Item], Item]) -> dict[str, list]:

@@ -20,11 +20,13 @@ class Layout:
         src: the folder.
         annotations: one of `KINDS`, or the path of one JSON.
         images: the folder of images, if it is named.
+        skip_missing: images that are missing are left out, where others are there.
     """
 
     src: Path
     annotations: str
     images: str | None
+    skip_missing: bool = False
 
     def files(self) -> list[Path]:
         """The JSON files, at least one.
@@ -61,31 +63,35 @@ class Layout:
         known = (SPLITS.get(name.rstrip("0123456789").lower()) for name in (part, folder.name))
         return next(filter(None, known), None if alone else part)
 
-    def folder(self, path: Path, names: Sequence[str]) -> Path:
-        """The folder in which all images of a file lie.
+    def folder(self, path: Path, names: Sequence[str]) -> tuple[Path, list[str]]:
+        """The folder in which the images of a file lie, and the names that it lacks.
 
         Raises:
-            DataError: an image is missing.
+            DataError: there is no such folder, or an image is missing and is not to be left out.
         """
-        places = list(dict.fromkeys(self._places(path)))
-        listing = Listing()
-        folder = next((f for f in places if listing.has(f, names[0])), None)
-        if folder is None:
+        places, listing = list(dict.fromkeys(self._places(path))), Listing()
+        best, lacking = places[0], list(names)
+        for place in places:
+            absent = [name for name in names if not listing.has(place, name)]
+            if len(absent) < len(lacking):
+                best, lacking = place, absent
+            if not lacking:
+                break
+        if len(lacking) == len(names):
             raise DataError(
                 str(path),
                 expected="a folder with its images",
                 found=f"no {names[0]} in " + ", ".join(map(str, places[:3])),
                 remedy="name the folder, --images FOLDER, or another JSON, --annotations FILE.json",
             )
-        lacking = [name for name in names if not listing.has(folder, name)]
-        if lacking:
+        if lacking and not self.skip_missing:
             raise DataError(
                 str(path),
-                expected=f"its {len(names)} images in {folder}",
-                found="none of " + some(lacking),
-                remedy="add them, or take them out of the JSON",
+                expected=f"all {len(names)} images of its list in {best}",
+                found=f"{len(names) - len(lacking)}, without " + some(lacking),
+                remedy="add them, or leave them out by --skip-missing",
             )
-        return folder
+        return best, lacking
 
     def _places(self, path: Path) -> Iterator[Path]:
         if self.images is not None:
