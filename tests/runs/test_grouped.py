@@ -187,6 +187,35 @@ def test_every_interval_of_a_run_and_of_a_comparison_is_over_groups(tmp_path, ta
     assert rows[0]["mass_low"] < rows[0]["mass"] < rows[0]["mass_high"]
 
 
+def test_what_a_threshold_finds_on_val_is_over_groups_however_val_came_to_be_known(
+    tmp_path, capsys
+):
+    write_set(tmp_path)
+    with_four_groups(tmp_path)
+    config = config_of("training.epochs=1", "evaluate.target_recall=0.7")
+    train(config, tmp_path / "run", folder=tmp_path)
+    run = load_run(tmp_path / "run")
+    values = evaluate_run(run, "test")
+    asked_for_it = values["threshold"]
+    assert {own["groups"] for own in asked_for_it["metrics"].values()} <= {2, 3, 4}
+    show_metrics(values, run.files)
+    told = " ".join(capsys.readouterr().out.split())
+    positives, groups = asked_for_it["positives"], asked_for_it["metrics"]["recall"]["groups"]
+    assert f"over {positives} images of {groups} groups" in told
+    of_val = evaluate_run(run, "val")
+    for name, own in asked_for_it["metrics"].items():
+        assert own == of_val["threshold"]["metrics"][name]
+        assert own == of_val["metrics"][f"{name}_at_threshold"]
+    run_report(run.folder, pictures=0)
+    page = (run.folder / "report.html").read_text()
+    assert f"of which {positives}, of {groups} groups, are moss; recall there is" in page
+    # Of predictions that were written before groups were told, too.
+    table = pl.read_parquet(run.files.predictions("val"))
+    table.drop("group").write_parquet(run.files.predictions("val"))
+    run.files.threshold.unlink()
+    assert evaluate_run(run, "test")["threshold"] == of_val["threshold"]
+
+
 def test_of_one_group_intervals_are_over_its_images(tmp_path, capsys):
     write_set(tmp_path)
     train(config_of("training.epochs=1"), tmp_path / "run", folder=tmp_path)

@@ -127,7 +127,9 @@ def _decided(how: Mapping[str, Any]) -> str:
     aim = Choice(how["by"], how["target"], how["positive"]).words
     found = with_interval(how["metrics"]["recall"])
     text = f"Threshold {how['threshold']:.3g} of {how['positive']}, chosen on {how['split']}"
-    return f"{text} for {aim}: recall there {found} over {plural(how['positives'], 'image')}"
+    text = f"{text} for {aim}: recall there {found} over {plural(how['positives'], 'image')}"
+    groups = how["metrics"]["recall"].get("groups")
+    return text if groups is None else f"{text} of {plural(groups, 'group')}"
 
 
 def show_gaze(summary: dict[str, Any], split: str) -> None:

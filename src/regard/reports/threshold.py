@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from regard.evaluation.thresholds import ENDING, MEASURED, Choice
-from regard.language import phrase
+from regard.language import phrase, plural
 from regard.reports.blocks import Block, Cell, Heading, Table, Text
 from regard.reports.contents import SplitContents
 from regard.reports.predictions import span
@@ -42,10 +42,16 @@ def _chosen(how: Mapping[str, Any]) -> str:
     aim = Choice(how["by"], how["target"], how["positive"]).words
     recall = how["metrics"]["recall"]
     name, seen = how["positive"], count(how["images"], "image")
+    groups = recall.get("groups")
     return phrase(
         "An image is called {label} where its probability is {threshold} or more. That was chosen "
         "on {split} for {aim}, over {images} of which {positives} are {label}; recall there is "
-        "{recall} ({interval}).",
+        "{recall} ({interval})."
+        if groups is None
+        else "An image is called {label} where its probability is {threshold} or more. That was "
+        "chosen on {split} for {aim}, over {images} of which {positives}, of {groups}, are "
+        "{label}; recall there is {recall} ({interval}).",
+        groups="" if groups is None else plural(groups, "{n} group", "{n} groups"),
         label=name,
         threshold=general(how["threshold"], 3),
         split=how["split"],

@@ -213,7 +213,7 @@ def _answers(
 ) -> Answers:
     found = predict_split(run, split, None if run.several else gaze, progress)
     note_reading(run, split, "regard compare")
-    table = with_groups(predictions_of(run, found, images), run.manifest(), split)
+    table = predictions_of(run, found, split, images)
     positive = asked_of(run, None).positive
     if gaze is None:
         return Answers(table, None, positive)

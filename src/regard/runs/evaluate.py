@@ -97,7 +97,6 @@ def evaluate_run(
     ask = _ask_sets if run.several else _ask_labels
     table, fresh = ask(run, split, images, gaze, background, progress)
     manifest = run.manifest()
-    table = with_groups(table, manifest, split)
     decided = decision(run, reading, split, table, lambda: _val(run, by))
     hierarchy = run.hierarchy()
     positive = decided["positive"] if decided else reading.positive
@@ -129,14 +128,14 @@ def evaluate_run(
 
 
 def _val(run: Run, by: str) -> pl.DataFrame:
-    """The predictions of val: those that were written of this checkpoint, else made now."""
+    """The predictions of val, with the groups: those written of this checkpoint, else made now."""
     metrics, predictions = run.files.metrics(CHOSEN_ON), run.files.predictions(CHOSEN_ON)
     with locked(metrics.parent):
         if predictions.is_file() and checkpoint_of(metrics) == run.checkpoint:
-            return read_table(predictions)
+            return with_groups(read_table(predictions), run.manifest(), CHOSEN_ON)
     found = predict_split(run, CHOSEN_ON, None, None)
     note_reading(run, CHOSEN_ON, by)
-    return predictions_of(run, found, image_paths(run, CHOSEN_ON))
+    return predictions_of(run, found, CHOSEN_ON, image_paths(run, CHOSEN_ON))
 
 
 Scores = dict[str, pl.DataFrame | None]
@@ -152,7 +151,7 @@ def _ask_labels(
 ) -> tuple[pl.DataFrame, Scores]:
     """The predictions, and by method the scores, from one pass a method."""
     passes = [predict_split(run, split, how, progress, background) for how in (gaze or [None])]
-    table = predictions_of(run, passes[0], images)
+    table = predictions_of(run, passes[0], split, images)
     pairs = zip(passes, gaze, strict=False)
     return table, {how.method: scores_of(found, how, table) for found, how in pairs}
 
@@ -168,7 +167,7 @@ def _ask_sets(
     """As `_ask_labels`, of sets of labels: a pass over the images, and one a method over labels."""
     found = predict_split(run, split, None, progress)
     fresh = {how.method: scored_labels(run, split, images, how, background) for how in gaze}
-    return predictions_of(run, found, images), fresh
+    return predictions_of(run, found, split, images), fresh
 
 
 def scored_labels(
@@ -269,12 +268,16 @@ def predict_samples(
         loader.close()
 
 
-def predictions_of(run: Run, found: Predictions, images: Mapping[int, str]) -> pl.DataFrame:
-    """The predictions table."""
+def predictions_of(
+    run: Run, found: Predictions, split: str, images: Mapping[int, str]
+) -> pl.DataFrame:
+    """The predictions table of a split, with the group of each image where groups were drawn."""
     names = [images[i] for i in found.index.tolist()]
     if found.truth is not None:
         table = sets_table(found.index, names, found.truth, found.probabilities, run.classes)
-        return with_image_metrics(table)
-    return predictions_table(
-        found.index, names, found.labels, found.probabilities, list(run.classes)
-    )
+        table = with_image_metrics(table)
+    else:
+        table = predictions_table(
+            found.index, names, found.labels, found.probabilities, list(run.classes)
+        )
+    return with_groups(table, run.manifest(), split)
