@@ -107,6 +107,20 @@ def test_p_and_interval_agree_also_where_the_interval_is_that_of_bca(draw):
     assert methods.count("bca") > 30
 
 
+def test_scores_that_differ_nowhere_are_no_yes_or_no_answers():
+    x = np.random.default_rng(0).random(8)
+    found = paired_bootstrap(x, x)
+    assert found.p_value == 1
+    assert found.difference.method != "bonett-price"
+    assert found.difference.reason == "all values are equal"
+    # Nor are those that differ by a whole.
+    assert paired_bootstrap([0.5, 0, 1.5, 1, 0.2], [1.5, 1, 1.5, 1, 1.2]).difference.low > 0
+    right = (x > 0.5).astype(float)
+    alike = paired_bootstrap(right, right).difference
+    assert alike.method == "bonett-price"
+    assert alike.low < 0 < alike.high
+
+
 def test_few_images_claim_no_more_than_their_signs_do():
     """Resamples of two differences all lie on one side, which is worth nothing."""
     for n in (2, 3, 5):

@@ -63,11 +63,13 @@ def paired_bootstrap(
     tail of t* beyond the observed t), so that it is under 1 - level where the interval
     leaves out 0; where the interval is that of BCa, its p-value inverts that. It is never below
     2^(1 - N), which is what N differences of one sign are worth (the sign test), so that of five
-    or fewer it is above 0.05 whatever the interval is, nor below 2 / (resamples + 1). Differences
-    that are all -1, 0 or 1 (right against wrong) have the interval of Bonett and Price instead
+    or fewer it is above 0.05 whatever the interval is, nor below 2 / (resamples + 1).
+
+    Answers that are yes or no (0 or 1 by both models) have the interval of Bonett and Price instead
     (2012, J. Educ. Behav. Stat. 37:479): a bootstrap of a few flips is too narrow, and of none has
     no width at all. Of images in groups it takes them for as many as they are worth
-    (`design_effect`), and N of the sign test counts groups.
+    (`design_effect`), and N of the sign test counts groups. Other scores that differ for no image
+    have a p of 1 and no interval: how much others would differ is not known.
 
     Args:
         a: (N,) score of each image by the first model.
@@ -92,10 +94,10 @@ def paired_bootstrap(
     x = delta[there]
     units = Units.alone(x.size) if units is None else units.where(there)
     undefined = delta.size - x.size
-    if x.size and bool(np.isin(x, (-1, 0, 1)).all()):
+    if x.size and all(_yes_or_no(side, there) for side in (a, b)):
         return _bonett_price(x, units, undefined, level)
     options = {"resamples": resamples, "seed": seed, "level": level}
-    interval = bootstrap_interval(x, units=units, within=within, **options)
+    interval = bootstrap_interval(x, units=units, within=within, method="studentised", **options)
     interval = replace(interval, undefined=undefined)
     if units.count < 2:
         return PairedTest(interval, math.nan)
@@ -103,6 +105,11 @@ def paired_bootstrap(
         return PairedTest(interval, 1.0)
     p = _bootstrap_p(x, units, interval, resamples, seed)
     return PairedTest(interval, max(p, _sign_floor(units)))
+
+
+def _yes_or_no(values: ArrayLike, there: NDArray[np.bool_]) -> bool:
+    """Whether all values of the images that are there are 0 or 1."""
+    return bool(np.isin(np.asarray(values, dtype=np.float64)[there], (0, 1)).all())
 
 
 def _sign_floor(units: Units) -> float:
