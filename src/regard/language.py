@@ -5,6 +5,7 @@ Sentences stand in the source in English, whole, as templates with named places.
 Command lines and files are in English, which is what is spoken unless a report says otherwise.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import Any
 Phrases = Mapping[Any, Any]
 PhraseTuple = tuple[Any, ...]
 
+_DECIMALS = 6  # the most that are written
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
 
 
@@ -85,6 +87,22 @@ def plural(number: float, one: str, many: str, /, **values: object) -> str:
     """One of two templates, by a number that stands at `{n}` if it is in them."""
     template = one if spoken().one(number) else many
     return phrase(template, n=numeral(f"{number:,}"), **values)
+
+
+_NOTHING = 1e-12  # what float64 makes of a zero
+
+
+def form_of(value: float, digits: int = 3) -> str:
+    """The format of a number with so many decimals, and more where it would be told as zero.
+
+    Example:
+        >>> [format(x, form_of(x)) for x in (0.25, 0.00002, 3e-9, 0.0)]
+        ['0.250', '0.000020', '3.0e-09', '0.000']
+    """
+    if not _NOTHING < abs(value) < 0.5 * 10.0**-digits:
+        return f".{digits}f"
+    needed = 1 - math.floor(math.log10(abs(value)))
+    return f".{needed}f" if needed <= _DECIMALS else ".1e"
 
 
 def numeral(text: str) -> str:

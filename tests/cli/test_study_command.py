@@ -37,6 +37,25 @@ def test_what_was_not_computed_is_not_called_no_difference(study, capsys):
     assert "no difference shown" not in out
 
 
+def test_an_interval_is_told_as_its_bounds_and_a_dash_stands_for_none(study, capsys):
+    few = {"value": 0.133, "low": 0.0, "high": 0.42, "n": 3}
+    same = {"value": 0.2, "low": None, "high": None, "n": 3}
+    tiny = {"value": 0.00002, "low": 0.0, "high": 0.000041, "n": 3}
+    arms = {"plain": {"test.accuracy": few}, "guided": {"test.accuracy": same}}
+    told = summary(**arms)
+    told["comparisons"][0] |= {
+        "seeds": {"difference": tiny, "p_value": 0.2},
+        "images": {"difference": {"value": 0.0, "low": -3e-9, "high": 0.00012, "n": 9}},
+    }
+    show_summary(study, told)
+    out = capsys.readouterr().out
+    assert "0.133 [0.000, 0.420]" in out
+    assert "0.200 [–]" in out
+    assert "0.000020 [0.000, 0.000041]" in out
+    assert "-3.0e-09 to 0.00012" in out
+    assert "±" not in out.split("Of a run")[0]
+
+
 def test_the_gaze_over_images_stands_beside_its_bounds(study, capsys):
     show_summary(study, summary(plain={}, guided={}))
     out = capsys.readouterr().out

@@ -148,9 +148,14 @@ def test_another_folder_is_refused(folder, name):
         (0.1, 0.2, 0.125, "no difference shown"),
         (-0.1, 0.2, 0.01, "no difference shown"),
         (0.1, 0.2, None, "better"),
+        (None, None, 0.01, "better"),
+        (None, None, 1.0, "no difference shown"),
+        (None, None, None, "no difference shown"),
     ],
 )
 def test_a_reading_needs_the_interval_and_p(low, high, p, word):
     """Of four images the interval is too narrow, and p cannot be below an eighth."""
-    found = {"difference": {"low": low, "high": high, "level": 0.95}, "p_value": p}
+    value = 0.15 if low is None else (low + high) / 2
+    ends = {"value": value, "low": low, "high": high, "level": 0.95}
+    found = {"difference": ends, "p_value": p}
     assert reading("energy", found) == word

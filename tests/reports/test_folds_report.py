@@ -61,7 +61,7 @@ def shown(found):
         for key in ("value", "low", "high")
         if found[key] is not None
     )
-    return f"{value}|{' to '.join(ends)}" if ends else value
+    return f"{value}|{' to '.join(ends) or '–'}"
 
 
 def test_every_fold_is_listed_and_counted(folds_folder, page, summary):

@@ -117,6 +117,10 @@ def test_the_collector_sees_every_way_to_say_something():
     ("shown", "english", "french"),
     [
         (lambda: decimal(-1234.5678), "−1,234.568", f"−1{NARROW}234,568"),
+        (lambda: decimal(0.0000204), "0.000020", "0,000020"),
+        (lambda: decimal(-2e-9), "−2.0e−09", "−2,0e−09"),
+        (lambda: decimal(-1e-17), "−0.000", "−0,000"),
+        (lambda: between({"low": 0.0, "high": 0.00002}), "0.000 to 0.000020", "0,000 à 0,000020"),
         (lambda: percent(0.4215), f"42.1{BROAD}%", f"42,1{BROAD}%"),
         (lambda: between({"low": 0.1, "high": 0.25}, percent), f"10.0 to 25.0{BROAD}%",
          f"10,0 à 25,0{BROAD}%"),

@@ -419,6 +419,18 @@ def test_no_image_looks_elsewhere_and_at_the_region(rising, low, high):
     assert ends(rising, 3) == (low, high)
 
 
+def test_energy_against_correctness_is_a_share_whatever_its_interval_would_be():
+    """Of three groups whose energies are far apart, the mean's bounds would leave 0 to 1."""
+    rows = {"index": range(6), "correct": [True] * 4 + [False] * 2, "group": list("aabcdd")}
+    energy = [0.02, 0.02, 0.9, 0.95, 0.4, 0.5]
+    scores = pl.DataFrame(rows | {"label": ["a"] * 6, "energy": energy})
+    table = gaze.against_correctness(scores)[1]
+    right, wrong, _ = table.rows
+    assert right[3].text == "0.000 to 1.000"
+    assert (right[4].span.low, right[4].span.high) == (0, 1)
+    assert wrong[3].text == "–"
+
+
 def test_a_mark_far_away_does_not_squeeze_a_histogram():
     values = np.array([0.5, 1.0, 1.5])
     assert gaze._reach(values, unit=False) == (-1.0, 3.0)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -35,6 +36,7 @@ from regard.runs.log import read_log
 from regard.runs.run import load_run
 from regard.studies import arm as arm_module
 from regard.studies import pool, runner
+from regard.studies.answers import Answers
 from regard.studies.arm import alike, attempt, bench_arms, evaluated, is_of, run_arm
 from regard.studies.compare_arms import compare_arms
 from regard.studies.comparisons import verdict
@@ -43,7 +45,7 @@ from regard.studies.read import read_study
 from regard.studies.remarks import remarks
 from regard.studies.runner import conclude, run_study
 from regard.studies.settings import arm_config
-from regard.studies.summary import compare
+from regard.studies.summary import _arm, arms_table, compare
 from regard.training.config import changed
 from tinyset import (
     BASE,
@@ -149,7 +151,7 @@ def test_the_summary_is_what_direct_calls_give(finished):
     for arm in ("plain", "moved"):
         values = table.filter(pl.col("arm") == arm)["test.accuracy"].to_numpy()
         found = summary["arms"][arm]["test.accuracy"]
-        expected = student_interval(values).as_dict()
+        expected = student_interval(values, within=(0, 1)).as_dict()
         assert {key: found[key] for key in expected} == expected
         assert found["sd"] == pytest.approx(values.std(ddof=1))
     pairs = [row for row in summary["comparisons"] if row["arm"] == "moved"]
@@ -157,7 +159,7 @@ def test_the_summary_is_what_direct_calls_give(finished):
     for row, metric in zip(pairs, study.metrics, strict=True):
         both = [table.filter(pl.col("arm") == arm) for arm in ("plain", "moved")]
         plain, moved = (rows.sort("seed")[f"test.{metric}"].to_numpy() for rows in both)
-        expected = paired_student(plain, moved)
+        expected = paired_student(plain, moved, within=(-1, 1))
         assert row["seeds"] == expected.as_dict()
         corrected = row["both"]["p_value"]
         assert corrected is None or corrected >= row["seeds"]["p_value"]
@@ -170,7 +172,36 @@ def test_the_summary_is_what_direct_calls_give(finished):
         (energy, "scores", "energy"),
     ):
         means = [image_means(out, arm, kind, column) for arm in ("plain", "moved")]
-        assert row["images"] == paired_bootstrap(*means).as_dict()
+        assert row["images"] == paired_bootstrap(*means, within=(-1, 1)).as_dict()
+
+
+def test_no_interval_leaves_what_its_metric_may_be(finished):
+    _, out, _, summary = finished
+    table = pl.read_csv(out / "arms.csv")
+    shares = table.filter(pl.col("metric").is_in(["test.accuracy", "test.roc_auc", "test.energy"]))
+    known = shares.filter(pl.col("low").is_not_null())
+    assert len(known)
+    assert known["low"].min() >= 0
+    assert known["high"].max() <= 1
+    # Two seeds would have it far beyond: what is cut is no wider than it was.
+    cut = [own for own in known.rows(named=True) if (own["low"], own["high"]) == (0, 1)]
+    assert cut
+    for row in summary["comparisons"]:
+        for key in ("seeds", "both", "images"):
+            found = (row[key] or {}).get("difference") or {}
+            assert -1 <= (found.get("low") or 0) <= (found.get("high") or 0) <= 1
+
+
+def test_seeds_that_agree_have_no_interval_and_say_why(finished):
+    study, _, _, _ = finished
+    row = {"arm": "plain", "status": "done", "run": "none", "test.accuracy": 0.2, "seed": 0}
+    table = pl.DataFrame([row, row | {"seed": 1}])
+    one = study.model_copy(update={"arms": {"plain": {}}, "metrics": ("accuracy",)})
+    found = _arm(one, "plain", table, Answers(table, Path()), Path())
+    told = found["test.accuracy"]
+    assert (told["value"], told["low"], told["high"], told["sd"]) == (0.2, None, None, 0)
+    rows = arms_table(one, {"arms": {"plain": found}, "costs": {"plain": {}}}).rows(named=True)
+    assert (rows[0]["low"], rows[0]["reason"]) == (None, "all values are equal")
 
 
 def image_means(out, arm, kind, column):

@@ -19,10 +19,12 @@ from rich.table import Table
 from rich.text import Text
 
 from regard.errors import printable
+from regard.language import form_of
 from regard.runs.files import dump_json
 
 # A file or a pipe has no width of its own, and nothing should be folded there.
 UNFOLDED = 100_000
+NONE = "–"
 console = Console(width=None if sys.stdout.isatty() else UNFOLDED)
 errors = Console(stderr=True, width=None if sys.stderr.isatty() else UNFOLDED)
 
@@ -127,22 +129,16 @@ def print_json(value: Any) -> None:
     print(dump_json(value, indent=1))
 
 
-def with_interval(value: dict[str, Any] | None, digits: int = 3) -> str:
-    """A number with its interval: `0.812 [0.790, 0.834]`."""
+def with_interval(value: dict[str, Any] | None) -> str:
+    """A number with its interval: `0.812 [0.790, 0.834]`, `0.812 [–]` where several give none."""
     if value is None or value.get("value") is None:
-        return "–"
-    text = f"{value['value']:.{digits}f}"
+        return NONE
+    text = decimal(value["value"])
     if value.get("low") is None or value.get("high") is None:
-        return text
-    if value["low"] == value["high"]:  # no resample differs, which is no certainty
-        return text
-    return f"{text} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
+        return f"{text} [{NONE}]" if value.get("n", 0) > 1 else text
+    return f"{text} [{decimal(value['low'])}, {decimal(value['high'])}]"
 
 
-def plus_minus(value: dict[str, Any] | None, digits: int = 3) -> str:
-    """A number with half the width of its symmetric interval: `0.812 ± 0.022`."""
-    if value is None or value.get("value") is None:
-        return "–"
-    if value.get("high") is None:
-        return f"{value['value']:.{digits}f}"
-    return f"{value['value']:.{digits}f} ± {value['high'] - value['value']:.{digits}f}"
+def decimal(value: float | None) -> str:
+    """Three decimals, and more of what would be told as zero and is none; a dash for no number."""
+    return NONE if value is None else format(value, form_of(value))

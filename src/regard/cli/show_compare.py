@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from regard.cli.console import plural, say, table, with_interval
+from regard.cli.console import NONE, decimal, plural, say, table, with_interval
 from regard.cli.show_bench import show_latencies
 from regard.runs.grouped import grouped_words
 
@@ -34,7 +34,7 @@ def _say_trainings(other: Mapping[str, Any]) -> None:
     found = other.get("trainings")
     if found:
         told = [
-            f"{words} {with_interval(test['difference'])}, p {_number(test['p_value'], '.3g')}"
+            f"{words} {with_interval(test['difference'])}, p {_p(test['p_value'])}"
             for words, test in (
                 ("over seeds", found["over_seeds"]),
                 ("over seeds and images", found["over_both"]),
@@ -86,9 +86,9 @@ def _rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 def _row(
     name: str, before: float | None, after: float | None, difference: dict, p: float | None
 ) -> list[str]:
-    shown = [_number(before), _number(after), with_interval(difference), _number(p, ".3g")]
+    shown = [decimal(before), decimal(after), with_interval(difference), _p(p)]
     return [name, *shown, f"{difference['n']:,}"]
 
 
-def _number(value: float | None, form: str = ".3f") -> str:
-    return "–" if value is None else format(value, form)
+def _p(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3g}"

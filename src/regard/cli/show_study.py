@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from regard.cli.console import plural, plus_minus, print_json, say, table, with_interval
+from regard.cli.console import NONE, decimal, plural, print_json, say, table, with_interval
 from regard.cli.stopping import stop
 from regard.cli.study_view import StudyView
 from regard.reports import study_report
@@ -66,7 +66,7 @@ def _show_arms(study: Study, summary: dict[str, Any]) -> None:
     else:
         title = f"Mean over {seeds} and 95% interval (Student t)"
     over_images = study.folds is not None or len(study.seeds) == 1
-    show = _over_images if over_images else plus_minus
+    show = _over_images if over_images else with_interval
     rows = [[name, *(show(arms[arm].get(name)) for arm in arms)] for name in names]
     table(title, ["", *arms], rows)
 
@@ -74,7 +74,7 @@ def _show_arms(study: Study, summary: dict[str, Any]) -> None:
 def _over_images(value: dict[str, Any] | None) -> str:
     images = None if value is None else value.get("images")
     if value is None or images is None:
-        return plus_minus(value)
+        return with_interval(value)
     return with_interval(images | {"value": value["value"]})
 
 
@@ -98,7 +98,7 @@ def _show_costs(costs: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _cost(value: Mapping[str, Any] | None, digits: int) -> str:
     if value is None:
-        return "–"
+        return NONE
     spread = f" ± {value['sd']:,.{digits}f}" if value["sd"] else ""
     return f"{value['mean']:,.{digits}f}{spread}"
 
@@ -112,7 +112,7 @@ def _show_comparisons(study: Study, found: Sequence[dict[str, Any]]) -> None:
             f"{row['arm']} - {row['against']}",
             _difference(row),
             _within(row["images"]),
-            "–" if row["p_holm"] is None else f"{row['p_holm']:.3g}",
+            NONE if row["p_holm"] is None else f"{row['p_holm']:.3g}",
             row["verdict"],
         ]
         for row in found
@@ -125,14 +125,14 @@ def _show_comparisons(study: Study, found: Sequence[dict[str, Any]]) -> None:
 
 def _difference(row: dict[str, Any]) -> str:
     test = row["folds"] or row["seeds"] or row["images"]
-    return "–" if test is None else plus_minus(test["difference"])
+    return NONE if test is None else with_interval(test["difference"])
 
 
 def _within(test: dict[str, Any] | None) -> str:
     found = test and test["difference"]
     if not found or found["low"] is None:
-        return "–"
-    return f"{found['low']:.3f} to {found['high']:.3f}"
+        return NONE
+    return f"{decimal(found['low'])} to {decimal(found['high'])}"
 
 
 def _names(study: Study) -> list[str]:
@@ -142,10 +142,7 @@ def _names(study: Study) -> list[str]:
 def _show_gaze(rows: list[dict[str, Any]]) -> None:
     """How scores of maps are spread over images, and what they are to be held against."""
     names = ("mean", "median", "sd", "uniform", "best")
-    cells = [
-        [row["metric"], row["arm"], *("–" if row[n] is None else f"{row[n]:.3f}" for n in names)]
-        for row in rows
-    ]
+    cells = [[row["metric"], row["arm"], *(decimal(row[n]) for n in names)] for row in rows]
     if cells:
         columns = ["", "arm", "mean", "median", "sd", "uniform map", "best map"]
         table("Over images, each with its mean over the seeds", columns, cells, left=2)
@@ -156,7 +153,7 @@ def _show_published(study: Study, arms: dict[str, Any]) -> None:
     if study.published is None:
         return
     rows = [
-        [name, arm, f"{value:.4f}", plus_minus(arms.get(arm, {}).get(name))]
+        [name, arm, f"{value:.4f}", with_interval(arms.get(arm, {}).get(name))]
         for name, values in study.published.values.items()
         for arm, value in values.items()
     ]

@@ -17,6 +17,7 @@ from regard.deployment.photos import Pixels, batches
 from regard.deployment.right import told_of
 from regard.errors import RunError
 from regard.evaluation.paired import paired_bootstrap
+from regard.evaluation.ranges import SHARE, difference_range
 from regard.evaluation.timing import seconds_of
 from regard.evaluation.units import Units
 from regard.runs.grouped import drawn_groups
@@ -121,7 +122,9 @@ def weigh(
     told = {end: told_of(run, samples, partial(answer, end)) for end in opened}
     groups = drawn_groups(run.manifest(), [sample.index for sample in samples])
     units = Units.grouped_by([groups.get(sample.index) for sample in samples])
-    test = paired_bootstrap(told["before"].right, told["after"].right, units=units)
+    test = paired_bootstrap(
+        told["before"].right, told["after"].right, units=units, within=difference_range(SHARE)
+    )
     first = next(batches(run, samples[:1], 1))[0]
     times = _in_turns(opened, first)
     found = {

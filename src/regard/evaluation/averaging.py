@@ -10,6 +10,7 @@ from torch import Tensor
 
 from regard.data.regions import Regions
 from regard.evaluation.bootstrap import bootstrap_interval
+from regard.evaluation.ranges import SHARE, UPWARDS
 from regard.evaluation.units import Units
 from regard.saliency.resizing import resize
 from regard.scores.scoring import score
@@ -71,7 +72,9 @@ class Group:
         # What lies inside is to be held against the area of those very regions.
         held = {"area": np.where(np.isnan(inside), np.nan, self.numbers["area"])}
         for name in NUMBERS:
-            interval = bootstrap_interval((self.numbers | held)[name], units=self.units).as_dict()
+            within = UPWARDS if name == "mass" else SHARE
+            values = (self.numbers | held)[name]
+            interval = bootstrap_interval(values, units=self.units, within=within).as_dict()
             found[name] = interval["value"]
             if name in ("mass", "inside"):
                 found |= {f"{name}_low": interval["low"], f"{name}_high": interval["high"]}

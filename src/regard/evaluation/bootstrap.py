@@ -13,16 +13,17 @@ from regard.evaluation import resampling
 from regard.evaluation.intervals import (
     BOUNDLESS,
     CONFIDENCE,
-    NO_WIDTH,
     ONE_GROUP,
     ROUNDING,
     TINY,
     Interval,
+    bounded,
     boundless,
     check_options,
     missing,
     proportion_interval,
 )
+from regard.evaluation.ranges import ANY, Range
 from regard.evaluation.units import Units
 
 Floats = NDArray[np.float64]
@@ -39,7 +40,7 @@ def bootstrap_interval(
     seed: int = 0,
     level: float = CONFIDENCE,
     method: Method = "auto",
-    within: tuple[float, float] = (-math.inf, math.inf),
+    within: Range = ANY,
 ) -> Interval:
     """A statistic of per-image values with an interval over images, or over groups of them.
 
@@ -104,11 +105,11 @@ def bootstrap_interval(
         drawn = replicates_of(x, units, statistic, resamples, seed)
         left = left_out(x, units, statistic, seed) if chosen == "bca" else None
         low, high = resampling.limits(value, drawn, units, level, left)
-    reason = "all values are equal" if np.ptp(x) == 0 else NO_WIDTH if low == high else None
-    low, high = max(low, within[0]), min(high, within[1])
-    return Interval(
+    reason = "all values are equal" if np.ptp(x) == 0 else None
+    found = Interval(
         value, low, high, level, x.size, chosen, undefined, 0, reason, groups=units.groups
     )
+    return bounded(found, within)
 
 
 def mean_replicates(

@@ -10,7 +10,8 @@ from scipy.special import ndtr, ndtri, owens_t
 from regard.evaluation import resampling
 from regard.evaluation.confusion import indicator
 from regard.evaluation.design_effect import correlation
-from regard.evaluation.intervals import CONFIDENCE, NO_WIDTH, ONE_GROUP, Interval, missing
+from regard.evaluation.intervals import CONFIDENCE, NO_WIDTH, ONE_GROUP, Interval, bounded, missing
+from regard.evaluation.ranges import SHARE
 from regard.evaluation.units import Units
 
 Floats = NDArray[np.float64]
@@ -116,9 +117,10 @@ def ece_interval(
     calibrated = _calibrated_errors(confidence, units, rho, resamples, seed)
     plausible = value <= np.quantile(calibrated, (1 + level) / 2)
     low = 0.0 if plausible else min(value, max(0.0, 2 * value - top))
-    reason = NO_WIDTH if np.ptp(replicates) == 0 else None
-    high = min(1.0, max(value, top))
-    return Interval(value, low, high, level, n, "reflected", reason=reason, groups=units.groups)
+    found = Interval(value, low, max(value, top), level, n, "reflected", groups=units.groups)
+    if np.ptp(replicates) == 0:
+        found = replace(found, reason=NO_WIDTH)
+    return bounded(found, SHARE)
 
 
 def _latent(rho: float, p: float) -> float:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from regard.errors import DataError
 from regard.evaluation import table as tables
-from regard.evaluation.counted import Resampled, most_of, resampled_predictions
+from regard.evaluation.counted import Resampled, resampled_predictions
 from regard.evaluation.curves import reliability_diagram
 from regard.evaluation.flips import mcnemar_exact
 from regard.evaluation.paired import paired_bootstrap, percentile_test
+from regard.evaluation.ranges import SHARE, difference_range, range_of
 from regard.evaluation.units import shared_groups, units_of
 
 # Beside accuracy, which has tests of its own.
@@ -92,8 +93,8 @@ def _difference(sides: dict[str, list[Resampled]], name: str) -> dict[str, Any]:
     first, second = (np.mean([own.resamples[name] for own in side], 0) for side in sides.values())
     told = [own.concerned(name) for side in sides.values() for own in side]
     units = sides["before"][0].units.where(np.logical_or.reduce(told))
-    value, most = ends["after"] - ends["before"], most_of(name)
-    test = percentile_test(value, second - first, units, within=(-most, most))
+    value, within = ends["after"] - ends["before"], difference_range(range_of(name))
+    test = percentile_test(value, second - first, units, within=within)
     values = {end: None if np.isnan(value) else value for end, value in ends.items()}
     return values | test.as_dict()
 
@@ -105,7 +106,10 @@ def _recall(sides: dict[str, Sequence[pl.DataFrame]], label: str) -> dict[str, A
     }
     values = {end: float(right.mean()) if right.size else None for end, right in ends.items()}
     units = units_of(_of_class(sides["before"][0], label))
-    found = values | paired_bootstrap(*ends.values(), units=units).as_dict()
+    found = (
+        values
+        | paired_bootstrap(*ends.values(), units=units, within=difference_range(SHARE)).as_dict()
+    )
     if ends["before"].size and all(len(side) == 1 for side in sides.values()):
         found["p_value"] = mcnemar_exact(ends["before"], ends["after"], units).p_value
     return {"recall": found}

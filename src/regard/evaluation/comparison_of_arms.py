@@ -20,6 +20,7 @@ from regard.evaluation.comparison_metrics import compare_metrics
 from regard.evaluation.crossed import by_unit, crossed_test
 from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.paired import paired_bootstrap, paired_student
+from regard.evaluation.ranges import SHARE, difference_range, range_of
 from regard.evaluation.units import Units, units_of
 
 Floats = NDArray[np.float64]
@@ -69,15 +70,15 @@ def compare_trainings(
     units = units_of(pairs.filter(pl.col("seed") == seeds[0]).sort("index"))
     pieces, left = by_unit(b - a, units)
     how: dict[str, Any] = {"units": units, "level": CONFIDENCE}
-    test = paired_bootstrap(a.mean(0), b.mean(0), within=(-1, 1), **how)
+    test = paired_bootstrap(a.mean(0), b.mean(0), within=difference_range(SHARE), **how)
     names = [
         name for name in common_scores(first[0], second[0]) if f"{name}_before" in pairs.columns
     ]
     return {
         "images": each[0]["images"],
         "accuracy": {
-            "before": bootstrap_interval(a.mean(0), within=(0, 1), **how).as_dict(),
-            "after": bootstrap_interval(b.mean(0), within=(0, 1), **how).as_dict(),
+            "before": bootstrap_interval(a.mean(0), within=SHARE, **how).as_dict(),
+            "after": bootstrap_interval(b.mean(0), within=SHARE, **how).as_dict(),
             "difference": test.difference.as_dict(),
             "mcnemar": None,
             "p_value": test.as_dict()["p_value"],
@@ -97,9 +98,11 @@ def compare_trainings(
         "unlooked": right_without_looking(pairs),
         "trainings": {
             "seeds": seeds,
-            "over_seeds": paired_student(a.mean(1), b.mean(1), CONFIDENCE).as_dict(),
+            "over_seeds": paired_student(
+                a.mean(1), b.mean(1), CONFIDENCE, within=difference_range(SHARE)
+            ).as_dict(),
             "over_both": crossed_test(
-                a.mean(1), b.mean(1), pieces, CONFIDENCE, units=left
+                a.mean(1), b.mean(1), pieces, CONFIDENCE, units=left, within=difference_range(SHARE)
             ).as_dict(),
         },
     }
@@ -127,7 +130,9 @@ def _score(pairs: pl.DataFrame, name: str, seeds: Sequence[int], units: Units) -
     means = [None if np.isnan(side).all() else float(np.nanmean(side)) for side in (first, second)]
     return (
         dict(zip(("before", "after"), means, strict=True))
-        | paired_bootstrap(first, second, units=units, level=CONFIDENCE).as_dict()
+        | paired_bootstrap(
+            first, second, units=units, level=CONFIDENCE, within=difference_range(range_of(name))
+        ).as_dict()
     )
 
 

@@ -16,12 +16,6 @@ from regard.evaluation.units import Units, units_of
 
 Floats = NDArray[np.float64]
 RESAMPLES, SEED = 2000, 0
-_MOST = {"log_loss": np.inf, "brier": 2.0}
-
-
-def most_of(name: str) -> float:
-    """The largest value that a statistic of a set of images may have; the least is 0."""
-    return _MOST.get(name, 1.0)
 
 
 class PredictionStatistics:

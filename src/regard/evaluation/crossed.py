@@ -12,11 +12,13 @@ from regard.evaluation.intervals import (
     CONFIDENCE,
     ONE_GROUP,
     Interval,
+    bounded,
     check_options,
     missing,
     settled,
 )
 from regard.evaluation.paired import PairedTest, differences, paired_student
+from regard.evaluation.ranges import ANY, Range
 from regard.evaluation.units import Units
 
 Floats = NDArray[np.float64]
@@ -29,6 +31,7 @@ def crossed_test(
     level: float = CONFIDENCE,
     *,
     units: Units | None = None,
+    within: Range = ANY,
 ) -> PairedTest:
     """Mean difference b - a over trainings that has to hold with other trainings and other images.
 
@@ -61,6 +64,7 @@ def crossed_test(
             t-test over seeds. Of images in groups those of each group, see `by_unit`.
         level: in (0, 1).
         units: of the images that pieces are of, see `by_unit`; None: each is its own.
+        within: the difference's range; bounds beyond it are cut to it.
 
     Raises:
         DataError: the lengths differ.
@@ -72,7 +76,7 @@ def crossed_test(
         0.074
     """
     check_options(level)
-    seeds = paired_student(a_by_seed, b_by_seed, level)
+    seeds = paired_student(a_by_seed, b_by_seed, level, within=within)
     delta = differences(a_by_seed, b_by_seed)
     kept = ~np.isnan(delta)
     if pieces is None or kept.sum() < 2 or math.isnan(seeds.p_value):
@@ -96,7 +100,7 @@ def crossed_test(
     low, high = seeds.difference.low, seeds.difference.high
     low, high = min(low, value - half), max(high, value + half)
     interval = replace(seeds.difference, low=low, high=high, method="crossed")
-    return PairedTest(interval, max(p, seeds.p_value))
+    return PairedTest(bounded(interval, within), max(p, seeds.p_value))
 
 
 def by_unit(pieces: Floats, units: Units) -> tuple[Floats, Units]:
@@ -156,6 +160,7 @@ def corrected_folds(
     value: float | None = None,
     scale: float | None = None,
     level: float = CONFIDENCE,
+    within: Range = ANY,
 ) -> PairedTest:
     """A difference of a cross-validation with the corrected t-test over its folds.
 
@@ -176,6 +181,7 @@ def corrected_folds(
         scale: the size of what the differences were computed from: where they differ by rounding
             alone (1e-12 of it) they are equal and have no p-value. None: of the largest of them.
         level: in (0, 1).
+        within: the difference's range; bounds beyond it are cut to it.
 
     Raises:
         DataError: `ratio` is not positive.
@@ -209,7 +215,7 @@ def corrected_folds(
     half = float(t.ppf((1 + level) / 2, k - 1)) * error
     interval = Interval(middle, middle - half, middle + half, level, k, "corrected-t", undefined)
     p = float(2 * t.sf(abs(middle) / error, k - 1))
-    return PairedTest(interval, max(p, float(np.finfo(np.float64).tiny)))
+    return PairedTest(bounded(interval, within), max(p, float(np.finfo(np.float64).tiny)))
 
 
 def _pieces(pieces: ArrayLike, seeds: int) -> Floats:

@@ -15,6 +15,7 @@ from regard.evaluation.bootstrap import bootstrap_interval
 from regard.evaluation.intervals import CONFIDENCE, Interval, missing
 from regard.evaluation.metrics import bca_intervals
 from regard.evaluation.paired import PairedTest, paired_bootstrap, percentile_test
+from regard.evaluation.ranges import SHARE, difference_range
 from regard.evaluation.units import COLUMN, Units, shared_groups, told_groups, units_of
 from regard.scores.base import SCORES, Score
 
@@ -145,8 +146,8 @@ def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
     """
     first, second, units = paired_values(a, b, name)
     if first.ndim == 1:
-        low, high = SCORES[name].within
-        return paired_bootstrap(first, second, units=units, within=(low - high, high - low))
+        within = difference_range(SCORES[name].within)
+        return paired_bootstrap(first, second, units=units, within=within)
     defined = _defined(first) & _defined(second)
     n, undefined, units = int(defined.sum()), int((~defined).sum()), units.where(defined)
     one, other = (_Pooled(SCORES[name], rows[defined]) for rows in (first, second))
@@ -157,7 +158,7 @@ def paired_scores(a: pl.DataFrame, b: pl.DataFrame, name: str) -> PairedTest:
     value = float(difference(np.ones((n, 1)))[0]) if n else np.nan
     blocks = resampling.counts(units, _RESAMPLES, _SEED) if n else ()
     replicates = np.concatenate([np.empty(0), *map(difference, blocks)])
-    test = percentile_test(value, replicates, units, within=(-1, 1))
+    test = percentile_test(value, replicates, units, within=difference_range(SHARE))
     return replace(test, difference=replace(test.difference, undefined=undefined))
 
 

@@ -13,6 +13,7 @@ from regard.evaluation.bootstrap import bootstrap_interval
 from regard.evaluation.confusion import ratio
 from regard.evaluation.intervals import CONFIDENCE, Interval
 from regard.evaluation.metrics import bca_intervals
+from regard.evaluation.ranges import range_of
 from regard.evaluation.units import units_of
 
 Floats = NDArray[np.float64]
@@ -78,7 +79,7 @@ def hierarchical_metrics(
         distances = told["tree_distance"].to_numpy()
         mistakes = np.where(told["correct"].to_numpy(), np.nan, distances)
         for name, values in zip(DISTANCES, (distances, mistakes), strict=True):
-            found[name] = bootstrap_interval(values, within=(0, np.inf), **options)
+            found[name] = bootstrap_interval(values, within=range_of(name), **options)
     return found
 
 

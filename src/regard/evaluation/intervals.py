@@ -10,6 +10,7 @@ from scipy.stats import beta, norm, t
 
 from regard.errors import ConfigError
 from regard.evaluation.design_effect import design_effect
+from regard.evaluation.ranges import ANY, Range
 from regard.evaluation.units import Units
 
 # The level of the intervals that are told.
@@ -70,6 +71,22 @@ def missing(
     return Interval(value, math.nan, math.nan, level, n, method, undefined, reason=reason)
 
 
+def bounded(found: Interval, within: Range = ANY) -> Interval:
+    """An interval that ends where its quantity does, and has no bounds where these are equal.
+
+    Cut to the range it holds whatever it held before that may be true. Bounds that are equal say
+    that nothing differs, in resamples or over seeds, and not that the number is known for certain.
+
+    Args:
+        found: with its `reason` if there is one; without it is `NO_WIDTH` where bounds are equal.
+        within: the least and the largest value that there may be, see `ranges.range_of`.
+    """
+    low, high = max(found.low, within[0]), min(found.high, within[1])
+    if low == high:
+        return replace(found, low=math.nan, high=math.nan, reason=found.reason or NO_WIDTH)
+    return replace(found, low=low, high=high)
+
+
 def check_options(level: float, resamples: int = 1) -> None:
     """Check that 0 < level < 1 and that there is a resample or more.
 
@@ -106,15 +123,19 @@ def settled(values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
     return np.full_like(values, 0.0 if abs(middle) <= most else middle)
 
 
-def student_interval(values: ArrayLike, level: float = CONFIDENCE) -> Interval:
+def student_interval(
+    values: ArrayLike, level: float = CONFIDENCE, *, within: Range = ANY
+) -> Interval:
     """Mean over seeds with Student's interval: mean -+ t(n-1) s / sqrt(n).
 
     The interval for seeds: with 3 of them a percentile bootstrap covers about 75 %, as it
     knows neither the missing degrees of freedom nor values beyond those seen.
 
     Args:
-        values: (n,) one number a seed. NaN are left out and counted.
+        values: (n,) one number a seed. NaN are left out and counted. Of values that are all equal
+            there is no interval: seeds that agree are no certainty.
         level: in (0, 1).
+        within: the range of the values; bounds beyond it are cut to it.
 
     Example:
         >>> i = student_interval([0.80, 0.82, 0.84])
@@ -136,7 +157,9 @@ def student_interval(values: ArrayLike, level: float = CONFIDENCE) -> Interval:
     spread = float((x / unit).std(ddof=1)) * unit if width > 0 else 0.0
     half = float(t.ppf((1 + level) / 2, x.size - 1)) * spread / math.sqrt(x.size)
     reason = "all values are equal" if width == 0 else None
-    return Interval(mean, mean - half, mean + half, level, x.size, "student", undefined, 0, reason)
+    low, high = mean - half, mean + half
+    found = Interval(mean, low, high, level, x.size, "student", undefined, reason=reason)
+    return bounded(found, within)
 
 
 def wilson_interval(hits: float, n: float, level: float = CONFIDENCE) -> Interval:

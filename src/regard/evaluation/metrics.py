@@ -24,9 +24,11 @@ from regard.evaluation.intervals import (
     NO_WIDTH,
     ONE_GROUP,
     Interval,
+    bounded,
     check_options,
     missing,
 )
+from regard.evaluation.ranges import SHARE, UPWARDS
 from regard.evaluation.ranking import RankingStatistics
 from regard.evaluation.units import Units, units_of
 
@@ -159,7 +161,7 @@ def _means(
     worst = 2 if proba.shape[1] > 2 else 1
     return {
         "accuracy": bootstrap_interval(correct, method="wilson", **options),
-        "log_loss": bootstrap_interval(log_loss(true, proba), within=(0, np.inf), **options),
+        "log_loss": bootstrap_interval(log_loss(true, proba), within=UPWARDS, **options),
         "brier": bootstrap_interval(brier(true, proba), within=(0, worst), **options),
         "ece": ece_interval(confidence, correct, **options),
     }
@@ -256,4 +258,4 @@ def _bca(
         )
     low, high = resampling.limits(value, kept, units, level, jackknife)
     reason = NO_WIDTH if np.ptp(kept) == 0 else None
-    return Interval(value, max(low, 0.0), min(high, 1.0), level, n, method, 0, lost, reason)
+    return bounded(Interval(value, low, high, level, n, method, 0, lost, reason), SHARE)

@@ -11,6 +11,7 @@ from regard.evaluation.confusion import class_intervals, ratio
 from regard.evaluation.intervals import CONFIDENCE, Interval, check_options
 from regard.evaluation.label_sets import THRESHOLD, predicted_of, truth_of, validate_sets
 from regard.evaluation.metrics import bca_intervals
+from regard.evaluation.ranges import range_of
 from regard.evaluation.ranking import Ranking
 from regard.evaluation.table import classes, probabilities
 from regard.evaluation.units import Units, units_of
@@ -85,8 +86,7 @@ def evaluate_multilabel(
     pooled = bca_intervals(statistics, concerned=statistics.concerned, **how)
     found |= {name: pooled[name] for name in POOLED}
     for name, values in by_image(truth, guess, proba).items():
-        ceiling = np.inf if name == "log_loss" else 1.0
-        found[name] = bootstrap_interval(values, within=(0, ceiling), **how)
+        found[name] = bootstrap_interval(values, within=range_of(name), **how)
     support = truth.sum(0)
     return {
         "n": len(table),

@@ -20,14 +20,15 @@ from regard.evaluation.bootstrap import (
 from regard.evaluation.design_effect import design_effect
 from regard.evaluation.intervals import (
     CONFIDENCE,
-    NO_WIDTH,
     ONE_GROUP,
     Interval,
+    bounded,
     check_options,
     missing,
     settled,
     student_interval,
 )
+from regard.evaluation.ranges import ANY, Range
 from regard.evaluation.resampling import limits, p_of
 from regard.evaluation.units import Units
 
@@ -55,7 +56,7 @@ def paired_bootstrap(
     resamples: int = 2000,
     seed: int = 0,
     level: float = CONFIDENCE,
-    within: tuple[float, float] = (-math.inf, math.inf),
+    within: Range = ANY,
 ) -> PairedTest:
     """Mean difference b - a of two scores of the same images, interval and p-value.
 
@@ -157,7 +158,7 @@ def percentile_test(
     units: Units,
     level: float = CONFIDENCE,
     *,
-    within: tuple[float, float] = (-math.inf, math.inf),
+    within: Range = ANY,
 ) -> PairedTest:
     """A difference of a set's number with the interval of its resamples' percentiles.
 
@@ -182,15 +183,18 @@ def percentile_test(
         found = missing(level, n, "percentile", why, value=value)
         return PairedTest(replace(found, groups=units.groups), math.nan)
     low, high = limits(value, known, units, level)
-    low, high = max(low, within[0]), min(high, within[1])
     lost, method = drawn.size - known.size, "group-t" if units.few else "percentile"
-    reason = NO_WIDTH if low == high else None
-    interval = Interval(value, low, high, level, n, method, 0, lost, reason, groups=units.groups)
+    interval = Interval(value, low, high, level, n, method, 0, lost, groups=units.groups)
+    interval = bounded(interval, within)
     return PairedTest(interval, max(p_of(value, known, units), _sign_floor(units)))
 
 
 def paired_student(
-    a_by_seed: ArrayLike, b_by_seed: ArrayLike, level: float = CONFIDENCE
+    a_by_seed: ArrayLike,
+    b_by_seed: ArrayLike,
+    level: float = CONFIDENCE,
+    *,
+    within: Range = ANY,
 ) -> PairedTest:
     """Mean difference b - a over seeds, Student's interval and paired t-test.
 
@@ -199,6 +203,7 @@ def paired_student(
         b_by_seed: (n,) by the second, the same seeds in the same order. A seed with NaN in
             either is left out, and counted.
         level: in (0, 1).
+        within: the difference's range; bounds beyond it are cut to it.
 
     Fewer than two seeds give NaN bounds and p-value. Differences that are all equal, but for
     rounding, show no spread to measure them by: p is 1 when they are 0, else NaN.
@@ -211,7 +216,7 @@ def paired_student(
         0.074
     """
     delta = differences(a_by_seed, b_by_seed)
-    interval = student_interval(delta, level)
+    interval = student_interval(delta, level, within=within)
     x = delta[~np.isnan(delta)]
     if x.size < 2:
         return PairedTest(interval, math.nan)

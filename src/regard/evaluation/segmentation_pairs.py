@@ -11,6 +11,7 @@ from regard.errors import DataError
 from regard.evaluation import resampling
 from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.paired import PairedTest, percentile_test
+from regard.evaluation.ranges import difference_range, range_of
 from regard.evaluation.segmentation import Pooled
 from regard.evaluation.units import Units, shared_groups, units_of
 
@@ -97,7 +98,7 @@ def compare_pooled(a: Pooling, b: Pooling, units: Units, *, level: float) -> dic
             np.concatenate([y[name] - x[name] for x, y in parts]),
             units.where(a.concerned(name) | b.concerned(name)),
             level,
-            within=(-1, 1),
+            within=difference_range(range_of(name)),
         )
         for name, value in values.items()
     }

@@ -56,10 +56,12 @@ def reading(name: str, found: Told, beside: Mapping[str, Told] | None = None) ->
         words = reading(name, found), reading("energy", beside["energy"])
         return "narrower" if words == ("worse", "better") else words[0]
     difference, p = found["difference"], found.get("p_value")
-    low, high = real(difference["low"]), real(difference["high"])
-    if not (low > 0 or high < 0) or (p is not None and p >= 1 - difference["level"]):
+    value, low, high = (real(difference[key]) for key in ("value", "low", "high"))
+    # Without an interval, as no image differs from another, p alone may tell.
+    shown = p is not None if math.isnan(low) else not low <= 0 <= high
+    if not shown or (p is not None and p >= 1 - difference["level"]):
         return "no difference shown"
-    return "better" if (high < 0) == lower_is_better(name) else "worse"
+    return "better" if (value < 0) == lower_is_better(name) else "worse"
 
 
 def differences_table(summary: Told, other: Told) -> Table:

@@ -19,6 +19,7 @@ from regard.evaluation.gaze import (
     score_interval,
     score_names,
 )
+from regard.evaluation.ranges import range_of
 from regard.evaluation.units import units_of
 from regard.images.plotting import INK
 from regard.language import PhraseTuple, phrase
@@ -202,7 +203,9 @@ _OF_MAPS: PhraseTuple = ("labels that are predicted", "labels that are missed", 
 
 
 def _mean_row(label: str, scores: pl.DataFrame) -> list[Cell]:
-    value = bootstrap_interval(each_image(scores, _SHOWN), units=units_of(scores)).as_dict()
+    value = bootstrap_interval(
+        each_image(scores, _SHOWN), units=units_of(scores), within=range_of(_SHOWN)
+    ).as_dict()
     texts = [whole(len(scores)), decimal(value["value"]), between(value)]
     return [Cell(label), *(Cell(text) for text in texts), Cell(span=span(value))]
 

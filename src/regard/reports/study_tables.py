@@ -1,5 +1,6 @@
 """Tables that set a study's arms side by side."""
 
+import math
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
@@ -68,7 +69,7 @@ def _arm_cell(study: StudyContents, value: Comparison | None) -> Cell:
     if value is None:
         return Cell(NONE)
     spread, value = value.get("sd"), shown_interval(study, value)
-    note = between(value) if real(value.get("low")) == real(value.get("low")) else ""
+    note = _between(value)
     if spread is not None:
         sd = phrase("sd {sd}", sd=decimal(spread))
         note = phrase("{interval}, {sd}", interval=note, sd=sd) if note else sd
@@ -137,8 +138,13 @@ def _difference_cell(test: Comparison | None) -> Cell:
     if not test:
         return Cell(NONE)
     found = test["difference"]
-    known = real(found.get("low")) == real(found.get("low"))
-    return Cell(signed(found.get("value")), note=between(found, signed) if known else "")
+    return Cell(signed(found.get("value")), note=_between(found, signed))
+
+
+def _between(found: Comparison, show: Callable[..., str] = decimal) -> str:
+    """The interval, a dash where several give none, and nothing of one."""
+    known = not math.isnan(real(found.get("low")))
+    return between(found, show) if known or found["n"] > 1 else ""
 
 
 def costs_table(study: StudyContents) -> Table | None:

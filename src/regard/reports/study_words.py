@@ -103,7 +103,7 @@ def shown_interval(study: StudyContents, value: Mapping[str, Any]) -> Mapping[st
     images = value.get("images")
     if not over_images(study) or not images:
         return value
-    ends = {key: images[key] for key in ("low", "high")}
+    ends = {key: images[key] for key in ("low", "high", "n")}
     return {**value, **ends}
 
 

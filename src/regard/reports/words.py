@@ -9,7 +9,15 @@ from typing import Any
 from regard.evaluation.direction import lower_is_better
 from regard.evaluation.names import split_and_metric
 from regard.evaluation.thresholds import ENDING
-from regard.language import Phrases, PhraseTuple, isolated, numeral, phrase, spoken
+from regard.language import (
+    Phrases,
+    PhraseTuple,
+    form_of,
+    isolated,
+    numeral,
+    phrase,
+    spoken,
+)
 from regard.runs.files import NON_FINITE
 from regard.scores.base import SCORES
 
@@ -122,11 +130,14 @@ def real(value: Any) -> float:
 
 
 def decimal(value: Any, digits: int = 3) -> str:
-    """With so many digits after the point, a true minus, and a dash for none."""
+    """With so many digits after the point, a true minus, and a dash for none.
+
+    More digits where a number would be told as zero that is none.
+    """
     x = real(value)
     if not math.isfinite(x):
         return NONE if math.isnan(x) else "∞" if x > 0 else "−∞"
-    return numeral(f"{x:,.{digits}f}").replace("-", "−")
+    return numeral(format(x, f",{form_of(x, digits)}")).replace("-", "−")
 
 
 def signed(value: Any, digits: int = 3) -> str:

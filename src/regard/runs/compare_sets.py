@@ -13,6 +13,7 @@ from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.label_sets import predicted_of, truth_of
 from regard.evaluation.multilabel import BY_CLASS, BY_IMAGE, POOLED, PooledSets
 from regard.evaluation.paired import PairedTest, paired_bootstrap
+from regard.evaluation.ranges import difference_range, range_of
 from regard.evaluation.segmentation_pairs import compare_pooled
 from regard.evaluation.table import classes, probabilities
 from regard.evaluation.units import told_groups, units_of
@@ -88,7 +89,8 @@ def _metrics(sides: Sequence[pl.DataFrame], names: Sequence[str]) -> dict[str, A
     found = {name: told(name) for name in POOLED}
     for name in BY_IMAGE:
         rows = [own[name].to_numpy() for own in sides]
-        test = paired_bootstrap(*rows, units=units, level=CONFIDENCE)
+        within = difference_range(range_of(name))
+        test = paired_bootstrap(*rows, units=units, level=CONFIDENCE, within=within)
         found[name] = _difference([float(own.mean()) for own in rows], test)
     per_class = {
         own: {name: told(f"{name}.{c}") for name in BY_CLASS} for c, own in enumerate(names)

@@ -11,9 +11,9 @@ from regard.evaluation import label_sets
 from regard.evaluation import table as tables
 from regard.evaluation.counted import Resampled, resampled_predictions
 from regard.evaluation.gaze import by_class, is_pooled, pooled_statistic
-from regard.evaluation.hierarchical import DISTANCES
 from regard.evaluation.multilabel import PooledSets
 from regard.evaluation.names import split_and_metric
+from regard.evaluation.ranges import range_of
 from regard.evaluation.segmentation import Pooled
 from regard.evaluation.segmentation_pairs import pooled_of, true_pixels
 from regard.evaluation.units import COLUMN, shared_groups, told_groups, units_of
@@ -80,7 +80,7 @@ class Answers:
             keys = ["index", "label"] if by_class(table) else keys
         value = pl.col(column).cast(pl.Float64).fill_null(np.nan)
         values = table.select(*keys, *told_groups(table), value=value).sort(keys)
-        return Means(values, _within(score))
+        return Means(values, range_of(score))
 
     def _resampled_of(self, run: str, split: str, what: str) -> Resampled | None:
         """Of the predictions, or of a score that is a number of a set."""
@@ -182,11 +182,3 @@ def _of_score(table: pl.DataFrame, score: str) -> Resampled | None:
         return None
     index = known["index"].to_numpy().astype(np.int64)
     return Resampled(pooled_statistic(known, score), index, units=units_of(known))
-
-
-def _within(score: str) -> tuple[float, float]:
-    """The least and the largest value of a metric that is a mean over images."""
-    if score in SCORES:
-        return SCORES[score].within
-    unbounded = score in ("log_loss", *DISTANCES)
-    return (-1.0, 1.0) if score == GAP else (0.0, np.inf if unbounded else 1.0)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.evaluation.counted import most_of
 from regard.evaluation.crossed import by_unit, corrected_folds, crossed_test
 from regard.evaluation.flips import (
     mcnemar_exact,
 )
+from regard.evaluation.names import split_and_metric
 from regard.evaluation.paired import (
     PairedTest,
     holm,
@@ -19,6 +19,7 @@ from regard.evaluation.paired import (
     paired_student,
     percentile_test,
 )
+from regard.evaluation.ranges import ANY, Range, difference_range, range_of
 from regard.evaluation.units import Units
 from regard.studies.trained import (
     Means,
@@ -97,7 +98,8 @@ def comparisons(
         rows = [
             {"arm": arm, "against": against, "metric": metric}
             | difference(trainings(against, metric), trainings(arm, metric), folds,
-                         resamples=resamples, shares=metric.endswith(".accuracy"))
+                         resamples=resamples, shares=metric.endswith(".accuracy"),
+                         within=difference_range(range_of(split_and_metric(metric)[1])))
             for arm, against in pairs
         ]  # fmt: skip
         found += judged(rows)
@@ -111,6 +113,7 @@ def difference(
     *,
     resamples: int = RESAMPLES,
     shares: bool = False,
+    within: Range = ANY,
 ) -> dict[str, Any]:
     """How much the second arm is above the first: over seeds, over images, over both or over folds.
 
@@ -122,26 +125,27 @@ def difference(
         folds: of a cross-validation.
         resamples: bootstrap resamples.
         shares: whether images are right or wrong, for McNemar's test of one training each.
+        within: the difference's range, at which intervals end.
     """
     a, b = _matched(first, second)
     if not a:
         return dict.fromkeys(("seeds", "images", "both", "folds", "basis"))
     pairs = [shared_values(one, other) for one, other in zip(a, b, strict=True)]
     values = [one for one, _ in pairs], [other for _, other in pairs]
-    images = _over_images(a, b, resamples)
+    images = _over_images(a, b, resamples, within)
     told = None if images is None else images.as_dict()
     if told is not None and shares and len(a) == 1 and isinstance(a[0].images, Means):
         told["mcnemar"] = _mcnemar(a[0], b[0])
-    found = {"seeds": paired_student(*values).as_dict(), "images": told}
+    found = {"seeds": paired_student(*values, within=within).as_dict(), "images": told}
     if folds is not None:
-        test = _over_folds(a, b, folds)
+        test = _over_folds(a, b, folds, within)
         return found | {
             "both": None,
             "folds": None if test is None else test.as_dict(),
             "basis": None if test is None else "folds",
         }
     pieces, units = _aligned(a, b)
-    both = crossed_test(*values, pieces, units=units)
+    both = crossed_test(*values, pieces, units=units, within=within)
     basis = "seeds" if pieces is None else "seeds and images"
     tested = len(a) > 1
     return found | {"both": both.as_dict() if tested else None, "folds": None,
@@ -182,22 +186,22 @@ def _matched(
     return [one[seed] for seed in shared], [other[seed] for seed in shared]
 
 
-def _over_images(a: Sequence[Trained], b: Sequence[Trained], resamples: int) -> PairedTest | None:
+def _over_images(
+    a: Sequence[Trained], b: Sequence[Trained], resamples: int, within: Range
+) -> PairedTest | None:
     """Over images, each with its mean over the seeds, or over their groups."""
     kinds = {type(side.images) for side in (*a, *b)}
     if kinds == {Means}:
         sides = _means(a), _means(b)
         first, second, units = paired_images(*sides)
-        low, high = sides[0][0].within
         how = {"units": units, "resamples": resamples}
-        return paired_bootstrap(first, second, within=(low - high, high - low), **how)
+        return paired_bootstrap(first, second, within=within, **how)
     if kinds != {OfSet}:
         return None
     found = set_differences(a, b)
     if found is None:
         return None
-    most = max(most_of(side.images.name) for side in a if isinstance(side.images, OfSet))
-    return percentile_test(*found, within=(-most, most))
+    return percentile_test(*found, within=within)
 
 
 def _means(side: Sequence[Trained]) -> list[Means]:
@@ -226,7 +230,9 @@ def _aligned(
     return by_unit(pieces, units) if each else (pieces, units)
 
 
-def _over_folds(a: Sequence[Trained], b: Sequence[Trained], folds: Folds) -> PairedTest | None:
+def _over_folds(
+    a: Sequence[Trained], b: Sequence[Trained], folds: Folds, within: Range
+) -> PairedTest | None:
     """The difference of the pooled predictions, its error from the spread of the folds."""
     rows = [_by_fold(one, other, folds) for one, other in zip(a, b, strict=True)]
     known = [row for row in rows if row is not None]
@@ -235,7 +241,8 @@ def _over_folds(a: Sequence[Trained], b: Sequence[Trained], folds: Folds) -> Pai
     pairs = [shared_values(one, other) for one, other in zip(a, b, strict=True)]
     value = float(np.mean([other - one for one, other in pairs]))
     scale = max(abs(side) for pair in pairs for side in pair)
-    return corrected_folds(np.mean(known, axis=0), folds.ratio, value=value, scale=scale)
+    by_fold = np.mean(known, axis=0)
+    return corrected_folds(by_fold, folds.ratio, value=value, scale=scale, within=within)
 
 
 def _by_fold(a: Trained, b: Trained, folds: Folds) -> NDArray[np.float64] | None:

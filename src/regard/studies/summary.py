@@ -1,6 +1,7 @@
 """From one row a run to what can be said of the arms."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from regard.evaluation.bootstrap import bootstrap_interval
-from regard.evaluation.counted import most_of
-from regard.evaluation.intervals import CONFIDENCE, NO_WIDTH, missing, student_interval
+from regard.evaluation.intervals import CONFIDENCE, Interval, bounded, missing, student_interval
 from regard.evaluation.names import split_and_metric
+from regard.evaluation.ranges import range_of
 from regard.evaluation.resampling import limits
 from regard.runs.files import read_json
 from regard.runs.folder import RunFolder
@@ -67,7 +68,8 @@ def arms_table(study: Study, summary: Mapping[str, Any]) -> pl.DataFrame:
     """One row an arm and metric: mean, standard deviation, 95 % interval, and over what.
 
     Columns `arm`, `metric`, `n` (seeds), `mean`, `sd`, `low`, `high`, and `images_low` and
-    `images_high` where there is an interval over images; then rows of what the trainings cost.
+    `images_high` where there is an interval over images; `reason` of `low` and `high` why there are
+    none. Then rows of what the trainings cost.
     """
     rows = []
     for arm in study.arms:
@@ -76,7 +78,8 @@ def arms_table(study: Study, summary: Mapping[str, Any]) -> pl.DataFrame:
             rows.append(
                 {"arm": arm, "metric": name, "n": told["n"], "mean": told["value"],
                  "sd": told["sd"], "low": told["low"], "high": told["high"],
-                 "images_low": images.get("low"), "images_high": images.get("high")}
+                 "images_low": images.get("low"), "images_high": images.get("high"),
+                 "reason": told["reason"]}
             )  # fmt: skip
         rows += [
             {"arm": arm, "metric": name, "n": told["n"], "mean": told["mean"], "sd": told["sd"]}
@@ -84,7 +87,8 @@ def arms_table(study: Study, summary: Mapping[str, Any]) -> pl.DataFrame:
         ]
     numbers = ("mean", "sd", "low", "high", "images_low", "images_high")
     schema = {"arm": pl.String, "metric": pl.String, "n": pl.Int64}
-    return pl.DataFrame(rows, schema=schema | dict.fromkeys(numbers, pl.Float64))
+    told = dict.fromkeys(numbers, pl.Float64) | {"reason": pl.String}
+    return pl.DataFrame(rows, schema=schema | told)
 
 
 def compare(
@@ -113,7 +117,8 @@ def _arm(
     for name in (column for column in done.columns if "." in column):
         values = own[name].cast(pl.Float64).to_numpy()
         spread = float(np.nanstd(values, ddof=1)) if np.isfinite(values).sum() > 1 else None
-        found[name] = student_interval(values).as_dict() | {"sd": spread}
+        within = range_of(split_and_metric(name)[1])
+        found[name] = student_interval(values, within=within).as_dict() | {"sd": spread}
         if name in compared and (len(own) == 1 or (study.folds is not None and len(own))):
             found[name]["images"] = _over_images(own, name, answers, arm, folder)
     return found
@@ -143,14 +148,13 @@ def _resampled(trainings: Sequence[Trained]) -> dict[str, Any] | None:
         return None
     value = float(np.mean([own.value for own in trainings]))
     rows = np.mean([own.resampled.resamples[own.name] for own in sets], axis=0)
-    why, n = "undefined on these images", len(first.index)
-    found = missing(CONFIDENCE, n, "percentile", why, value=value).as_dict()
-    found |= {"groups": first.units.groups}
+    n, units, method = len(first.index), first.units, "percentile"
     if np.isnan(rows).all():
-        return found
-    low, high = limits(value, rows, first.units, CONFIDENCE)
-    low, high = max(low, 0.0), min(high, most_of(sets[0].name))
-    return found | {"low": low, "high": high, "reason": NO_WIDTH if low == high else None}
+        found = missing(CONFIDENCE, n, method, "undefined on these images", value=value)
+        return replace(found, groups=units.groups).as_dict()
+    low, high = limits(value, rows, units, CONFIDENCE)
+    found = Interval(value, low, high, CONFIDENCE, n, method, groups=units.groups)
+    return bounded(found, range_of(sets[0].name)).as_dict()
 
 
 def _written(run: Path, split: str, metric: str) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from regard.evaluation.counted import Resampled
 from regard.evaluation.crossed import pseudo_values
+from regard.evaluation.ranges import ANY, Range
 from regard.evaluation.units import COLUMN, Units, told_groups
 
 Floats = NDArray[np.float64]
@@ -26,7 +27,7 @@ class Means:
     """
 
     table: pl.DataFrame
-    within: tuple[float, float] = (-np.inf, np.inf)
+    within: Range = ANY
 
     @property
     def by_class(self) -> bool:
