@@ -17,7 +17,7 @@ from typing import Any
 Phrases = Mapping[Any, Any]
 PhraseTuple = tuple[Any, ...]
 
-_DECIMALS = 6  # the most that are written
+_DECIMALS, _EXACT = 6, 17  # the most that are written, and the most that a float64 has
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
 
 
@@ -103,6 +103,18 @@ def form_of(value: float, digits: int = 3) -> str:
         return f".{digits}f"
     needed = 1 - math.floor(math.log10(abs(value)))
     return f".{needed}f" if needed <= _DECIMALS else ".1e"
+
+
+def probability(value: float, digits: int = 3) -> str:
+    """A probability with so many digits, and as many more as tell it from 1.
+
+    Example:
+        >>> [probability(x) for x in (0.25, 0.99999, 1.0, 2e-9)]
+        ['0.25', '0.99999', '1', '2e-09']
+    """
+    while digits < _EXACT and value != 1 and float(f"{value:.{digits}g}") == 1:
+        digits += 1
+    return f"{value:.{digits}g}"
 
 
 def numeral(text: str) -> str:

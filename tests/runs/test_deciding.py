@@ -6,6 +6,7 @@ import shutil
 import polars as pl
 import pytest
 
+from regard.cli.show_run import show_metrics
 from regard.data.loader import Loader
 from regard.errors import ConfigError, RegardError, RunError
 from regard.evaluation.settings import Evaluate, Gaze
@@ -17,7 +18,7 @@ from regard.reports.predictions import metrics_table
 from regard.reports.threshold import threshold_blocks
 from regard.runs.deciding import with_options
 from regard.runs.evaluate import evaluate_run
-from regard.runs.files import read_json, write_yaml
+from regard.runs.files import read_json, write_json, write_yaml
 from regard.runs.run import load_run
 from regard.studies.arm import evaluated, split_numbers
 from regard.studies.preflight import _refuse_undecided
@@ -195,6 +196,22 @@ def test_the_report_shows_both_thresholds_and_marks_the_curves(run):
     assert not any("threshold" in name for name in listed)
     (drawings,) = ranking_curves(split.predictions, split.numbers)
     assert [("the ring is the threshold" in d.note) for d in drawings.drawings] == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "told"),
+    [(0.9999999, "0.9999999"), (0.99949, "0.999"), (0.9996, "0.9996"), (0.25, "0.25"),
+     (3.2e-9, "3.2e-09")],
+)  # fmt: skip
+def test_a_threshold_is_told_apart_from_0_and_1(run, capsys, threshold, told):
+    values = evaluate_run(run, "test", decide=RECALL)
+    values["threshold"] = values["threshold"] | {"threshold": threshold}
+    show_metrics(values, run.files)
+    assert f"Threshold {told} of moss" in capsys.readouterr().out
+    write_json(run.files.metrics("test"), values)
+    _, words, table = threshold_blocks(read_run(run.folder).split("test"))
+    assert f"where its probability is {told} or more" in words.paragraphs[0]
+    assert table.head[2] == f"At {told}#"
 
 
 def test_without_a_threshold_the_report_has_none(run):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from regard.cli.console import say, with_interval
+from regard.language import probability
 
 
 def show_export(values: dict[str, Any]) -> None:
@@ -14,7 +15,8 @@ def show_export(values: dict[str, Any]) -> None:
     say(f"takes {views}: uint8 (B, 3, {height}, {width}), RGB; gives {', '.join(about['outputs'])}")
     say(f"classes: {', '.join(about['classes'])}")
     if about.get("threshold") is not None:
-        say(f"{about['positive']} from {about['threshold']:.4g} on, as threshold.json says")
+        threshold = probability(about["threshold"], 4)
+        say(f"{about['positive']} from {threshold} on, as threshold.json says")
     far = max(parity["difference"].values())
     say(
         f"Parity{' of float32' if values['quantized'] else ''}: {parity['images']} photos, batches "

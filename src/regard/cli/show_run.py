@@ -9,6 +9,7 @@ from regard.cli.console import BarView, console, errors, plural, say, table, wit
 from regard.errors import RegardError, command
 from regard.evaluation.standings import Standing, all_standings
 from regard.evaluation.thresholds import Choice
+from regard.language import probability
 from regard.runs.evaluate import regions_by_split
 from regard.runs.explanations import INDEX
 from regard.runs.files import read_table
@@ -126,7 +127,9 @@ def _decided(how: Mapping[str, Any]) -> str:
     """The threshold, how it was chosen, and what it found there."""
     aim = Choice(how["by"], how["target"], how["positive"]).words
     found = with_interval(how["metrics"]["recall"])
-    text = f"Threshold {how['threshold']:.3g} of {how['positive']}, chosen on {how['split']}"
+    text = (
+        f"Threshold {probability(how['threshold'])} of {how['positive']}, chosen on {how['split']}"
+    )
     text = f"{text} for {aim}: recall there {found} over {plural(how['positives'], 'image')}"
     groups = how["metrics"]["recall"].get("groups")
     return text if groups is None else f"{text} of {plural(groups, 'group')}"

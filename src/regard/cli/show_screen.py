@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.cli.console import plural, say, table
+from regard.language import probability
 from regard.screening.maps import MAPS
 
 
@@ -36,7 +37,7 @@ def show_screening(values: dict[str, Any], out: Path) -> None:
 def _from(told: dict[str, Any]) -> str:
     if told["threshold"] is None:
         return f"where it is the most probable class ({told['threshold_from']})"
-    return f"{told['threshold']:.4g} or more ({told['threshold_from']})"
+    return f"{probability(told['threshold'], 4)} or more ({told['threshold_from']})"
 
 
 def _whose(groups: int) -> str:

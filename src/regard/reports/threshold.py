@@ -14,8 +14,8 @@ from regard.reports.words import (
     columns,
     count,
     decimal,
-    general,
     percent,
+    threshold_words,
     title,
     whole,
 )
@@ -53,7 +53,7 @@ def _chosen(how: Mapping[str, Any]) -> str:
         "{label}; recall there is {recall} ({interval}).",
         groups="" if groups is None else plural(groups, "{n} group", "{n} groups"),
         label=name,
-        threshold=general(how["threshold"], 3),
+        threshold=threshold_words(how["threshold"]),
         split=how["split"],
         aim=aim,
         images=seen,
@@ -73,7 +73,7 @@ def _since(
         phrase(
             "Since then {threshold} was chosen for {label}, by which exports and screenings "
             "decide; the numbers of {split} are not of that one: evaluate it again.",
-            threshold=general(now["threshold"], 3),
+            threshold=threshold_words(now["threshold"]),
             label=now["positive"],
             split=split.name,
         )
@@ -120,7 +120,10 @@ def _table(numbers: Mapping[str, Any], how: Mapping[str, Any]) -> Table:
                 Cell(span=span(chosen)),
             ]
         )
-    at = [f"{phrase('At {threshold}', threshold=general(t, 3))}#" for t in (0.5, how["threshold"])]
+    at = [
+        f"{phrase('At {threshold}', threshold=threshold_words(t))}#"
+        for t in (0.5, how["threshold"])
+    ]
     head = (*columns("Metric"), *at, *columns("0 to 1"))
     caption = phrase(
         "Both thresholds, with intervals over images; of {label}", label=how["positive"]

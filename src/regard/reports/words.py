@@ -16,6 +16,7 @@ from regard.language import (
     isolated,
     numeral,
     phrase,
+    probability,
     spoken,
 )
 from regard.runs.files import NON_FINITE
@@ -163,6 +164,11 @@ def whole(value: int) -> str:
 def general(value: Any, digits: int = 6) -> str:
     """A number with as few digits as it needs, of so many at most: `0.5`, `1e−05`."""
     return numeral(f"{float(value):.{digits}g}")
+
+
+def threshold_words(value: float) -> str:
+    """A probability with three digits, and as many more as tell it from 1: `0.99999`."""
+    return numeral(probability(value))
 
 
 def count(value: int, one: str, many: str | None = None) -> str:
