@@ -11,6 +11,7 @@ from regard.reports.gaze import gaze_words, summary_of
 from regard.reports.model_words import model_words
 from regard.reports.multilabel import set_facts, set_words
 from regard.reports.segmentation import pixel_facts, pixel_words
+from regard.reports.skill import skill_words
 from regard.reports.words import (
     between,
     count,
@@ -115,26 +116,7 @@ def _accuracy(name: str, numbers: Mapping[str, Any]) -> str:
         level=percent(value["level"], 0),
         interval=between(value, percent),
     )
-    return f"{text} {_against_the_commonest(numbers)}"
-
-
-def _against_the_commonest(numbers: Mapping[str, Any]) -> str:
-    """Accuracy beside that of naming the commonest class every time."""
-    support = {name: values["support"] for name, values in numbers["per_class"].items()}
-    commonest = max(support, key=lambda name: support[name])
-    share, value = support[commonest] / max(sum(support.values()), 1), numbers["accuracy"]
-    if real(value["low"]) > share:
-        text = (
-            "Always answering {label} would be correct on {share}: the model is better than that."
-        )
-    elif real(value["high"]) < share:
-        text = "Always answering {label} would be correct on {share}: the model is worse than that."
-    else:
-        text = (
-            "Always answering {label} would be correct on {share}: the interval includes that, so "
-            "no skill is shown."
-        )
-    return phrase(text, label=commonest, share=percent(share))
+    return f"{text} {skill_words(numbers)}"
 
 
 def _readings(run: RunContents) -> str:
