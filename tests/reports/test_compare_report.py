@@ -6,10 +6,12 @@ import polars as pl
 import pytest
 from pages import HOSTILE, MATHS, see
 
+from regard.cli.show_compare import show_comparison
 from regard.errors import RunError
 from regard.evaluation.comparison import OUTCOMES
 from regard.reports.compare_report import compare_report, pictures_of
 from regard.reports.compare_tables import reading
+from regard.reports.compare_verdicts import dead_words, map_words
 from regard.reports.words import count, decimal, percent, signed
 from regard.runs.comparable import open_runs
 from regard.runs.compare import compare_runs
@@ -85,6 +87,37 @@ def test_of_many_classes_both_images_and_both_lists(compared, tmp_path):
     drawn = [tag for tag in seen.named("svg") if tag.get("role") == "img"]
     assert len(drawn) == 2 + 2  # the matrices, and the calibration of both
     assert seen.row("class 3")[:3] == ["class 3", "class 4", "1"]
+
+
+def test_maps_that_cannot_be_compared_say_why_in_card_text_table_and_terminal(
+    compared, tmp_path, capsys
+):
+    out = shutil.copytree(compared, tmp_path / "out")
+    summary = read_json(out / "summary.json")
+    (other,) = summary["others"]
+    why = "no image has a map of both that is not zero everywhere"
+    none = {"before": None, "after": None, "p_value": None}
+    for name, found in other["scores"].items():
+        lost = {"value": None, "low": None, "high": None, "n": 0, "reason": why}
+        other["scores"][name] = none | {"difference": found["difference"] | lost}
+    other |= {"dead_maps": {"before": 0.8, "after": 0.93}, "unlooked": None}
+    write_json(out / "summary.json", summary)
+    dead = " ".join(dead_words(summary, other).split())
+    assert dead.startswith("Maps that are zero everywhere, and in no score: 80.0 % with run, 93.0")
+    text = " ".join(see(compare_report(out, pictures=0)).text.split())
+    assert f"energy is defined on no image with both ({why})" in text
+    assert text.count(why) >= 2 + 2 + len(other["scores"])  # text, cards, table
+    assert dead in text
+    show_comparison(summary)
+    told = capsys.readouterr().out
+    assert f"– ({why})" in told
+    assert dead in " ".join(told.split())
+    # Of sets and of segmenters the text says it in a sentence.
+    assert map_words(summary, other) == " ".join(
+        [f"The energy of maps cannot be compared: {why}.", dead_words(summary, other)]
+    )
+    other["scores"]["energy"]["difference"]["value"] = 0.0
+    assert map_words(summary, other | {"dead_maps": {"before": 0, "after": 0}}) == ""
 
 
 def test_names_of_others_are_text(compared):

@@ -5,6 +5,7 @@ from typing import Any
 
 from regard.cli.console import NONE, decimal, plural, say, table, with_interval
 from regard.cli.show_bench import show_latencies
+from regard.reports.compare_verdicts import dead_words
 from regard.runs.grouped import grouped_words
 
 MOST_CLASSES = 20
@@ -20,6 +21,8 @@ def show_comparison(summary: Mapping[str, Any]) -> None:
         table(title, ["", first, other["name"], "difference", "p", "images"], rows)
         if grouped := grouped_words(summary, other["images"], summary["split"]):
             say(grouped)
+        if dead := dead_words(summary, other):
+            say(dead)
         if summary["task"] != "segmentation":
             _show_classes(summary, other)
             _say_trainings(other)
@@ -86,7 +89,9 @@ def _rows(told: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 def _row(
     name: str, before: float | None, after: float | None, difference: dict, p: float | None
 ) -> list[str]:
-    shown = [decimal(before), decimal(after), with_interval(difference), _p(p)]
+    told = with_interval(difference)
+    told = f"{told} ({difference['reason']})" if difference["value"] is None else told
+    shown = [decimal(before), decimal(after), told, _p(p)]
     return [name, *shown, f"{difference['n']:,}"]
 
 

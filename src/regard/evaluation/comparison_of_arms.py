@@ -1,6 +1,7 @@
 """Two arms on the same images: as two models, over all trainings that both have."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from regard.evaluation.crossed import by_unit, crossed_test
 from regard.evaluation.intervals import CONFIDENCE
 from regard.evaluation.paired import paired_bootstrap, paired_student
 from regard.evaluation.ranges import SHARE, difference_range, range_of
+from regard.evaluation.undefined import why_undefined
 from regard.evaluation.units import Units, units_of
 
 Floats = NDArray[np.float64]
@@ -128,12 +130,13 @@ def _score(pairs: pl.DataFrame, name: str, seeds: Sequence[int], units: Units) -
                   where=number > 0) for side in (a, b)
     )  # fmt: skip
     means = [None if np.isnan(side).all() else float(np.nanmean(side)) for side in (first, second)]
-    return (
-        dict(zip(("before", "after"), means, strict=True))
-        | paired_bootstrap(
-            first, second, units=units, level=CONFIDENCE, within=difference_range(range_of(name))
-        ).as_dict()
-    )
+    within = difference_range(range_of(name))
+    test = paired_bootstrap(first, second, units=units, level=CONFIDENCE, within=within)
+    if not there.any():
+        dead = [pairs[f"dead_{end}"].fill_null(value=True) for end in ("before", "after")]
+        why = why_undefined(pairs["area"].cast(pl.Float64).fill_null(np.nan).to_numpy(), dead)
+        test = replace(test, difference=replace(test.difference, reason=why))
+    return dict(zip(("before", "after"), means, strict=True)) | test.as_dict()
 
 
 def _dead(each: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:

@@ -16,6 +16,7 @@ from regard.evaluation.intervals import CONFIDENCE, Interval, missing
 from regard.evaluation.metrics import bca_intervals
 from regard.evaluation.paired import PairedTest, paired_bootstrap, percentile_test
 from regard.evaluation.ranges import SHARE, difference_range
+from regard.evaluation.undefined import why_of_tables
 from regard.evaluation.units import COLUMN, Units, shared_groups, told_groups, units_of
 from regard.scores.base import SCORES, Score
 
@@ -167,7 +168,7 @@ def score_differences(
 ) -> dict[str, Any]:
     """By score the means `before` and `after` where both are defined, and that of `paired_scores`.
 
-    The means are None where both are defined for no image.
+    The means are None where both are defined for no image, and the difference's `reason` says why.
 
     Args:
         before: scores table of one method.
@@ -180,7 +181,11 @@ def score_differences(
         both = values[~np.isnan(values).any(1)]
         means = both.mean(0).tolist() if len(both) else [None, None]
         ends = dict(zip(("before", "after"), means, strict=True))
-        found[name] = ends | paired_scores(before, after, name).as_dict()
+        test = paired_scores(before, after, name)
+        if not len(both):
+            none = replace(test.difference, reason=why_of_tables(before, after))
+            test = replace(test, difference=none)
+        found[name] = ends | test.as_dict()
     return found
 
 

@@ -18,7 +18,7 @@ from regard.reports.compare_tables import (
     reading,
     titled,
 )
-from regard.reports.compare_verdicts import change_places, class_words, verdict_words
+from regard.reports.compare_verdicts import change_places, class_words, map_words, verdict_words
 from regard.reports.mask_galleries import shown_masks
 from regard.reports.pair_galleries import Comparing, Picked, pair_galleries
 from regard.reports.segmentation import COLUMNS, pixel_title
@@ -28,6 +28,7 @@ from regard.reports.words import (
     percent,
     signed,
     title,
+    why_none,
 )
 from regard.runs.grouped import grouped_words
 
@@ -41,7 +42,7 @@ def mask_facts(summary: Told, other: Told) -> Facts:
     names = summary["first"]["name"], other["name"]
     facts = []
     for text, found in named:
-        note = phrase(
+        note = why_none(found["difference"]) or phrase(
             "{before} with {first}, {after} with {other}; interval {interval}",
             before=decimal(found["before"]),
             first=names[0],
@@ -64,6 +65,7 @@ def mask_words(summary: Told, other: Told) -> list[str]:
     )
     grouped = grouped_words(summary, other["images"], summary["split"])
     words = [f"{text} {verdict_words(other, word)}", class_words(other, "iou", "IoU"), grouped]
+    words.append(map_words(summary, other))
     return [text for text in words if text]
 
 

@@ -16,7 +16,13 @@ from regard.reports.compare_tables import (
     reading,
     titled,
 )
-from regard.reports.compare_verdicts import change_places, class_words, points, verdict_words
+from regard.reports.compare_verdicts import (
+    change_places,
+    class_words,
+    map_words,
+    points,
+    verdict_words,
+)
 from regard.reports.galleries import without_map
 from regard.reports.multilabel import COLUMNS
 from regard.reports.pair_galleries import ENDS, Comparing, Picked, pair_galleries
@@ -31,6 +37,7 @@ from regard.reports.words import (
     signed,
     title,
     whole,
+    why_none,
 )
 from regard.runs.grouped import grouped_words
 
@@ -52,7 +59,7 @@ def set_facts(summary: Told, other: Told) -> Facts:
     facts = []
     for text, found, show, step in told:
         difference = found["difference"]
-        note = phrase(
+        note = why_none(difference) or phrase(
             "{before} with {first}, {after} with {other}; interval {interval}",
             before=show(found["before"]),
             first=first,
@@ -90,7 +97,8 @@ def set_words(summary: Told, other: Told) -> list[str]:
     text = f"{text} {verdict_words(other, word)} {whole_sets}"
     grouped = grouped_words(summary, other["images"], summary["split"])
     by_class = class_words(other, "average_precision", said("average_precision"))
-    return [own for own in (text, by_class, grouped) if own]
+    words = (text, by_class, grouped, map_words(summary, other))
+    return [own for own in words if own]
 
 
 def set_differences(summary: Told, other: Told, pairs: pl.DataFrame) -> list[Table]:

@@ -21,6 +21,7 @@ from regard.reports.words import (
     signed,
     title,
     whole,
+    why_none,
 )
 
 Told = Mapping[str, Any]
@@ -107,7 +108,7 @@ def _cells(name: str, found: Told, word: str, reach: float, *, images: bool) -> 
     return [
         Cell(decimal(found["before"])),
         Cell(decimal(found["after"])),
-        Cell(signed(difference["value"]), note=between(difference, signed)),
+        Cell(signed(difference["value"]), note=why_none(difference) or between(difference, signed)),
         Cell(span=None if name in OFF_AXIS else span_of(difference, reach)),
         Cell(p_value(found["p_value"])),
         *([Cell(whole(difference["n"]))] if images else []),

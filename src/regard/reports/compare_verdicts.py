@@ -10,7 +10,9 @@ from regard.reports.words import (
     clauses,
     count,
     decimal,
+    percent,
     signed,
+    why_none,
 )
 
 Told = Mapping[str, Any]
@@ -69,6 +71,29 @@ def class_words(other: Told, key: str, what: str) -> str:
         "By the {metric} of single classes: {found}. These are not corrected for their number.",
         metric=what,
         found=clauses(*told) or phrase("no class's difference is shown"),
+    )
+
+
+def map_words(summary: Told, other: Told) -> str:
+    """Why the energy of maps cannot be compared, if so, and how many maps are zero everywhere."""
+    energy = other["scores"].get("energy")
+    why = why_none(energy["difference"]) if energy else ""
+    text = phrase("The energy of maps cannot be compared: {reason}.", reason=why) if why else ""
+    return " ".join(filter(None, [text, dead_words(summary, other)]))
+
+
+def dead_words(summary: Told, other: Told) -> str:
+    """How many maps of both are zero everywhere; nothing where none is."""
+    dead = other["dead_maps"]
+    if not dead or not (dead["before"] or dead["after"]):
+        return ""
+    return phrase(
+        "Maps that are zero everywhere, and in no score: {before} with {first}, {after} with "
+        "{other}.",
+        before=percent(dead["before"]),
+        first=summary["first"]["name"],
+        after=percent(dead["after"]),
+        other=other["name"],
     )
 
 

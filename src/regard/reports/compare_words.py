@@ -7,7 +7,7 @@ from regard.language import Phrases, phrase
 from regard.reports.blocks import Fact, Facts
 from regard.reports.compare_metrics import metric_words
 from regard.reports.compare_tables import READINGS, reading
-from regard.reports.compare_verdicts import points, verdict_words
+from regard.reports.compare_verdicts import dead_words, points, verdict_words
 from regard.reports.words import (
     between,
     count,
@@ -19,6 +19,7 @@ from regard.reports.words import (
     signed,
     title,
     whole,
+    why_none,
 )
 from regard.runs.grouped import grouped_words
 
@@ -79,7 +80,7 @@ def _left(first: str, other: str, unlooked: Told) -> Fact:
 
 def _looked(other: Told, name: str) -> Fact:
     found = other["scores"][name]
-    note = phrase(
+    note = why_none(found["difference"]) or phrase(
         "from {before} to {after}; interval {interval}",
         before=decimal(found["before"]),
         after=decimal(found["after"]),
@@ -96,7 +97,7 @@ def comparison_words(summary: Told, other: Told) -> list[str]:
     words += [phrase("Of the maps, {changes}.", changes=listed(looked))] if looked else []
     words.append(metric_words(other))
     words.append(_unlooked(summary, other))
-    words.append(_dead(summary, other))
+    words.append(dead_words(summary, other))
     return [text for text in words if text]
 
 
@@ -173,7 +174,11 @@ def _score(other: Told, name: str) -> str:
     found = other["scores"][name]
     difference = found["difference"]
     if difference["value"] is None:
-        return phrase("{score} is defined on no image with both", score=said(name))
+        return phrase(
+            "{score} is defined on no image with both ({reason})",
+            score=said(name),
+            reason=why_none(difference),
+        )
     return phrase(
         "mean {score} goes from {before} to {after} ({reading})",
         score=said(name),
@@ -214,17 +219,3 @@ def _unlooked(summary: Told, other: Told) -> str:
             "narrowly."
         )
     return f"{text} {faint}"
-
-
-def _dead(summary: Told, other: Told) -> str:
-    dead = other["dead_maps"]
-    if not dead or not (dead["before"] or dead["after"]):
-        return ""
-    return phrase(
-        "Maps that are zero everywhere, and in no score: {before} with {first}, {after} with "
-        "{other}.",
-        before=percent(dead["before"]),
-        first=summary["first"]["name"],
-        after=percent(dead["after"]),
-        other=other["name"],
-    )

@@ -111,6 +111,9 @@ _REASONS: PhraseTuple = (
     "no images",
     "no images to count",
     "no value is defined",
+    "no image has a region",
+    "all maps of one are zero everywhere",
+    "no image has a map of both that is not zero everywhere",
     "a value is infinite, or too large to be squared",
     "the class is never predicted",
     "the class has no images",
@@ -198,6 +201,11 @@ def between(interval: Mapping[str, Any], show: Any = decimal) -> str:
     return phrase(
         "{low} to {high}", low=show(low).removesuffix("\N{NO-BREAK SPACE}%"), high=show(high)
     )
+
+
+def why_none(found: Mapping[str, Any]) -> str:
+    """Why a file has no number; nothing where it has one."""
+    return "" if found["value"] is not None else phrase(str(found.get("reason") or ""))
 
 
 def pair_named(arm: str, against: str) -> str:
