@@ -16,7 +16,7 @@ from regard.files.table_files import read_csv
 from regard.importers.boxes import Corners
 from regard.importers.files import entry, some, split_name
 from regard.importers.gather import gather
-from regard.importers.mask_ids import classes_of_ids, tells_ids
+from regard.importers.mask_ids import classes_of_ids, leave_out_masks, tells_ids
 from regard.importers.on_disk import Spellings, leave_out_absent, refuse_absent, refuse_none
 from regard.importers.registry import IMPORTERS
 from regard.importers.template import Template
@@ -120,7 +120,7 @@ def import_csv(
     given |= {"synthetic": synthetic} | paths
     columns = _templates(given, table, str(src))
     if mask is None and "label" in columns and not tells_ids(mask_classes, table):
-        _leave_out_mask(columns, None if "mask" in given.values() else say)
+        leave_out_masks(columns, None if "mask" in given.values() else say)
     rows = _rows(table, columns, src, images)
     if label_separator is not None:
         _refuse_separator(label_separator, columns, src)
@@ -129,7 +129,7 @@ def import_csv(
     refuse_absent(rows, src)
     for key in ("segmented", "mask", *AREAS):
         refuse_none(rows, key, src)
-    ids = _mask_classes(mask_classes, columns, table, src)
+    ids = classes_of_ids(mask_classes, table, src, masks="mask" in columns)
     for key in AREAS:
         if key in columns and columns[key].computed:
             leave_out_absent(rows, key)
@@ -187,29 +187,6 @@ def _templates(
         for key, text in named.items()
         if text
     }
-
-
-def _leave_out_mask(columns: dict[str, Template], say: Callable[[str], object] | None) -> None:
-    """A column `mask` beside labels that nobody asked for may well be one of regions."""
-    if columns.pop("mask", None) and say is not None:
-        say("not read, as nothing says what ids in it mean (--mask-classes): mask; where it is the "
-            "subject's, add --region mask")  # fmt: skip
-
-
-def _mask_classes(
-    text: str | None, columns: Mapping[str, Template], table: pl.DataFrame, src: Path
-) -> list[str | None] | None:
-    """The classes of ids, which masks of them need, and nothing else."""
-    if "mask" in columns:
-        return classes_of_ids(text, table, src)
-    if text is None:
-        return None
-    raise DataError(
-        f"{src}, --mask-classes",
-        expected="masks that they are of",
-        found="none",
-        remedy="name them, --mask COLUMN, or a template: --mask 'masks/{stem}.png'",
-    )
 
 
 def _rows(

@@ -1,7 +1,9 @@
 """What the ids in masks mean, where a CSV names the masks."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -16,8 +18,10 @@ _REMEDY = (
 )
 
 
-def classes_of_ids(text: str | None, table: pl.DataFrame, src: Path) -> list[str | None]:
-    """The class of each id from 0 on.
+def classes_of_ids(
+    text: str | None, table: pl.DataFrame, src: Path, *, masks: bool
+) -> list[str | None] | None:
+    """The class of each id from 0 on, which masks need, and nothing else; None without masks.
 
     Args:
         text: a column of the CSV, the names with commas between, or the path of a table with
@@ -25,36 +29,43 @@ def classes_of_ids(text: str | None, table: pl.DataFrame, src: Path) -> list[str
             `mask_classes`.
         table: the CSV.
         src: its path.
+        masks: whether there are any.
 
     Raises:
-        DataError: nothing says it, or rows say different things, or what they say is no list of two
-            classes or more.
+        DataError: nothing says it, or something does without masks; rows say different things, or
+            what they say is no list of two classes or more.
     """
     where = f"{src}, --mask-classes"
+    if not masks:
+        if text is None:
+            return None
+        remedy = "name them, --mask COLUMN, or a template: --mask 'masks/{stem}.png'"
+        raise DataError(where, expected="masks that they are of", found="none", remedy=remedy)
     if not tells_ids(text, table):
-        raise DataError(
-            where, expected="what the ids in masks mean", found="nothing", remedy=_REMEDY
-        )
+        expected = "what the ids in masks mean"
+        raise DataError(where, expected=expected, found="nothing", remedy=_REMEDY)
     text = text or COLUMN
     if text in table.columns:
         text = _only(table[text], f"{src}, column {text!r}")
-    names = _listed(text, where) if text.startswith("[") else None
-    if names is None and text.lower().endswith(".csv"):
-        names = read_table(next(filter(Path.is_file, (Path(text), src.parent / text)), Path(text)),
-                           None)  # fmt: skip
-    names = _separate(text) if names is None else names
+    names = _names(text, src, where)
     try:
         MaskClasses.of(names)
     except DataError as error:
-        raise DataError(
-            where, expected=error.expected, found=error.found, remedy=_REMEDY
-        ) from error
+        expected, found = error.expected, error.found
+        raise DataError(where, expected=expected, found=found, remedy=_REMEDY) from error
     return names
 
 
 def tells_ids(text: str | None, table: pl.DataFrame) -> bool:
     """Whether the option or the CSV has something to say of ids in masks."""
     return text is not None or COLUMN in table.columns
+
+
+def leave_out_masks(columns: dict[str, Any], say: Callable[[str], object] | None) -> None:
+    """Take away a column `mask` that nobody asked for: beside labels it may be one of regions."""
+    if columns.pop("mask", None) and say is not None:
+        say("not read, as nothing says what ids in it mean (--mask-classes): mask; where it is the "
+            "subject's, add --region mask")  # fmt: skip
 
 
 def _only(cells: pl.Series, where: str) -> str:
@@ -68,6 +79,15 @@ def _only(cells: pl.Series, where: str) -> str:
             remedy=_REMEDY,
         )
     return told[0]
+
+
+def _names(text: str, src: Path, where: str) -> list[str | None]:
+    if text.startswith("["):
+        return _listed(text, where)
+    if text.lower().endswith(".csv"):
+        places = (Path(text), src.parent / text)
+        return read_table(next(filter(Path.is_file, places), places[0]), None)
+    return _separate(text)
 
 
 def _separate(text: str) -> list[str | None]:
