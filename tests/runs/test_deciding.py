@@ -190,6 +190,12 @@ def test_the_report_shows_both_thresholds_and_marks_the_curves(run):
     names = [row[0].text for row in table.rows]
     assert names == ["Accuracy", "Balanced accuracy", "Precision", "Recall", "Specificity", "F1"]
     assert table.rows[4][2].text == f"{values['metrics']['specificity_at_threshold']['value']:.3f}"
+    chosen = table.head[2].removeprefix("At ").rstrip("#")
+    assert table.head[3] == f"0 to 1: above at 0.5, below at {chosen}"
+    metrics = values["metrics"]
+    drawn = table.rows[3][3]
+    assert drawn.above.value == metrics["recall"]["value"]
+    assert drawn.span.value == metrics["recall_at_threshold"]["value"]
     assert "they are too good" in threshold_blocks(contents.split("val"))[1].paragraphs[1]
     listed = [row[0].text for row in metrics_table(split.numbers).rows]
     assert "Specificity" in listed

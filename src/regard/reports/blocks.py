@@ -108,6 +108,7 @@ class Cell:
         note: said in a lower voice, beneath or beside.
         href: where it leads, a relative address.
         span: drawn in place of the text.
+        above: drawn above it, and paler.
         mark: `good`, `bad` or `quiet`.
         sign: before the text, for those who see; what it means stands in `spoken`.
         spoken: read out in place of the sign.
@@ -117,6 +118,7 @@ class Cell:
     note: str = ""
     href: str = ""
     span: Span | None = None
+    above: Span | None = None
     mark: str = ""
     sign: str = ""
     spoken: str = ""

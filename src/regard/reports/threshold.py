@@ -117,14 +117,13 @@ def _table(numbers: Mapping[str, Any], how: Mapping[str, Any]) -> Table:
                 Cell(title(name), note=about(name)),
                 Cell(decimal(half.get("value")), note=between(half)),
                 Cell(decimal(chosen["value"]), note=between(chosen)),
-                Cell(span=span(chosen)),
+                Cell(span=span(chosen), above=span(half)),
             ]
         )
-    at = [
-        f"{phrase('At {threshold}', threshold=threshold_words(t))}#"
-        for t in (0.5, how["threshold"])
-    ]
-    head = (*columns("Metric"), *at, *columns("0 to 1"))
+    half, chosen = (threshold_words(threshold) for threshold in (0.5, how["threshold"]))
+    at = [f"{phrase('At {threshold}', threshold=told)}#" for told in (half, chosen)]
+    drawn = phrase("0 to 1: above at {half}, below at {chosen}", half=half, chosen=chosen)
+    head = (*columns("Metric"), *at, drawn)
     caption = phrase(
         "Both thresholds, with intervals over images; of {label}", label=how["positive"]
     )
