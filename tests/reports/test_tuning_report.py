@@ -12,6 +12,7 @@ from pages import HOSTILE, MATHS, see
 from regard.errors import RunError
 from regard.reports import report, tuning_report
 from regard.reports.tuning_axes import Scale
+from regard.reports.tuning_contents import TuningContents
 from regard.runs.files import dump_json, write_json
 
 COUNT = 14
@@ -107,6 +108,47 @@ def test_reports_of_trials_are_linked_from_the_file_that_is_written(folder, tmp_
     assert "trials/1/report.html" not in links
     out = tmp_path / "a b" / "page.html"
     assert "../trials/0/report.html" in [t["href"] for t in see(report(folder, out)).named("a")]
+
+
+def changed(folder, states=None, kept=COUNT, pruning="median", **base):
+    """The page of the tuning with fewer trials, with other words of its config, or both."""
+    tuning = yaml.safe_load((folder / "tuning.yaml").read_text())
+    tuning["base"]["training"] = base
+    (folder / "tuning.yaml").write_text(yaml.safe_dump(tuning))
+    summary = json.loads((folder / "tuning.json").read_text())
+    write_json(folder / "tuning.json", summary | {"pruning": pruning})
+    table = pl.read_parquet(folder / "trials.parquet")
+    if states is not None:
+        table = table.with_columns(state=pl.lit(states))
+    table.head(kept).write_parquet(folder / "trials.parquet")
+    return see(tuning_report(folder)).text
+
+
+@pytest.mark.parametrize(
+    ("pruning", "epochs", "possible"),
+    [("median", 3, False), ("median", 4, True), ("hyperband", 2, False), ("hyperband", 3, True)],
+)
+def test_that_a_trial_is_broken_off_is_said_where_that_can_be(folder, pruning, epochs, possible):
+    text = changed(folder, "complete", pruning=pruning, epochs=epochs)
+    assert ("a trial is broken off" in text.lower()) == possible
+    first = 3 if pruning == "median" else 2
+    told = f"judged from epoch {first} on and before its last, and a trial has {epochs} epochs."
+    assert (told in text) != possible
+    assert "that cannot happen" not in text
+
+
+def test_few_trials_are_all_random_and_none_is_broken_off(folder):
+    text = changed(folder, kept=3)
+    assert "All 3 trials were drawn at random: TPE" in text
+    assert "The first 10 trials" not in text
+    assert "With 3 trials that cannot happen: it takes 5 complete ones before." in text
+
+
+def test_the_longest_epochs_searched_count(folder):
+    tuning = yaml.safe_load((folder / "tuning.yaml").read_text())
+    for tried in ({"low": 1, "high": 8}, {"choices": [2, 8]}):
+        tuning["search"]["training.epochs"] = tried
+        assert TuningContents(folder, tuning, None, {}).most_epochs == 8
 
 
 @pytest.mark.parametrize("lost", ["tuning.json", "trials.parquet", "trials"])

@@ -13,6 +13,7 @@ from regard.reports.contents import attempt, described
 from regard.runs.files import read_json, read_table
 from regard.runs.folder import RunFolder
 from regard.runs.log import read_log
+from regard.training.settings import Training
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,20 @@ class TuningContents:
     def keys(self) -> tuple[str, ...]:
         """What was searched."""
         return tuple(str(key) for key in self.tuning["search"])
+
+    @property
+    def count(self) -> int:
+        """How many trials are done, however they ended."""
+        return 0 if self.trials is None else len(self.trials)
+
+    @property
+    def most_epochs(self) -> int:
+        """How many a trial can have at the most."""
+        tried = self.tuning["search"].get("training.epochs")
+        if tried is not None:
+            return max(int(value) for value in tried.get("choices") or [tried["high"]])
+        told = (self.tuning.get("base") or {}).get("training") or {}
+        return int(told.get("epochs", Training().epochs))
 
     @cached_property
     def best(self) -> tuple[int, ...]:

@@ -42,7 +42,17 @@ def searched(tuning: TuningContents) -> list[str]:
     """How values were drawn and trials broken off."""
     sampler = tuning.tuning.get("sampler", "tpe")
     startup = tuning.tuning.get("startup", 10)
-    if sampler == "tpe":
+    tried = tuning.count
+    if sampler == "tpe" and 0 < tried <= startup:
+        told = plural(
+            tried,
+            "The {n} trial was drawn at random: TPE, which tries what is likely among the good "
+            "ones and unlikely among the others, begins after {startup}.",
+            "All {n} trials were drawn at random: TPE, which tries what is likely among the good "
+            "ones and unlikely among the others, begins after {startup}.",
+            startup=startup,
+        )
+    elif sampler == "tpe":
         told = plural(
             startup,
             "The first {n} trial is drawn at random; then TPE tries what is likely among the good "
@@ -64,6 +74,14 @@ _SAMPLERS: Phrases = {
 def _pruned(tuning: TuningContents) -> str:
     how = tuning.tuning.get("pruning") or {}
     kind, warmup = tuning.summary.get("pruning", "none"), how.get("warmup", 2)
+    first = max(warmup, 1) if kind == "hyperband" else warmup + 1
+    if kind != "none" and tuning.of("pruned").is_empty() and tuning.most_epochs <= first:
+        return phrase(
+            "No trial can be broken off: one is judged from epoch {first} on and before its last, "
+            "and a trial has {epochs}.",
+            first=first,
+            epochs=count(tuning.most_epochs, "epoch"),
+        )
     if kind == "hyperband":
         return phrase(
             "A trial is broken off that is not among the best third of those that came as far "
@@ -71,7 +89,7 @@ def _pruned(tuning: TuningContents) -> str:
         )
     if kind != "median":
         return ""
-    return phrase(
+    rule = phrase(
         "After {epochs} a trial is broken off whose best value so far is worse than the median of "
         "the others at that epoch."
         if warmup
@@ -79,6 +97,11 @@ def _pruned(tuning: TuningContents) -> str:
         "the median of the others at that epoch.",
         epochs=count(warmup, "epoch"),
     )
+    startup = how.get("startup", 5)
+    if tuning.count > startup:
+        return rule
+    text = "With {trials} that cannot happen: it takes {startup} complete ones before."
+    return f"{rule} {phrase(text, trials=count(tuning.count, 'trial'), startup=startup)}"
 
 
 def importance_words(tuning: TuningContents) -> list[str]:
