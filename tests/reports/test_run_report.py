@@ -91,6 +91,26 @@ def test_methods_are_ranked_from_the_stored_scores(run_folder):
     assert f"there are many by layercam ({share * 100:.1f}" in page.text
 
 
+def test_what_the_loss_is_the_sum_of_is_said(run_folder):
+    def told(train, val):
+        line = {"kind": "epoch", "epoch": 1, "best": True, "train": train, "val": val}
+        (run_folder / "log.jsonl").write_text(json.dumps(line) + "\n")
+        page = see(run_report(run_folder, pictures=0))
+        drawn = [tag["aria-label"].partition(" over")[0] for tag in page.named("svg")]
+        return [name for name in drawn if name in ("Loss", "Cross-entropy")], page.text
+
+    alone = {"loss": 1.128049612, "cross_entropy": 1.128049731}
+    drawn, text = told(alone, alone)
+    assert drawn == ["Loss"]
+    assert "at the best epoch; cross-entropy alone" in text
+    parts = {"loss": 1.5, "cross_entropy": 1.0, "loss.energy": 0.5}
+    drawn, text = told(parts, parts)
+    assert drawn == ["Loss", "Cross-entropy"]
+    assert "at the best epoch; cross-entropy and the terms that follow" in text
+    assert "of which val has not all" not in text
+    assert "of which val has not all" in told(parts | {"loss.distil": 0.1}, parts)[1]
+
+
 def test_one_method_alone_is_not_ranked(page):
     assert "Methods compared" not in page.text
 

@@ -253,6 +253,23 @@ def test_lines_of_arms_that_lie_on_each_other_differ(study_folder, page):
     assert [(tone, float(width)) for tone, width in widths][:2] == [("5", 4.5), ("0", 1.8)]
 
 
+def test_arms_are_compared_by_the_cross_entropy_and_not_by_a_loss_of_other_parts(copy):
+    for arm, terms in (("plain", 0.0), ("guided", 0.5)):
+        for folder in (copy / "runs").glob(f"{arm}-*"):
+            own = {"loss": 0.4 + terms, "cross_entropy": 0.4}
+            own |= {"loss.energy": terms} if terms else {}
+            line = {"kind": "epoch", "epoch": 1, "best": True, "train": own, "val": own}
+            (folder / "log.jsonl").write_text(json.dumps(line) + "\n")
+    seen = see(study_report(copy))
+    labels = [tag["aria-label"] for tag in seen.named("svg")]
+    assert any(text.startswith("Cross-entropy on val by epoch") for text in labels)
+    assert not any(text.startswith("Loss on val") for text in labels)
+    assert "Not drawn is the loss" in seen.text
+    for folder in (copy / "runs").glob("guided-*"):
+        (folder / "log.jsonl").write_text(json.dumps(line).replace("0.9", "0.4") + "\n")
+    assert "Not drawn is the loss" not in see(study_report(copy)).text
+
+
 def test_runs_are_listed_and_linked(page):
     assert [t["href"] for t in page.named("a") if "report" in t["href"]] == [
         "runs/plain-seed0/report.html"

@@ -12,9 +12,12 @@ from regard.language import phrase
 from regard.reports.blocks import Drawing, Drawings, Key
 from regard.reports.contents import RunContents
 from regard.reports.drawing import canvas, colour, inline, plot
-from regard.reports.words import decimal, listed, real, title
+from regard.reports.words import clauses, decimal, listed, real, title
 
-_FIRST = ("loss", "cross_entropy")
+_LOSS, _ALONE, _TERM = "loss", "cross_entropy", "loss."
+_FIRST = (_LOSS, _ALONE)
+# Relative; the loss of val and its cross-entropy are rounded each by itself.
+_SAME = 1e-5
 _THEN = ("accuracy", "map", "mean_iou", "mean_dice", "balanced_accuracy", "f1_macro")
 Curve = tuple[list[int], list[float]]
 # How lines are drawn, by their shape in a legend; lines that meet are all seen.
@@ -35,6 +38,8 @@ def learning_curves(run: RunContents) -> Drawings | None:
     names = measured(run.epochs)
     if not names:
         return None
+    if one_loss(run.epochs):
+        names.remove("cross_entropy")
     drawings = [_of_run(run, name) for name in names]
     keys = [Key("train", 0), Key("val", 1, "dashed")]
     if run.best_epoch is not None:
@@ -48,7 +53,7 @@ def measured(epochs: Iterable[Mapping[str, Any]]) -> list[str]:
     for record in epochs:
         for split in ("val", "train"):
             found |= dict.fromkeys(record.get(split, {}))
-    terms = [name for name in found if name.startswith("loss.")]
+    terms = [name for name in found if name.startswith(_TERM)]
     named = [*_FIRST, *terms, *_THEN]
     return [n for n in named if n in found] + [n for n in found if n not in named]
 
@@ -58,6 +63,13 @@ def curve(epochs: Sequence[Mapping[str, Any]], split: str, name: str) -> Curve:
     pairs = [(r["epoch"], real(r[split][name])) for r in epochs if name in r.get(split, {})]
     kept = [(epoch, value) for epoch, value in pairs if np.isfinite(value)]
     return [epoch for epoch, _ in kept], [value for _, value in kept]
+
+
+def one_loss(epochs: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the loss is cross-entropy alone, so that either tells the other."""
+    values = [own for record in epochs for own in (record.get("train", {}), record.get("val", {}))]
+    both = [(real(own[_LOSS]), real(own[_ALONE])) for own in values if {_LOSS, _ALONE} <= {*own}]
+    return bool(both) and bool(np.allclose(*zip(*both, strict=True), rtol=_SAME, equal_nan=True))
 
 
 def _of_run(run: RunContents, name: str) -> Drawing:
@@ -85,7 +97,19 @@ def _of_run(run: RunContents, name: str) -> Drawing:
             epochs=len(run.epochs),
             ends=listed(said),
         )
-        return Drawing(inline(drawn, what), title(name), best_value(run, name))
+        note = clauses(best_value(run, name), _parts(run) if name == _LOSS else "")
+        return Drawing(inline(drawn, what), title(name), note)
+
+
+def _parts(run: RunContents) -> str:
+    """What the loss is the sum of."""
+    if one_loss(run.epochs):
+        return phrase("cross-entropy alone")
+    terms = [{n for r in run.epochs for n in r.get(split, {}) if n.startswith(_TERM)}
+             for split in ("train", "val")]  # fmt: skip
+    if terms[0] - terms[1] and any("val" in record for record in run.epochs):
+        return phrase("cross-entropy and the terms that follow, of which val has not all")
+    return phrase("cross-entropy and the terms that follow") if terms[0] else ""
 
 
 def best_value(run: RunContents, name: str) -> str:
@@ -119,7 +143,7 @@ def line(
 def calm(axes: Axes, name: str) -> None:
     """Keep an axis of shares from being drawn so large that noise looks like a change."""
     low, high = axes.dataLim.intervaly
-    if name.startswith("loss.") or name in _UNBOUNDED or not 0 <= low <= high <= 1:
+    if name.startswith(_TERM) or name in _UNBOUNDED or not 0 <= low <= high <= 1:
         return
     span = max(_LEAST_SPAN, 1.1 * (high - low))
     start = min(max(0.0, (low + high - span) / 2), 1 - min(span, 1))

@@ -1,6 +1,7 @@
 """Figures that set a study's arms side by side."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from regard.images.plotting import INK, MUTED, shortened
 from regard.language import phrase
 from regard.reports.blocks import Drawing, Drawings, Key
 from regard.reports.drawing import canvas, colour, inline, plot
-from regard.reports.history import LOOKS, Curve, calm, curve, line, measured, whole_epochs
+from regard.reports.history import LOOKS, Curve, calm, curve, line, measured, one_loss, whole_epochs
 from regard.reports.study_contents import Done, StudyContents
 from regard.reports.study_words import metric_of, over_images, shown_interval
 from regard.reports.words import between, decimal, listed, on_split, real, said, title
@@ -86,10 +87,22 @@ def arm_shape(study: StudyContents, arm: str) -> str:
 
 def overlaid(study: StudyContents) -> Drawings | None:
     """Val by epoch: the mean over seeds of every arm, and each seed as a thin line."""
-    names = measured(record for run in study.runs for record in run.contents.epochs)
+    names = measured(_records(study))
+    if "cross_entropy" in names and "loss" in names:
+        names.remove("loss")
     drawings = [_overlaid(study, name) for name in names]
     drawings = [drawing for drawing in drawings if drawing is not None]
     return Drawings(drawings, arm_keys(study)) if drawings else None
+
+
+def parted_losses(study: StudyContents) -> bool:
+    """Whether the loss of an arm is more than the cross-entropy, and that is drawn in its place."""
+    records = _records(study)
+    return "cross_entropy" in measured(records) and not one_loss(records)
+
+
+def _records(study: StudyContents) -> list[dict[str, Any]]:
+    return [record for run in study.runs for record in run.contents.epochs]
 
 
 def _overlaid(study: StudyContents, name: str) -> Drawing | None:

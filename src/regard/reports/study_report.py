@@ -14,7 +14,7 @@ from regard.reports.mean_maps import mean_maps
 from regard.reports.page import write_page
 from regard.reports.study_by_arm import confusion_matrices, gaze_table
 from regard.reports.study_contents import StudyContents, read_study_folder
-from regard.reports.study_figures import dots, gaze_by_arm, overlaid
+from regard.reports.study_figures import dots, gaze_by_arm, overlaid, parted_losses
 from regard.reports.study_galleries import study_galleries
 from regard.reports.study_tables import (
     arms_table,
@@ -181,6 +181,12 @@ def _learning(study: StudyContents) -> list[Section]:
         if study.folds is None
         else "Bold lines are means over the seeds and folds, thin ones single runs."
     )
+    if parted_losses(study):
+        loss = phrase(
+            "Not drawn is the loss: arms may add other terms to it, so its height says nothing of "
+            "one arm beside another. Compare them by the cross-entropy."
+        )
+        text = f"{text} {loss}"
     return [Section("training", phrase("Training"), [Text([text]), found])]
 
 
