@@ -1,3 +1,4 @@
+import codecs
 import csv
 import os
 from collections import Counter
@@ -362,7 +363,8 @@ def test_bad_files_are_harmless_to_spreadsheets(tmp_path):
         Problem(4, "image", "a,b.png", "missing", "+x"),
     ]
     path = write_bad_files(problems, tmp_path / "new" / "bad_files.csv", "=m.parquet")
-    with path.open(newline="") as file:
+    assert path.read_bytes().startswith(codecs.BOM_UTF8)  # or Excel garbles umlauts
+    with path.open(newline="", encoding="utf-8-sig") as file:
         assert list(csv.reader(file)) == [
             ["row", "column", "file", "kind", "detail", "manifest"],
             ["3", "image", "'=HYPERLINK(1)", "missing", '\'@x, "y"\nz', "'=m.parquet"],

@@ -109,7 +109,7 @@ def test_the_checks_name_each_bad_file_once(house, tmp_path, tally, capfd):
     problems = check(manifest_from_rows(rows, house.folder))
     write_bad_files(problems, tmp_path / "bad_files.csv")
     named = {"image": [], "region": []}
-    with (tmp_path / "bad_files.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "bad_files.csv").open(newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
             if row["kind"] in UNREADABLE:
                 assert row["detail"]

@@ -247,7 +247,7 @@ def test_import_check_and_describe_never_end_in_a_traceback(photos, tmp_path, ta
 
 def described(folder):
     """No cell that a spreadsheet would run, no markup in a drawing."""
-    with (folder / "bad_files.csv").open(newline="", encoding="utf-8") as file:
+    with (folder / "bad_files.csv").open(newline="", encoding="utf-8-sig") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
     for drawn in (folder / "seen").glob("*.svg"):

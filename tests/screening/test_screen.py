@@ -22,6 +22,7 @@ from regard.cli.show_screen import show_screening
 from regard.data.manifest import manifest_from_rows
 from regard.errors import ConfigError, DataError, RunError
 from regard.evaluation.intervals import upper_bound
+from regard.files.table_files import read_csv
 from regard.runs.files import read_json, write_json, write_table
 from regard.runs.run import load_run
 from regard.saliency.explain import explain
@@ -213,16 +214,22 @@ def test_the_positive_and_the_most_uncertain_have_maps(home, run, tmp_path):
 
 
 def test_groups_have_rates_and_a_bound_where_none_was_found(home, run, tmp_path):
-    for name in ("anna", "ben"):
+    for name in ("Björn Ä", "anna"):
         (tmp_path / "films" / name).mkdir(parents=True)
     photos = sorted((home / "images").glob("train-*.png"))
     photos = [path for path in photos if "region" not in path.name]
     for number, path in enumerate(photos):
-        shutil.copy(path, tmp_path / "films" / ("anna" if number < 5 else "ben") / path.name)
+        shutil.copy(path, tmp_path / "films" / ("Björn Ä" if number < 5 else "anna") / path.name)
     source = open_source(tmp_path / "films", "folder")
     told = screen(run, source, tmp_path / "out", positive="moss", threshold=1.0)
-    table = pl.read_csv(tmp_path / "out/groups.csv")
-    assert table["group"].to_list() == ["anna", "ben"]
+    written = (tmp_path / "out/groups.csv").read_bytes()
+    assert written.startswith(
+        "\N{BYTE ORDER MARK}group,pieces".encode()
+    )  # or Excel garbles umlauts
+    assert "\nBjörn Ä," in written.decode("utf-8")
+    table = read_csv(tmp_path / "out/groups.csv")
+    table = table.cast({"pieces": int, "positive": int, "upper": float})
+    assert table["group"].to_list() == ["Björn Ä", "anna"]
     assert table["pieces"].to_list() == [5, len(photos) - 5]
     assert table["positive"].to_list() == [0, 0]
     assert table["upper"][0] == pytest.approx(1 - 0.05 ** (1 / 5))

@@ -78,7 +78,7 @@ def place_of_bad_files(manifest: Path) -> Path:
     if own.exists():
         return own
     try:
-        with common.open(newline="", encoding="utf-8") as file:
+        with common.open(newline="", encoding="utf-8-sig") as file:
             row = next(csv.DictReader(file), {})
     except (OSError, ValueError, csv.Error):
         return common
@@ -88,7 +88,8 @@ def place_of_bad_files(manifest: Path) -> Path:
 def write_bad_files(problems: Iterable[Problem], path: str | Path, manifest: str = "") -> Path:
     """Write `bad_files.csv` in one atomic step; returns the path.
 
-    Cells that a spreadsheet would take for a formula are written with an apostrophe before.
+    Cells that a spreadsheet would take for a formula are written with an apostrophe before, and a
+    byte order mark before all, by which Excel knows that this is UTF-8.
 
     Args:
         problems: a row each.
@@ -97,7 +98,7 @@ def write_bad_files(problems: Iterable[Problem], path: str | Path, manifest: str
     """
 
     def write(partial: Path) -> None:
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with partial.open("w", newline="", encoding="utf-8-sig") as file:
             writer = csv.writer(file)
             writer.writerow([*COLUMNS, "manifest"])
             for problem in problems:

@@ -39,12 +39,14 @@ def write_table(path: Path, table: pl.DataFrame) -> Path:
 def write_csv(path: Path, table: pl.DataFrame) -> Path:
     """Write CSV in one atomic step.
 
-    Text that a spreadsheet would take for a formula is written with an apostrophe before. CSV is
-    for people to look at; the same tables in parquet have it as it is.
+    Text that a spreadsheet would take for a formula is written with an apostrophe before, and a
+    byte order mark before all, without which Excel takes ä for another letter. CSV is for people
+    to look at; the same tables in parquet have it as it is.
     """
     text = pl.col(pl.String)
     harmless = text.str.replace(r"^([=+\-@\t\r])", "'$1")
-    return write_atomically(path, table.with_columns(harmless).write_csv)
+    told = table.with_columns(harmless)
+    return write_atomically(path, lambda partial: told.write_csv(partial, include_bom=True))
 
 
 def dump_json(value: Any, *, indent: int | None = None) -> str:
