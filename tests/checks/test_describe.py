@@ -5,15 +5,19 @@ import matplotlib
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from PIL import Image
 
+from regard.checks import contact_sheet
 from regard.checks.contact_sheet import _tile, chosen
 from regard.checks.describe import describe
 from regard.checks.measures import file_format, measures
 from regard.checks.plots import _reach, draw
 from regard.data.manifest import manifest_from_rows
-from regard.images.plotting import style
+from regard.images.mask_colours import class_colours
+from regard.images.plotting import BOX, style
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -149,10 +153,70 @@ def test_a_tile_says_class_and_file(tmp_path):
         axes = figure.add_subplot()
         row = {"image": "a-very-long-name-of-a-photo-0042.png", "label": "fern"}
         manifest = manifest_from_rows([row], tmp_path)
-        _tile(axes, manifest, manifest.table.row(0, named=True))
+        _tile(axes, manifest, manifest.table.row(0, named=True), {})
         label, name = (text.get_text() for text in axes.texts)
         assert (label, len(name), name[0]) == ("fern", 30, "…")
         assert row["image"].endswith(name[1:])
+
+
+def sheet(rows, folder, monkeypatch):
+    """The figure of the sheet of these samples, of one grey image."""
+    Image.new("RGB", (60, 40), "gray").save(folder / "a.png")
+    manifest, kept = manifest_from_rows([{"image": "a.png"} | row for row in rows], folder), []
+    monkeypatch.setattr(contact_sheet, "save", lambda drawn, path: kept.append(drawn) or path)
+    draw(manifest, describe(manifest), folder / "out")
+    return kept[0]
+
+
+def said(drawn):
+    """Of the legend each text with its colour."""
+    own = drawn.legends[0]
+    signs = [h.get_facecolor() if isinstance(h, Patch) else h.get_color()
+             for h in own.legend_handles]  # fmt: skip
+    return {t.get_text(): to_hex(s) for t, s in zip(own.get_texts(), signs, strict=True)}
+
+
+def test_a_sample_without_a_label_says_so(tmp_path, monkeypatch):
+    rows = [{"labels": ["b", "a"]}, {"labels": []}, {"labels": None}]
+    titles = [axes.texts[0].get_text() for axes in sheet(rows, tmp_path, monkeypatch).axes]
+    assert sorted(titles) == ["b, a", "no label", "no label"]
+    titles = [a.texts[0].get_text() for a in sheet([{"split": "val"}], tmp_path, monkeypatch).axes]
+    assert titles == [""]
+
+
+def test_boxes_have_the_colours_of_their_classes(tmp_path, monkeypatch):
+    boxes = [[0, 0, 20, 20], [20, 0, 40, 20], [5, 5, 30, 30]]
+    rows = [{"labels": ["x", "y"], "boxes": boxes, "box_labels": ["y", "x", "y"]},
+            {"labels": ["z"], "boxes": boxes[:1], "box_labels": ["z"]}]  # fmt: skip
+    drawn = sheet(rows, tmp_path, monkeypatch)
+    colours = dict(zip("xyz", class_colours(["x", "y", "z"]), strict=True))
+    assert said(drawn) == colours
+    first = next(axes for axes in drawn.axes if axes.texts[0].get_text() == "x, y")
+    edges = [to_hex(patch.get_edgecolor()) for patch in first.patches[:3]]
+    assert edges == [colours["y"], colours["x"], colours["y"]]
+    alone = sheet([{"label": "x", "boxes": boxes}], tmp_path, monkeypatch)
+    assert said(alone) == {"boxes": BOX}
+
+
+@pytest.mark.parametrize("count", [1, 24])
+def test_a_long_legend_lies_below_the_tiles_and_within_the_sheet(tmp_path, monkeypatch, count):
+    names = [f"a class of things {k:02d}" for k in range(30)]
+    row = {"labels": names, "boxes": [[0, 0, 9, 9]] * 30, "box_labels": names}
+    drawn = sheet([row] * count, tmp_path, monkeypatch)
+    drawn.draw_without_rendering()
+    box = drawn.legends[0].get_window_extent()
+    assert box.y1 <= min(axes.get_window_extent().y0 for axes in drawn.axes)
+    assert box.y0 >= 0
+    assert box.x0 >= 0
+    assert box.x1 <= drawn.bbox.width
+    tile = drawn.axes[0].get_window_extent()
+    assert tile.width / tile.height == pytest.approx(1.5, rel=0.02)
+    assert tile.width / drawn.dpi == pytest.approx(contact_sheet.TILE, rel=0.02)
+    # Rows are read first.
+    across = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert sorted(across) == sorted(names)
+    if count == 1:
+        assert across == names
 
 
 def test_region_and_boxes_are_drawn_where_they_are(tmp_path):

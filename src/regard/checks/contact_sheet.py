@@ -9,49 +9,42 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from torchvision.transforms.v2 import functional as F
 
 from regard.checks.describe import Description, quantiles
+from regard.checks.sheet_legend import KINDS, Mark, legend, sheet_colours
 from regard.data.keys import key
 from regard.data.manifest import Manifest, natural
 from regard.data.regions import from_grey
 from regard.data.source import mask_classes
 from regard.errors import DataError
 from regard.images.decoding import decode, decode_grey
-from regard.images.mask_colours import class_colours, painted
+from regard.images.mask_colours import painted
 from regard.images.opening import image_size
 from regard.images.outlines import outlines
-from regard.images.plotting import AVOID, BOX, GRID, INK, MUTED, REGION, figure, save, shortened
+from regard.images.plotting import BOX, GRID, INK, MUTED, figure, save, shortened
 
 SAMPLES = 24
 COLUMNS = 6
 SIDE = 420
-# Inches: a tile's width, what lies between tiles, the lines of text above a tile and below all.
-TILE, GAP, CAPTION, LEGEND = 1.9, 0.12, 0.46, 0.4
-CASING = [Stroke(linewidth=1.7, foreground="#00000080"), Normal()]
-KINDS = {"region": REGION, "boxes": BOX, "avoid": AVOID}
+# Inches: a tile's width, what lies between tiles, the lines of text above a tile.
+TILE, GAP, CAPTION = 1.9, 0.12, 0.46
+CASING = [Stroke(linewidth=2.1, foreground="#00000080"), Normal()]
 
 
 def contact_sheet(manifest: Manifest, description: Description, path: Path) -> Path:
     """Draw up to `SAMPLES` samples, every class in turn, with region, boxes and label."""
     rows = chosen(manifest, description, SAMPLES)
-    shown: set[str] = set()
+    shown: set[Mark] = set()
+    colours = sheet_colours(manifest)
     drawn, cells = _cells(len(rows), _shape(description, rows))
     for axes, row in zip(cells, rows, strict=True):
         axes.set_axis_off()
-        shown |= _tile(axes, manifest, manifest.table.row(row, named=True))
-    handles: list[Any] = [
-        Line2D([], [], color=KINDS[k], lw=2.5, label=k) for k in KINDS if k in shown
-    ]
-    if "mask" in shown:
-        names = mask_classes(manifest).names
-        colours = zip(names, class_colours(names), strict=True)
-        handles += [Patch(color=colour, label=shortened(name, 20)) for name, colour in colours]
-    if handles:
-        drawn.legend(handles=handles, loc="lower center", ncols=min(8, len(handles)))
+        shown |= _tile(axes, manifest, manifest.table.row(row, named=True), colours)
+    masks = mask_classes(manifest).names if ("mask", "") in shown else ()
+    legend(drawn, cells, shown, masks, colours)
     return save(drawn, path)
 
 
@@ -60,7 +53,7 @@ def _cells(count: int, shape: float) -> tuple[Figure, list[Axes]]:
     columns = min(COLUMNS, max(count, 1))
     lines = max(1, -(-count // columns))
     step = TILE * shape + CAPTION
-    width, height = (TILE + GAP) * columns + GAP, step * lines + LEGEND
+    width, height = (TILE + GAP) * columns + GAP, step * lines + GAP
     drawn = figure(width, height, layout=None)
     places = [divmod(number, columns) for number in range(count)]
     cells = [
@@ -100,9 +93,11 @@ def _label(row: Mapping[str, Any]) -> str:
     return row.get("label") or ", ".join(row.get("labels") or [])
 
 
-def _tile(axes: Axes, manifest: Manifest, row: Mapping[str, Any]) -> set[str]:
-    """Draw one sample; the kinds of marks that it has."""
-    _caption(axes, _label(row), row["image"])
+def _tile(
+    axes: Axes, manifest: Manifest, row: Mapping[str, Any], colours: Mapping[str, str]
+) -> set[Mark]:
+    """Draw one sample; the marks that it has."""
+    _caption(axes, row)
     try:
         path = manifest.resolve(row["image"])
         height, width = image_size(path)
@@ -114,19 +109,24 @@ def _tile(axes: Axes, manifest: Manifest, row: Mapping[str, Any]) -> set[str]:
         axes.text(0.5, 0.5, "cannot be read", ha="center", va="center", fontsize=8, color=MUTED)
         return set()
     axes.imshow(image.permute(1, 2, 0).numpy(), aspect="equal", interpolation="bilinear")
-    marks = {"mask"} if row.get("mask") and _mask(axes, manifest, row["mask"], size) else set()
+    marks: set[Mark] = set()
+    if row.get("mask") and _mask(axes, manifest, row["mask"], size, colours):
+        marks.add(("mask", ""))
     for kind in ("region", "avoid"):
         if row.get(kind) and _outline(axes, manifest, row, kind, size):
-            marks.add(kind)
-    for box in row.get("boxes") or ():
-        _box(axes, box, size[1] / width, size[0] / height)
-        marks.add("boxes")
+            marks.add((kind, ""))
+    boxes = row.get("boxes") or []
+    for box, name in zip_longest(boxes, (row.get("box_labels") or [])[: len(boxes)]):
+        _box(axes, box, size[1] / width, size[0] / height, colours[name] if name else BOX)
+        marks.add(("boxes", name or ""))
     axes.add_patch(Rectangle((-0.5, -0.5), size[1], size[0], fill=False, color=GRID, linewidth=1))
     axes.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))
     return marks
 
 
-def _mask(axes: Axes, manifest: Manifest, mask: str, size: list[int]) -> bool:
+def _mask(
+    axes: Axes, manifest: Manifest, mask: str, size: list[int], colours: Mapping[str, str]
+) -> bool:
     """Lay a mask's classes over the photo; void is left clear."""
     try:
         classes = mask_classes(manifest)
@@ -134,21 +134,24 @@ def _mask(axes: Axes, manifest: Manifest, mask: str, size: list[int]) -> bool:
     except DataError:
         return False
     small = F.resize(ids[None], size, interpolation=F.InterpolationMode.NEAREST)[0]
-    colours = painted(small.numpy(), class_colours(classes.names)).convert("RGBA")
-    axes.imshow(colours, aspect="equal", interpolation="nearest", alpha=0.55)
+    layer = painted(small.numpy(), [colours[name] for name in classes.names]).convert("RGBA")
+    axes.imshow(layer, aspect="equal", interpolation="nearest", alpha=0.55)
     return True
 
 
-def _caption(axes: Axes, label: str, image: str) -> None:
+def _caption(axes: Axes, row: Mapping[str, Any]) -> None:
     """The class, and below it the file's name, of which the end tells more than the start."""
-    name = Path(image).name
+    label, name = _label(row), Path(row["image"]).name
+    # What has a mask needs none, and nothing of the kind is told where no sample has one.
+    missing = not label and not row.get("mask") and bool({"label", "labels"} & {*row})
     name = name if len(name) <= 30 else "…" + name[-29:]
     above: dict[str, Any] = {
         "xycoords": "axes fraction",
         "textcoords": "offset points",
         "ha": "center",
     }
-    axes.annotate(shortened(label, 26), (0.5, 1), (0, 13), fontsize=8, color=INK, **above)
+    title, colour = ("no label", MUTED) if missing else (shortened(label, 26), INK)
+    axes.annotate(title, (0.5, 1), (0, 13), fontsize=8, color=colour, **above)
     axes.annotate(name, (0.5, 1), (0, 4), fontsize=6, color=MUTED, **above)
 
 
@@ -163,16 +166,16 @@ def _outline(
     small = F.resize(from_grey(grey, cut)[None], size, antialias=True)[0]
     # Pixel centres are at whole numbers here, not at halves.
     lines = [line - 0.5 for line in outlines(small)]
-    own = LineCollection(lines, colors=KINDS[kind], linewidths=0.9, path_effects=CASING)
+    own = LineCollection(lines, colors=KINDS[kind], linewidths=1.1, path_effects=CASING)
     axes.add_collection(own, autolim=False)
     return bool(lines)
 
 
-def _box(axes: Axes, box: list[float], x_scale: float, y_scale: float) -> None:
+def _box(axes: Axes, box: list[float], x_scale: float, y_scale: float, colour: str) -> None:
     xmin, ymin, xmax, ymax = box
     corner = (xmin * x_scale - 0.5, ymin * y_scale - 0.5)
     frame = Rectangle(
         corner, (xmax - xmin) * x_scale, (ymax - ymin) * y_scale,
-        fill=False, edgecolor=BOX, linewidth=0.8, path_effects=CASING,
+        fill=False, edgecolor=colour, linewidth=1.1, path_effects=CASING,
     )  # fmt: skip
     axes.add_patch(frame)

@@ -101,7 +101,8 @@ def describe(
 ) -> None:
     """Show what is in a manifest.
 
-    Counts classes, sizes and regions, and draws them with a sheet of samples.
+    Counts classes, sizes and regions, and draws them with a sheet of samples, on which boxes have
+    the colours of their classes.
     """
     from regard.checks.describe import describe as measure
     from regard.checks.plots import draw
