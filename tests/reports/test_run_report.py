@@ -235,6 +235,37 @@ def test_an_axis_of_shares_spans_a_quarter_at_the_least(values, low, high):
         assert values[1] <= axes.get_ylim()[1] <= high
 
 
+@pytest.mark.parametrize("name", ["loss", "loss.energy", "energy_gain"])
+def test_an_axis_without_bounds_is_not_filled_by_the_last_digits(name):
+    with canvas() as drawn:
+        axes = plot(drawn, "epoch")
+        axes.plot([1, 2], [1.00001, 1.00002])
+        calm(axes, name)
+        low, high = axes.get_ylim()
+        assert high - low == pytest.approx(0.02, rel=0.01)
+        axes.plot([3], [1.5])
+        axes.autoscale()
+        calm(axes, name)
+        assert axes.get_ylim()[1] < 1.6
+
+
+def test_ticks_are_at_round_numbers():
+    with canvas() as drawn:
+        axes = plot(drawn, "epoch")
+        axes.plot([1, 2], [0.745, 1.005])
+        ticks = axes.get_yticks()
+        assert np.allclose(np.diff(ticks), 0.05)
+
+
+def test_right_is_drawn_against_wrong_where_there_are_both(run_folder):
+    path = run_folder / "scores" / "test.parquet"
+    table = pl.read_parquet(path)
+    for correct, drawn in ((pl.lit(True), False), (pl.int_range(pl.len()) > 1, True)):
+        table.with_columns(correct=correct).write_parquet(path)
+        labels = [t["aria-label"] for t in see(run_report(run_folder, pictures=0)).named("svg")]
+        assert any(text.startswith("Share of images at or below") for text in labels) == drawn
+
+
 def test_precision_and_recall_are_drawn_as_steps_whose_area_is_the_average_precision():
     rng = np.random.default_rng(0)
     truth = rng.random(60) < 0.3

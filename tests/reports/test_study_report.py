@@ -201,6 +201,8 @@ def test_a_gaze_that_hardly_changed_is_said_and_not_shown(copy):
     seen = see(report(copy, pictures=2))
     assert "energy rose in 6 of 6 images. The gaze hardly changed anywhere: " in seen.text
     assert "no image's energy by more than 0.020." in seen.text
+    changed(copy, "guided", energy=pl.Series(np.linspace(0.1, 0.3, 6) + 0.00004))
+    assert "no image's energy by as much as 0.001." in see(report(copy, pictures=2)).text
     assert "the largest change first" not in seen.text
 
 
@@ -356,5 +358,5 @@ def test_what_does_not_hold_with_other_images_is_said_at_the_row(copy):
 
 def test_what_runs_cost_and_how_often_test_was_read(study_folder, page):
     row = next(r for r in page.rows if r[:2] == ["plain", "2"])
-    assert row[2:] == ["1", "1.0", "2"]
+    assert row[2:] == ["1", "1.0", "2.0"]
     assert "The test split was read once with each of these runs." in page.text

@@ -3,10 +3,12 @@
 import base64
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -14,7 +16,7 @@ from regard.data.loader import epoch_order
 from regard.data.source import open_manifest
 from regard.reports.blocks import Gallery, Note
 from regard.reports.contents import read_run
-from regard.reports.trained_pictures import SHOWN, trained_on
+from regard.reports.trained_pictures import SHOWN, _label, trained_on
 from regard.training.config import parse_config
 from regard.training.prepare import train_samples
 
@@ -58,6 +60,13 @@ def test_they_are_the_first_batch_with_its_regions(folder):
         assert card.title == run.classes[int(batch.labels[row])]
         assert picture.outline.startswith("M")
         assert not picture.map
+
+
+def test_an_empty_set_of_labels_is_said(folder):
+    batch = batch_of(read_run(folder))
+    batch = replace(batch, sets=torch.tensor([[0, -1], [-1, -1]]))
+    told = [_label(batch, row, read_run(folder)) for row in (0, 1)]
+    assert told == [read_run(folder).classes[0], "no label"]
 
 
 def test_mixed_ones_tell_the_shares_of_their_labels(folder):

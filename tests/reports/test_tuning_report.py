@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,8 @@ from pages import HOSTILE, MATHS, see
 
 from regard.errors import RunError
 from regard.reports import report, tuning_report
-from regard.reports.tuning_axes import Scale
+from regard.reports.drawing import canvas, plot
+from regard.reports.tuning_axes import Scale, logarithmic, short
 from regard.reports.tuning_contents import TuningContents
 from regard.runs.files import dump_json, write_json
 
@@ -72,6 +74,7 @@ def test_numbers_are_those_of_the_files(folder):
     done = table.filter(pl.col("state") == "complete")["val.loss"]
     assert f"Loss on val {done.min():.3f} the lowest of 12; the median is" in seen.text
     assert "12 complete, 1 broken off, 1 failed; 28 epochs in 28 s" in seen.text
+    assert "The value of a trial that was broken off is that of its last epoch." in seen.text
     assert "they are the best of 12 on the same val images" in seen.text
     assert "Test was not read" in seen.text
     best = json.loads((folder / "tuning.json").read_text())["best"][0]["number"]
@@ -135,6 +138,7 @@ def test_that_a_trial_is_broken_off_is_said_where_that_can_be(folder, pruning, e
     told = f"judged from epoch {first} on and before its last, and a trial has {epochs} epochs."
     assert (told in text) != possible
     assert "that cannot happen" not in text
+    assert "The value of a trial that was broken off" not in text
 
 
 def test_few_trials_are_all_random_and_none_is_broken_off(folder):
@@ -160,6 +164,33 @@ def test_what_is_lost_is_said(folder, lost):
     (folder / "tuning.yaml").write_text("- 1")
     with pytest.raises(RunError, match=r"no tuning\.yaml with search"):
         tuning_report(folder)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (1.29e-4, 2.48e-4, ["0.000129", "0.000248"]),
+        (0.2, 7.8, ["0.3", "1", "3"]),
+        (1e-5, 0.1, ["1e−5", "0.0001", "0.001", "0.01", "0.1"]),
+        (1e-7, 1.0, ["1e−7", "1e−5", "0.001", "0.1"]),
+        (3.0, 3.0, ["3"]),
+    ],
+)
+def test_ticks_of_a_logarithmic_axis_do_not_overlap(low, high, told):
+    with canvas() as drawn:
+        axes = plot(drawn, "lr")
+        axes.scatter([low, high], [0, 1])
+        logarithmic(axes)
+        drawn.draw_without_rendering()
+        labels = [label for label in axes.get_xticklabels() if label.get_text()]
+        assert [label.get_text() for label in labels] == told
+        boxes = [label.get_window_extent() for label in labels]
+        assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+
+
+def test_a_place_in_a_list_is_named_with_the_list():
+    assert short("guidance.terms.0.weight") == "terms.0.weight"
+    assert short("training.optimiser.lr") == "optimiser.lr"
 
 
 @pytest.mark.parametrize("lower", [True, False])

@@ -5,8 +5,10 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import matplotlib
+import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -32,6 +34,10 @@ SMALL = (340, 230)
 _EDGE = 0.01
 # Between these the largest tick of an axis is written without an exponent.
 _LEAST_WRITTEN, _MOST_WRITTEN = 1e-4, 1e9
+# Between ticks, times a power of ten: 0.05 is read with less effort than 0.06.
+STEPS = (1, 2, 2.5, 5, 10)
+# What an axis spans at least, as a share of its largest number: less is noise in the last digits.
+_LEAST_SPAN = 0.02
 
 
 @contextmanager
@@ -63,10 +69,19 @@ def plot(drawn: Figure, x: str, y: str = "", left: int = 0) -> Axes:
     axes.set_ylabel(y)
     axes.grid(axis="y")
     axes.spines[["left", "bottom"]].set_visible(False)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=STEPS))
     axes.xaxis.set_major_formatter(Numbers())
     axes.yaxis.set_major_formatter(Numbers())
     return axes
+
+
+def widen(axes: Axes, axis: Literal["x", "y"]) -> None:
+    """Keep values that hardly differ from filling the axis."""
+    low, high = getattr(axes.dataLim, f"interval{axis}")
+    least = _LEAST_SPAN * max(abs(low), abs(high))
+    if np.isfinite([low, high]).all() and high - low < least:
+        middle = (low + high) / 2
+        axes.set(**{f"{axis}lim": (middle - least / 2, middle + least / 2)})
 
 
 class Numbers(ScalarFormatter):

@@ -104,7 +104,7 @@ def _histogram(scores: pl.DataFrame, name: str) -> Drawing:
     with canvas() as drawn:
         axes = plot(drawn, said(name), phrase("images"))
         unit = 0 <= values.min() and values.max() <= 1
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 5, 10)))
         axes.hist(values, bins=20, range=(0, 1) if unit else None, color=colour(0), alpha=0.35)
         _upright(axes, mean, 0, dashed=False)
         near = _reach(values, unit=unit)
@@ -193,6 +193,8 @@ def against_correctness(scores: pl.DataFrame) -> Sequence[Table | Drawings]:
         rows,
         phrase("{score} against correctness and label", score=title(_SHOWN)),
     )
+    if not all(np.isfinite(each_image(part, _SHOWN)).any() for part in groups.values()):
+        return [table]
     keys = [Key(label, tone, ("line", "dashed")[tone]) for tone, label in enumerate(groups)]
     return [Drawings([_cumulative(groups)], keys), table]
 

@@ -11,7 +11,7 @@ from regard.images.plotting import INK, MUTED
 from regard.language import phrase
 from regard.reports.blocks import Drawing, Drawings, Key
 from regard.reports.contents import RunContents
-from regard.reports.drawing import canvas, colour, inline, plot
+from regard.reports.drawing import canvas, colour, inline, plot, widen
 from regard.reports.words import clauses, decimal, listed, real, title
 
 _LOSS, _ALONE, _TERM = "loss", "cross_entropy", "loss."
@@ -141,9 +141,10 @@ def line(
 
 
 def calm(axes: Axes, name: str) -> None:
-    """Keep an axis of shares from being drawn so large that noise looks like a change."""
+    """Keep an axis from being drawn so large that noise looks like a change."""
     low, high = axes.dataLim.intervaly
     if name.startswith(_TERM) or name in _UNBOUNDED or not 0 <= low <= high <= 1:
+        widen(axes, "y")
         return
     span = max(_LEAST_SPAN, 1.1 * (high - low))
     start = min(max(0.0, (low + high - span) / 2), 1 - min(span, 1))

@@ -12,7 +12,7 @@ from regard.evaluation.gaze import each_image
 from regard.images.plotting import INK, MUTED, shortened
 from regard.language import phrase
 from regard.reports.blocks import Drawing, Drawings, Key
-from regard.reports.drawing import canvas, colour, inline, plot
+from regard.reports.drawing import STEPS, canvas, colour, inline, plot, widen
 from regard.reports.history import LOOKS, Curve, calm, curve, line, measured, one_loss, whole_epochs
 from regard.reports.study_contents import Done, StudyContents
 from regard.reports.study_words import metric_of, over_images, shown_interval
@@ -43,8 +43,9 @@ def _dots(study: StudyContents, name: str) -> Drawing:
         axes.set_yticks(range(len(study.arms)), [shortened(arm, 20) for arm in study.arms])
         axes.set_ylim(len(study.arms) - 0.5, -0.5)
         axes.tick_params(labelcolor=INK)
-        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="x", nbins=5, steps=STEPS)
         axes.margins(x=0.06)
+        widen(axes, "x")
         name = on_split(metric, split)
         alt = phrase("{metric}: {values}", metric=name, values=listed(told, 20))
         return Drawing(inline(drawn, alt), name)

@@ -30,6 +30,8 @@ from regard.reports.words import (
 
 # A change of energy that can be seen in a picture.
 WORTH = 0.05
+# The least that three digits tell.
+TINY = 0.001
 # Images of which nothing is said in general.
 FEW = 5
 
@@ -174,6 +176,9 @@ def _changed(
         return title, " ".join(told), []
     if seen.is_empty():
         most = float(known["change"].abs().max() or 0)  # type: ignore[arg-type]
+        if most < TINY:
+            text = "The gaze did not change: no image's energy by as much as {tiny}."
+            return title, " ".join([*told, phrase(text, tiny=decimal(TINY))]), []
         text = "The gaze hardly changed anywhere: no image's energy by more than {most}."
         return title, " ".join([*told, phrase(text, most=decimal(most))]), []
     text = "It changed by {least} or more in {seen} of them; the largest change first."

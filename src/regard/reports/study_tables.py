@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from urllib.parse import quote
 
 from regard.language import Phrases, phrase
@@ -25,6 +26,7 @@ from regard.reports.words import (
     p_value,
     pair_named,
     real,
+    seconds,
     signed,
     title,
 )
@@ -150,10 +152,16 @@ def _between(found: Comparison, show: Callable[..., str] = decimal) -> str:
 def costs_table(study: StudyContents) -> Table | None:
     """What a run of every arm costs: mean and standard deviation over the arm's runs."""
     heads: Phrases = {
-        "parameters": ("Parameters", 0),
-        "epochs": ("Epochs", 1),
-        "seconds": ("Training, s", 0),
-        "latency_ms": ("Latency of one image, ms", 2),
+        "parameters": "Parameters",
+        "epochs": "Epochs",
+        "seconds": "Training, s",
+        "latency_ms": "Latency of one image, ms",
+    }
+    shown = {
+        "parameters": partial(decimal, digits=0),
+        "epochs": partial(decimal, digits=1),
+        "seconds": seconds,
+        "latency_ms": partial(decimal, digits=2),
     }
     costs = study.summary.get("costs", {})
     known = [name for name in heads if any(name in own for own in costs.values())]
@@ -161,11 +169,11 @@ def costs_table(study: StudyContents) -> Table | None:
         return None
     rows = [
         [Cell(arm), Cell(f"{max((own['n'] for own in costs[arm].values()), default=0)}")]
-        + [_cost_cell(costs[arm].get(name), heads[name][1]) for name in known]
+        + [_cost_cell(costs[arm].get(name), shown[name]) for name in known]
         for arm in study.arms
         if arm in costs
     ]
-    names = [f"{phrase(heads[name][0])}#" for name in known]
+    names = [f"{phrase(heads[name])}#" for name in known]
     return Table(
         (*columns("Arm", "Runs#"), *names),
         rows,
@@ -173,13 +181,11 @@ def costs_table(study: StudyContents) -> Table | None:
     )
 
 
-def _cost_cell(value: Comparison | None, digits: int) -> Cell:
+def _cost_cell(value: Comparison | None, show: Callable[[float], str]) -> Cell:
     if value is None:
         return Cell(NONE)
     sd = value["sd"]
-    return Cell(
-        decimal(value["mean"], digits), note=phrase("sd {sd}", sd=decimal(sd, digits)) if sd else ""
-    )
+    return Cell(show(value["mean"]), note=phrase("sd {sd}", sd=show(sd)) if sd else "")
 
 
 def published_table(study: StudyContents) -> Table:
@@ -233,7 +239,7 @@ def runs_table(study: StudyContents, linked: Callable[[str], str | None]) -> Tab
             continue
         numbers = [Cell(decimal(row[metric])) for metric in shown]
         best = phrase("{n} of {total}", n=row["best_epoch"] or NONE, total=row["epochs"])
-        trained = [Cell(best), Cell(f"{decimal(row['seconds'], 0)} s")]
+        trained = [Cell(best), Cell(f"{seconds(row['seconds'])} s")]
         rows.append([name, Cell(_status(row["status"])), *trained, *numbers])
     heads, split = heads_of(shown)
     named = columns("Run", "Status", "Best epoch#", "Time#")

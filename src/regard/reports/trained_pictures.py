@@ -78,7 +78,8 @@ def _label(batch: Batch, row: int, run: RunContents) -> str:
     if batch.target is not None:
         return ""
     if batch.sets is not None:
-        return listed([run.classes[k] for k in batch.sets[row].tolist() if k >= 0])
+        named = listed([run.classes[k] for k in batch.sets[row].tolist() if k >= 0])
+        return named or phrase("no label")
     if batch.shares is None:
         return run.classes[int(batch.labels[row])]
     shares = batch.shares[row]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from regard.language import phrase
@@ -32,7 +32,9 @@ def named(metric: str) -> str:
 def short(key: str) -> str:
     """The end of a key, by which its readers know it."""
     parts = key.split(".")
-    return ".".join(parts[-2:]) if len(parts) > 1 else key
+    # A place in a list says nothing without the list's name.
+    kept = 3 if len(parts) > 2 and parts[-2].isdigit() else 2
+    return ".".join(parts[-kept:])
 
 
 class Scale:
@@ -102,11 +104,20 @@ def brief(value: float) -> str:
 def logarithmic(axes: Axes) -> None:
     """Let the x axis have few ticks at powers of ten, and between them where these are few."""
     axes.set_xscale("log")
-    low, high = axes.dataLim.intervalx
-    few = high / low < 300
-    axes.xaxis.set_major_locator(LogLocator(10, (1, 3) if few else (1,), numticks=7))
+    axes.xaxis.set_major_locator(FixedLocator(_ticks(*axes.dataLim.intervalx)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Three to five round numbers from low to high, or of a narrow range its ends."""
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for between in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        found = np.multiply.outer(powers, between).ravel()
+        found = found[(found >= low * 0.999) & (found <= high * 1.001)]
+        if len(found) >= 3:
+            return found[:: -(-len(found) // 5)].tolist()
+    return [low, high] if high > low else [low]
 
 
 def dots(

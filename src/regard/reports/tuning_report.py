@@ -35,7 +35,7 @@ from regard.reports.tuning_figures import (
     slices,
 )
 from regard.reports.tuning_words import best_words, importance_words, searched
-from regard.reports.words import NONE, columns, count, decimal, real
+from regard.reports.words import NONE, columns, count, decimal, real, seconds
 
 # Trials that are read at one go.
 OPEN = 30
@@ -223,9 +223,10 @@ def _trials(tuning: TuningContents, out: Path) -> Section:
             "{n} trials failed and are in no figure.",
         )
         words.append(text)
-    words += [phrase("The value of a trial that was broken off is that of its last epoch.")]
+    if not tuning.of("pruned").is_empty():
+        words += [phrase("The value of a trial that was broken off is that of its last epoch.")]
     table = Table(heads, rows, phrase("Every trial"), folded=len(rows) > OPEN)
-    return Section("trials", phrase("Trials"), [Text(words), table])
+    return Section("trials", phrase("Trials"), [*([Text(words)] if words else []), table])
 
 
 def _row(tuning: TuningContents, row: dict, out: Path) -> list[Cell]:
@@ -246,7 +247,7 @@ def _row(tuning: TuningContents, row: dict, out: Path) -> list[Cell]:
         *(Cell(decimal(row[metric], 4)) for metric in tuning.metrics),
         *(Cell(_said(row.get(key))) for key in tuning.keys),
         Cell(told),
-        Cell(NONE if row["seconds"] is None else f"{decimal(row['seconds'], 0)} s"),
+        Cell(NONE if row["seconds"] is None else f"{seconds(row['seconds'])} s"),
     ]
 
 

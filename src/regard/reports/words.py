@@ -174,6 +174,11 @@ def threshold_words(value: float) -> str:
     return numeral(probability(value))
 
 
+def seconds(value: Any) -> str:
+    """With a tenth below ten, so that what took any time is not 0."""
+    return decimal(value, 1 if real(value) < 9.95 else 0)
+
+
 def count(value: int, one: str, many: str | None = None) -> str:
     """`1 image`, `1,200 images`; the nouns are looked up."""
     return f"{whole(value)} {phrase(one if spoken().one(value) else many or one + 's')}"
@@ -253,7 +258,8 @@ def title(metric: str) -> str:
     if metric == "loss.dice":
         return phrase("Dice loss")
     if metric.startswith("loss."):
-        return phrase("Guidance: {term}", term=metric[5:])
+        term = metric[5:]
+        return phrase("Guidance: {term}", term=said(term) if term in _NAMES else term)
     if metric.endswith(ENDING):
         own = title(metric.removesuffix(ENDING))
         return phrase("{metric} at the threshold", metric=own)

@@ -53,7 +53,7 @@ const said = (cell) => {
 };
 const valueOf = (cell, numeric) => {
   const text = said(cell);
-  const dot = cell.querySelector(".whisker .dot");
+  const dot = cell.querySelector(".whisker:not(.pale) .dot");
   if (text === "" && dot) return Number.parseFloat(dot.style.left);
   if (text === "" || text === "–") return null;
   return numeric ? numberOf(text) : text;
