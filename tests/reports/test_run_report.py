@@ -39,7 +39,7 @@ def test_numbers_are_those_of_the_files(trained, page):
         assert row[1] == f"{value['value']:.3f}"
         assert row[2].split("|")[0] == f"{value['low']:.3f} to {value['high']:.3f}"
     counts = metrics["metrics"]["confusion"]
-    found = [row for row in page.rows if re.fullmatch(r"\d+\|[\d.]+ %", ([*row, "", ""])[1])]
+    found = [row for row in page.rows if re.fullmatch(r"\d+\|[\d.]+\s%", ([*row, "", ""])[1])]
     assert [[int(cell.split("|")[0]) for cell in row[1:]] for row in found] == counts
     accuracy = metrics["metrics"]["accuracy"]["value"]
     assert f"On test, {accuracy:.1%}".replace("%", " %") in page.text
@@ -109,6 +109,13 @@ def test_what_the_loss_is_the_sum_of_is_said(run_folder):
     assert "at the best epoch; cross-entropy and the terms that follow" in text
     assert "of which val has not all" not in text
     assert "of which val has not all" in told(parts | {"loss.distil": 0.1}, parts)[1]
+
+
+def test_a_number_and_its_per_cent_stay_on_one_line(trained):
+    html = run_report(trained, pictures=0).read_text(encoding="utf-8")
+    assert "95\N{NO-BREAK SPACE}% interval" in html
+    shown = re.sub(r"<(style|script|pre).*?</\1>|<[^>]*>", "", html, flags=re.S)
+    assert not re.search(r"\d %", shown)
 
 
 def test_one_method_alone_is_not_ranked(page):

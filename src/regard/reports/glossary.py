@@ -6,6 +6,8 @@ from markupsafe import Markup, escape
 
 from regard.language import PhraseTuple, phrase
 
+_PER_CENT = re.compile(r"(?<=\d) %")
+
 TERMS: PhraseTuple = (
     (
         "energy gain",
@@ -81,6 +83,8 @@ class Glossary:
 
     def linked(self, text: str) -> Markup:
         """The text, escaped, with each term that was not met before as a link to its line."""
+        # A lone sign at the start of a line is hard to read.
+        text = _PER_CENT.sub("\N{NO-BREAK SPACE}%", text)
         parts, end = [], 0
         for match in self._any.finditer(text):
             name = self._by_name[match[0].lower()]

@@ -12,7 +12,7 @@ from regard.language import phrase, spoken
 from regard.reports.blocks import Page
 from regard.reports.glossary import Glossary
 from regard.reports.layers import scale_css
-from regard.reports.words import decimal, whole
+from regard.reports.words import percent, whole
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -33,7 +33,7 @@ def render(page: Page) -> str:
         language=spoken().code,
         phrase=phrase,
         whole=whole,
-        share_of=lambda share: f"{decimal(share * 100, 1)} %",
+        share_of=percent,
     )
     script = _own_file("page.js")
     digest = hashlib.sha256(script.encode()).digest()
