@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from regard.evaluation import hierarchical, multilabel, segmentation
+from regard.evaluation.bootstrap import bootstrap_interval
 from regard.evaluation.comparison_metrics import METRICS
 from regard.evaluation.counted import resampled_predictions
 from regard.evaluation.crossed import corrected_folds, crossed_test
@@ -87,3 +88,9 @@ def test_equal_bounds_are_none_with_a_reason():
     assert found.reason == "the same in every resample: too narrow"
     nothing = Interval(0.5, math.nan, math.nan, 0.95, 1, "bca", reason="needs two values or more")
     assert bounded(nothing, SHARE).as_dict() == nothing.as_dict()
+
+
+def test_equal_values_too_small_for_their_squares_have_no_interval():
+    found = bootstrap_interval([4.532101462592394e-262] * 3)
+    assert (found.low, found.high) == pytest.approx((math.nan, math.nan), nan_ok=True)
+    assert found.reason == "all values are equal"

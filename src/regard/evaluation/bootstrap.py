@@ -94,8 +94,8 @@ def bootstrap_interval(
     low = high = math.inf
     if units.few:
         chosen = "group-t"
-    elif chosen == "studentised" and 0 < np.ptp(x) < TINY:
-        chosen = "bca"
+    elif chosen == "studentised" and (0 < np.ptp(x) < TINY or 0 < np.abs(x).max() < TINY):
+        chosen = "bca"  # squares of what float64 makes of such numbers are 0
     if chosen == "studentised":
         _, error, t, _ = mean_replicates(x, units, resamples, seed)
         low, high = resampling.studentised_limits(value, error, t, level)
