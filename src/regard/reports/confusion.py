@@ -24,6 +24,7 @@ from regard.reports.words import (
 
 # Beyond this many classes the matrix no longer fits on paper, and is drawn as an image.
 _LARGEST_MATRIX = 16
+_MOST_PAIRS = 20
 
 
 def confusion(numbers: Mapping[str, Any]) -> Sequence[Block]:
@@ -59,10 +60,19 @@ def _heat(shares: np.ndarray) -> Drawing:
 
 
 def _frequent(names: Sequence[str], counts: np.ndarray, shares: np.ndarray) -> Table:
-    wrong = counts * (1 - np.eye(len(names), dtype=np.int64))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:20]
+    head = columns("Label", "Predicted", "Images#", "Of the label's images#")
+    rows = frequent_pairs(names, counts, shares)
+    return Table(head, rows, phrase("The most frequent confusions"))
+
+
+def frequent_pairs(
+    names: Sequence[str], counts: np.ndarray, shares: np.ndarray
+) -> list[list[Cell]]:
+    """Rows of the most frequent pairs of two classes: both, how often, and which share that is."""
+    others = counts * (1 - np.eye(len(names), dtype=np.int64))
+    order = np.argsort(-others, axis=None, kind="stable")[:_MOST_PAIRS]
     pairs = [divmod(int(place), len(names)) for place in order]
-    rows = [
+    return [
         [
             Cell(names[a]),
             Cell(names[b]),
@@ -70,10 +80,8 @@ def _frequent(names: Sequence[str], counts: np.ndarray, shares: np.ndarray) -> T
             Cell(percent(shares[a, b])),
         ]
         for a, b in pairs
-        if counts[a, b]
+        if others[a, b]
     ]
-    head = columns("Label", "Predicted", "Images#", "Of the label's images#")
-    return Table(head, rows, phrase("The most frequent confusions"))
 
 
 def first_mistakes(numbers: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import polars as pl
 from regard.language import Phrases, phrase, plural
 from regard.reports.blocks import Block, Cell, Drawings, Fact, Heading, Matrix, Table, Text
 from regard.reports.class_curves import class_keys, precision_recall
+from regard.reports.confusion import frequent_pairs
 from regard.reports.predictions import metrics_table, span
 from regard.reports.words import (
     between,
@@ -39,7 +40,7 @@ _TOLD: Phrases = {
     ),
 }
 # Beyond so many classes pairs of them are told in a list, and curves are not told apart.
-_LARGEST_MATRIX, _MOST_NAMED, _MOST_CURVES, _MOST_PAIRS = 16, 6, 30, 20
+_LARGEST_MATRIX, _MOST_NAMED, _MOST_CURVES = 16, 6, 30
 
 
 def set_results(numbers: Numbers, table: pl.DataFrame | None) -> list[Block]:
@@ -125,19 +126,7 @@ def _pairs(
             for row, share in zip(counts, shares, strict=True)
         ]
         return Matrix(names, cells, caption, mistakes)
-    counts = counts * (1 - np.eye(len(names), dtype=np.int64))
-    order = np.argsort(-counts, axis=None, kind="stable")[:_MOST_PAIRS]
-    places = [divmod(int(place), len(names)) for place in order]
-    rows = [
-        [
-            Cell(names[a]),
-            Cell(names[b]),
-            Cell(whole(int(counts[a, b]))),
-            Cell(percent(shares[a, b])),
-        ]
-        for a, b in places
-        if counts[a, b]
-    ]
+    rows = frequent_pairs(names, counts, shares)
     caption = phrase("{caption}: the most frequent", caption=caption)
     return Table(columns("Class", "With", "Images#", "Share#"), rows, caption)
 
